@@ -1,0 +1,82 @@
+"""What can go wrong, by name.
+
+One root, `MailerError`; each error also inherits from the builtin that fits, so that callers who know
+only Python can catch it. Every attribute goes positionally to ``super().__init__``: an error must
+survive pickling between Celery's processes. No message holds a recipient's address or a secret.
+
+A refused recipient is no error but a value (see `mailer.outcome`): an exception means that the call
+could not do its work.
+"""
+
+
+class MailerError(Exception):
+    """The root of all errors of this project."""
+
+
+# Configuration and input.
+
+
+class ConfigError(MailerError, ValueError):
+    """The configuration is wrong: says the file, the key, the reason and what to do."""
+
+
+class InputError(MailerError, ValueError):
+    """What the caller passed cannot be used: says which argument or row, and why."""
+
+
+class TemplateError(InputError):
+    """A template is missing, broken, or wants what a row does not have."""
+
+
+class HeaderError(InputError):
+    """A header name or value that may not be written into a message."""
+
+
+class AttachmentError(InputError):
+    """A file that cannot be attached."""
+
+
+class InvalidRowsError(InputError):
+    """Rows of a recipient list failed the check before anything was queued."""
+
+
+# Campaigns and the ledger.
+
+
+class CampaignNotFoundError(MailerError, LookupError):
+    """No campaign of that name is known to this Redis."""
+
+
+class CampaignChangedError(MailerError, ValueError):
+    """The campaign was enqueued before with another template, other settings or other rows."""
+
+
+class PayloadError(MailerError, ValueError):
+    """Bytes that are not a batch this version can read."""
+
+
+class LedgerUnavailableError(MailerError, ConnectionError):
+    """Redis could not be asked; never to be read as "not sent yet"."""
+
+
+class LeaseLostError(MailerError):
+    """The batch belongs to another worker by now: stop, and record nothing more."""
+
+
+# Submission.
+
+
+class SubmissionError(MailerError):
+    """The mail server could not be used for reasons that lie with the account or the connection."""
+
+
+class ServerUnavailableError(SubmissionError, ConnectionError):
+    """No session could be had: refused, cut, timed out, or TLS failed."""
+
+
+class AuthenticationFailedError(SubmissionError, PermissionError):
+    """The server refused the account's credentials."""
+
+
+class WireError(MailerError, ValueError):
+    """Bytes or an argument that must never reach a server; nothing of it was written."""
