@@ -1,0 +1,32 @@
+"""Which accounts and settings are there: `mailer.toml`, laid under the environment, validated.
+
+The only door to the environment. `load` gives one frozen `Settings` or raises one `ConfigError`
+that names every fault at once. Secrets are not part of it: an account knows only *where* its
+password is (`password_env`, `password_file`, `password_command`) and reads it when it logs in.
+"""
+
+from mailer.config.account import Account, Dkim, Security, Timeouts
+from mailer.config.loading import load
+from mailer.config.secrets import Secret
+from mailer.config.settings import Alerts, Domain, Retry, Settings, Unsubscribe, Worker
+from mailer.config.units import Rate, duration
+
+__all__ = [  # noqa: RUF022 - grouped: it doubles as a table of contents
+    # The whole, and how to get it
+    "Settings",
+    "load",
+    # Its parts
+    "Account",
+    "Alerts",
+    "Dkim",
+    "Domain",
+    "Retry",
+    "Security",
+    "Timeouts",
+    "Unsubscribe",
+    "Worker",
+    # Values
+    "Rate",
+    "Secret",
+    "duration",
+]

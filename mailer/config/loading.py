@@ -1,0 +1,110 @@
+"""From file and environment to `Settings`, or to one error with every fault."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from mailer.config.environment import CONFIG, overlay
+from mailer.config.faults import describe
+from mailer.config.presets import apply_presets
+from mailer.config.settings import Settings
+from mailer.errors import ConfigError
+
+DEFAULT_FILE = "mailer.toml"
+
+
+def load(
+    path: Path | str | None = None,
+    environ: Mapping[str, str] | None = None,
+    *,
+    secrets: bool = False,
+) -> Settings:
+    """The settings of *path*, else of ``$MAILER_CONFIG``, else of ``./mailer.toml`` if it exists.
+
+    Each value may be overridden by an environment variable. With *secrets*, as on workers, every
+    secret file and variable must be readable now; commands must exist, and are not run. Relative
+    paths start at the file's folder. Raises `ConfigError` with one line for each fault.
+    """
+    environ = os.environ if environ is None else environ
+    file = _file(path, environ)
+    table = _read(file) if file else {}
+    place = file.name if file else "environment"
+    origins, faults = overlay(table, environ, Settings.model_fields)
+    faults += apply_presets(table, place)
+    folder = (file.parent if file else Path()).absolute()
+    table.setdefault("templates", Path("templates"))
+    settings = None
+    try:
+        settings = Settings.model_validate(table, context={"folder": folder})
+    except ValidationError as exc:
+        faults += describe(exc, place, origins)
+        faults += _deeper(table, exc, folder, place, origins)
+    if settings and secrets:
+        checks = (secret.check(environ) for secret in settings.secrets())
+        faults += [f"{place}: {fault}" for fault in checks if fault]
+    if faults or not settings:
+        raise ConfigError("\n".join(faults))
+    settings._file = file  # noqa: SLF001 - a private attribute is pydantic's way to keep it out of the table
+    return settings
+
+
+def _deeper(
+    table: dict[str, Any],
+    error: ValidationError,
+    folder: Path,
+    place: str,
+    origins: Mapping[tuple[str, ...], str],
+) -> list[str]:
+    """The faults that show only when the keys which *error* blames are out of the way.
+
+    A table's own rules are asked when all its keys are sound; a user wants to hear of both at once.
+    """
+    blamed = {fault["loc"] for fault in error.errors()}
+    for loc in blamed:
+        _forget(table, loc)
+    try:
+        Settings.model_validate(table, context={"folder": folder})
+    except ValidationError as exc:
+        return describe(exc, place, origins, besides=blamed)
+    return []
+
+
+def _forget(table: Any, loc: tuple[str | int, ...]) -> None:
+    for part in loc[:-1]:
+        if not isinstance(table, dict) or part not in table:
+            return
+        if not isinstance(table[part], dict):
+            break
+        table = table[part]
+    else:
+        part = loc[-1] if loc else ""
+    if isinstance(table, dict):
+        table.pop(str(part), None)
+
+
+def _file(path: Path | str | None, environ: Mapping[str, str]) -> Path | None:
+    """Which file to read; None when none was named and there is none."""
+    named = path or environ.get(CONFIG)
+    if named:
+        file = Path(named).expanduser()
+        if not file.is_file():
+            source = "" if path else f"{CONFIG}: "
+            raise ConfigError(f"{source}there is no configuration file {file}")
+        return file
+    file = Path(DEFAULT_FILE)
+    return file if file.is_file() else None
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as exc:
+        raise ConfigError(f"{file}: cannot be read: {exc.strerror}") from exc
+    except UnicodeDecodeError:
+        raise ConfigError(f"{file}: is not UTF-8 text") from None
+    except tomllib.TOMLDecodeError as exc:
+        raise ConfigError(f"{file.name}: is not valid TOML: {exc}") from None

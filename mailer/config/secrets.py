@@ -1,0 +1,111 @@
+"""Where a secret is, and how it is read: at the moment of its use, and never kept in a setting."""
+
+import os
+import shlex
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BeforeValidator
+
+from mailer.config.units import File, FromEnvironment, parsed
+from mailer.errors import ConfigError
+
+COMMAND_TIMEOUT = 30.0
+"""Seconds that a ``*_command`` may take to print its secret."""
+
+
+def _words(value: object) -> object:
+    """A command as a tuple of words: a list as it stands, a string split as a shell would."""
+    value = parsed(value) if str(value).startswith("[") else value
+    if isinstance(value, str | FromEnvironment):
+        return tuple(shlex.split(value))
+    return tuple(value) if isinstance(value, list) else value
+
+
+Command = Annotated[tuple[str, ...], BeforeValidator(_words)]
+Variable = str
+SecretFile = File
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A secret by its place: *key* says which one it is, the rest where it lies.
+
+    `read` looks afresh each time, so that a rotated password is found at the next login. Its errors
+    name the key and the place, never the value; neither does the `repr`.
+    """
+
+    key: str
+    env: Variable | None = None
+    file: Path | None = None
+    command: tuple[str, ...] | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.env or self.file or self.command)
+
+    @property
+    def place(self) -> str:
+        """The configuration key that says where the secret is, for messages."""
+        kind = "env" if self.env else "file" if self.file else "command"
+        return f"{self.key}_{kind}"
+
+    def read(self, environ: Mapping[str, str] | None = None) -> str:
+        """The secret, without the one newline at its end; raises `ConfigError` if there is none."""
+        if self.env:
+            value = (os.environ if environ is None else environ).get(self.env)
+            if value is None:
+                raise ConfigError(f"{self.place}: the environment has no variable {self.env}")
+        elif self.file:
+            value = self._read_file(self.file)
+        elif self.command:
+            value = self._run(self.command)
+        else:
+            raise ConfigError(
+                f"{self.key}: no secret is configured; "
+                f"set {self.key}_env, {self.key}_file or {self.key}_command"
+            )
+        value = value.removesuffix("\n").removesuffix("\r")
+        if not value:
+            raise ConfigError(f"{self.place}: the secret is empty")
+        return value
+
+    def check(self, environ: Mapping[str, str] | None = None) -> str | None:
+        """What keeps the secret from being read, or None; runs no command."""
+        if not self.command:
+            try:
+                self.read(environ)
+            except ConfigError as exc:
+                return str(exc)
+        elif shutil.which(self.command[0]) is None:
+            return f"{self.place}: there is no program {self.command[0]!r}"
+        return None
+
+    def _read_file(self, file: Path) -> str:
+        try:
+            return file.read_text(encoding="utf-8")
+        except OSError as exc:
+            raise ConfigError(f"{self.place}: cannot read {file}: {exc.strerror}") from exc
+        except UnicodeDecodeError:
+            raise ConfigError(f"{self.place}: {file} is not UTF-8 text") from None
+
+    def _run(self, command: tuple[str, ...]) -> str:
+        """What *command* prints; its output is in no error, for it may hold the secret."""
+        try:
+            done = subprocess.run(  # noqa: S603 - the administrator's own words, and no shell
+                command, capture_output=True, check=True, timeout=COMMAND_TIMEOUT, text=True
+            )
+        except OSError as exc:
+            reason = exc.strerror
+        except subprocess.TimeoutExpired:
+            reason = f"no answer within {COMMAND_TIMEOUT:g} s"
+        except subprocess.CalledProcessError as exc:
+            reason = f"exit status {exc.returncode}"
+        except UnicodeDecodeError:
+            reason = "its output is not UTF-8 text"
+        else:
+            return done.stdout
+        raise ConfigError(f"{self.place}: cannot run {command[0]!r}: {reason}") from None

@@ -1,0 +1,202 @@
+"""The whole configuration as one frozen value."""
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import Field, PrivateAttr, field_validator, model_validator
+
+from mailer.config.account import Account
+from mailer.config.secrets import Command, Secret, SecretFile, Variable
+from mailer.config.units import (
+    Count,
+    Factor,
+    File,
+    Model,
+    Names,
+    Rates,
+    Seconds,
+    Share,
+    Tables,
+)
+from mailer.errors import ConfigError
+
+_REDIS = ("redis://", "rediss://", "unix://", "redis+socket://", "sentinel://")
+DEFAULT_REDIS = "redis://localhost:6379/0"
+
+
+class Retry(Model):
+    """When a recipient whose message was deferred is tried again, and when no more.
+
+    The n-th wait is ``first_delay * factor**n`` seconds, at most *max_delay*, moved by up to
+    *jitter* of itself either way. After *attempts* tries, or *give_up_after* seconds, it is
+    dead-lettered.
+    """
+
+    first_delay: Seconds = 60.0
+    factor: Factor = 2.0
+    max_delay: Seconds = 4 * 3600.0
+    jitter: Annotated[Share, Field(le=1.0)] = 0.2
+    attempts: Count = 20
+    give_up_after: Seconds = 2 * 86400.0
+
+
+class Worker(Model):
+    """How workers share batches: leases, sweeps, and patience with what kills them.
+
+    A batch is *lease* seconds its worker's, renewed while it lives; each worker looks every
+    *sweep_every* seconds for what is due or orphaned; a batch that nobody has claimed
+    *requeue_after* seconds after it was queued is queued again. After SIGTERM, *grace* seconds
+    remain.
+    """
+
+    lease: Seconds = 15.0
+    sweep_every: Seconds = 3.0
+    requeue_after: Seconds = 60.0
+    poison_after: Count = 3
+    grace: Seconds = 20.0
+
+
+class Unsubscribe(Model):
+    """The one-click link of bulk mail (RFC 8058): *url* gets a signed token of the recipient.
+
+    The token's key is read by producers. *mailto* adds an address for readers that know no link.
+    """
+
+    url: str
+    mailto: str | None = None
+    secret_env: Variable | None = None
+    secret_file: SecretFile | None = None
+    secret_command: Command | None = None
+
+    @property
+    def key(self) -> Secret:
+        """Where the key lies that signs the tokens."""
+        place = (self.secret_env, self.secret_file, self.secret_command)
+        return Secret("unsubscribe.secret", *place)
+
+    def secret(self) -> str:
+        """The key that signs the tokens, read now."""
+        return self.key.read()
+
+    @field_validator("url")
+    @classmethod
+    def _is_https(cls, url: str) -> str:
+        if not url.startswith(("https://", "http://localhost", "http://127.0.0.1")):
+            raise ValueError(f"must be an https:// address (RFC 8058 §3.1), got {url!r}")
+        return url
+
+
+class Alerts(Model):
+    """Who is told when an account stops or starts, or *dead_letters* pile up: once per event.
+
+    *hook* is ``package.module:function`` or ``package.module.function``; *command* is run without a
+    shell, with the event as JSON on its standard input.
+    """
+
+    hook: str | None = None
+    command: Command | None = None
+    dead_letters: Count | None = None
+
+
+class Domain(Model):
+    """Limits towards the recipients of one domain, or together of all those of *group*."""
+
+    rate: Rates = ()
+    connections: Count | None = None
+    group: Names = ()
+
+
+def _redis_url(url: str | None) -> str | None:
+    if url is not None and not url.startswith(_REDIS):
+        raise ValueError(f"must begin with one of {', '.join(_REDIS)}")
+    return url
+
+
+class Settings(Model):
+    """Everything that `mailer.toml` and the environment say. See `docs/configuration.md`."""
+
+    redis: Annotated[str, Field(repr=False)] = DEFAULT_REDIS
+    broker: Annotated[str | None, Field(repr=False)] = None
+    namespace: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")] = "mailer"
+    templates: File = Path("templates")
+    sender: str | None = None
+    batch_size: Annotated[Count, Field(le=10_000)] = 200
+    max_backlog: Count | None = None
+    list_id: str | None = None
+    accounts: dict[str, Account] = Field(default_factory=dict)
+    domains: dict[str, Domain] = Field(default_factory=dict)
+    retry: Retry = Retry()
+    worker: Worker = Worker()
+    unsubscribe: Unsubscribe | None = None
+    alerts: Alerts = Alerts()
+    rules: Tables = ()
+
+    _file: Path | None = PrivateAttr(default=None)
+    _domains: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    @property
+    def file(self) -> Path | None:
+        """The file that this was read from; None when there was none."""
+        return self._file
+
+    @property
+    def broker_url(self) -> str:
+        """Where Celery's queues are: the broker, or Redis itself."""
+        return self.broker or self.redis
+
+    def account(self, name: str) -> Account:
+        """The account of that *name*; raises `ConfigError` that says which there are."""
+        if name in self.accounts:
+            return self.accounts[name]
+        place = self._file.name if self._file else "the configuration"
+        near = difflib.get_close_matches(name, self.accounts, 1)
+        if near:
+            hint = f"did you mean {near[0]!r}?"
+        elif self.accounts:
+            hint = f"it has {', '.join(sorted(self.accounts))}"
+        else:
+            hint = f"add a table [accounts.{name}] with a url"
+        raise ConfigError(f"{place} has no account {name!r}; {hint}")
+
+    def domain(self, mailbox_domain: str) -> tuple[str, Domain] | None:
+        """The name and limits that hold for recipients of *mailbox_domain*, or None."""
+        name = self._domains.get(mailbox_domain.lower())
+        return None if name is None else (name, self.domains[name])
+
+    def secrets(self) -> tuple[Secret, ...]:
+        """Where every secret lies that a worker needs."""
+        return tuple(secret for account in self.accounts.values() for secret in account.secrets)
+
+    @field_validator("redis")
+    @classmethod
+    def _is_redis(cls, url: str) -> str | None:
+        return _redis_url(url)
+
+    @field_validator("broker")
+    @classmethod
+    def _is_a_broker(cls, url: str | None) -> str | None:
+        if url is not None and "://" not in url:
+            raise ValueError("must be a broker URL of Celery's, such as amqp://user@host//")
+        return url
+
+    @field_validator("accounts", mode="before")
+    @classmethod
+    def _accounts_know_their_names(cls, tables: Any) -> Any:
+        if not isinstance(tables, dict):
+            return tables
+        return {
+            name: {**table, "name": name}
+            if isinstance(table, dict) and "name" not in table
+            else table
+            for name, table in tables.items()
+        }
+
+    @model_validator(mode="after")
+    def _a_domain_has_one_limit(self) -> Self:
+        for name, limits in self.domains.items():
+            for domain in limits.group or (name,):
+                other = self._domains.setdefault(domain.lower(), name)
+                if other != name:
+                    raise ValueError(f"domains.{name}: {domain} is in {other} already; keep one")
+        return self

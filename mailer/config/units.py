@@ -1,0 +1,153 @@
+"""How a value is written in the configuration: durations, rates, times of day, lists, paths.
+
+Every type here accepts two spellings: the TOML value, strictly typed, and the plain string of an
+environment variable (`FromEnvironment`), which is parsed as TOML where the field wants no string.
+"""
+
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from annotated_types import Ge, Gt
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Strict,
+    ValidationInfo,
+)
+
+
+class Model(BaseModel):
+    """A frozen table of the configuration; a key that it does not know is a fault."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+
+class FromEnvironment(str):
+    """The text of an environment variable, not yet read as a number, a flag or a list."""
+
+    __slots__ = ()
+
+
+def parsed(value: object) -> object:
+    """*value* as TOML would read it when it comes from the environment; else untouched."""
+    if not isinstance(value, FromEnvironment):
+        return value
+    try:
+        return tomllib.loads(f"x = {value}")["x"]
+    except tomllib.TOMLDecodeError:
+        return str(value)
+
+
+def listed(value: object) -> object:
+    """*value* as a tuple: one item may stand alone, and an environment's list by its commas."""
+    if isinstance(value, FromEnvironment):
+        value = parsed(value)
+        if isinstance(value, str):
+            return tuple(item.strip() for item in value.split(",") if item.strip())
+    if isinstance(value, list):
+        return tuple(value)
+    return value if isinstance(value, tuple) else (value,)
+
+
+_UNITS = {
+    "ms": 0.001,
+    "s": 1.0,
+    "m": 60.0,
+    "h": 3600.0,
+    "d": 86400.0,
+    "w": 604800.0,
+}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|[smhdw])\s*")
+
+
+def duration(value: object) -> float:
+    """*value* in seconds: a number, or digits with units as in ``"90s"``, ``"15m"``, ``"1h 30m"``.
+
+    Raises `ValueError` with what may be written.
+    """
+    value = parsed(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(value, str):
+        text = value.strip().lower()
+        if re.fullmatch(r"\d+(\.\d+)?", text):
+            return float(text)
+        if text and re.fullmatch(f"({_DURATION.pattern})+", text):
+            return sum(float(number) * _UNITS[unit] for number, unit in _DURATION.findall(text))
+    raise ValueError(
+        f'must be seconds or a duration such as "90s", "15m", "2h", "5d", got {value!r}'
+    )
+
+
+_PERIODS = {"second": 1, "sec": 1, "s": 1, "minute": 60, "min": 60, "m": 60}
+_PERIODS |= {"hour": 3600, "h": 3600, "day": 86400, "d": 86400}
+_RATE = re.compile(r"([\d_]+)\s*(?:/|\bper\b)\s*(\d+)?\s*([a-z]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """At most *count* messages in any *seconds*: ``"14/second"``, ``"300/5 minutes"``."""
+
+    count: int
+    seconds: int
+
+    @classmethod
+    def parse(cls, value: object) -> "Rate":
+        """The rate that *value* spells; raises `ValueError` with what may be written."""
+        if isinstance(value, Rate):
+            return value
+        match = _RATE.fullmatch(value.strip().lower()) if isinstance(value, str) else None
+        if match:
+            count, times, unit = match.groups()
+            period = _PERIODS.get(unit) or _PERIODS.get(unit.removesuffix("s"))
+            if period and int(count) and int(times or 1):
+                return cls(int(count), period * int(times or 1))
+        raise ValueError(f'must be a rate such as "14/second" or "50000/day", got {value!r}')
+
+    def __str__(self) -> str:
+        for unit, seconds in (("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1)):
+            if self.seconds % seconds == 0:
+                times = self.seconds // seconds
+                return f"{self.count}/{unit}" if times == 1 else f"{self.count}/{times} {unit}s"
+        raise AssertionError("a second divides every period")
+
+
+def _reset(value: str) -> str:
+    """*value* when it says a time of day with a zone, or that windows roll."""
+    match = re.fullmatch(r"([01]\d|2[0-3]):([0-5]\d)\s+(\S+)", value)
+    if value != "rolling" and not match:
+        raise ValueError(f'must be "rolling" or a time with its zone, "00:00 UTC", got {value!r}')
+    if match:
+        from zoneinfo import ZoneInfo  # noqa: PLC0415 - slow to import, seldom wanted
+
+        try:
+            ZoneInfo(match[3])
+        except (KeyError, ValueError, OSError):
+            raise ValueError(f"names no time zone that is known here: {match[3]!r}") from None
+    return value
+
+
+def _from_folder(value: Path, info: ValidationInfo) -> Path:
+    """*value* with ``~`` expanded, relative to the folder of the configuration file."""
+    folder = (info.context or {}).get("folder", Path())
+    return Path(folder) / value.expanduser()
+
+
+Flag = Annotated[bool, BeforeValidator(parsed), Strict()]
+Count = Annotated[int, BeforeValidator(parsed), Strict(), Ge(1)]
+Counts = Annotated[tuple[Count, ...], BeforeValidator(listed)]
+Factor = Annotated[float, BeforeValidator(parsed), Ge(1.0)]
+Share = Annotated[float, BeforeValidator(parsed), Ge(0.0)]
+Seconds = Annotated[float, BeforeValidator(duration), Gt(0.0)]
+Names = Annotated[tuple[str, ...], BeforeValidator(listed)]
+Rates = Annotated[
+    tuple[Rate, ...], BeforeValidator(lambda v: tuple(Rate.parse(item) for item in listed(v)))
+]
+Reset = Annotated[str, AfterValidator(_reset)]
+File = Annotated[Path, AfterValidator(_from_folder)]
+Tables = Annotated[tuple[dict[str, Any], ...], BeforeValidator(listed)]
