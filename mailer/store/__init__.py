@@ -1,0 +1,1 @@
+"""What Redis knows: the ledger and all that workers and producers share."""

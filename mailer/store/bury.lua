@@ -1,0 +1,43 @@
+-- Move recipients of a leased batch into a dead letter, with their payload.
+--
+-- dead, dead:<id>, deadload:<id>   the dead letter      dead:unpublished  set  += id
+-- status:<c>, counts:<c>           letter 'z', or 'u' for uncertain ones
+-- detail:<c>                       as given
+-- batch:<ref>, payload:<ref>       open -= n; both go when nothing is open
+--
+-- ARGV: ref, fence, now, id, letter, reason, what the server said (msgpack), payload ('': the whole
+--       batch's, renamed), positions in the payload's order, then position, detail, …
+-- Returns {'buried', how many} | {'lost'}
+
+local ref, fence, now, id, letter = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local campaign = campaign_of(ref)
+local key = PREFIX .. 'batch:' .. ref
+if not holds(ref, fence) then return {'lost'} end
+
+local changes, buried = {}, 0
+for _, position in ipairs(positions_of(ARGV[9])) do
+  local old = redis.call('GETRANGE', PREFIX .. 'status:' .. campaign, position, position)
+  if OPEN[old] then
+    move(campaign, position, letter, changes)
+    buried = buried + 1
+  end
+end
+if buried == 0 then return {'buried', 0} end
+for i = 10, #ARGV, 2 do
+  redis.call('HSET', PREFIX .. 'detail:' .. campaign, ARGV[i], ARGV[i + 1])
+end
+count(campaign, changes)
+if ARGV[8] == '' then
+  redis.call('RENAME', PREFIX .. 'payload:' .. ref, PREFIX .. 'deadload:' .. id)
+else
+  redis.call('SET', PREFIX .. 'deadload:' .. id, ARGV[8])
+end
+local from = redis.call('HMGET', key, 'account', 'queue')
+redis.call('HSET', PREFIX .. 'dead:' .. id, 'campaign', campaign, 'batch', ref, 'account', from[1],
+           'queue', from[2], 'reason', ARGV[6], 'said', ARGV[7], 'positions', ARGV[9],
+           'messages', buried, 'at', now)
+redis.call('ZADD', PREFIX .. 'dead', now, id)
+redis.call('SADD', PREFIX .. 'dead:unpublished', id)
+redis.call('HSET', PREFIX .. 'campaign:' .. campaign, 'active', now)
+if redis.call('HINCRBY', key, 'open', -buried) <= 0 then forget_batch(ref) end
+return {'buried', buried}

@@ -1,0 +1,76 @@
+-- Take a batch: at most one living lease exists, and each newer one has a higher fence.
+--
+-- batch:<ref>     hash   state, owner, fence, deaths
+-- timers          zset   ref → when the lease ends
+-- campaign:<c>    hash   read: state        account:<a>  hash  read: state
+--
+-- ARGV: ref, owner, now, end of the lease
+-- Returns {'gone'} (final, or never there) | {'busy'} (a living lease) | {'waiting'} (not due)
+--   | {'parked', event} | {'cancelled', how many}
+--   | {'claimed', fence, deaths, positions, letters, account, queue, account state, payload,
+--      position, detail, position, detail, …}
+
+local ref, owner, now, ends = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
+local campaign = campaign_of(ref)
+local key = PREFIX .. 'batch:' .. ref
+local fields = redis.call('HMGET', key, 'state', 'positions', 'account', 'queue', 'due', 'event',
+                          'deaths')
+local state, positions, account, queue = fields[1], fields[2], fields[3], fields[4]
+local deaths = tonumber(fields[7] or '0')
+if not state then return {'gone'} end
+
+local ends_at = tonumber(redis.call('ZSCORE', PREFIX .. 'timers', ref) or '0')
+if state == 'leased' and ends_at > now then return {'busy'} end
+if state == 'waiting' and ends_at > now then return {'waiting'} end
+
+local campaign_state = redis.call('HGET', PREFIX .. 'campaign:' .. campaign, 'state')
+if campaign_state == 'cancelled' and state ~= 'leased' then
+  local changes, cancelled = {}, 0
+  for _, position in ipairs(positions_of(positions)) do
+    local letter = redis.call('GETRANGE', PREFIX .. 'status:' .. campaign, position, position)
+    if letter == 'q' or letter == 'd' then
+      move(campaign, position, 'x', changes)
+      cancelled = cancelled + 1
+    end
+  end
+  count(campaign, changes)
+  if redis.call('HINCRBY', key, 'open', -cancelled) <= 0 then
+    forget_batch(ref)
+    return {'cancelled', cancelled}
+  end
+end
+if campaign_state == 'paused' and state ~= 'leased' then
+  local event = 'campaign:' .. campaign
+  redis.call('ZREM', PREFIX .. 'queued:' .. queue, ref)
+  redis.call('ZREM', PREFIX .. 'timers', ref)
+  redis.call('HSET', key, 'state', 'parked', 'event', event)
+  redis.call('ZADD', PREFIX .. 'parked:' .. event, now, ref)
+  return {'parked', event}
+end
+
+if fields[6] then redis.call('ZREM', PREFIX .. 'parked:' .. fields[6], ref) end
+if state == 'leased' then deaths = redis.call('HINCRBY', key, 'deaths', 1) end
+local fence = redis.call('HINCRBY', key, 'fence', 1)
+redis.call('HSET', key, 'state', 'leased', 'owner', owner)
+redis.call('HDEL', key, 'due', 'event')
+redis.call('ZREM', PREFIX .. 'queued:' .. queue, ref)
+redis.call('ZADD', PREFIX .. 'timers', ends, ref)
+redis.call('HSETNX', PREFIX .. 'campaign:' .. campaign, 'started', now)
+
+local letters = letters_of(campaign, positions)
+local answer = {'claimed', fence, deaths, positions, letters, account, queue,
+                redis.call('HGET', PREFIX .. 'account:' .. account, 'state') or 'running',
+                redis.call('GET', PREFIX .. 'payload:' .. ref) or ''}
+if string.find(letters, '[dt]') then
+  for i, position in ipairs(positions_of(positions)) do
+    local letter = string.sub(letters, i, i)
+    if letter == 'd' or letter == 't' then
+      local detail = redis.call('HGET', PREFIX .. 'detail:' .. campaign, position)
+      if detail then
+        answer[#answer + 1] = position
+        answer[#answer + 1] = detail
+      end
+    end
+  end
+end
+return answer

@@ -1,0 +1,98 @@
+"""How Redis is reached: the one door to it, with its errors translated.
+
+Every Lua script lies beside the module that calls it, under the same name where it can; `load` puts
+``prelude.lua`` (key names, moving a status) before it. Scripts are written so that running one twice
+with the same arguments changes nothing more: the client repeats a call whose reply was lost.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import redis
+from redis.backoff import ExponentialBackoff
+from redis.commands.core import Script
+from redis.retry import Retry
+from redis.sentinel import Sentinel
+
+from mailer.errors import ConfigError, LedgerUnavailableError
+
+ATTEMPTS: Final = 3
+"""How often a call is repeated when the connection breaks, within about two seconds."""
+
+SOCKET_TIMEOUT: Final = 10.0
+"""Seconds until a Redis that does not answer counts as unreachable."""
+
+Client = redis.Redis
+
+
+def connect(url: str) -> Client:
+    """Open a client for *url*: ``redis://``, ``rediss://`` or ``sentinel://host[:port],…/service[/db]``.
+
+    Nothing is sent until the first command. Raises `ConfigError` for another scheme.
+    """
+    options: dict[str, Any] = {
+        "socket_timeout": SOCKET_TIMEOUT,
+        "socket_connect_timeout": SOCKET_TIMEOUT,
+        "socket_keepalive": True,
+        "health_check_interval": 30,
+        "retry": Retry(ExponentialBackoff(cap=1.0, base=0.1), ATTEMPTS),
+        "protocol": 2,
+    }
+    scheme = urlsplit(url).scheme
+    if scheme in ("redis", "rediss", "unix"):
+        return redis.Redis.from_url(url, **options)
+    if scheme == "sentinel":
+        return _through_sentinel(url, options)
+    raise ConfigError(
+        f"redis: {scheme or 'no scheme'}: expected redis://, rediss://, unix:// or sentinel://"
+    )
+
+
+def _through_sentinel(url: str, options: dict[str, Any]) -> Client:
+    parts = urlsplit(url)
+    service, _, database = parts.path.strip("/").partition("/")
+    if not service:
+        raise ConfigError("redis: a sentinel:// address ends in /service, as in sentinel://a,b/main")
+    hosts = []
+    for address in parts.netloc.rpartition("@")[2].split(","):
+        host, _, port = address.partition(":")
+        hosts.append((host, int(port or 26379)))
+    credentials = {"username": parts.username, "password": parts.password}
+    sentinel = Sentinel(hosts, socket_timeout=SOCKET_TIMEOUT)
+    client: Client = sentinel.master_for(
+        service, db=int(database or 0), **options, **{k: v for k, v in credentials.items() if v}
+    )
+    return client
+
+
+def load(client: Client, name: str) -> Callable[..., Any]:
+    """Return the script *name*``.lua`` as a callable ``(*args) -> reply`` that translates errors."""
+    folder = files("mailer.store")
+    text = (folder / "prelude.lua").read_text("utf-8") + (folder / f"{name}.lua").read_text("utf-8")
+    script: Script = client.register_script(text)
+
+    def call(*args: Any) -> Any:
+        with reaching_redis():
+            return script(keys=[], args=args)
+
+    return call
+
+
+@contextmanager
+def reaching_redis() -> Iterator[None]:
+    """Turn the client's connection errors into `LedgerUnavailableError`, in words for people."""
+    try:
+        yield
+    except redis.exceptions.AuthenticationError as exc:
+        raise LedgerUnavailableError(f"Redis refused the login: {exc}") from exc
+    except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError) as exc:
+        raise LedgerUnavailableError(f"Redis cannot be reached: {exc}") from exc
+    except (redis.exceptions.BusyLoadingError, redis.exceptions.ReadOnlyError) as exc:
+        raise LedgerUnavailableError(f"Redis does not take commands yet: {exc}") from exc
+    except redis.exceptions.OutOfMemoryError as exc:
+        raise LedgerUnavailableError(
+            "Redis is full (maxmemory, noeviction): add memory, or enqueue with --max-backlog"
+        ) from exc

@@ -1,0 +1,54 @@
+-- Write down a new batch: fingerprints, payload, statuses, all or nothing.
+--
+-- seen:<c>:<bucket>  hash   += each recipient's fingerprint → digest, run
+-- campaign:<c>       hash   next position, number of batches
+-- status:<c>         string += 'q' for each recipient
+-- counts:<c>         hash   q += n
+-- payload:<ref>      string := payload
+-- batch:<ref>        hash   := state queued (or waiting)
+-- queued:<queue>     zset   += ref        timers  zset  += ref, when it starts later
+--
+-- ARGV: ref, run, now, due (0: at once), queue, account, payload, fingerprints (8 octets each),
+--       digests (4 octets each, big-endian)
+-- Returns {'queued'} | {'waiting'} | {'taken', index, …} (nothing written) | {'cancelled'}
+
+local ref, run, now, due, queue = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
+local campaign = campaign_of(ref)
+local fingerprints, digests = ARGV[8], ARGV[9]
+local total = string.len(digests) / 4
+local batch = PREFIX .. 'batch:' .. ref
+
+local state = redis.call('HGET', batch, 'state')
+if state then return {state} end
+if redis.call('HGET', PREFIX .. 'campaign:' .. campaign, 'state') == 'cancelled' then
+  return {'cancelled'}
+end
+
+local taken = {'taken'}
+local entries = {}
+for i = 0, total - 1 do
+  local fingerprint = string.sub(fingerprints, i * 8 + 1, i * 8 + 8)
+  local high, low = string.byte(fingerprint, 1, 2)
+  local key = PREFIX .. 'seen:' .. campaign .. ':' .. ((high * 256 + low) % 16384)
+  if redis.call('HEXISTS', key, fingerprint) == 1 then taken[#taken + 1] = i end
+  local a, b, c, d = string.byte(digests, i * 4 + 1, i * 4 + 4)
+  local digest = ((a * 256 + b) * 256 + c) * 256 + d
+  entries[#entries + 1] = {key, fingerprint, string.format('%.0f', digest * 65536 + run)}
+end
+if #taken > 1 then return taken end
+
+for _, entry in ipairs(entries) do redis.call('HSET', entry[1], entry[2], entry[3]) end
+local next_position = redis.call('HINCRBY', PREFIX .. 'campaign:' .. campaign, 'next', total)
+local start = next_position - total
+redis.call('SETRANGE', PREFIX .. 'status:' .. campaign, start, string.rep('q', total))
+redis.call('HINCRBY', PREFIX .. 'counts:' .. campaign, 'q', total)
+redis.call('SET', PREFIX .. 'payload:' .. ref, ARGV[7])
+redis.call('HSET', batch, 'state', 'queued', 'positions', start .. '+' .. total, 'open', total,
+           'queue', queue, 'account', ARGV[6], 'fence', 0, 'deaths', 0)
+if due > tonumber(now) then
+  redis.call('HSET', batch, 'state', 'waiting', 'due', ARGV[4])
+  redis.call('ZADD', PREFIX .. 'timers', due, ref)
+  return {'waiting'}
+end
+redis.call('ZADD', PREFIX .. 'queued:' .. queue, now, ref)
+return {'queued'}

@@ -1,0 +1,45 @@
+-- Take a dead letter out: as a new batch (replay) or for good (drop).
+--
+-- dead, dead:<id>, deadload:<id>, dead:unpublished   removed
+-- status:<c>, counts:<c>    'z' and 'u' become 'q' (replay) or 'p' (drop); what was settled meanwhile stays
+-- batch:<ref>, payload:<ref>, queued:<queue>         the new batch
+--
+-- ARGV: id, now, 'replay' | 'drop', account ('': as before), payload ('': as it lies there)
+-- Returns {'gone'} | {'replayed', queue, ref, how many, account} | {'dropped', how many}
+
+local id, now, how = ARGV[1], ARGV[2], ARGV[3]
+local fields = redis.call('HMGET', PREFIX .. 'dead:' .. id, 'campaign', 'positions', 'account', 'queue')
+local campaign, positions, account, queue = fields[1], fields[2], fields[3], fields[4]
+if not campaign then return {'gone'} end
+if ARGV[4] ~= '' then account = ARGV[4] end
+
+local letter = (how == 'replay') and 'q' or 'p'
+local changes, moved = {}, 0
+for _, position in ipairs(positions_of(positions)) do
+  local old = redis.call('GETRANGE', PREFIX .. 'status:' .. campaign, position, position)
+  if old == 'z' or old == 'u' then
+    move(campaign, position, letter, changes)
+    moved = moved + 1
+  end
+end
+count(campaign, changes)
+redis.call('ZREM', PREFIX .. 'dead', id)
+redis.call('SREM', PREFIX .. 'dead:unpublished', id)
+redis.call('DEL', PREFIX .. 'dead:' .. id)
+if how ~= 'replay' or moved == 0 then
+  redis.call('DEL', PREFIX .. 'deadload:' .. id)
+  forget_shared_if_final(campaign)
+  return {'dropped', moved}
+end
+local number = redis.call('HINCRBY', PREFIX .. 'campaign:' .. campaign, 'batches', 1)
+local ref = campaign .. ':' .. number
+if ARGV[5] == '' then
+  redis.call('RENAME', PREFIX .. 'deadload:' .. id, PREFIX .. 'payload:' .. ref)
+else
+  redis.call('SET', PREFIX .. 'payload:' .. ref, ARGV[5])
+  redis.call('DEL', PREFIX .. 'deadload:' .. id)
+end
+redis.call('HSET', PREFIX .. 'batch:' .. ref, 'state', 'queued', 'positions', positions, 'open', moved,
+           'queue', queue, 'account', account, 'fence', 0, 'deaths', 0)
+redis.call('ZADD', PREFIX .. 'queued:' .. queue, now, ref)
+return {'replayed', queue, ref, moved, account}

@@ -1,0 +1,118 @@
+"""Every Redis key: pattern, type, what it holds, who moves it, how long it lives.
+
+Key                              Type    Holds                                        Lives
+-------------------------------  ------  -------------------------------------------  -----------------------------
+mailer:campaigns                 zset    campaign id → time of its first enqueue      for good
+mailer:campaign:<c>              hash    settings, digests, state, next position      for good
+mailer:counts:<c>                hash    status letter → number of recipients         for good
+mailer:status:<c>                string  one status letter per position               for good
+mailer:detail:<c>                hash    position → what the server said (msgpack),   for good, not for accepted
+                                         for each recipient that was not accepted
+mailer:seen:<c>:<bucket>         hash    recipient fingerprint → row digest, run      for good (resume, duplicates)
+mailer:shared:<c>                hash    digest → attachment bytes (zstd)             until the campaign is final
+mailer:batch:<c>:<n>             hash    state, lease, fence, positions, account      until each recipient is final
+mailer:payload:<c>:<n>           string  the batch's messages (mailer.payload)        with its batch
+mailer:queued:<queue>            zset    batch ref → time of its last task message    while the batch is queued
+mailer:timers                    zset    batch ref → when a lease ends or a wait is   while leased or waiting
+                                         over
+mailer:parked:<event>            zset    batch ref → since when it waits for event    while it waits
+mailer:rate:<c>                  string  recent final outcomes, for the rate shown    a minute
+mailer:suppressed                hash    fingerprint → mailbox, reason, time          for good
+mailer:dead                      zset    dead letter id → time                        until replayed or purged
+mailer:dead:<id>                 hash    reason, stage, reply, account, positions …   with its dead letter
+mailer:deadload:<id>             string  the dead letter's payload                    with its dead letter
+mailer:dead:unpublished          set     dead letters not yet on the broker's queue   seconds
+mailer:account:<a>               hash    breaker: state, since, reason, reply         for good
+mailer:slots:<a>                 zset    connection lease → when it ends              while connections are open
+mailer:lock:<name>               string  owner of a cluster-wide duty                 seconds
+
+``<c>`` is a campaign id, ``<n>`` a batch number, ``<c>:<n>`` a *batch ref*, ``<event>`` is
+``campaign:<c>`` or ``account:<a>``. The Lua scripts build the same names (`prelude.lua`).
+"""
+
+PREFIX = "mailer:"
+
+CAMPAIGNS = PREFIX + "campaigns"
+TIMERS = PREFIX + "timers"
+SUPPRESSED = PREFIX + "suppressed"
+DEAD = PREFIX + "dead"
+DEAD_UNPUBLISHED = PREFIX + "dead:unpublished"
+
+SEEN_BUCKETS = 16384
+"""Hashes that a campaign's fingerprints are spread over: small ones stay compact (about 22 bytes a
+recipient up to two million recipients, where ``hash-max-listpack-entries`` is 128)."""
+
+
+def campaign(name: str) -> str:
+    """The hash of a campaign's settings and state."""
+    return f"{PREFIX}campaign:{name}"
+
+
+def counts(name: str) -> str:
+    """The hash of a campaign's recipients by status letter."""
+    return f"{PREFIX}counts:{name}"
+
+
+def status(name: str) -> str:
+    """The string with one status letter per position."""
+    return f"{PREFIX}status:{name}"
+
+
+def detail(name: str) -> str:
+    """The hash of what is known of recipients that were not accepted."""
+    return f"{PREFIX}detail:{name}"
+
+
+def shared(name: str) -> str:
+    """The hash of a campaign's attachments by digest."""
+    return f"{PREFIX}shared:{name}"
+
+
+def rate(name: str) -> str:
+    """The hash of final outcomes by second, for the rate that `status` shows."""
+    return f"{PREFIX}rate:{name}"
+
+
+def batch(ref: str) -> str:
+    """The hash of one batch: *ref* is ``campaign:number``."""
+    return f"{PREFIX}batch:{ref}"
+
+
+def payload(ref: str) -> str:
+    """The string that holds a batch's messages."""
+    return f"{PREFIX}payload:{ref}"
+
+
+def queued(queue: str) -> str:
+    """The zset of batches of which a task message should be on *queue*."""
+    return f"{PREFIX}queued:{queue}"
+
+
+def parked(event: str) -> str:
+    """The zset of batches that wait for *event* (``campaign:<c>`` or ``account:<a>``)."""
+    return f"{PREFIX}parked:{event}"
+
+
+def dead_letter(identifier: str) -> str:
+    """The hash of one dead letter."""
+    return f"{PREFIX}dead:{identifier}"
+
+
+def dead_payload(identifier: str) -> str:
+    """The string that holds a dead letter's messages."""
+    return f"{PREFIX}deadload:{identifier}"
+
+
+def account(name: str) -> str:
+    """The hash of an account's breaker."""
+    return f"{PREFIX}account:{name}"
+
+
+def slots(name: str) -> str:
+    """The zset of leases on an account's connections."""
+    return f"{PREFIX}slots:{name}"
+
+
+def lock(name: str) -> str:
+    """The string that names who holds a cluster-wide duty."""
+    return f"{PREFIX}lock:{name}"

@@ -1,0 +1,35 @@
+-- End a lease: the batch is final, waits for a time, is parked for an event, or goes back.
+--
+-- batch:<ref> hash, payload:<ref> string: removed when no recipient is open
+-- timers, queued:<queue>, parked:<event> zsets: wherever it is now, and only there
+--
+-- ARGV: ref, fence, now, 'queued' | 'waiting' | 'parked', due or event
+-- Returns {'final'} | {'queued', queue} (publish its task) | {'waiting'} | {'parked'} | {'lost'}
+
+local ref, fence, now, how, what = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
+local key = PREFIX .. 'batch:' .. ref
+if not holds(ref, fence) then return {'lost'} end
+if tonumber(redis.call('HGET', key, 'open')) <= 0 then
+  forget_batch(ref)
+  return {'final'}
+end
+redis.call('HSET', key, 'deaths', 0)
+if how == 'waiting' and tonumber(what) > now then
+  redis.call('HSET', key, 'state', 'waiting', 'due', what)
+  redis.call('HDEL', key, 'owner')
+  redis.call('ZADD', PREFIX .. 'timers', what, ref)
+  return {'waiting'}
+end
+-- An event may have ended while the worker was on its way here: then nobody would wake the batch.
+local still = {['campaign'] = 'paused', ['account'] = 'stopped'}
+if how == 'parked' then
+  local kind = string.match(what, '^(%a+):')
+  if redis.call('HGET', PREFIX .. what, 'state') == still[kind] then
+    redis.call('HSET', key, 'state', 'parked', 'event', what)
+    redis.call('HDEL', key, 'owner')
+    redis.call('ZREM', PREFIX .. 'timers', ref)
+    redis.call('ZADD', PREFIX .. 'parked:' .. what, now, ref)
+    return {'parked'}
+  end
+end
+return {'queued', set_queued(ref, now)}

@@ -1,0 +1,18 @@
+-- The event is over: queue what was parked for it, some at a time.
+--
+-- parked:<event>  zset  -= those      batch:<ref>  hash  state := queued
+-- queued:<queue>  zset  += those
+--
+-- ARGV: event, now, at most how many
+-- Returns {queue, ref, queue, ref, …}; empty when none is left
+
+local publish = {}
+local key = PREFIX .. 'parked:' .. ARGV[1]
+for _, ref in ipairs(redis.call('ZRANGE', key, 0, tonumber(ARGV[3]) - 1)) do
+  redis.call('ZREM', key, ref)
+  if redis.call('HGET', PREFIX .. 'batch:' .. ref, 'state') == 'parked' then
+    publish[#publish + 1] = set_queued(ref, ARGV[2])
+    publish[#publish + 1] = ref
+  end
+end
+return publish
