@@ -80,3 +80,15 @@ class AuthenticationFailedError(SubmissionError, PermissionError):
 
 class WireError(MailerError, ValueError):
     """Bytes or an argument that must never reach a server; nothing of it was written."""
+
+
+class ReplySyntaxError(SubmissionError, ValueError):
+    """What a server sent is no SMTP reply: the session cannot be trusted any further."""
+
+
+class TokenRefusedError(AuthenticationFailedError):
+    """An OAuth token could not be had because the authorisation server said no."""
+
+
+class TokenUnavailableError(ServerUnavailableError):
+    """An OAuth token could not be had just now: the source of it is away or busy."""

@@ -1,0 +1,181 @@
+"""What to do about a reply: rules that are data, and the one function that applies them.
+
+`rules.toml` beside this file holds the rules and explains their order. A rule matches when everything
+that it names matches: provider, stage, code, enhanced status code, text. The first rule that matches
+decides. A user's own rules, from their configuration, come before all of these.
+"""
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from functools import cache
+from importlib.resources import files
+from itertools import chain
+
+from mailer.errors import ConfigError
+from mailer.smtp.reply import Reply, Stage
+
+
+class Action(Enum):
+    """What a submitting client does about a reply."""
+
+    OK = "ok"
+    """Accepted."""
+    RETRY_LATER = "retry_later"
+    """Transient for this message: again, after a while."""
+    RETRY_RECONNECT = "retry_reconnect"
+    """This connection is used up: again at once, on another."""
+    THROTTLE_ACCOUNT = "throttle_account"
+    """The account sends too fast or over too many connections: slow down."""
+    ACCOUNT_QUOTA = "account_quota"
+    """The account's quota is used up: pause until it is renewed."""
+    AUTH_RETRY = "auth_retry"
+    """The login failed for the moment: cool down briefly."""
+    AUTH_FAIL = "auth_fail"
+    """The credentials were refused: stop the account, tell its owner."""
+    REAUTH_ONCE = "reauth_once"
+    """The server has forgotten who we are: log in anew, once."""
+    ACCOUNT_CONFIG = "account_config"
+    """Somebody must change something: a sender to verify, an address to permit, a bill to pay."""
+    SPLIT_RECIPIENTS = "split_recipients"
+    """Too many recipients in one transaction: another transaction for this one."""
+    FAIL_RECIPIENT = "fail_recipient"
+    """This recipient will never get it."""
+    FAIL_MESSAGE = "fail_message"
+    """This content will never be taken."""
+    SMTPUTF8_UNSUPPORTED = "smtputf8_unsupported"
+    """The address needs SMTPUTF8, which somebody on the way lacks."""
+    PROTOCOL_ERROR = "protocol_error"
+    """Client and server have lost step: close, try once more without extensions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The *action* to take, and the name of the *rule* that says so."""
+
+    action: Action
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One line of the rule book; an empty field matches everything.
+
+    *codes* are prefixes (`4`, `45`, `450`); *enhanced* are status codes or prefixes that end in a
+    dot (`5.7.`); *text* is searched in the reply's text, whatever the case.
+    """
+
+    name: str
+    action: Action
+    providers: frozenset[str] = frozenset()
+    stages: frozenset[Stage] = frozenset()
+    codes: tuple[str, ...] = ()
+    enhanced: tuple[str, ...] = ()
+    text: re.Pattern[str] | None = None
+
+    def matches(self, stage: Stage, reply: Reply, text: str, provider: str) -> bool:
+        """Whether this rule speaks about *reply* to *stage* of *provider* (in lower case)."""
+        return (
+            (not self.providers or provider in self.providers)
+            and (not self.stages or stage in self.stages)
+            and (not self.codes or str(reply.code).startswith(self.codes))
+            and (not self.enhanced or _is_among(reply.enhanced, self.enhanced))
+            and (self.text is None or self.text.search(text) is not None)
+        )
+
+
+def judge(
+    stage: Stage, reply: Reply, provider: str | None = None, extra: Sequence[Rule] = ()
+) -> Judgement:
+    """Say what *reply*, given at *stage* by a server of *provider*, asks for.
+
+    *extra* are the user's rules and come first. An unknown provider means the general rules.
+    """
+    if reply.code < 400 and not extra:
+        return _expected(stage, reply)
+    name = (provider or "").strip().lower()
+    for rule in chain(extra, _own_rules()):
+        if rule.matches(stage, reply, reply.text, name):
+            return Judgement(rule.action, rule.name)
+    return _expected(stage, reply)
+
+
+def parse(
+    data: Iterable[Mapping[str, object]], source: str = "mailer.toml", key: str = "rules"
+) -> tuple[Rule, ...]:
+    """Make rules of tables as TOML gives them; raise `ConfigError` that names the place.
+
+    The keys of a table are those of `rules.toml`: `action`, and any of `name`, `provider`, `stage`,
+    `code`, `enhanced`, `text`.
+    """
+    rules = []
+    for number, table in enumerate(data, 1):
+        place = f"{source}: {key}[{number}]"
+        try:
+            rules.append(_rule(table, f"{key}[{number}]"))
+        except (ValueError, TypeError, re.error) as exc:
+            raise ConfigError(f"{place}: {exc}") from exc
+    return tuple(rules)
+
+
+_KEYS = frozenset({"name", "action", "provider", "stage", "code", "enhanced", "text"})
+
+
+def _rule(table: Mapping[str, object], name: str) -> Rule:
+    if not isinstance(table, Mapping):
+        raise TypeError("a rule is a table with 'action' and what it matches")
+    if unknown := sorted(set(table) - _KEYS):
+        raise ValueError(f"unknown key {unknown[0]!r}: one of {' '.join(sorted(_KEYS))}")
+    if "action" not in table:
+        raise ValueError("'action' is missing")
+    codes = _strings(table, "code")
+    if bad := [code for code in codes if not re.fullmatch("[2-5][0-9]{0,2}", code)]:
+        raise ValueError(f"code {bad[0]!r} is no reply code or beginning of one")
+    text = " ".join(_strings(table, "text"))
+    return Rule(
+        name=str(table.get("name", name)),
+        action=_action(table["action"]),
+        providers=frozenset(provider.lower() for provider in _strings(table, "provider")),
+        stages=frozenset(Stage.named(stage) for stage in _strings(table, "stage")),
+        codes=codes,
+        enhanced=_strings(table, "enhanced"),
+        text=re.compile(text, re.IGNORECASE) if text else None,
+    )
+
+
+def _action(value: object) -> Action:
+    try:
+        return Action(value)
+    except ValueError:
+        names = " ".join(action.value for action in Action)
+        raise ValueError(f"no action is called {value!r}: one of {names}") from None
+
+
+def _strings(table: Mapping[str, object], key: str) -> tuple[str, ...]:
+    value = table.get(key, ())
+    values = value if isinstance(value, (list, tuple)) else [value]
+    if not all(isinstance(item, (str, int)) for item in values):
+        raise TypeError(f"{key!r} is a string or a list of strings")
+    return tuple(str(item) for item in values)
+
+
+def _is_among(enhanced: str | None, wanted: tuple[str, ...]) -> bool:
+    if enhanced is None:
+        return False
+    return any(enhanced == one or (one[-1] == "." and enhanced.startswith(one)) for one in wanted)
+
+
+@cache
+def _own_rules() -> tuple[Rule, ...]:
+    book = tomllib.loads(files("mailer.smtp").joinpath("rules.toml").read_text("utf-8"))
+    return tuple(chain.from_iterable(parse(rules, "rules.toml", part) for part, rules in book.items()))
+
+
+def _expected(stage: Stage, reply: Reply) -> Judgement:
+    # A positive reply of the right class is what everybody hopes for; of the wrong class, a fault.
+    intermediate = stage in (Stage.DATA, Stage.AUTH, Stage.ANY) and 300 <= reply.code < 400
+    if 200 <= reply.code < 300 or intermediate:
+        return Judgement(Action.OK, "positive reply")
+    return Judgement(Action.PROTOCOL_ERROR, "reply of the wrong class")
