@@ -1,0 +1,236 @@
+"""Which campaigns there are, in what state, and how far."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mailer.errors import CampaignChangedError, CampaignNotFoundError
+from mailer.outcome import OPEN, Detail, Status
+from mailer.payload import decode_detail
+from mailer.store import keys
+from mailer.store.connection import Client, load, reaching_redis
+
+RUNNING, PAUSED, CANCELLED = "running", "paused", "cancelled"
+
+_RATE_BUCKET = 10
+_RATE_WINDOW = 60
+_CANCEL_STEP = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a campaign is.
+
+    *outcomes* counts recipients by status word (``queued`` … ``dropped``) and adds up to *total*; one
+    that is being transmitted counts as queued. *rate* is recipients a second that became final over
+    the last minute, *time_left* the seconds that the open ones take at that rate, None where unknown.
+    """
+
+    campaign: str
+    state: str
+    total: int
+    outcomes: Mapping[str, int]
+    rate: float
+    time_left: float | None
+    enqueued: bool
+    created: float
+    started: float | None
+    active: float | None
+    summary: Mapping[str, Any]
+
+    @property
+    def open(self) -> int:
+        """How many recipients somebody still has to try."""
+        return self.outcomes["queued"] + self.outcomes["deferred"]
+
+    @property
+    def final(self) -> bool:
+        """Whether all rows are enqueued and none is open."""
+        return self.enqueued and self.open == 0
+
+    def as_json(self) -> dict[str, Any]:
+        """The progress as plain values, as ``mailer status --json`` prints it."""
+        return {
+            "campaign": self.campaign,
+            "state": self.state,
+            "total": self.total,
+            "outcomes": dict(self.outcomes),
+            "rate": round(self.rate, 3),
+            "time_left": None if self.time_left is None else round(self.time_left, 1),
+            "enqueued": self.enqueued,
+            "created": self.created,
+            "started": self.started,
+            "active": self.active,
+            **{key: self.summary.get(key) for key in ("template", "sender", "account")},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One recipient that was not accepted, and why."""
+
+    position: int
+    status: Status
+    detail: Detail
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A run of enqueueing: its number, and how many batches the campaign had before."""
+
+    run: int
+    batches: int
+
+
+class Campaigns:
+    """The campaigns that one Redis knows."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._open = load(client, "open")
+        self._close = load(client, "close")
+        self._control = load(client, "control")
+        self._cancel = load(client, "cancel")
+
+    def open(  # noqa: PLR0913 - one row of the ledger
+        self,
+        name: str,
+        *,
+        digest: str,
+        summary: Mapping[str, Any],
+        policy: Mapping[str, Any],
+        accept_changes: bool,
+        now: float,
+    ) -> Opened:
+        """Begin a run of enqueueing. Raises `CampaignChangedError` where *digest* is another's."""
+        what, *rest = self._open(
+            name, now, digest, json.dumps(summary), json.dumps(policy), int(accept_changes)
+        )
+        if what == b"cancelled":
+            raise CampaignChangedError(
+                f"campaign {name!r} was cancelled; enqueue it under another name"
+            )
+        if what == b"changed":
+            raise CampaignChangedError(_what_changed(name, json.loads(rest[0]), summary))
+        return Opened(int(rest[0]), int(rest[1]))
+
+    def close(self, name: str) -> None:
+        """End a run of enqueueing: every row was read."""
+        self._close(name)
+
+    def next_batch(self, name: str) -> str:
+        """Allot the ref of the campaign's next batch."""
+        with reaching_redis():
+            number = self._client.hincrby(keys.campaign(name), "batches", 1)
+        return f"{name}:{number}"
+
+    def share(self, name: str, digest: str, packed: bytes) -> None:
+        """Store a part that the campaign's messages refer to, once."""
+        with reaching_redis():
+            self._client.hsetnx(keys.shared(name), digest, packed)
+
+    def policy(self, name: str) -> Mapping[str, Any]:
+        """What a worker must know of the campaign: retries, ``on_uncertain``."""
+        with reaching_redis():
+            found = self._client.hget(keys.campaign(name), "policy")
+        return dict(json.loads(found)) if found else {}
+
+    def set_state(self, name: str, state: str) -> str:
+        """Pause, resume or cancel; returns the state before. Raises `CampaignNotFoundError`."""
+        before = self._control(name, state)
+        if before is None:
+            raise _not_found(name)
+        return str(before.decode())
+
+    def cancel_batches(self, name: str) -> Iterator[int]:
+        """Settle the recipients of a cancelled campaign, some batches at a time; yields how many."""
+        with reaching_redis():
+            last = int(self._client.hget(keys.campaign(name), "batches") or 0)
+        for first in range(1, last + 1, _CANCEL_STEP):
+            yield int(self._cancel(name, first, min(first + _CANCEL_STEP - 1, last)))
+
+    def names(self) -> list[str]:
+        """All campaigns, the newest first."""
+        with reaching_redis():
+            return [name.decode() for name in self._client.zrevrange(keys.CAMPAIGNS, 0, -1)]
+
+    def open_recipients(self, name: str) -> int:
+        """How many recipients of the campaign are queued, deferred or being transmitted."""
+        with reaching_redis():
+            found = self._client.hmget(keys.counts(name), sorted(OPEN))
+        return sum(int(number or 0) for number in found)
+
+    def progress(self, name: str, now: float) -> Progress:
+        """How far the campaign is at *now*. Raises `CampaignNotFoundError`."""
+        last = int(now // _RATE_BUCKET)
+        buckets = range(last - _RATE_WINDOW // _RATE_BUCKET, last + 1)
+        pipe = self._client.pipeline(transaction=False)
+        pipe.hgetall(keys.campaign(name))
+        pipe.hgetall(keys.counts(name))
+        for bucket in buckets:
+            pipe.get(f"{keys.rate(name)}:{bucket}")
+        with reaching_redis():
+            raw, counts, *settled = pipe.execute()
+        if not raw:
+            raise _not_found(name)
+        fields = {key.decode(): value for key, value in raw.items()}
+        outcomes = _outcomes({key.decode(): int(value) for key, value in counts.items()})
+        started = float(fields["started"]) if "started" in fields else None
+        since = max(buckets[0] * _RATE_BUCKET, started or 0.0)
+        rate = sum(int(number or 0) for number in settled) / max(now - since, 1.0)
+        remaining = outcomes["queued"] + outcomes["deferred"]
+        return Progress(
+            campaign=name,
+            state=fields["state"].decode(),
+            total=sum(outcomes.values()),
+            outcomes=outcomes,
+            rate=rate if remaining else 0.0,
+            time_left=0.0 if not remaining else remaining / rate if rate else None,
+            enqueued=fields.get("enqueued") == b"1",
+            created=float(fields["created"]),
+            started=started,
+            active=float(fields["active"]) if "active" in fields else None,
+            summary=json.loads(fields["summary"]),
+        )
+
+    def failures(self, name: str) -> Iterator[Failure]:
+        """Everyone of whom something is remembered, in no order. Raises `CampaignNotFoundError`."""
+        with reaching_redis():
+            if not self._client.exists(keys.campaign(name)):
+                raise _not_found(name)
+        cursor = 0
+        while True:
+            with reaching_redis():
+                cursor, page = self._client.hscan(keys.detail(name), cursor, count=500)
+                pipe = self._client.pipeline(transaction=False)
+                for position in page:
+                    pipe.getrange(keys.status(name), int(position), int(position))
+                letters = pipe.execute()
+            for (position, packed), letter in zip(page.items(), letters, strict=True):
+                yield Failure(int(position), Status(letter.decode()), decode_detail(packed))
+            if cursor == 0:
+                return
+
+
+def _outcomes(counts: Mapping[str, int]) -> dict[str, int]:
+    outcomes = {
+        status.word: counts.get(status.value, 0)
+        for status in Status
+        if status is not Status.TRANSMITTING
+    }
+    outcomes["queued"] += counts.get(Status.TRANSMITTING.value, 0)
+    return outcomes
+
+
+def _what_changed(name: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    differing = sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
+    what = ", ".join(differing) or "template"
+    return (
+        f"campaign {name!r} was enqueued before with another {what}: give it another name, "
+        "or accept the change for the recipients not yet queued (accept_changes, --accept-changes)"
+    )
+
+
+def _not_found(name: str) -> CampaignNotFoundError:
+    return CampaignNotFoundError(f"no campaign {name!r}; `mailer status` lists them")

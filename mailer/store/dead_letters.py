@@ -1,0 +1,182 @@
+"""What needs a human, and how it goes on.
+
+A dead letter is a whole batch or some of its messages, with their payload and what the server said.
+The ledger keeps it; a task message of the same id on the broker's queue ``mailer.dead`` makes it
+visible there (`mailer.broker`). What lies here counts; what lies on the queue shows.
+"""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Final, cast
+
+import msgpack
+
+from mailer.errors import InputError, PayloadError
+from mailer.store import keys
+from mailer.store.connection import Client, load, reaching_redis
+from mailer.store.ledger import unpack_positions
+
+REASONS: Final = ("auth", "account", "exhausted", "uncertain", "poison", "undecodable")
+
+_VERSION: Final = 1
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Said:
+    """What the server said that killed the letter; *dialogue* is the end of the session, redacted."""
+
+    stage: str = ""
+    reply: str = ""
+    action: str = ""
+    rule: str = ""
+    attempts: int = 0
+    dialogue: tuple[str, ...] = ()
+
+    def encode(self) -> bytes:
+        """Write it down, versioned."""
+        return cast("bytes", msgpack.packb((_VERSION, *dataclasses.astuple(self))))
+
+    @classmethod
+    def decode(cls, packed: bytes) -> "Said":
+        """Read it. Raises `PayloadError`."""
+        version, *values, dialogue = msgpack.unpackb(packed)
+        if version != _VERSION:
+            raise PayloadError(f"dead letter of version {version}, this mailer reads {_VERSION}")
+        return cls(*values, tuple(dialogue))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """One dead letter; *at* is seconds since the epoch."""
+
+    identifier: str
+    campaign: str
+    batch: str
+    account: str
+    queue: str
+    reason: str
+    said: Said
+    messages: int
+    at: float
+    positions: tuple[int, ...] = dataclasses.field(repr=False, default=())
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Filter:
+    """Which dead letters: None takes all; *older_than* and *newer_than* are seconds of age."""
+
+    reason: str | None = None
+    account: str | None = None
+    campaign: str | None = None
+    older_than: float | None = None
+    newer_than: float | None = None
+
+    def fits(self, letter: DeadLetter) -> bool:
+        """Whether *letter* is meant, its age aside (which the index finds)."""
+        return (
+            self.reason in (None, letter.reason)
+            and self.account in (None, letter.account)
+            and self.campaign in (None, letter.campaign)
+        )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Exhumed:
+    """What became of a dead letter that was taken out.
+
+    *how* is ``replayed``, ``dropped`` or ``gone``; a replayed one is a queued batch *ref* now.
+    """
+
+    how: str
+    messages: int = 0
+    queue: str = ""
+    ref: str = ""
+    account: str = ""
+
+
+class DeadLetters:
+    """The dead letters that one Redis knows."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._exhume = load(client, "exhume")
+
+    def __len__(self) -> int:
+        """How many dead letters there are."""
+        with reaching_redis():
+            return int(self._client.zcard(keys.DEAD))
+
+    def find(self, which: Filter, now: float) -> Iterator[DeadLetter]:
+        """Dead letters that *which* means, the oldest first, streamed."""
+        oldest = "-inf" if which.newer_than is None else str(now - which.newer_than)
+        newest = "+inf" if which.older_than is None else str(now - which.older_than)
+        with reaching_redis():
+            found = self._client.zrangebyscore(keys.DEAD, oldest, newest)
+        for start in range(0, len(found), 500):
+            pipe = self._client.pipeline(transaction=False)
+            chunk = [identifier.decode() for identifier in found[start : start + 500]]
+            for identifier in chunk:
+                pipe.hgetall(keys.dead_letter(identifier))
+            with reaching_redis():
+                rows = pipe.execute()
+            for identifier, row in zip(chunk, rows, strict=True):
+                if row and which.fits(letter := _letter(identifier, row)):
+                    yield letter
+
+    def get(self, identifier: str) -> DeadLetter:
+        """The dead letter of that id. Raises `InputError` where there is none."""
+        with reaching_redis():
+            row = self._client.hgetall(keys.dead_letter(identifier))
+        if not row:
+            raise InputError(f"no dead letter {identifier!r}; `mailer dead list` shows them")
+        return _letter(identifier, row)
+
+    def payload(self, identifier: str) -> bytes:
+        """The dead letter's messages as `mailer.payload` wrote them."""
+        with reaching_redis():
+            return cast("bytes", self._client.get(keys.dead_payload(identifier)) or b"")
+
+    def replay(
+        self, identifier: str, now: float, account: str = "", payload: bytes = b""
+    ) -> Exhumed:
+        """Queue its messages again, but for those settled meanwhile; twice does nothing more."""
+        return self._take_out(identifier, now, "replay", account, payload)
+
+    def drop(self, identifier: str, now: float) -> Exhumed:
+        """Remove it; its recipients count as dropped."""
+        return self._take_out(identifier, now, "drop", "", b"")
+
+    def unpublished(self) -> list[str]:
+        """Ids whose task message is not known to be on the broker's queue."""
+        with reaching_redis():
+            return [found.decode() for found in self._client.srandmember(keys.DEAD_UNPUBLISHED, 500)]
+
+    def published(self, identifier: str) -> None:
+        """Note that the task message of *identifier* is on the broker's queue."""
+        with reaching_redis():
+            self._client.srem(keys.DEAD_UNPUBLISHED, identifier)
+
+    def _take_out(
+        self, identifier: str, now: float, how: str, account: str, payload: bytes
+    ) -> Exhumed:
+        what, *rest = self._exhume(identifier, now, how, account, payload)
+        if what == b"replayed":
+            queue, ref, messages, to = rest
+            return Exhumed("replayed", int(messages), queue.decode(), ref.decode(), to.decode())
+        return Exhumed(what.decode(), int(rest[0]) if rest else 0)
+
+
+def _letter(identifier: str, row: dict[bytes, bytes]) -> DeadLetter:
+    text = {key.decode(): value for key, value in row.items()}
+    return DeadLetter(
+        identifier,
+        text["campaign"].decode(),
+        text["batch"].decode(),
+        text["account"].decode(),
+        text["queue"].decode(),
+        text["reason"].decode(),
+        Said.decode(text["said"]),
+        int(text["messages"]),
+        float(text["at"]),
+        unpack_positions(text["positions"].decode()),
+    )

@@ -1,0 +1,296 @@
+"""What became of each recipient, and who may send now.
+
+The one place where "already done" is decided. A batch is worked on under a lease with a fence, a
+number that grows with each claim: whoever holds an older one can change nothing. Every change is one
+Lua script, so a crash falls between two of them and never inside one.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Final
+
+from mailer.outcome import Detail, Status
+from mailer.payload import decode_detail, encode_detail
+from mailer.store import keys
+from mailer.store.connection import Client, load, reaching_redis
+
+BULK: Final = "bulk"
+PRIORITY: Final = "priority"
+
+
+class Verdict(StrEnum):
+    """What the ledger says to a worker that wants to go on with a batch."""
+
+    GO = "go"
+    PAUSED = "paused"
+    CANCELLED = "cancelled"
+    STOPPED = "stopped"
+    URGENT = "urgent"
+    LOST = "lost"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Fresh:
+    """A recipient as `reserve` and `enqueue` see it: fingerprint (8 octets) and digest of its row."""
+
+    fingerprint: bytes
+    digest: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Enqueued:
+    """What became of a batch that was to be enqueued.
+
+    *taken* are the offsets of recipients that another producer was faster with: then nothing was
+    written, and the batch is to be made again without them.
+    """
+
+    state: str
+    taken: tuple[int, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Claim:
+    """A lease on a batch: all that a worker needs to send it.
+
+    *letters* has one status per position; *details* what is known of those tried before, by position.
+    *deaths* counts the leases on this batch that nobody ended.
+    """
+
+    ref: str
+    fence: int
+    deaths: int
+    positions: tuple[int, ...]
+    letters: str
+    account: str
+    queue: str
+    account_state: str
+    payload: bytes = dataclasses.field(repr=False)
+    details: Mapping[int, Detail] = dataclasses.field(repr=False)
+
+    @property
+    def campaign(self) -> str:
+        """The campaign's id."""
+        return self.ref.rpartition(":")[0]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Unclaimed:
+    """Why a batch could not be claimed: ``gone``, ``busy``, ``waiting``, ``parked``, ``cancelled``."""
+
+    why: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Settlement:
+    """One recipient's new status, with what is remembered of it."""
+
+    position: int
+    status: Status
+    detail: Detail | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Burial:
+    """A dead letter to be: which positions, in what payload, and why.
+
+    *payload* holds exactly *positions*, in that order; None takes the whole batch's as it lies.
+    *said* is the packed `mailer.store.dead_letters.Said`.
+    """
+
+    identifier: str
+    status: Status
+    reason: str
+    said: bytes
+    positions: Sequence[int]
+    payload: bytes | None = None
+    details: Sequence[tuple[int, Detail]] = ()
+
+
+class Ledger:
+    """The ledger's scripts as methods. Times are seconds since the epoch, given by the caller."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._reserve = load(client, "reserve")
+        self._enqueue = load(client, "enqueue")
+        self._claim = load(client, "claim")
+        self._commit = load(client, "commit")
+        self._release = load(client, "release")
+        self._bury = load(client, "bury")
+        self._split = load(client, "split")
+
+    # Producers.
+
+    def reserve(self, campaign: str, run: int, recipients: Sequence[Fresh]) -> str:
+        """One letter per recipient: ``n`` new, ``d`` duplicate, ``k`` known, ``c`` changed, ``s`` suppressed.
+
+        With *run* 0 it only looks; else known ones are marked as met in this run.
+        """
+        answer: bytes = self._reserve(campaign, run, _fingerprints(recipients), _digests(recipients))
+        return answer.decode()
+
+    def enqueue(  # noqa: PLR0913 - one row of the ledger
+        self,
+        ref: str,
+        *,
+        run: int,
+        queue: str,
+        account: str,
+        payload: bytes,
+        recipients: Sequence[Fresh],
+        now: float,
+        due: float = 0.0,
+    ) -> Enqueued:
+        """Write a batch down, all or nothing; with a later *due* it waits for its time."""
+        state, *taken = self._enqueue(
+            ref,
+            run,
+            now,
+            due,
+            queue,
+            account,
+            payload,
+            _fingerprints(recipients),
+            _digests(recipients),
+        )
+        return Enqueued(state.decode(), tuple(int(offset) for offset in taken))
+
+    # Workers.
+
+    def claim(self, ref: str, owner: str, now: float, ends: float) -> Claim | Unclaimed:
+        """Take the lease on a batch until *ends*, unless somebody lives who has it."""
+        what, *rest = self._claim(ref, owner, now, ends)
+        if what != b"claimed":
+            return Unclaimed(what.decode())
+        fence, deaths, positions, letters, account, queue, account_state, payload, *told = rest
+        details = {
+            int(position): decode_detail(packed)
+            for position, packed in zip(told[::2], told[1::2], strict=True)
+        }
+        return Claim(
+            ref,
+            int(fence),
+            int(deaths),
+            unpack_positions(positions.decode()),
+            letters.decode(),
+            account.decode(),
+            queue.decode(),
+            account_state.decode(),
+            payload,
+            details,
+        )
+
+    def commit(
+        self,
+        claim: Claim,
+        settled: Sequence[Settlement],
+        starting: Sequence[int],
+        now: float,
+        ends: float,
+    ) -> Verdict:
+        """Record what is *settled*, mark positions *starting* as transmitting, renew the lease.
+
+        One round trip. Unless the verdict is `Verdict.GO`, *starting* was not marked and must not be
+        sent; with `Verdict.LOST` nothing was recorded at all.
+        """
+        accepted: list[str] = []
+        forget: list[str] = []
+        others: list[object] = []
+        for one in settled:
+            if one.status is Status.ACCEPTED:
+                accepted.append(str(one.position))
+                if one.position in claim.details:
+                    forget.append(str(one.position))
+            else:
+                detail = encode_detail(one.detail) if one.detail else b""
+                others += (one.position, one.status.value, detail)
+        answer: bytes = self._commit(
+            claim.ref,
+            claim.fence,
+            now,
+            ends,
+            claim.queue,
+            claim.account,
+            ",".join(accepted),
+            ",".join(forget),
+            ",".join(map(str, starting)),
+            *others,
+        )
+        return Verdict(answer.decode())
+
+    def give_back(self, claim: Claim, now: float) -> str:
+        """End the lease: ``final`` when nobody is open, else ``queued`` (publish its task)."""
+        return self._ended(claim, now, "queued", "")
+
+    def wait(self, claim: Claim, now: float, due: float) -> str:
+        """End the lease until *due*: ``waiting``, or ``queued`` when that has passed, or ``final``."""
+        return self._ended(claim, now, "waiting", due)
+
+    def park(self, claim: Claim, now: float, event: str) -> str:
+        """End the lease until *event* is over: ``parked``, ``queued`` when it is, or ``final``."""
+        return self._ended(claim, now, "parked", event)
+
+    def bury(self, claim: Claim, burial: Burial, now: float) -> int:
+        """Move recipients into a dead letter; returns how many were open, -1 where the lease is lost."""
+        told: list[object] = []
+        for position, detail in burial.details:
+            told += (position, encode_detail(detail))
+        answer = self._bury(
+            claim.ref,
+            claim.fence,
+            now,
+            burial.identifier,
+            burial.status.value,
+            burial.reason,
+            burial.said,
+            burial.payload or b"",
+            pack_positions(burial.positions),
+            *told,
+        )
+        return int(answer[1]) if answer[0] == b"buried" else -1
+
+    def split(
+        self, claim: Claim, parts: Sequence[tuple[Sequence[int], bytes]], now: float
+    ) -> tuple[str, ...]:
+        """Cut a batch into *parts* (positions and payload of each); returns their refs, queued."""
+        flat: list[object] = []
+        for positions, payload in parts:
+            flat += (pack_positions(positions), payload)
+        answer = self._split(claim.ref, claim.fence, now, *flat)
+        return tuple(ref.decode() for ref in answer[2:]) if answer[0] == b"split" else ()
+
+    def shared(self, campaign: str, digest: str) -> bytes | None:
+        """The bytes of a part that the campaign stores once; compressed as `share` stored them."""
+        with reaching_redis():
+            found: bytes | None = self._client.hget(keys.shared(campaign), digest)
+            return found
+
+    def _ended(self, claim: Claim, now: float, how: str, what: object) -> str:
+        answer = self._release(claim.ref, claim.fence, now, how, what)
+        return str(answer[0].decode())
+
+
+def pack_positions(positions: Sequence[int]) -> str:
+    """Write positions as the scripts read them: ``12+200`` for a run, else ``12,15,40``."""
+    if positions and positions[-1] - positions[0] == len(positions) - 1:
+        if all(b - a == 1 for a, b in zip(positions, positions[1:], strict=False)):
+            return f"{positions[0]}+{len(positions)}"
+    return ",".join(map(str, positions))
+
+
+def unpack_positions(text: str) -> tuple[int, ...]:
+    """Read positions as the scripts write them."""
+    start, plus, count = text.partition("+")
+    if plus:
+        return tuple(range(int(start), int(start) + int(count)))
+    return tuple(int(position) for position in text.split(",") if position)
+
+
+def _fingerprints(recipients: Sequence[Fresh]) -> bytes:
+    return b"".join(one.fingerprint for one in recipients)
+
+
+def _digests(recipients: Sequence[Fresh]) -> bytes:
+    return b"".join(one.digest.to_bytes(4, "big") for one in recipients)

@@ -1,0 +1,20 @@
+-- Begin a run of enqueueing: create the campaign, or find it unchanged.
+--
+-- campaign:<c>  hash  created, digest, summary, policy, state; runs += 1; enqueued := 0
+-- campaigns     zset  += campaign
+--
+-- ARGV: campaign, now, digest, summary (JSON), policy (JSON), '1' to accept a changed digest
+-- Returns {'open', run, batches so far} | {'changed', summary as it was} | {'cancelled'}
+
+local campaign, now = ARGV[1], ARGV[2]
+local key = PREFIX .. 'campaign:' .. campaign
+local before = redis.call('HMGET', key, 'digest', 'summary', 'state')
+if before[3] == 'cancelled' then return {'cancelled'} end
+if before[1] and before[1] ~= ARGV[3] and ARGV[6] ~= '1' then return {'changed', before[2]} end
+if not before[1] then
+  redis.call('HSET', key, 'created', now, 'state', 'running')
+  redis.call('ZADD', PREFIX .. 'campaigns', now, campaign)
+end
+redis.call('HSET', key, 'digest', ARGV[3], 'summary', ARGV[4], 'policy', ARGV[5], 'enqueued', '0')
+local run = (redis.call('HINCRBY', key, 'runs', 1) - 1) % 65535 + 1
+return {'open', run, tonumber(redis.call('HGET', key, 'batches') or '0')}

@@ -1,0 +1,47 @@
+"""Which batches wait, for a time or for an event, and which nobody works on although somebody should.
+
+Every worker sweeps; each script call is atomic, so two sweeps at once publish different batches. What
+a sweep says to publish is already counted as queued: if the sweeper dies before it publishes, the
+batch is overdue a little later and the next sweep finds it.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from mailer.store.connection import Client, load
+
+STEP: Final = 500
+"""Batches a script call moves at most: it blocks Redis for a millisecond or two."""
+
+
+class Waiting:
+    """The sweep and the waking as methods. Times are seconds since the epoch."""
+
+    def __init__(self, client: Client) -> None:
+        self._sweep = load(client, "sweep")
+        self._wake = load(client, "wake")
+
+    def sweep(
+        self, now: float, overdue: float = 0.0, on_broker: Mapping[str, int] | None = None
+    ) -> Iterator[tuple[str, str]]:
+        """Yield queue and ref of each batch whose task is to be published.
+
+        *on_broker* gives the number of task messages by queue; where more batches are queued than
+        that, the oldest are published again once they have waited *overdue* seconds.
+        """
+        lengths = [part for pair in (on_broker or {}).items() for part in pair]
+        yield from self._pairs(lambda: self._sweep(now, STEP, overdue, *lengths))
+
+    def wake(self, event: str, now: float) -> Iterator[tuple[str, str]]:
+        """Queue what was parked for *event*; yields queue and ref of each, to publish."""
+        yield from self._pairs(lambda: self._wake(event, now, STEP))
+
+    @staticmethod
+    def _pairs(call: object) -> Iterator[tuple[str, str]]:
+        assert callable(call)
+        while True:
+            flat = call()
+            for queue, ref in zip(flat[::2], flat[1::2], strict=True):
+                yield queue.decode(), ref.decode()
+            if len(flat) < 2 * STEP:
+                return
