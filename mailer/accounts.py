@@ -1,0 +1,64 @@
+"""How an account of the configuration becomes a server that the SMTP wing can use.
+
+The one place that knows both vocabularies. Secrets stay callables here: they are read when a session
+logs in, on workers.
+"""
+
+from collections.abc import Callable, Iterable
+
+from mailer import smtp
+from mailer.config import Account, Security, Settings
+from mailer.smtp.rules import Rule, parse
+
+_SECURITY = {
+    Security.STARTTLS: smtp.Security.STARTTLS,
+    Security.TLS: smtp.Security.TLS,
+    Security.PLAIN: smtp.Security.PLAIN,
+}
+
+
+def rules(settings: Settings) -> tuple[Rule, ...]:
+    """The user's own reply rules. Raises `ConfigError` that names the one which is wrong."""
+    return parse(settings.rules, settings.file.name if settings.file else "environment")
+
+
+def server(account: Account, rules: Iterable[Rule] = ()) -> smtp.Server:
+    """The submission server of *account*, with the user's *rules* before the built-in ones."""
+    return smtp.Server(
+        name=account.name,
+        host=account.host,
+        port=account.port,
+        security=_SECURITY[account.security],
+        username=account.user,
+        password=account.password if account.secret("password") else None,
+        token=_token(account) if account.uses_oauth else None,
+        mechanism=account.mechanism,
+        ca_file=account.ca_file,
+        client_cert=account.client_cert,
+        client_key=account.client_key,
+        local_hostname=account.local_hostname,
+        max_connections=account.max_connections,
+        max_messages_per_connection=account.max_messages_per_connection,
+        max_age=account.max_connection_age,
+        max_idle=account.max_idle,
+        chunking=account.chunking,
+        chunking_window=account.chunking_window,
+        disable_extensions=frozenset(name.upper() for name in account.disable_extensions),
+        debug=account.debug,
+        provider=account.rules,
+        timeouts=smtp.Timeouts(**account.timeouts.model_dump()),
+        dsn=_dsn(account),
+        rules=tuple(rules),
+    )
+
+
+def _dsn(account: Account) -> smtp.Dsn | None:
+    if not account.dsn:
+        return None
+    ret = "HDRS" if account.dsn_return == "headers" else "FULL"
+    return smtp.Dsn(notify=tuple(kind.upper() for kind in account.dsn), ret=ret)
+
+
+def _token(account: Account) -> Callable[[bool], str]:
+    """The access token, read anew at each call: whoever made it keeps it fresh."""
+    return lambda _refused: account.token()
