@@ -1,7 +1,7 @@
 """How an account of the configuration becomes a server that the SMTP wing can use.
 
-The one place that knows both vocabularies. Secrets stay callables here: they are read when a session
-logs in, on workers.
+The one place that knows both vocabularies. Secrets stay callables here: they are read when a
+session logs in, on workers.
 """
 
 from collections.abc import Callable, Iterable

@@ -88,10 +88,14 @@ def is_loopback(host: str) -> bool:
 class Timeouts(Model):
     """Seconds to wait for the server, each an absolute deadline (RFC 5321 §4.5.3.2)."""
 
+    resolve: Seconds = 20.0
     connect: Seconds = 30.0
     tls: Seconds = 30.0
-    greeting: Seconds = 60.0
-    command: Seconds = 120.0
+    greeting: Seconds = 300.0
+    ehlo: Seconds = 300.0
+    auth: Seconds = 120.0
+    mail: Seconds = 300.0
+    rcpt: Seconds = 300.0
     data: Seconds = 120.0
     block: Seconds = 180.0
     final: Seconds = 600.0
@@ -106,10 +110,14 @@ class Dkim(Model):
     key_file: File
 
 
+TITLE = "the title of the table"
+"""Where `Settings` puts an account's name: no key of TOML's that anyone would write."""
+
+
 class Login(Model):
     """Who an account is and where its secrets lie."""
 
-    name: str
+    name: Annotated[str, Field(alias=TITLE)]
     username: str | None = None
     mechanism: Mechanism | None = None
     password_env: Variable | None = None
@@ -200,7 +208,7 @@ class Account(Login):
     local_hostname: str | None = None
     disable_extensions: Names = ()
     chunking: Flag = False
-    chunking_window: Count = 32
+    chunking_window: Count = 8
     debug: Flag = False
     timeouts: Timeouts = Timeouts()
     dsn: Annotated[

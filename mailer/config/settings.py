@@ -6,7 +6,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
-from mailer.config.account import Account
+from mailer.config.account import TITLE, Account
 from mailer.config.secrets import Command, Secret, SecretFile, Variable
 from mailer.config.units import (
     Count,
@@ -118,7 +118,6 @@ class Settings(Model):
 
     redis: Annotated[str, Field(repr=False)] = DEFAULT_REDIS
     broker: Annotated[str | None, Field(repr=False)] = None
-    namespace: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")] = "mailer"
     templates: File = Path("templates")
     sender: str | None = None
     batch_size: Annotated[Count, Field(le=10_000)] = 200
@@ -186,9 +185,7 @@ class Settings(Model):
         if not isinstance(tables, dict):
             return tables
         return {
-            name: {**table, "name": name}
-            if isinstance(table, dict) and "name" not in table
-            else table
+            name: {TITLE: name, **table} if isinstance(table, dict) else table
             for name, table in tables.items()
         }
 
