@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Annotated, Literal, NamedTuple, Self
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from pydantic import BeforeValidator, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from mailer.config.secrets import Command, Secret, SecretFile, Variable
 from mailer.config.units import (
