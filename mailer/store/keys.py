@@ -23,6 +23,9 @@ mailer:dead:<id>                 hash    reason, stage, reply, account, position
 mailer:deadload:<id>             string  the dead letter's payload                    with its dead letter
 mailer:dead:unpublished          set     dead letters not yet on the broker's queue   seconds
 mailer:account:<a>               hash    breaker: state, since, reason, reply         for good
+mailer:accounts                  set     accounts that the breaker has heard of       for good
+mailer:logins:<a>                zset    process that logs in → when its turn lapses  seconds
+mailer:alerts                    zset    event (JSON) → when to tell of it            until somebody was told
 mailer:slots:<a>                 zset    connection lease → when it ends              while connections are open
 mailer:lock:<name>               string  owner of a cluster-wide duty                 seconds
 
@@ -35,6 +38,8 @@ PREFIX = "mailer:"
 CAMPAIGNS = PREFIX + "campaigns"
 TIMERS = PREFIX + "timers"
 SUPPRESSED = PREFIX + "suppressed"
+ACCOUNTS = PREFIX + "accounts"
+ALERTS = PREFIX + "alerts"
 DEAD = PREFIX + "dead"
 DEAD_UNPUBLISHED = PREFIX + "dead:unpublished"
 
@@ -106,6 +111,11 @@ def dead_payload(identifier: str) -> str:
 def account(name: str) -> str:
     """The hash of an account's breaker."""
     return f"{PREFIX}account:{name}"
+
+
+def logins(name: str) -> str:
+    """The zset of processes that are logging in to an account just now."""
+    return f"{PREFIX}logins:{name}"
 
 
 def slots(name: str) -> str:

@@ -1,0 +1,230 @@
+"""May this account log in, and send: one answer for all workers.
+
+An authentication failure is an event of the account and not of a message. Its state lies in Redis:
+
+=========  ===================  ==========================================================
+state      logins admitted      left by
+=========  ===================  ==========================================================
+unknown    one in the cluster   its success → running; trouble → cooling or stopped
+running    one of each process  trouble → cooling or stopped; a doubt → unknown
+cooling    none until its end,  its end, then as unknown; a success of a login that had
+           then as unknown      begun before → running
+stopped    none                 `start` (an operator, or a probe that succeeded) → unknown
+=========  ===================  ==========================================================
+
+==================================================  =======================================
+trouble, as `mailer.smtp.rules` judges the reply    what it does
+==================================================  =======================================
+auth_fail                                           stops, reason ``auth``
+account_config                                      stops, reason ``account``
+reauth_once                                         doubts; a second time within five
+                                                    minutes, on a login that had succeeded
+                                                    since: stops, reason ``account``
+account_quota                                       cools until it is renewed
+auth_retry, throttle_account, any other             cools 5 s, 10 s, 20 s … 15 min, each
+                                                    jittered by a fifth; success resets
+==================================================  =======================================
+
+The bound on failed logins, for each time that an account is stopped: exactly one where its state
+was unknown; where it was running, at most one of each process, namely of those that were already
+on their way when the first was refused.
+
+A login's turn is a lease: a process that dies in mid-login gives it back after `TURN` seconds.
+"""
+
+import dataclasses
+import json
+import uuid
+from collections.abc import Callable
+from random import random
+from typing import Any, Final, cast
+
+from mailer.smtp.rules import Action
+from mailer.store import keys
+from mailer.store.connection import Client, load, reaching_redis
+from mailer.store.dead_letters import Said
+
+RUNNING: Final = "running"
+COOLING: Final = "cooling"
+STOPPED: Final = "stopped"
+UNKNOWN: Final = "unknown"
+
+OPERATOR: Final = "operator"
+"""The reason of a stop that no probe may end by itself."""
+
+TURN: Final = 60.0
+"""Seconds that one login may take before another process may try."""
+
+FIRST_DELAY: Final = 5.0
+LONGEST_DELAY: Final = 900.0
+JITTER: Final = 0.2
+SECOND_DOUBT: Final = 300.0
+
+_STOPPING: Final = {Action.AUTH_FAIL: "auth", Action.ACCOUNT_CONFIG: "account"}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class AccountState:
+    """What the cluster knows of one account. Times are seconds since the epoch, 0.0 for never.
+
+    *state* is ``running``, ``cooling``, ``stopped`` or ``unknown``; *until* is when a cooling one
+    may be tried again. *reason* is ``auth``, ``account``, ``operator``, or the action that made it
+    cool; *said* what the server said. *logins_ok* and *logins_failed* count since the account was
+    first used.
+    """
+
+    account: str
+    state: str = UNKNOWN
+    since: float = 0.0
+    until: float = 0.0
+    reason: str = ""
+    said: Said = dataclasses.field(default_factory=Said)
+    logins_ok: int = 0
+    logins_failed: int = 0
+    last_login: float = 0.0
+    last_probe: float = 0.0
+
+    @property
+    def usable(self) -> bool:
+        """Whether somebody may try to log in now."""
+        return self.state in (RUNNING, UNKNOWN)
+
+
+class Breaker:
+    """The states of all accounts. *random* gives 0 ≤ x < 1 and jitters the delays."""
+
+    def __init__(self, client: Client, random: Callable[[], float] = random) -> None:
+        self._client = client
+        self._random = random
+        self._admit = load(client, "breaker_admit")
+        self._succeeded = load(client, "breaker_succeeded")
+        self._refused = load(client, "breaker_refused")
+        self._control = load(client, "breaker_control")
+
+    # Sessions.
+
+    def admit(self, account: str, owner: str, wanted: int, now: float) -> int:
+        """How many of *wanted* logins the process *owner* may begin now: 0 or 1.
+
+        The next one is admitted after `succeeded` was told of this one, so that a password which
+        turns wrong is refused at most once a process.
+        """
+        if wanted < 1:
+            return 0
+        return int(self._admit(account, owner, now, now + TURN, ""))
+
+    def succeeded(self, account: str, owner: str, now: float) -> None:
+        """*owner* has logged in: the account is good, and delays begin anew."""
+        self._succeeded(account, owner, now)
+
+    def refused(  # noqa: PLR0913 - who, where, what, when
+        self,
+        account: str,
+        owner: str,
+        action: Action,
+        said: Said,
+        now: float,
+        *,
+        until: float = 0.0,
+    ) -> str:
+        """*owner* met trouble with the account; returns the account's state after it.
+
+        *until* is when a used-up quota is renewed; 0.0 where nobody knows.
+        """
+        how, reason = COOLING, action.value
+        if action in _STOPPING:
+            how, reason = STOPPED, _STOPPING[action]
+        elif action is Action.REAUTH_ONCE:
+            how, reason = "doubted", "account"
+        answer: bytes = self._refused(
+            account,
+            owner,
+            now,
+            how,
+            reason,
+            said.encode(),
+            int(said.stage == "AUTH"),
+            until or 0,
+            FIRST_DELAY,
+            LONGEST_DELAY,
+            1 + JITTER * (2 * self._random() - 1),
+            SECOND_DOUBT,
+            _event("account_stopped", account, now, reason, said),
+        )
+        return answer.decode()
+
+    def let_go(self, account: str, owner: str) -> None:
+        """*owner* gives its turn to log in back, having learnt nothing."""
+        with reaching_redis():
+            self._client.zrem(keys.logins(account), owner)
+
+    # Operators and probes.
+
+    def state(self, account: str, now: float) -> AccountState:
+        """What is known of *account* at *now*."""
+        with reaching_redis():
+            row = cast("dict[bytes, bytes]", self._client.hgetall(keys.account(account)))
+        return _state(account, row, now)
+
+    def all(self, now: float) -> list[AccountState]:
+        """Every account that anybody ever tried, by name."""
+        with reaching_redis():
+            names = cast("set[bytes]", self._client.smembers(keys.ACCOUNTS))
+        return [self.state(name, now) for name in sorted(name.decode() for name in names)]
+
+    def start(self, account: str, now: float) -> str:
+        """Let the account be tried again, one login first; returns the state before."""
+        event = _event("account_started", account, now)
+        return str(self._control(account, now, "start", "", event).decode())
+
+    def stop(self, account: str, reason: str, now: float) -> str:
+        """Stop the account on all workers; returns the state before.
+
+        With the reason `OPERATOR`, only an operator starts it again.
+        """
+        event = _event("account_stopped", account, now, reason)
+        return str(self._control(account, now, "stop", reason, event).decode())
+
+    def begin_probe(self, account: str, owner: str, now: float, every: float = 0.0) -> bool:
+        """Take the turn to log in although the account may be stopped; end it as any other login.
+
+        With *every*, only if the account is stopped by trouble and was not tried for so many
+        seconds: then one caller in the cluster is told True.
+        """
+        return bool(self._admit(account, owner, now, now + TURN, repr(every) if every else "0"))
+
+
+def _event(event: str, account: str, now: float, reason: str = "", said: Said | None = None) -> str:
+    """An alert's event as `mailer.alerts` reads it; the id keeps two of the same content apart."""
+    said = said or Said()
+    return json.dumps(
+        {
+            "event": event,
+            "id": uuid.uuid4().hex,
+            "at": now,
+            "account": account,
+            "reason": reason,
+            "stage": said.stage,
+            "reply": said.reply,
+        }
+    )
+
+
+def _state(account: str, row: dict[bytes, bytes], now: float) -> AccountState:
+    fields: dict[str, Any] = {key.decode(): value for key, value in row.items()}
+    state = fields.get("state", b"unknown").decode()
+    since, until = float(fields.get("since", 0)), float(fields.get("until", 0))
+    if state == COOLING and until <= now:
+        state, since, until = UNKNOWN, until, 0.0
+    return AccountState(
+        account,
+        state,
+        since,
+        until,
+        fields.get("reason", b"").decode(),
+        Said.decode(fields["said"]) if "said" in fields else Said(),
+        int(fields.get("ok", 0)),
+        int(fields.get("failed", 0)),
+        float(fields.get("succeeded", 0)),
+        float(fields.get("probed", 0)),
+    )
