@@ -21,6 +21,7 @@ letter  status         meaning
 The first three are *open*; all others are final until a dead letter is replayed.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -115,6 +116,14 @@ class Outcome:
     trouble: Action | None = None
 
 
+_ADDRESS: Final = re.compile(r"[^\s<>\"',;:()]+@[^\s<>\"',;:()]+")
+
+
+def without_addresses(text: str) -> str:
+    """What a server said, fit for logs, tasks and exceptions: each address becomes ``…``."""
+    return _ADDRESS.sub("…", text)
+
+
 _FINAL: Final = frozenset(
     {
         Action.FAIL_RECIPIENT,
@@ -144,8 +153,8 @@ def judge(  # noqa: PLR0911 - one line for each way that a message can go
 ) -> Outcome:
     """Decide what *result* means for the recipient whose history is *before*.
 
-    A trouble of the account costs the recipient no attempt: it stays queued, and the account decides
-    when it goes on. With *resend*, an uncertain one is queued again under its Message-ID.
+    A trouble of the account costs the recipient no attempt: it is deferred, due at once, and the
+    account decides when it goes on. With *resend*, an uncertain one is tried again under its Message-ID.
     """
     told = _told(result, before, now)
     if result.fate is Fate.ACCEPTED:
@@ -192,8 +201,7 @@ def _again(told: Detail, retry: Retry, now: float, random: Callable[[], float]) 
 def _waits(
     before: Detail, told: Detail, retry: Retry, now: float, trouble: Action | None
 ) -> Outcome:
+    """Deferred without counting an attempt: it was not this message that was refused."""
     if before.first and now - before.first >= retry.give_up_after:
-        return Outcome(Status.DEAD, told, reason="exhausted")
-    if before.attempts:
-        return Outcome(Status.DEFERRED, replace(told, due=now), trouble=trouble)
-    return Outcome(Status.QUEUED, told, trouble=trouble)
+        return Outcome(Status.DEAD, told, reason="exhausted", trouble=trouble)
+    return Outcome(Status.DEFERRED, replace(told, due=now), trouble=trouble)

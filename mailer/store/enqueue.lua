@@ -8,6 +8,8 @@
 -- batch:<ref>        hash   := state queued (or waiting)
 -- queued:<queue>     zset   += ref        timers  zset  += ref, when it starts later
 --
+-- With run 0 (single messages) no fingerprint is looked at or kept.
+--
 -- ARGV: ref, run, now, due (0: at once), queue, account, payload, fingerprints (8 octets each),
 --       digests (4 octets each, big-endian)
 -- Returns {'queued'} | {'waiting'} | {'taken', index, …} (nothing written) | {'cancelled'}
@@ -26,7 +28,7 @@ end
 
 local taken = {'taken'}
 local entries = {}
-for i = 0, total - 1 do
+for i = 0, (run == '0') and -1 or total - 1 do
   local fingerprint = string.sub(fingerprints, i * 8 + 1, i * 8 + 8)
   local high, low = string.byte(fingerprint, 1, 2)
   local key = PREFIX .. 'seen:' .. campaign .. ':' .. ((high * 256 + low) % 16384)

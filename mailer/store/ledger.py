@@ -252,14 +252,30 @@ class Ledger:
         return int(answer[1]) if answer[0] == b"buried" else -1
 
     def split(
-        self, claim: Claim, parts: Sequence[tuple[Sequence[int], bytes]], now: float
+        self, claim: Claim, parts: Sequence[tuple[Sequence[int], bytes]], deaths: int, now: float
     ) -> tuple[str, ...]:
-        """Cut a batch into *parts* (positions and payload of each); returns their refs, queued."""
+        """Cut a batch into *parts* (positions and payload of each); returns their refs, queued.
+
+        Each part starts with *deaths* against it.
+        """
         flat: list[object] = []
         for positions, payload in parts:
             flat += (pack_positions(positions), payload)
-        answer = self._split(claim.ref, claim.fence, now, *flat)
+        answer = self._split(claim.ref, claim.fence, now, deaths, *flat)
         return tuple(ref.decode() for ref in answer[2:]) if answer[0] == b"split" else ()
+
+    def tasks(self, batches: Sequence[tuple[str, str]]) -> list[tuple[str, str, int, str]]:
+        """Of each (queue, ref) that still is a batch: queue, ref, number of messages, account."""
+        pipe = self._client.pipeline(transaction=False)
+        for _, ref in batches:
+            pipe.hmget(keys.batch(ref), "positions", "account")
+        with reaching_redis():
+            rows = pipe.execute()
+        return [
+            (queue, ref, len(unpack_positions(positions.decode())), account.decode())
+            for (queue, ref), (positions, account) in zip(batches, rows, strict=True)
+            if positions is not None
+        ]
 
     def shared(self, campaign: str, digest: str) -> bytes | None:
         """The bytes of a part that the campaign stores once; compressed as `share` stored them."""

@@ -1,0 +1,100 @@
+"""What the ledger hears of a batch while it is sent: the write-ahead of each final dot.
+
+The SMTP driver asks before it writes a final dot and reports each reply that it has read; both go to
+the ledger in one round trip for all connections together. What is to be dead-lettered is kept until
+the batch ends: until then its status stays ``transmitting`` or what it was, and a crash makes the next
+lease judge it again.
+"""
+
+from collections.abc import Callable, Sequence
+from time import time
+
+from mailer.batch import Batch
+from mailer.errors import LeaseLostError
+from mailer.outcome import Outcome
+from mailer.smtp import Result
+from mailer.store.ledger import Ledger, Settlement, Verdict
+
+Judge = Callable[[int, Result], Outcome]
+
+
+class Journal:
+    """The `mailer.smtp.Journal` of one batch. *chosen* are the offsets that are being sent."""
+
+    def __init__(  # noqa: PLR0913 - what a batch's journal stands on
+        self,
+        ledger: Ledger,
+        batch: Batch,
+        chosen: Sequence[int],
+        *,
+        judge: Judge,
+        lease: float,
+        stopping: Callable[[], bool],
+    ) -> None:
+        self._ledger = ledger
+        self._batch = batch
+        self._chosen = chosen
+        self._judge = judge
+        self._lease = lease
+        self._stopping = stopping
+        self._judged: set[int] = set()
+        self.verdict = Verdict.GO
+        self.to_bury: list[tuple[int, Outcome, Result]] = []
+
+    def commit(self, results: Sequence[tuple[int, Result]], starting: Sequence[int]) -> bool:
+        """Record *results*, mark *starting*; False where the driver must start nothing more.
+
+        Raises `LeaseLostError` when the batch is another worker's by now.
+        """
+        settlements = self._settle(results)
+        if self.stopped:
+            starting = ()
+        self._say(settlements, [self._batch.position(self._chosen[which]) for which in starting])
+        return not self.stopped
+
+    def finish(self, results: Sequence[Result]) -> None:
+        """Record what the driver returned and had not reported before: messages that were not sent."""
+        unheard = [
+            (which, result)
+            for which, result in enumerate(results)
+            if which not in self._judged and result.action is not None
+        ]
+        settlements = self._settle(unheard)
+        if settlements:
+            self._say(settlements, ())
+
+    @property
+    def stopped(self) -> bool:
+        """Whether nothing more of the batch may be started."""
+        return self.verdict is not Verdict.GO or self._stopping()
+
+    def _settle(self, results: Sequence[tuple[int, Result]]) -> list[tuple[int, Outcome]]:
+        settled = []
+        for which, result in results:
+            self._judged.add(which)
+            offset = self._chosen[which]
+            outcome = self._judge(offset, result)
+            if outcome.reason:
+                self.to_bury.append((offset, outcome, result))
+            else:
+                settled.append((offset, outcome))
+        return settled
+
+    def _say(self, settled: Sequence[tuple[int, Outcome]], starting: Sequence[int]) -> None:
+        now = time()
+        verdict = self._ledger.commit(
+            self._batch.claim,
+            [
+                Settlement(self._batch.position(offset), outcome.status, outcome.detail)
+                for offset, outcome in settled
+            ],
+            starting,
+            now,
+            now + self._lease,
+        )
+        if verdict is Verdict.LOST:
+            raise LeaseLostError("the batch belongs to another worker by now")
+        for offset, outcome in settled:
+            self._batch.note(offset, outcome)
+        if self.verdict is Verdict.GO:
+            self.verdict = verdict

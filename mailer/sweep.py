@@ -1,0 +1,108 @@
+"""What every worker does beside delivering: release what is due, find what is lost.
+
+A thread of the worker's main process; no process of its own that somebody could forget to start. All of
+it is atomic in Redis, so any number of workers may sweep at once.
+"""
+
+import itertools
+import logging
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from time import time
+from typing import Final
+
+from mailer.broker import Broker, Task
+from mailer.config import Settings
+from mailer.errors import LedgerUnavailableError
+from mailer.store.connection import Client
+from mailer.store.ledger import Ledger
+from mailer.store.waiting import Waiting
+
+log = logging.getLogger(__name__)
+
+TICK: Final = 0.25
+"""Seconds between two looks at what is due: how late a waiting batch may be."""
+
+_STEP: Final = 200
+
+
+class Sweeper(threading.Thread):
+    """Releases due batches each tick; every ``worker.sweep_every`` seconds also looks for lost ones.
+
+    *duties* are further things to do at the slower pace, each called with the time.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        client: Client,
+        broker: Broker,
+        duties: Iterable[Callable[[float], object]] = (),
+    ) -> None:
+        super().__init__(name="mailer-sweep", daemon=True)
+        self._settings = settings
+        self._ledger = Ledger(client)
+        self._waiting = Waiting(client)
+        self._broker = broker
+        self._duties = tuple(duties)
+        self._stop = threading.Event()
+        self._reachable = True
+
+    def run(self) -> None:
+        """Sweep until `stop`."""
+        rare = 0.0
+        while not self._stop.wait(TICK):
+            now = time()
+            often = now < rare
+            try:
+                if often:
+                    self.release(now)
+                else:
+                    rare = now + self._settings.worker.sweep_every
+                    self.reconcile(now)
+                    for duty in self._duties:
+                        duty(now)
+                self._note_reachable()
+            except LedgerUnavailableError as exc:
+                self._note_unreachable(exc)
+            except Exception:  # whatever it was, the next sweep may find it mended
+                log.exception("the sweep failed; it goes on")
+
+    def stop(self) -> None:
+        """Ask the thread to end, and wait for it."""
+        self._stop.set()
+        if self.is_alive():
+            self.join(timeout=5)
+
+    def release(self, now: float) -> int:
+        """Queue the batches whose wait is over or whose lease lapsed; returns how many."""
+        return publish(self._broker, self._ledger, self._waiting.sweep(now))
+
+    def reconcile(self, now: float) -> int:
+        """The same, and those whose task message is lost: more are queued than the broker holds."""
+        overdue = self._settings.worker.requeue_after
+        lengths = self._broker.lengths()
+        return publish(self._broker, self._ledger, self._waiting.sweep(now, overdue, lengths))
+
+    def _note_unreachable(self, exc: Exception) -> None:
+        if self._reachable:
+            log.warning("the sweep waits: %s", exc)
+        self._reachable = False
+
+    def _note_reachable(self) -> None:
+        if not self._reachable:
+            log.warning("the sweep goes on: Redis and the broker answer again")
+        self._reachable = True
+
+
+def publish(broker: Broker, ledger: Ledger, batches: Iterable[tuple[str, str]]) -> int:
+    """Publish the task of each (queue, ref) that still is a batch; returns how many."""
+    published = 0
+    for some in _chunks(iter(batches)):
+        published += broker.publish(Task(*fields) for fields in ledger.tasks(some))
+    return published
+
+
+def _chunks(batches: Iterator[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
+    while some := list(itertools.islice(batches, _STEP)):
+        yield some

@@ -1,0 +1,144 @@
+"""The life of a worker process: what happens when it starts, forks, is asked to stop, and ends.
+
+A worker is a main process, which sweeps, and its pool (child processes, threads, or itself), which
+delivers. Both see one flag in shared memory: the main process raises it at SIGTERM, and within a second
+each delivery finishes what it has begun to transmit, gives the rest back and returns.
+"""
+
+import logging
+import mmap
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, Final
+
+from celery import Celery, signals
+
+from mailer.broker import Broker
+from mailer.config import Settings, load
+from mailer.delivery import Delivery
+from mailer.errors import ConfigError, MailerError
+from mailer.store.connection import connect
+from mailer.sweep import Sweeper
+
+log = logging.getLogger(__name__)
+
+_REAP_EVERY: Final = 1.0
+_UNFIT_POOLS: Final = ("gevent", "eventlet")
+
+
+class Worker:
+    """What one worker's main process and its children share, and what each has of its own."""
+
+    def __init__(self, app: Celery, settings: Settings) -> None:
+        self.settings = settings
+        self.broker = Broker(app)
+        self._flag = mmap.mmap(-1, 1)  # inherited by children: one flag for all
+        self._lock = threading.Lock()
+        self._delivery: Delivery | None = None
+        self._pid = 0
+        self._busy = 0
+        self._terminated = False
+        self._sweeper: Sweeper | None = None
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the worker was asked to stop."""
+        return self._flag[0] != 0 or self._terminated
+
+    @property
+    def delivery(self) -> Delivery:
+        """This process's `Delivery`, made when the first batch comes; never shared over a fork."""
+        with self._lock:
+            if self._delivery is None or self._pid != os.getpid():
+                self._pid = os.getpid()
+                client = connect(self.settings.redis)
+                self._delivery = Delivery(self.settings, client, lambda: self.stopping)
+                threading.Thread(target=self._keep_house, name="mailer-reap", daemon=True).start()
+            return self._delivery
+
+    @contextmanager
+    def at_work(self) -> Iterator[Delivery]:
+        """The process's `Delivery`, while SIGTERM waits until it has returned."""
+        self._busy += 1
+        try:
+            yield self.delivery
+        finally:
+            self._busy -= 1
+            if self._terminated and not self._busy:
+                raise SystemExit(0)
+
+    # The main process.
+
+    def prepare(self, sender: Any, **_: Any) -> None:
+        """Before the pool starts: refuse what cannot work, in words for people."""
+        pool = getattr(sender, "pool_cls", None)
+        name = pool if isinstance(pool, str) else getattr(pool, "__module__", "")
+        if any(unfit in name for unfit in _UNFIT_POOLS):
+            raise SystemExit(
+                "mailer: the gevent and eventlet pools cannot drive its connections; "
+                "use --pool prefork, threads or solo (one process drives many connections by itself)"
+            )
+        try:
+            load(self.settings.file, secrets=True)
+        except ConfigError as exc:
+            raise SystemExit(f"mailer: {exc}") from None
+        self._flag[0] = 0
+
+    def start(self, **_: Any) -> None:
+        """The worker is ready: begin to sweep."""
+        self._sweeper = Sweeper(self.settings, connect(self.settings.redis), self.broker)
+        self._sweeper.start()
+
+    def stop(self, **_: Any) -> None:
+        """The worker was asked to stop: deliveries end soon, the sweep ends now."""
+        self._flag[0] = 1
+        if self._sweeper:
+            self._sweeper.stop()
+
+    # Each process that delivers.
+
+    def begin_process(self, **_: Any) -> None:
+        """A child of the pool begins: SIGTERM lets it finish what it transmits."""
+        self._terminated = False
+        self._busy = 0
+        signal.signal(signal.SIGTERM, self._on_terminate)
+
+    def end_process(self, **_: Any) -> None:
+        """The process ends: say goodbye to the servers."""
+        if self._delivery is not None and self._pid == os.getpid():
+            self._delivery.close()
+
+    def _on_terminate(self, _number: int, _frame: FrameType | None) -> None:
+        self._terminated = True
+        if not self._busy:
+            raise SystemExit(0)
+
+    def _keep_house(self) -> None:
+        tick = threading.Event()
+        pid, delivery = os.getpid(), self._delivery
+        while delivery is not None and pid == os.getpid() and delivery is self._delivery:
+            tick.wait(_REAP_EVERY)
+            try:
+                delivery.reap()
+            except MailerError as exc:
+                log.warning("idle connections could not be kept: %s", exc)
+
+
+def attach(app: Celery, settings: Settings) -> Worker:
+    """Bind a `Worker` to the life of Celery's processes, as ``app.mailer``."""
+    worker = Worker(app, settings)
+    app.mailer = worker
+    for event, receiver in (
+        (signals.worker_init, worker.prepare),
+        (signals.worker_ready, worker.start),
+        (signals.worker_shutting_down, worker.stop),
+        (signals.worker_shutdown, worker.end_process),
+        (signals.worker_process_shutdown, worker.end_process),
+        (signals.worker_process_init, worker.begin_process),
+    ):
+        event.connect(receiver, weak=False)
+    return worker
