@@ -92,3 +92,10 @@ class TokenRefusedError(AuthenticationFailedError):
 
 class TokenUnavailableError(ServerUnavailableError):
     """An OAuth token could not be had just now: the source of it is away or busy."""
+
+
+# One machine alone.
+
+
+class LocalServerError(MailerError, OSError):
+    """The embedded server or its worker cannot be started or used."""
