@@ -35,9 +35,7 @@ class Batch:
     def left_transmitting(self) -> list[int]:
         """Offsets of those that an earlier lease had begun to transmit."""
         return [
-            offset
-            for offset, status in enumerate(self.statuses)
-            if status is Status.TRANSMITTING
+            offset for offset, status in enumerate(self.statuses) if status is Status.TRANSMITTING
         ]
 
     def due(self, when: float) -> list[int]:

@@ -167,9 +167,7 @@ class Delivery:
         self._settle(batch, chosen, Status.SUPPRESSED)
         report.counts.update(batch.words(chosen))
 
-    def _send(
-        self, batch: Batch, chosen: Sequence[int], policy: Policy, report: Report
-    ) -> Verdict:
+    def _send(self, batch: Batch, chosen: Sequence[int], policy: Policy, report: Report) -> Verdict:
         """Send the messages at the offsets *chosen*, recording each outcome as its reply is read."""
         journal = self._journal(batch, chosen, policy)
         submissions = [self._submission(batch, offset) for offset in chosen]
@@ -271,8 +269,8 @@ class Delivery:
                 [(batch.position(offset), one.detail) for offset, one, _ in group],
             )
             self._buried(burial, batch.claim, report)
-            for offset, one, _ in group:
-                batch.note(offset, one)
+            for offset, fate, _ in group:
+                batch.note(offset, fate)
             if reason in ("auth", "account"):
                 report.failure, report.said = reason, said
 

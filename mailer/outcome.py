@@ -58,7 +58,7 @@ OPEN: Final = frozenset({Status.QUEUED, Status.DEFERRED, Status.TRANSMITTING})
 class Retry:
     """When a deferred recipient is tried again: exponential, jittered, limited.
 
-    The n-th wait is *first_delay* × *factor*ⁿ seconds, at most *max_delay*, moved by up to *jitter* of
+    The n-th wait is ``first_delay * factor**n`` seconds, at most *max_delay*, moved by up to *jitter* of
     itself either way. After *attempts* tries, or *give_up_after* seconds, no more.
     """
 
@@ -142,7 +142,7 @@ _WAITING_FOR_THE_ACCOUNT: Final = frozenset(
 )
 
 
-def judge(  # noqa: PLR0911 - one line for each way that a message can go
+def judge(  # noqa: PLR0911, PLR0913 - one line for each way that a message can go
     result: Result,
     before: Detail,
     *,

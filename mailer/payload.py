@@ -63,7 +63,7 @@ def encode(entries: Sequence[Entry]) -> bytes:
 
 def decode(payload: bytes) -> list[Entry]:
     """Read a batch. Raises `PayloadError` for anything that is not a payload of a known version."""
-    if payload[:1] != b"M" or len(payload) < 3:  # noqa: PLR2004
+    if payload[:1] != b"M" or len(payload) < 3:
         raise PayloadError("not a mailer payload: it does not begin with its mark", payload[:16])
     if payload[1] != VERSION:
         raise PayloadError(
@@ -92,13 +92,12 @@ def decode_detail(packed: bytes) -> Detail:
     """Read what is remembered of one recipient. Raises `PayloadError`."""
     try:
         version, *values = msgpack.unpackb(packed)
-        if version != VERSION:
-            raise PayloadError(f"detail of version {version}, this mailer reads {VERSION}")
-        return Detail(*values)
-    except PayloadError:
-        raise
+        detail = Detail(*values)
     except Exception as exc:  # as above
         raise PayloadError(f"damaged detail: {exc}") from exc
+    if version != VERSION:
+        raise PayloadError(f"detail of version {version}, this mailer reads {VERSION}")
+    return detail
 
 
 def _pack_part(part: bytes | SharedPart) -> Any:
@@ -108,6 +107,6 @@ def _pack_part(part: bytes | SharedPart) -> Any:
 
 
 def _unpack_extension(code: int, data: bytes) -> SharedPart:
-    if code != _SHARED or len(data) != 36:  # noqa: PLR2004 - 32 octets of digest, 4 of size
+    if code != _SHARED or len(data) != 36:  # 32 octets of digest, 4 of size
         raise PayloadError(f"unknown part of kind {code} in a payload")
     return SharedPart(data[:32].hex(), int.from_bytes(data[32:], "big"))

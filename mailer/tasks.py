@@ -16,8 +16,8 @@ from mailer.worker import Worker
 worker: Worker = app.mailer
 
 
-@app.task(name=DELIVER, bind=True, acks_late=True, ignore_result=True)  # type: ignore[untyped-decorator]
-def deliver(self: Any, ref: str) -> str:
+@app.task(name=DELIVER, acks_late=True, ignore_result=True)  # type: ignore[untyped-decorator]
+def deliver(ref: str) -> str:
     """Deliver the batch *ref*; returns what became of its recipients, in words.
 
     Fails when the batch as a whole was dead-lettered: the exception says account, stage and reply.

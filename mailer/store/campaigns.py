@@ -122,7 +122,7 @@ class Campaigns:
     def next_batch(self, name: str) -> str:
         """Allot the ref of the campaign's next batch."""
         with reaching_redis():
-            number = self._client.hincrby(keys.campaign(name), "batches", 1)
+            number = self._client.hincrby(keys.campaign(name), "batches")
         return f"{name}:{number}"
 
     def share(self, name: str, digest: str, packed: bytes) -> None:

@@ -8,24 +8,24 @@ with the same arguments changes nothing more: the client repeats a call whose re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.resources import files
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
 import redis
 from redis.backoff import ExponentialBackoff
-from redis.commands.core import Script
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from mailer.errors import ConfigError, LedgerUnavailableError
+from mailer.store.client import Client
+
+__all__ = ["Client", "connect", "load", "reaching_redis"]
 
 ATTEMPTS: Final = 3
 """How often a call is repeated when the connection breaks, within about two seconds."""
 
 SOCKET_TIMEOUT: Final = 10.0
 """Seconds until a Redis that does not answer counts as unreachable."""
-
-Client = redis.Redis
 
 
 def connect(url: str) -> Client:
@@ -43,7 +43,7 @@ def connect(url: str) -> Client:
     }
     scheme = urlsplit(url).scheme
     if scheme in ("redis", "rediss", "unix"):
-        return redis.Redis.from_url(url, **options)
+        return cast("Client", redis.Redis.from_url(url, **options))
     if scheme == "sentinel":
         return _through_sentinel(url, options)
     raise ConfigError(
@@ -55,24 +55,30 @@ def _through_sentinel(url: str, options: dict[str, Any]) -> Client:
     parts = urlsplit(url)
     service, _, database = parts.path.strip("/").partition("/")
     if not service:
-        raise ConfigError("redis: a sentinel:// address ends in /service, as in sentinel://a,b/main")
+        raise ConfigError(
+            "redis: a sentinel:// address ends in /service, as in sentinel://a,b/main"
+        )
     hosts = []
     for address in parts.netloc.rpartition("@")[2].split(","):
         host, _, port = address.partition(":")
         hosts.append((host, int(port or 26379)))
     credentials = {"username": parts.username, "password": parts.password}
-    sentinel = Sentinel(hosts, socket_timeout=SOCKET_TIMEOUT)
-    client: Client = sentinel.master_for(
-        service, db=int(database or 0), **options, **{k: v for k, v in credentials.items() if v}
+    sentinel = Sentinel(  # type: ignore[no-untyped-call] # redis-py is half typed
+        hosts, socket_timeout=SOCKET_TIMEOUT
     )
-    return client
+    return cast(
+        "Client",
+        sentinel.master_for(  # type: ignore[no-untyped-call] # redis-py is half typed
+            service, db=int(database or 0), **options, **{k: v for k, v in credentials.items() if v}
+        ),
+    )
 
 
 def load(client: Client, name: str) -> Callable[..., Any]:
     """Return the script *name*``.lua`` as a callable ``(*args) -> reply`` that translates errors."""
     folder = files("mailer.store")
     text = (folder / "prelude.lua").read_text("utf-8") + (folder / f"{name}.lua").read_text("utf-8")
-    script: Script = client.register_script(text)
+    script = client.register_script(text)
 
     def call(*args: Any) -> Any:
         with reaching_redis():

@@ -39,10 +39,10 @@ class Said:
     @classmethod
     def decode(cls, packed: bytes) -> "Said":
         """Read it. Raises `PayloadError`."""
-        version, *values, dialogue = msgpack.unpackb(packed)
+        version, stage, reply, action, rule, attempts, dialogue = msgpack.unpackb(packed)
         if version != _VERSION:
             raise PayloadError(f"dead letter of version {version}, this mailer reads {_VERSION}")
-        return cls(*values, tuple(dialogue))
+        return cls(stage, reply, action, rule, attempts, tuple(dialogue))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ class DeadLetters:
     def payload(self, identifier: str) -> bytes:
         """The dead letter's messages as `mailer.payload` wrote them."""
         with reaching_redis():
-            return cast("bytes", self._client.get(keys.dead_payload(identifier)) or b"")
+            return self._client.get(keys.dead_payload(identifier)) or b""
 
     def replay(
         self, identifier: str, now: float, account: str = "", payload: bytes = b""
@@ -149,7 +149,9 @@ class DeadLetters:
     def unpublished(self) -> list[str]:
         """Ids whose task message is not known to be on the broker's queue."""
         with reaching_redis():
-            return [found.decode() for found in self._client.srandmember(keys.DEAD_UNPUBLISHED, 500)]
+            return [
+                found.decode() for found in self._client.srandmember(keys.DEAD_UNPUBLISHED, 500)
+            ]
 
     def published(self, identifier: str) -> None:
         """Note that the task message of *identifier* is on the broker's queue."""

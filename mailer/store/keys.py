@@ -1,33 +1,33 @@
 """Every Redis key: pattern, type, what it holds, who moves it, how long it lives.
 
-Key                              Type    Holds                                        Lives
--------------------------------  ------  -------------------------------------------  -----------------------------
-mailer:campaigns                 zset    campaign id → time of its first enqueue      for good
-mailer:campaign:<c>              hash    settings, digests, state, next position      for good
-mailer:counts:<c>                hash    status letter → number of recipients         for good
-mailer:status:<c>                string  one status letter per position               for good
-mailer:detail:<c>                hash    position → what the server said (msgpack),   for good, not for accepted
-                                         for each recipient that was not accepted
-mailer:seen:<c>:<bucket>         hash    recipient fingerprint → row digest, run      for good (resume, duplicates)
-mailer:shared:<c>                hash    digest → attachment bytes (zstd)             until the campaign is final
-mailer:batch:<c>:<n>             hash    state, lease, fence, positions, account      until each recipient is final
-mailer:payload:<c>:<n>           string  the batch's messages (mailer.payload)        with its batch
-mailer:queued:<queue>            zset    batch ref → time of its last task message    while the batch is queued
-mailer:timers                    zset    batch ref → when a lease ends or a wait is   while leased or waiting
-                                         over
-mailer:parked:<event>            zset    batch ref → since when it waits for event    while it waits
-mailer:rate:<c>                  string  recent final outcomes, for the rate shown    a minute
-mailer:suppressed                hash    fingerprint → mailbox, reason, time          for good
-mailer:dead                      zset    dead letter id → time                        until replayed or purged
-mailer:dead:<id>                 hash    reason, stage, reply, account, positions …   with its dead letter
-mailer:deadload:<id>             string  the dead letter's payload                    with its dead letter
-mailer:dead:unpublished          set     dead letters not yet on the broker's queue   seconds
-mailer:account:<a>               hash    breaker: state, since, reason, reply         for good
-mailer:accounts                  set     accounts that the breaker has heard of       for good
-mailer:logins:<a>                zset    process that logs in → when its turn lapses  seconds
-mailer:alerts                    zset    event (JSON) → when to tell of it            until somebody was told
-mailer:slots:<a>                 zset    connection lease → when it ends              while connections are open
-mailer:lock:<name>               string  owner of a cluster-wide duty                 seconds
+Key                          Type    Holds                                        Lives
+-----------------------------  ------  -----------------------------------------  -----------------------------
+mailer:campaigns             zset    campaign id → time of its first enqueue      for good
+mailer:campaign:<c>          hash    settings, digests, state, next position      for good
+mailer:counts:<c>            hash    status letter → number of recipients         for good
+mailer:status:<c>            string  one status letter per position               for good
+mailer:detail:<c>            hash    position → what the server said (msgpack),   for good, not for accepted
+                                     for each recipient that was not accepted
+mailer:seen:<c>:<bucket>     hash    recipient fingerprint → row digest, run      for good (resume, duplicates)
+mailer:shared:<c>            hash    digest → attachment bytes (zstd)             until the campaign is final
+mailer:batch:<c>:<n>         hash    state, lease, fence, positions, account      until each recipient is final
+mailer:payload:<c>:<n>       string  the batch's messages (mailer.payload)        with its batch
+mailer:queued:<queue>        zset    batch ref → time of its last task message    while the batch is queued
+mailer:timers                zset    batch ref → when a lease ends or a wait is   while leased or waiting
+                                     over
+mailer:parked:<event>        zset    batch ref → since when it waits for event    while it waits
+mailer:rate:<c>              string  recent final outcomes, for the rate shown    a minute
+mailer:suppressed            hash    fingerprint → mailbox, reason, time          for good
+mailer:dead                  zset    dead letter id → time                        until replayed or purged
+mailer:dead:<id>             hash    reason, stage, reply, account, positions …   with its dead letter
+mailer:deadload:<id>         string  the dead letter's payload                    with its dead letter
+mailer:dead:unpublished      set     dead letters not yet on the broker's queue   seconds
+mailer:account:<a>           hash    breaker: state, since, reason, reply         for good
+mailer:accounts              set     accounts that the breaker has heard of       for good
+mailer:logins:<a>            zset    process that logs in → when its turn lapses  seconds
+mailer:alerts                zset    event (JSON) → when to tell of it            until somebody was told
+mailer:slots:<a>             zset    connection lease → when it ends              while connections are open
+mailer:lock:<name>           string  owner of a cluster-wide duty                 seconds
 
 ``<c>`` is a campaign id, ``<n>`` a batch number, ``<c>:<n>`` a *batch ref*, ``<event>`` is
 ``campaign:<c>`` or ``account:<a>``. The Lua scripts build the same names (`prelude.lua`).

@@ -8,6 +8,7 @@ Lua script, so a crash falls between two of them and never inside one.
 import dataclasses
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from itertools import pairwise
 from typing import Final
 
 from mailer.outcome import Detail, Status
@@ -124,11 +125,14 @@ class Ledger:
     # Producers.
 
     def reserve(self, campaign: str, run: int, recipients: Sequence[Fresh]) -> str:
-        """One letter per recipient: ``n`` new, ``d`` duplicate, ``k`` known, ``c`` changed, ``s`` suppressed.
+        """One letter per recipient, in order.
 
-        With *run* 0 it only looks; else known ones are marked as met in this run.
+        ``n`` new, ``d`` duplicate, ``k`` known, ``c`` known with another row, ``s`` suppressed. With
+        *run* 0 it only looks; else known ones are marked as met in this run.
         """
-        answer: bytes = self._reserve(campaign, run, _fingerprints(recipients), _digests(recipients))
+        answer: bytes = self._reserve(
+            campaign, run, _fingerprints(recipients), _digests(recipients)
+        )
         return answer.decode()
 
     def enqueue(  # noqa: PLR0913 - one row of the ledger
@@ -280,8 +284,7 @@ class Ledger:
     def shared(self, campaign: str, digest: str) -> bytes | None:
         """The bytes of a part that the campaign stores once; compressed as `share` stored them."""
         with reaching_redis():
-            found: bytes | None = self._client.hget(keys.shared(campaign), digest)
-            return found
+            return self._client.hget(keys.shared(campaign), digest)
 
     def _ended(self, claim: Claim, now: float, how: str, what: object) -> str:
         answer = self._release(claim.ref, claim.fence, now, how, what)
@@ -290,9 +293,8 @@ class Ledger:
 
 def pack_positions(positions: Sequence[int]) -> str:
     """Write positions as the scripts read them: ``12+200`` for a run, else ``12,15,40``."""
-    if positions and positions[-1] - positions[0] == len(positions) - 1:
-        if all(b - a == 1 for a, b in zip(positions, positions[1:], strict=False)):
-            return f"{positions[0]}+{len(positions)}"
+    if positions and all(after - before == 1 for before, after in pairwise(positions)):
+        return f"{positions[0]}+{len(positions)}"
     return ",".join(map(str, positions))
 
 

@@ -24,7 +24,7 @@ class Suppression:
         self._client = client
 
     def add(self, entries: Iterable[tuple[bytes, Suppressed]]) -> int:
-        """Put mailboxes on the list; one that is there keeps its first reason. Returns how many are new."""
+        """Put mailboxes on the list, and return how many are new; the others keep their reason."""
         added = 0
         for chunk in _chunks(entries):
             pipe = self._client.pipeline(transaction=False)

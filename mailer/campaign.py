@@ -1,0 +1,224 @@
+"""What goes to whom: the producer's hall.
+
+Rows become recipients, recipients messages, messages batches, batches tasks (`mailer.enqueue`). This
+module knows templates and recipients and imports nothing of SMTP; passwords are not needed here.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from email.message import EmailMessage
+from functools import cached_property
+from time import time
+from typing import Any, Final, Literal
+
+from mailer.compose import Attachment, Composer
+from mailer.config import Settings
+from mailer.content import pack
+from mailer.enqueue import Enqueuer, Plan, Progress, Row
+from mailer.errors import CampaignChangedError, InputError
+from mailer.producer import Producer, design, retry_overrides, summary
+from mailer.producer import recipient as one_recipient
+from mailer.receipt import Receipt
+from mailer.store.campaigns import CANCELLED, PAUSED, RUNNING, Failure
+from mailer.store.campaigns import Progress as Status
+
+OnUncertain = Literal["hold", "resend"]
+
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+class Campaign:
+    """One mailing: what is sent, from whom, with what limits; and how far it is.
+
+    *name* is its id, stable: enqueueing again under the same name resumes and never doubles. Names are
+    letters, digits, ``.``, ``_`` and ``-``, 100 at most. *account* names a login that workers have.
+    *context* holds variables for all recipients; each recipient's own fields lie over it.
+    *start_at* is an aware datetime before which nothing is sent. *retry* overrides single values of
+    the configuration's (see `mailer.config.Retry`). *on_uncertain* says what happens when a message
+    was transmitted and the reply was lost: ``hold`` it for a human, or ``resend`` it.
+    """
+
+    def __init__(  # noqa: PLR0913 - the contract's keywords
+        self,
+        name: str,
+        *,
+        template: str,
+        sender: str | None = None,
+        account: str = "primary",
+        context: Mapping[str, object] | None = None,
+        attachments: Sequence[Attachment] = (),
+        inline_images: Sequence[Attachment] = (),
+        reply_to: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        start_at: datetime | None = None,
+        batch_size: int | None = None,
+        max_backlog: int | None = None,
+        retry: Mapping[str, float] | None = None,
+        on_uncertain: OnUncertain = "hold",
+        settings: Settings | None = None,
+        **more: Any,
+    ) -> None:
+        if not _NAME.fullmatch(name):
+            raise InputError(
+                f"campaign name {name!r}: use letters, digits, '.', '_' and '-', 100 at most, "
+                "a letter or digit first"
+            )
+        if on_uncertain not in ("hold", "resend"):
+            raise InputError(f"on_uncertain is 'hold' or 'resend', not {on_uncertain!r}")
+        if start_at is not None and start_at.tzinfo is None:
+            raise InputError(
+                "start_at has no time zone: say which, as in datetime.now().astimezone()"
+            )
+        self.name = name
+        self._producer = Producer(settings)
+        self._account = account
+        self._start_at = start_at
+        self._batch_size = batch_size or self._producer.settings.batch_size
+        self._max_backlog = max_backlog or self._producer.settings.max_backlog
+        self._policy = {
+            "on_uncertain": on_uncertain,
+            "retry": retry_overrides(retry or {}),
+        }
+        self._design = design(
+            self._producer.settings,
+            name,
+            template,
+            sender,
+            account,
+            context=dict(context or {}),
+            attachments=tuple(attachments),
+            inline_images=tuple(inline_images),
+            reply_to=reply_to,
+            headers=dict(headers or {}),
+            **more,
+        )
+
+    @cached_property
+    def composer(self) -> Composer:
+        """What makes the messages; loading it checks the template."""
+        return Composer(self._design)
+
+    def enqueue(  # noqa: PLR0913 - the contract's keywords
+        self,
+        recipients: Iterable[Row],
+        *,
+        check: bool = True,
+        skip_faulty: bool = False,
+        accept_changes: bool = False,
+        processes: int = 1,
+        progress: Progress | None = None,
+    ) -> Receipt:
+        """Queue a message for each of *recipients*: mappings with ``email``, streamed.
+
+        With *check*, every row is rendered once before the first message is queued, and faulty ones
+        raise `InvalidRowsError`; an iterator is spooled to disk meanwhile. With *skip_faulty* such rows
+        are left out and named in the receipt. Run again with the same rows, it goes on where it was;
+        rows or a template that changed raise `CampaignChangedError` unless *accept_changes*.
+        *processes* render side by side. *progress* is told the number of rows as they are read.
+        """
+        producer = self._producer
+        producer.broker.check()
+        plan = Plan(
+            campaign=self.name,
+            design=self._design,
+            route=lambda _: self._account,
+            batch_size=self._batch_size,
+            due=self._start_at.timestamp() if self._start_at else 0.0,
+            check=check,
+            skip_faulty=skip_faulty,
+            accept_changes=accept_changes,
+            processes=processes,
+            max_backlog=self._max_backlog,
+            progress=progress,
+        )
+        enqueuer = Enqueuer(
+            plan, self.composer, producer.campaigns, producer.ledger, producer.broker
+        )
+        receipt = enqueuer.run(recipients, lambda: self._open(accept_changes))
+        producer.campaigns.close(self.name)
+        return receipt
+
+    def message(self, recipient: Row) -> EmailMessage:
+        """The message that this recipient would get, exactly."""
+        return self.composer.email(one_recipient(recipient))
+
+    def status(self) -> Status:
+        """Counts by outcome, rate, time left. Raises `CampaignNotFoundError` before `enqueue`."""
+        return self._producer.campaigns.progress(self.name, time())
+
+    def failures(self) -> Iterator[Failure]:
+        """Everyone who was not accepted, and why."""
+        return self._producer.campaigns.failures(self.name)
+
+    def pause(self) -> None:
+        """Start no message more, on any worker, from a second after this returns."""
+        pause(self._producer.settings, self.name)
+
+    def resume(self) -> None:
+        """Go on after `pause`."""
+        resume(self._producer.settings, self.name)
+
+    def cancel(self) -> int:
+        """Send nothing more, for good; returns how many recipients were cancelled at once."""
+        return cancel(self._producer.settings, self.name)
+
+    def __repr__(self) -> str:
+        return f"<Campaign {self.name} template={self._design.template} account={self._account}>"
+
+    def _open(self, accept_changes: bool) -> int:  # noqa: FBT001 - private
+        opened = self._producer.campaigns.open(
+            self.name,
+            digest=self.composer.digest,
+            summary=summary(self._design, self._account),
+            policy=self._policy,
+            accept_changes=accept_changes,
+            now=time(),
+        )
+        for digest, part in self.composer.shared.items():
+            self._producer.campaigns.share(self.name, digest, pack(part))
+        return opened.run
+
+
+# The campaigns as operators see them.
+
+
+def status(settings: Settings, name: str) -> Status:
+    """How far the campaign is. Raises `CampaignNotFoundError`."""
+    return Producer(settings).campaigns.progress(name, time())
+
+
+def statuses(settings: Settings) -> list[Status]:
+    """How far each campaign is, the newest first."""
+    campaigns = Producer(settings).campaigns
+    return [campaigns.progress(name, time()) for name in campaigns.names()]
+
+
+def failures(settings: Settings, name: str) -> Iterator[Failure]:
+    """Everyone in the campaign who was not accepted, and why. Raises `CampaignNotFoundError`."""
+    return Producer(settings).campaigns.failures(name)
+
+
+def pause(settings: Settings, name: str) -> None:
+    """Start no message of the campaign more, on any worker, from a second after this returns."""
+    if Producer(settings).campaigns.set_state(name, PAUSED) == CANCELLED:
+        raise _already_cancelled(name)
+
+
+def resume(settings: Settings, name: str) -> None:
+    """Go on with a paused campaign."""
+    producer = Producer(settings)
+    if producer.campaigns.set_state(name, RUNNING) == CANCELLED:
+        raise _already_cancelled(name)
+    producer.wake(f"campaign:{name}")
+
+
+def cancel(settings: Settings, name: str) -> int:
+    """Send nothing more of the campaign, for good; returns how many recipients that settled at once."""
+    campaigns = Producer(settings).campaigns
+    campaigns.set_state(name, CANCELLED)
+    return sum(campaigns.cancel_batches(name))
+
+
+def _already_cancelled(name: str) -> CampaignChangedError:
+    return CampaignChangedError(f"campaign {name!r} was cancelled, and stays so")

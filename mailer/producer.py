@@ -1,0 +1,112 @@
+"""How producers and operators reach the ledger and the queues, and what a campaign's design is."""
+
+import difflib
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import cached_property
+from time import time
+from typing import Any
+
+from mailer.broker import Broker, application
+from mailer.compose import Design
+from mailer.config import Retry, Settings, load
+from mailer.errors import ConfigError, InputError
+from mailer.recipients import BrokenRow, Recipient, Rejected, parse
+from mailer.store.campaigns import Campaigns
+from mailer.store.connection import Client, connect
+from mailer.store.ledger import Ledger
+from mailer.store.waiting import Waiting
+from mailer.sweep import publish
+
+
+class Producer:
+    """Redis and broker as a producer uses them, by the settings."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.settings = settings or load()
+
+    @cached_property
+    def client(self) -> Client:
+        """The connection to Redis."""
+        return connect(self.settings.redis)
+
+    @cached_property
+    def campaigns(self) -> Campaigns:
+        """The campaigns that Redis knows."""
+        return Campaigns(self.client)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """What became of each recipient."""
+        return Ledger(self.client)
+
+    @cached_property
+    def broker(self) -> Broker:
+        """Celery's queues."""
+        return Broker(application(self.settings.broker_url))
+
+    def wake(self, event: str) -> int:
+        """Queue what is parked for *event*; returns how many batches."""
+        return publish(self.broker, self.ledger, Waiting(self.client).wake(event, time()))
+
+
+def design(
+    settings: Settings, campaign: str, template: str, sender: str | None, account: str, **rest: Any
+) -> Design:
+    """Fill a campaign's design up with what the configuration says. Raises `ConfigError`."""
+    configured = settings.accounts.get(account)
+    who = sender or (configured.sender if configured else None) or settings.sender
+    if not who:
+        raise ConfigError('no sender: pass sender, or set it in mailer.toml (sender = "…")')
+    known = {name: value for name, value in rest.items() if value is not None}
+    known.setdefault("list_id", settings.list_id)
+    return Design(
+        campaign=campaign,
+        template=template,
+        sender=who,
+        templates_path=settings.templates,
+        **known,
+    )
+
+
+def summary(made: Design, account: str) -> Mapping[str, Any]:
+    """What of a campaign is shown, and compared when it is enqueued again."""
+    return {
+        "template": made.template,
+        "sender": made.sender,
+        "account": account,
+        "reply_to": made.reply_to,
+        "context": _digest(dict(made.context)),
+        "headers": _digest(dict(made.headers)),
+        "attachments": [attachment.filename for attachment in made.attachments],
+    }
+
+
+def retry_overrides(overrides: Mapping[str, float]) -> Mapping[str, float]:
+    """Check a campaign's own retry values. Raises `InputError` that names the key."""
+    for key in overrides:
+        if key not in Retry.model_fields:
+            near = difflib.get_close_matches(key, Retry.model_fields, 1)
+            hint = (
+                f"did you mean {near[0]!r}?" if near else f"known: {', '.join(Retry.model_fields)}"
+            )
+            raise InputError(f"retry: unknown key {key!r}; {hint}")
+    try:
+        Retry(**overrides)
+    except ValueError as exc:
+        raise InputError(f"retry: {exc}") from exc
+    return dict(overrides)
+
+
+def recipient(row: Mapping[str, object] | BrokenRow) -> Recipient:
+    """The recipient of a single row. Raises `InputError` where it names nobody."""
+    one = parse(row, 1)
+    if isinstance(one, Rejected):
+        raise InputError(one.reason)
+    return one
+
+
+def _digest(value: object) -> str:
+    packed = json.dumps(value, sort_keys=True, default=repr)
+    return hashlib.sha256(packed.encode()).hexdigest()[:16]
