@@ -1,0 +1,5 @@
+"""Commands for people and scripts: they parse and print, and decide nothing."""
+
+from mailer.cli.main import main
+
+__all__ = ["main"]

@@ -1,0 +1,59 @@
+"""`mailer pause`, `resume`, `cancel`: stop a campaign on all workers within a second."""
+
+import sys
+
+import click
+
+from mailer import campaign
+from mailer.cli.output import plural
+from mailer.cli.session import Session, pass_session
+
+
+@click.command()
+@click.argument("name")
+@pass_session
+def pause(session: Session, name: str) -> None:
+    """Start no more message of campaign NAME, on any worker, from a second from now.
+
+    What is being transmitted is finished; `mailer resume` goes on.
+
+    \b
+    Example:
+      mailer pause spring-2026
+    """  # noqa: D301 - click's mark against rewrapping
+    campaign.pause(session.settings, name)
+    click.echo(f"{name}: paused; go on with: mailer resume {name}")
+
+
+@click.command()
+@click.argument("name")
+@pass_session
+def resume(session: Session, name: str) -> None:
+    """Go on with the paused campaign NAME.
+
+    \b
+    Example:
+      mailer resume spring-2026
+    """  # noqa: D301
+    campaign.resume(session.settings, name)
+    click.echo(f"{name}: running")
+
+
+@click.command()
+@click.argument("name")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@pass_session
+def cancel(session: Session, name: str, *, yes: bool) -> None:
+    """Send nothing more of campaign NAME, for good. Asks first on a terminal.
+
+    \b
+    Example:
+      mailer cancel spring-2026 --yes
+    """  # noqa: D301
+    if not yes and sys.stdin.isatty():
+        left = campaign.status(session.settings, name).open
+        if not click.confirm(f"Cancel {name} for good, with {plural(left, 'recipient')} open?"):
+            click.echo("nothing was cancelled")
+            return
+    number = campaign.cancel(session.settings, name)
+    click.echo(f"{name}: cancelled, {plural(number, 'recipient')} will get nothing")

@@ -1,0 +1,105 @@
+"""`mailer failures`: who was not accepted, and why."""
+
+import csv
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator
+
+import click
+
+from mailer import campaign
+from mailer.cli.output import count, moment, on_terminal, table
+from mailer.cli.session import Session, pass_session
+from mailer.outcome import Status
+from mailer.store.campaigns import Failure
+
+_FAILED = (Status.REJECTED, Status.DEFERRED, Status.UNCERTAIN, Status.DEAD, Status.DROPPED)
+_FIELDS = ("email", "outcome", "stage", "reply", "action", "rule", "attempts", "at", "next")
+_SHOWN = 50
+_WORDS = [status.word for status in Status]
+
+
+@click.command()
+@click.argument("name")
+@click.option(
+    "--outcome",
+    "outcomes",
+    multiple=True,
+    type=click.Choice([status.word for status in _FAILED]),
+    help="Only these; may be repeated.",
+)
+@click.option("--csv", "csv_", is_flag=True, help="Print CSV, each field in its column.")
+@click.option("--json", "json_", is_flag=True, help="Print JSON Lines, one object a recipient.")
+@pass_session
+def failures(
+    session: Session, name: str, outcomes: tuple[str, ...], *, csv_: bool, json_: bool
+) -> None:
+    """List the recipients of campaign NAME who were rejected, deferred or are uncertain, and why.
+
+    \b
+    Example:
+      mailer failures spring-2026
+      mailer failures spring-2026 --outcome rejected --csv > bounced.csv
+    """  # noqa: D301 - click's mark against rewrapping
+    if csv_ and json_:
+        raise click.UsageError("--csv and --json exclude each other")
+    wanted = set(outcomes) or {status.word for status in _FAILED}
+    found = (one for one in campaign.failures(session.settings, name) if one.status.word in wanted)
+    if csv_:
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(_FIELDS)
+        writer.writerows(_guarded(_row(one).values()) for one in found)
+    elif json_:
+        for one in found:
+            click.echo(json.dumps(_row(one), ensure_ascii=False))
+    else:
+        _shown(found, name)
+
+
+def _row(one: Failure) -> dict[str, object]:
+    detail = one.detail
+    return {
+        "email": detail.mailbox,
+        "outcome": one.status.word,
+        "stage": detail.stage,
+        "reply": detail.reply,
+        "action": detail.action,
+        "rule": detail.rule,
+        "attempts": detail.attempts,
+        "at": moment(detail.at),
+        "next": moment(detail.due) if detail.due else "",
+    }
+
+
+def _guarded(values: object) -> list[object]:
+    """Cells that a spreadsheet does not take for formulas: a server's words are a stranger's."""
+    assert not isinstance(values, str)
+    return [
+        f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@")) else value
+        for value in values  # type: ignore[attr-defined]
+    ]
+
+
+def _shown(found: Iterator[Failure], name: str) -> None:
+    """A table: all of it in a pipe, the first ones and what they have in common on a terminal."""
+    reasons: Counter[tuple[str, str]] = Counter()
+    rows: list[list[object]] = []
+    for one in found:
+        detail = one.detail
+        reasons[one.status.word, detail.reply or detail.rule] += 1
+        if len(rows) < _SHOWN or not on_terminal():
+            due = moment(detail.due) if detail.due else ""
+            said = f"{detail.stage}: {detail.reply or detail.rule}"
+            rows.append([detail.mailbox, one.status.word, said, detail.attempts, due])
+    if not rows:
+        click.echo(f"{name}: nobody failed")
+        return
+    table(["email", "outcome", "why", "attempts", "next try"], rows)
+    total = reasons.total()
+    if on_terminal() and total > len(rows):
+        click.echo(f"\n{count(total)} in all (--csv or --json list them); most frequent:")
+        table(
+            ["recipients", "outcome", "why"],
+            [[number, *reason] for reason, number in reasons.most_common(10)],
+        )

@@ -1,0 +1,119 @@
+"""What every command has in common: global options, errors in one line, exit codes.
+
+====  ==========================================================================
+code  meaning
+====  ==========================================================================
+0     done
+1     it could not be done; standard error says why in one line
+2     the command line is wrong; standard error says what is expected
+70    a fault of this program; ``mailer --debug …`` shows where
+130   interrupted
+141   whoever read the output went away
+====  ==========================================================================
+"""
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import click
+
+from mailer.cli.group import MailerGroup
+from mailer.cli.session import Session
+from mailer.errors import LedgerUnavailableError, MailerError
+
+OK, FAILED, USAGE, FAULT, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 70, 130, 141
+
+_REDIS_HINT = "start it, say where it is with redis in mailer.toml, or do without: mailer run"
+
+
+@click.group(
+    cls=MailerGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted. "
+    "More: docs/cli.md, docs/configuration.md.",
+)
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Configuration to use instead of $MAILER_CONFIG or ./mailer.toml.",
+)
+@click.option(
+    "--local",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    help="Use the embedded server that keeps its data in FOLDER, as `mailer run` does.",
+)
+@click.option("--debug", is_flag=True, help="Show where an error comes from.")
+@click.version_option(version("mailer"), prog_name="mailer", message="%(prog)s %(version)s")
+@click.pass_context
+def cli(context: click.Context, config: Path | None, local: Path | None, *, debug: bool) -> None:
+    """Bulk mail on Celery: every message sent once, with an answer for every recipient.
+
+    \b
+    Example:
+      mailer send spring-2026 --template newsletter --from news@shop.example people.csv
+      mailer status spring-2026 --watch
+    """  # noqa: D301 - click's mark against rewrapping
+    del debug  # read in `main`, where errors arrive
+    context.obj = context.with_resource(Session(config, local))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command line and exit with its code; no traceback reaches the user unasked."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = _run(words)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Nobody reads any more: say nothing, and let nothing be flushed at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = BROKEN_PIPE
+    sys.exit(code)
+
+
+def _run(words: list[str]) -> int:  # noqa: PLR0911 - one line for each way to end
+    try:
+        result = cli.main(words, prog_name="mailer", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return USAGE
+    except click.ClickException as error:
+        return _complain(words, error, _usage(error), error.exit_code)
+    except click.exceptions.Exit as exit_:
+        return exit_.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except BrokenPipeError:
+        raise
+    except LedgerUnavailableError as error:
+        return _complain(words, error, f"{error}; {_REDIS_HINT}", FAILED)
+    except MailerError as error:
+        return _complain(words, error, str(error), FAILED)
+    except Exception as error:  # noqa: BLE001 - the promise: no traceback, unless asked for
+        text = f"unexpected {type(error).__name__}: {error} (mailer --debug … shows where)"
+        return _complain(words, error, text, FAULT)
+    return result if isinstance(result, int) else OK
+
+
+def _complain(words: list[str], error: Exception, text: str, code: int) -> int:
+    if "--debug" in words:
+        traceback.print_exception(error)
+    for line in text.splitlines() or [type(error).__name__]:
+        click.echo(f"mailer: {line}", err=True)
+    return code
+
+
+def _usage(error: click.ClickException) -> str:
+    """The complaint with a pointer to the help of the command it is about."""
+    text = error.format_message().rstrip(".")
+    context = getattr(error, "ctx", None)
+    if isinstance(error, click.NoSuchOption) and error.option_name in {"--config", "--local"}:
+        return f"{text}; it goes before the command: mailer {error.option_name} … COMMAND"
+    if isinstance(error, click.UsageError) and context is not None:
+        return f"{text}; see {context.command_path} --help"
+    return text

@@ -1,0 +1,64 @@
+"""What a command line works with: the settings, the server, the terminal."""
+
+import os
+from contextlib import ExitStack
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+import click
+
+from mailer.config import Settings, load
+from mailer.local import Folder
+from mailer.store.connection import Client, connect
+
+
+class Session:
+    """One invocation of `mailer`: opens what it needs when it is first asked for, closes it at the end.
+
+    With *local*, everything happens in that folder's embedded server, and its ``mailer.toml`` is the
+    configuration unless another is named.
+    """
+
+    def __init__(self, config: Path | None = None, local: Path | None = None) -> None:
+        self._config = config
+        self.local = local
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._stack.close()
+
+    @cached_property
+    def config(self) -> Path | None:
+        """The configuration file that was named, or that the local folder has."""
+        if self._config is None and self.local is not None and "MAILER_CONFIG" not in os.environ:
+            own = self.local / "mailer.toml"
+            return own if own.is_file() else None
+        return self._config
+
+    @cached_property
+    def configured(self) -> Settings:
+        """The configuration as it is written."""
+        return load(self.config)
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The configuration to work with: the embedded server's address in it, which is then up."""
+        if self.local is None:
+            return self.configured
+        configured = self.configured
+        folder = Folder(self.local)
+        if not self.local.is_dir():
+            raise click.BadParameter(f"there is no folder {self.local}", param_hint="--local")
+        return folder.settings(configured, self._stack.enter_context(folder.entered()))
+
+    @cached_property
+    def client(self) -> Client:
+        """Redis."""
+        return connect(self.settings.redis)
+
+
+pass_session = click.make_pass_decorator(Session)

@@ -1,0 +1,148 @@
+"""`mailer status`: campaigns, their outcomes, rate and time left, once or as a live view."""
+
+import time
+from collections.abc import Iterator, Sequence
+
+import click
+from rich.live import Live
+from rich.table import Table
+
+from mailer import campaign
+from mailer.cli.output import as_json, console, count, on_terminal, span, styled, table
+from mailer.cli.session import Session, pass_session
+from mailer.store.campaigns import Progress as Status
+
+INTERVAL = 1.0
+"""Seconds between two looks of a live view."""
+
+_COLUMNS = (
+    "accepted",
+    "queued",
+    "deferred",
+    "rejected",
+    "uncertain",
+    "dead",
+    "suppressed",
+    "cancelled",
+    "dropped",
+)
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--watch", "-w", is_flag=True, help="Look again every second, until all is final.")
+@click.option("--json", "json_", is_flag=True, help="Print JSON; with --watch a line each second.")
+@pass_session
+def status(session: Session, name: str | None, *, watch: bool, json_: bool) -> None:
+    """Show campaigns, or the one called NAME: outcomes, rate, time left.
+
+    \b
+    Example:
+      mailer status
+      mailer status spring-2026 --watch
+      mailer status spring-2026 --json | jq .outcomes.rejected
+    """  # noqa: D301 - click's mark against rewrapping
+    looks = _looks(session, name, forever=watch)
+    if json_:
+        for found in looks:
+            as_json(found[0].as_json() if name else [one.as_json() for one in found])
+    elif watch and on_terminal():
+        with Live(console=console(), auto_refresh=False) as live:
+            for found in looks:
+                live.update(_drawn(found, name), refresh=True)
+    else:
+        _plain(looks, name)
+
+
+def _looks(session: Session, name: str | None, *, forever: bool) -> Iterator[Sequence[Status]]:
+    """What there is to see: once, or every second until nothing moves any more."""
+    while True:
+        settings = session.settings
+        found = [campaign.status(settings, name)] if name else campaign.statuses(settings)
+        yield found
+        if not forever or all(one.final for one in found):
+            return
+        time.sleep(INTERVAL)
+
+
+def _plain(looks: Iterator[Sequence[Status]], name: str | None) -> None:
+    before: Sequence[object] = ()
+    for found in looks:
+        now = [(one.state, dict(one.outcomes)) for one in found]
+        if now == before:
+            continue
+        before = now
+        if name:
+            _one(found[0])
+        elif found:
+            _all(found)
+        else:
+            click.echo("No campaigns yet: mailer send NAME --template T --from F RECIPIENTS")
+
+
+def _all(found: Sequence[Status]) -> None:
+    shown = [column for column in _COLUMNS if any(one.outcomes.get(column) for one in found)]
+    table(
+        ["campaign", "state", "total", *shown, "rate", "left"],
+        [
+            [
+                one.campaign,
+                _state(one),
+                one.total,
+                *[one.outcomes.get(column, 0) for column in shown],
+                f"{one.rate:.0f}/s",
+                span(one.time_left),
+            ]
+            for one in found
+        ],
+    )
+
+
+def _one(one: Status) -> None:
+    click.echo(f"{one.campaign}: {_state(one)}, {count(one.total)} recipients")
+    for column in _COLUMNS:
+        if number := one.outcomes.get(column, 0):
+            click.echo(f"  {column:<11}{count(number):>12}{_share(number, one.total):>9}")
+    if not one.final:
+        click.echo(f"  {one.rate:.0f} a second, {span(one.time_left)} left")
+
+
+def _state(one: Status) -> str:
+    if one.state != "running":
+        return one.state
+    if one.final:
+        return "done"
+    return "sending" if one.enqueued else "enqueueing"
+
+
+def _share(number: int, total: int) -> str:
+    return f"{number / total:.1%}" if total else ""
+
+
+def _drawn(found: Sequence[Status], name: str | None) -> Table:
+    grid = Table(box=None, header_style="bold", padding=(0, 3, 0, 0))
+    if name:
+        one = found[0]
+        grid.add_column(one.campaign)
+        grid.add_column(_state(one), justify="right")
+        grid.add_column(f"{one.rate:.0f}/s, {span(one.time_left)} left", justify="right")
+        for column in _COLUMNS:
+            if number := one.outcomes.get(column, 0):
+                grid.add_row(styled(column), count(number), _share(number, one.total))
+        grid.add_row("total", count(one.total), "")
+        return grid
+    for heading in ("campaign", "state", "total", "accepted", "open", "failed", "rate", "left"):
+        grid.add_column(heading, justify="left" if heading in ("campaign", "state") else "right")
+    for one in found:
+        bad = sum(one.outcomes.get(word, 0) for word in ("rejected", "uncertain", "dead"))
+        grid.add_row(
+            one.campaign,
+            styled(_state(one)),
+            count(one.total),
+            count(one.outcomes["accepted"]),
+            count(one.open),
+            count(bad),
+            f"{one.rate:.0f}/s",
+            span(one.time_left),
+        )
+    return grid

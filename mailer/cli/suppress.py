@@ -1,0 +1,149 @@
+"""`mailer suppress`: the addresses that never get mail."""
+
+import csv
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import IO
+
+import click
+
+from mailer.cli.group import HelpfulGroup
+from mailer.cli.output import as_json, moment, plural, table
+from mailer.cli.session import Session, pass_session
+from mailer.errors import InputError
+from mailer.recipients import Rejected, parse, read_rows
+from mailer.store.suppression import Suppressed, Suppression
+
+
+@click.group(cls=HelpfulGroup)
+def suppress() -> None:
+    """Keep the list of addresses that never get mail, whatever the campaign.
+
+    \b
+    Example:
+      mailer suppress add ada@example.org --reason "asked by phone"
+      mailer suppress import unsubscribed.csv
+    """  # noqa: D301 - click's mark against rewrapping
+
+
+@suppress.command()
+@click.argument("emails", nargs=-1, required=True, metavar="EMAIL...")
+@click.option("--reason", default="by hand", show_default=True, help="Why; shown in the list.")
+@pass_session
+def add(session: Session, emails: tuple[str, ...], reason: str) -> None:
+    """Put addresses on the list.
+
+    \b
+    Example:
+      mailer suppress add ada@example.org bob@example.org --reason complaint
+    """  # noqa: D301
+    now = time.time()
+    keyed = list(_keyed(emails))
+    entries = ((key, Suppressed(mailbox, reason, now)) for key, mailbox in keyed)
+    added = Suppression(session.client).add(entries)
+    click.echo(_added(added, len(keyed)))
+
+
+@suppress.command()
+@click.argument("emails", nargs=-1, required=True, metavar="EMAIL...")
+@pass_session
+def remove(session: Session, emails: tuple[str, ...]) -> None:
+    """Take addresses off the list.
+
+    \b
+    Example:
+      mailer suppress remove ada@example.org
+    """  # noqa: D301
+    keys = [key for key, _ in _keyed(emails)]
+    removed = Suppression(session.client).remove(keys)
+    click.echo(f"{plural(removed, 'address')} removed")
+    if removed < len(keys):
+        raise InputError(f"{plural(len(keys) - removed, 'address')} not on the list")
+
+
+@suppress.command(name="list")
+@click.option("--json", "json_", is_flag=True, help="Print a JSON array.")
+@pass_session
+def list_(session: Session, *, json_: bool) -> None:
+    """Show the list, the latest first.
+
+    \b
+    Example:
+      mailer suppress list
+    """  # noqa: D301
+    found = sorted(Suppression(session.client), key=lambda entry: -entry.since)
+    if json_:
+        as_json([_record(entry) for entry in found])
+    elif found:
+        table(["email", "reason", "since"], [[*_record(entry).values()] for entry in found])
+    else:
+        click.echo("Nobody is suppressed.")
+
+
+@suppress.command(name="import")
+@click.argument("source", metavar="FILE")
+@click.option("--reason", default="imported", show_default=True, help="Where a row has none.")
+@pass_session
+def import_(session: Session, source: str, reason: str) -> None:
+    """Put the addresses of FILE on the list: CSV or JSON Lines with `email`; `-` is stdin.
+
+    A column `reason` says why. Faulty rows are named and left out, and the exit code is 1.
+
+    \b
+    Example:
+      mailer suppress import unsubscribed.csv
+    """  # noqa: D301
+    faults: list[Rejected] = []
+    read = 0
+
+    def entries() -> Iterator[tuple[bytes, Suppressed]]:
+        nonlocal read
+        now = time.time()
+        for number, row in enumerate(read_rows(source), start=1):
+            one = parse(row, number)
+            if isinstance(one, Rejected):
+                faults.append(one)
+                continue
+            read += 1
+            why = str(one.fields.get("reason") or reason)
+            yield one.key, Suppressed(one.mailbox, why, now)
+
+    added = Suppression(session.client).add(entries())
+    click.echo(_added(added, read))
+    if faults:
+        rows = "; ".join(f"row {fault.row}: {fault.reason}" for fault in faults[:5])
+        more = f"; and {len(faults) - 5} more" if len(faults) > 5 else ""
+        raise InputError(f"{plural(len(faults), 'row')} left out: {rows}{more}")
+
+
+@suppress.command()
+@click.argument("target", type=click.File("w", encoding="utf-8"), default="-", metavar="[FILE]")
+@pass_session
+def export(session: Session, target: IO[str]) -> None:
+    """Write the list as CSV that `import` reads, to FILE or standard output.
+
+    \b
+    Example:
+      mailer suppress export suppressed.csv
+    """  # noqa: D301
+    writer = csv.writer(sys.stdout if target.name == "<stdout>" else target, lineterminator="\n")
+    writer.writerow(("email", "reason", "since"))
+    writer.writerows(_record(entry).values() for entry in Suppression(session.client))
+
+
+def _keyed(emails: Iterable[str]) -> Iterator[tuple[bytes, str]]:
+    for email in emails:
+        one = parse({"email": email}, 1)
+        if isinstance(one, Rejected):
+            raise InputError(f"{email!r}: {one.reason}")
+        yield one.key, one.mailbox
+
+
+def _record(entry: Suppressed) -> dict[str, str]:
+    return {"email": entry.mailbox, "reason": entry.reason, "since": moment(entry.since)}
+
+
+def _added(added: int, given: int) -> str:
+    known = f", {given - added} had been on the list" if given > added else ""
+    return f"{plural(added, 'address')} added{known}"
