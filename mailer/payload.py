@@ -72,7 +72,7 @@ def decode(payload: bytes) -> list[Entry]:
         )
     try:
         packed = zstd.ZstdDecompressor().decompress(payload[2:], MAX_UNPACKED)
-        rows = msgpack.unpackb(packed, ext_hook=_unpack_extension, max_buffer_size=MAX_UNPACKED)
+        rows = msgpack.unpackb(packed, ext_hook=_unpack_extension)
         return [
             Entry(Message(reverse, forward, tuple(parts), message_id, smtputf8), fingerprint)
             for reverse, forward, message_id, fingerprint, smtputf8, parts in rows

