@@ -115,7 +115,7 @@ class Broker:
         found by the workers' sweep all the same.
         """
         published = 0
-        with _reaching_broker(), self.app.producer_or_acquire(None) as producer:
+        with reaching_broker(), self.app.producer_or_acquire(None) as producer:
             for task in tasks:
                 self.app.send_task(
                     DELIVER,
@@ -131,7 +131,7 @@ class Broker:
     def lengths(self, names: Iterable[str] = QUEUES) -> Mapping[str, int]:
         """Task messages on each queue that nobody has taken yet; 0 for one that does not exist."""
         found = {}
-        with _reaching_broker(), self.app.connection_or_acquire() as connection:
+        with reaching_broker(), self.app.connection_or_acquire() as connection:
             for name in names:
                 with connection.channel() as channel:
                     try:
@@ -144,12 +144,13 @@ class Broker:
 
     def check(self) -> None:
         """Raise `LedgerUnavailableError` unless the broker answers."""
-        with _reaching_broker(), self.app.connection_for_write() as connection:
+        with reaching_broker(), self.app.connection_for_write() as connection:
             connection.ensure_connection(max_retries=1, timeout=5)
 
 
 @contextmanager
-def _reaching_broker() -> Iterator[None]:
+def reaching_broker() -> Iterator[None]:
+    """Turn the broker's connection errors into `LedgerUnavailableError`."""
     try:
         yield
     except (OperationalError, ConnectionError, OSError) as exc:

@@ -33,11 +33,12 @@ A login's turn is a lease: a process that dies in mid-login gives it back after 
 """
 
 import dataclasses
+import itertools
 import json
 import uuid
 from collections.abc import Callable
 from random import random
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from mailer.smtp.rules import Action
 from mailer.store import keys
@@ -96,6 +97,7 @@ class Breaker:
     def __init__(self, client: Client, random: Callable[[], float] = random) -> None:
         self._client = client
         self._random = random
+        self._calls = itertools.cycle(range(1000))
         self._admit = load(client, "breaker_admit")
         self._succeeded = load(client, "breaker_succeeded")
         self._refused = load(client, "breaker_refused")
@@ -111,7 +113,7 @@ class Breaker:
         """
         if wanted < 1:
             return 0
-        return int(self._admit(account, owner, now, now + TURN, ""))
+        return int(self._admit(account, owner, now, self._turn(now), ""))
 
     def succeeded(self, account: str, owner: str, now: float) -> None:
         """*owner* has logged in: the account is good, and delays begin anew."""
@@ -163,13 +165,13 @@ class Breaker:
     def state(self, account: str, now: float) -> AccountState:
         """What is known of *account* at *now*."""
         with reaching_redis():
-            row = cast("dict[bytes, bytes]", self._client.hgetall(keys.account(account)))
+            row = self._client.hgetall(keys.account(account))
         return _state(account, row, now)
 
     def all(self, now: float) -> list[AccountState]:
         """Every account that anybody ever tried, by name."""
         with reaching_redis():
-            names = cast("set[bytes]", self._client.smembers(keys.ACCOUNTS))
+            names = self._client.smembers(keys.ACCOUNTS)
         return [self.state(name, now) for name in sorted(name.decode() for name in names)]
 
     def start(self, account: str, now: float) -> str:
@@ -191,7 +193,12 @@ class Breaker:
         With *every*, only if the account is stopped by trouble and was not tried for so many
         seconds: then one caller in the cluster is told True.
         """
-        return bool(self._admit(account, owner, now, now + TURN, repr(every) if every else "0"))
+        since = repr(every) if every else "0"
+        return bool(self._admit(account, owner, now, self._turn(now), since))
+
+    def _turn(self, now: float) -> float:
+        # No two calls give the same: so a call that is repeated, its reply lost, knows its own turn.
+        return now + TURN + next(self._calls) * 1e-6
 
 
 def _event(event: str, account: str, now: float, reason: str = "", said: Said | None = None) -> str:

@@ -15,6 +15,8 @@ local fields = redis.call('HMGET', key, 'state', 'until', 'since', 'probed', 're
 local state, since = fields[1], tonumber(fields[3] or '0')
 
 redis.call('ZREMRANGEBYSCORE', logins, '-inf', now)
+local turn = redis.call('ZSCORE', logins, owner)
+if turn and tonumber(turn) == tonumber(ends) then return 1 end
 if every == '' then
   if state == 'stopped' then return 0 end
   if state == 'cooling' and tonumber(fields[2] or '0') > now then return 0 end
@@ -24,7 +26,7 @@ elseif every ~= '0' then
   if now - last < tonumber(every) then return 0 end
 end
 if state == 'running' then
-  if redis.call('ZSCORE', logins, owner) then return 0 end
+  if turn then return 0 end
 elseif redis.call('ZCARD', logins) > 0 then
   return 0
 end

@@ -6,7 +6,7 @@ visible there (`mailer.broker`). What lies here counts; what lies on the queue s
 """
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final, cast
 
 import msgpack
@@ -31,6 +31,11 @@ class Said:
     rule: str = ""
     attempts: int = 0
     dialogue: tuple[str, ...] = ()
+
+    @property
+    def code(self) -> int:
+        """The reply's code; 0 where there was no reply."""
+        return int(self.reply[:3]) if self.reply[:3].isdigit() else 0
 
     def encode(self) -> bytes:
         """Write it down, versioned."""
@@ -152,6 +157,26 @@ class DeadLetters:
             return [
                 found.decode() for found in self._client.srandmember(keys.DEAD_UNPUBLISHED, 500)
             ]
+
+    def to_publish(self, identifiers: Sequence[str]) -> None:
+        """Note that the task messages of *identifiers* are to be published (again)."""
+        if identifiers:
+            with reaching_redis():
+                self._client.sadd(keys.DEAD_UNPUBLISHED, *identifiers)
+
+    def identifiers(self, until: float) -> list[str]:
+        """Ids of all dead letters made before *until*, the oldest first."""
+        with reaching_redis():
+            found = self._client.zrangebyscore(keys.DEAD, "-inf", until)
+        return [name.decode() for name in found]
+
+    def known(self, identifiers: Sequence[str]) -> set[str]:
+        """Those of *identifiers* that still are dead letters."""
+        if not identifiers:
+            return set()
+        with reaching_redis():
+            found = self._client.zmscore(keys.DEAD, list(identifiers))
+        return {name for name, at in zip(identifiers, found, strict=True) if at is not None}
 
     def published(self, identifier: str) -> None:
         """Note that the task message of *identifier* is on the broker's queue."""

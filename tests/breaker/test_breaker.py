@@ -52,7 +52,7 @@ def test_nobody_is_admitted_who_wants_nothing(breaker):
 def test_a_turn_lapses_with_its_process_and_not_before(breaker):
     breaker.admit("a", "one", 1, NOW)
     assert breaker.admit("a", "two", 1, NOW + TURN - 0.01) == 0
-    assert breaker.admit("a", "two", 1, NOW + TURN) == 1
+    assert breaker.admit("a", "two", 1, NOW + TURN + 1) == 1
 
 
 def test_a_turn_that_is_let_go_is_the_next_ones(breaker):
