@@ -74,11 +74,14 @@ def _through_sentinel(url: str, options: dict[str, Any]) -> Client:
     )
 
 
-def load(client: Client, name: str) -> Callable[..., Any]:
-    """Return the script *name*``.lua`` as a callable ``(*args) -> reply`` that translates errors."""
+def load(client: Client, *names: str) -> Callable[..., Any]:
+    """Return a script as a callable ``(*args) -> reply`` that translates errors.
+
+    It is the last of *names*, each ``<name>.lua``; those before it hold functions that it shares.
+    """
     folder = files("mailer.store")
-    text = (folder / "prelude.lua").read_text("utf-8") + (folder / f"{name}.lua").read_text("utf-8")
-    script = client.register_script(text)
+    texts = [(folder / f"{name}.lua").read_text("utf-8") for name in ("prelude", *names)]
+    script = client.register_script("".join(texts))
 
     def call(*args: Any) -> Any:
         with reaching_redis():

@@ -26,7 +26,17 @@ mailer:account:<a>           hash    breaker: state, since, reason, reply       
 mailer:accounts              set     accounts that the breaker has heard of       for good
 mailer:logins:<a>            zset    process that logs in → when its turn lapses  seconds
 mailer:alerts                zset    event (JSON) → when to tell of it            until somebody was told
-mailer:slots:<a>             zset    connection lease → when it ends              while connections are open
+mailer:slots:<a>             zset    worker process → when its lease ends         while connections are open
+mailer:held:<a>              hash    worker process → its open connections        while connections are open
+mailer:permits:<s>:<n>       hash    messages sent and in flight in a window of   two windows; warm-up for good
+                                     n seconds, <s> is account:<a> or domain:<d>
+mailer:pace:<a>              hash    how far replies have lowered the rate and    until the rate has recovered
+                                     the connections, and until when it pauses
+mailer:meter:<a>             hash    second → messages sent, where no rate is     seconds
+                                     configured
+mailer:line:<a>              zset    campaign → messages it was given a turn for  while batches wait for permits
+mailer:line:<a>:<c>          zset    batch ref → its place                        while batches wait for permits
+mailer:lines                 set     accounts for whose permits batches wait      while batches wait for permits
 mailer:lock:<name>           string  owner of a cluster-wide duty                 seconds
 
 ``<c>`` is a campaign id, ``<n>`` a batch number, ``<c>:<n>`` a *batch ref*, ``<event>`` is
@@ -121,6 +131,16 @@ def logins(name: str) -> str:
 def slots(name: str) -> str:
     """The zset of leases on an account's connections."""
     return f"{PREFIX}slots:{name}"
+
+
+def permits(scope: str, seconds: int) -> str:
+    """The hash of one limit's window; *scope* is ``account:<a>`` or ``domain:<d>``."""
+    return f"{PREFIX}permits:{scope}:{seconds}"
+
+
+def pace(name: str) -> str:
+    """The hash of what replies say about an account's rate and connections."""
+    return f"{PREFIX}pace:{name}"
 
 
 def lock(name: str) -> str:

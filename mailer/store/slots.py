@@ -1,0 +1,44 @@
+"""How many connections each worker process may have open for an account, over the whole cluster.
+
+A semaphore in Redis whose holders have leases. At no moment do living leases hold more connections
+than the account may have; a process that dies frees its share when its lease ends. A process that has
+more than its fair share while another goes short learns at its next renewal how many to close.
+"""
+
+from mailer.store.connection import Client, load
+
+
+class Slots:
+    """The connections of every account, as methods. Times are seconds since the epoch."""
+
+    def __init__(self, client: Client) -> None:
+        self._script = load(client, "pace", "slots")
+
+    def acquire(  # noqa: PLR0913, PLR0917 - one row of the semaphore
+        self, account: str, wanted: int, maximum: int, owner: str, now: float, lease: float
+    ) -> int:
+        """Reserve up to *wanted* more connections for *owner*; returns how many it may open.
+
+        All owners together never have more than *maximum*, less while replies ask for it (see
+        `mailer.store.adaptive`). What it did not get it is taken to want for three seconds: it asks
+        again to keep its claim to a fair share.
+        """
+        return int(
+            self._script(account, owner, now, now + lease, "acquire", max(0, wanted), maximum)
+        )
+
+    def renew(
+        self, account: str, owner: str, now: float, lease: float, held: int | None = None
+    ) -> int:
+        """Keep the owner's lease for *lease* seconds more; returns how many connections to close.
+
+        They count as open until `release` is told of them. After a lapse, when others may have taken
+        the owner's place, that is each one for which there is no room any more. *held* is how many the
+        owner knows to be open, which mends a count that a lost call has left wrong.
+        """
+        known = "" if held is None else held
+        return int(self._script(account, owner, now, now + lease, "renew", known))
+
+    def release(self, account: str, count: int, owner: str, now: float) -> int:
+        """Tell that *count* of the owner's connections are closed; returns how many it still has."""
+        return int(self._script(account, owner, now, now, "release", count))
