@@ -1,0 +1,257 @@
+"""`mailer dead`: the dead letters, looked at, replayed, purged."""
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import click
+
+from mailer.cli.group import HelpfulGroup
+from mailer.cli.output import as_json, moment, plural, span, table
+from mailer.cli.progress import bars
+from mailer.cli.session import Session, pass_session
+from mailer.config import duration
+from mailer.dead import DeadLetterOffice, Moved
+from mailer.errors import InputError, PayloadError
+from mailer.outcome import without_addresses
+from mailer.producer import Producer
+from mailer.store.dead_letters import REASONS, DeadLetter, Filter
+
+Command = Callable[..., Any]
+
+_HEADS = 5
+
+
+def _age(_context: click.Context, option: click.Parameter, value: str | None) -> float | None:
+    try:
+        return None if value is None else duration(value)
+    except ValueError as exc:
+        raise click.BadParameter(str(exc), param=option) from None
+
+
+_FILTERS = (
+    click.option("--reason", type=click.Choice(REASONS), help="Why it is dead."),
+    click.option("--account", metavar="NAME", help="Of this account."),
+    click.option("--campaign", metavar="NAME", help="Of this campaign."),
+    click.option("--older-than", metavar="AGE", callback=_age, help='As in "2h" or "5d".'),
+    click.option("--newer-than", metavar="AGE", callback=_age, help='As in "15m".'),
+)
+
+
+def _filters(command: Command) -> Command:
+    for option in reversed(_FILTERS):
+        command = option(command)
+    return command
+
+
+@click.group(cls=HelpfulGroup)
+def dead() -> None:
+    """Look at what needs a human, and have it go on: the dead-letter queue.
+
+    \b
+    Example:
+      mailer dead list
+      mailer dead replay --account primary
+    """  # noqa: D301 - click's mark against rewrapping
+
+
+@dead.command(name="list")
+@_filters
+@click.option("--json", "json_", is_flag=True, help="Print a JSON array.")
+@pass_session
+def list_(session: Session, /, *, json_: bool, **which: Any) -> None:
+    """List dead letters, the oldest first.
+
+    \b
+    Example:
+      mailer dead list --reason auth --newer-than 1h
+    """  # noqa: D301
+    found = list(_office(session).find(Filter(**which), time.time()))
+    if json_:
+        as_json([_record(letter) for letter in found])
+    elif found:
+        columns = ("id", "reason", "account", "campaign", "messages", "since", "what was said")
+        table(columns, [_line(letter) for letter in found])
+    else:
+        click.echo("No dead letters." if not any(which.values()) else "No such dead letters.")
+
+
+@dead.command()
+@click.argument("identifier", metavar="ID")
+@click.option("--all", "all_", is_flag=True, help="Every message, not the first five.")
+@click.option("--json", "json_", is_flag=True, help="Print JSON.")
+@pass_session
+def show(session: Session, identifier: str, *, all_: bool, json_: bool) -> None:
+    """Show one dead letter: why, the end of the SMTP dialogue, its messages' headers.
+
+    \b
+    Example:
+      mailer dead show spring-2026:17.1
+    """  # noqa: D301
+    office = _office(session)
+    letter = office.get(identifier)
+    try:
+        heads = list(office.heads(identifier, None if all_ else _HEADS))
+    except PayloadError as exc:
+        heads = []
+        click.echo(f"mailer: its messages cannot be read: {exc.args[0]}", err=True)
+    if json_:
+        envelopes = [
+            {"from": head.reverse_path, "to": head.forward_path, "headers": list(head.headers)}
+            for head in heads
+        ]
+        as_json({**_record(letter), "dialogue": list(letter.said.dialogue), "heads": envelopes})
+        return
+    for key, value in _record(letter).items():
+        if value:
+            click.echo(f"{key:>10}: {value}")
+    for line in letter.said.dialogue:
+        click.echo(f"            {line}")
+    for head in heads:
+        click.echo(f"\nMAIL FROM:<{head.reverse_path}>  RCPT TO:<{head.forward_path}>")
+        for name, value in head.headers:
+            click.echo(f"  {name}: {value}")
+    if letter.messages > len(heads) > 0:
+        click.echo(f"\n… and {plural(letter.messages - len(heads), 'message')} more (--all)")
+
+
+@dead.command()
+@click.argument("identifiers", nargs=-1, metavar="[ID...]")
+@_filters
+@click.option("--through", metavar="NAME", default="", help="Send through this account instead.")
+@click.option("--edit-sender", metavar="F", default="", help="Send in this name instead.")
+@click.option("--yes", "-y", is_flag=True, help="Replay all without asking.")
+@pass_session
+def replay(session: Session, /, identifiers: tuple[str, ...], **given: Any) -> None:
+    """Queue dead letters again: those named, or all that the filters mean.
+
+    What was accepted meanwhile is not sent again; doing it twice does nothing more.
+
+    \b
+    Example:
+      mailer accounts start primary && mailer dead replay --account primary
+      mailer dead replay --account old --through new --edit-sender "Shop <shop@new.example>"
+    """  # noqa: D301
+    account, sender, yes = given.pop("through"), given.pop("edit_sender"), given.pop("yes")
+    office = _office(session)
+    letters = _meant(office, identifiers, given, verb="Replay", yes=yes)
+    moved = _moving(
+        office.replay(letters, account=account, sender=sender), len(letters), "replaying"
+    )
+    _tell(moved, {"replayed": "queued again", "settled": "needed nothing more"})
+
+
+@dead.command()
+@click.argument("identifiers", nargs=-1, metavar="[ID...]")
+@_filters
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@pass_session
+def purge(session: Session, /, identifiers: tuple[str, ...], **given: Any) -> None:
+    """Remove dead letters for good; their recipients count as dropped. Asks first.
+
+    \b
+    Example:
+      mailer dead purge --reason uncertain --older-than 30d
+    """  # noqa: D301
+    yes = given.pop("yes")
+    office = _office(session)
+    letters = _meant(office, identifiers, given, verb="Purge", yes=yes)
+    moved = _moving(office.purge(letters), len(letters), "purging")
+    _tell(moved, {"dropped": "dropped"})
+
+
+def _office(session: Session) -> DeadLetterOffice:
+    producer = Producer(session.settings)
+    return DeadLetterOffice(producer.client, producer.broker, session.settings)
+
+
+def _meant(
+    office: DeadLetterOffice,
+    identifiers: tuple[str, ...],
+    which: dict[str, Any],
+    *,
+    verb: str,
+    yes: bool,
+) -> list[DeadLetter]:
+    """The letters that are meant; asks where nobody named one and somebody can answer."""
+    narrowed = any(value is not None for value in which.values())
+    if identifiers and narrowed:
+        raise click.UsageError("name ids or filter, not both")
+    if identifiers:
+        return [office.get(identifier) for identifier in identifiers]
+    letters = list(office.find(Filter(**which), time.time()))
+    if not letters or yes:
+        return letters
+    messages = plural(sum(letter.messages for letter in letters), "message")
+    question = f"{verb} {plural(len(letters), 'dead letter')} with {messages}?"
+    if not sys.stdin.isatty():
+        raise click.UsageError(f"{question} Say --yes to do it without being asked")
+    return letters if click.confirm(question) else []
+
+
+def _moving(moves: Iterator[Moved], total: int, what: str) -> list[Moved]:
+    with bars() as progress:
+        return list(progress.track(moves, total=total, description=what))
+
+
+def _tell(moved: Iterable[Moved], good: dict[str, str]) -> None:
+    """Say what became of the letters; raises `InputError` when some stayed where they were."""
+    letters: Counter[str] = Counter()
+    messages: Counter[str] = Counter()
+    stopped = set()
+    for move in moved:
+        letters[move.how] += 1
+        messages[move.how] += move.messages
+        if move.how == "stopped":
+            stopped.add(move.letter.account)
+    if not letters:
+        click.echo("nothing to do")
+    for how, words in good.items():
+        if letters[how]:
+            count = plural(messages[how], "message")
+            click.echo(f"{plural(letters[how], 'dead letter')}: {count} {words}")
+    if letters["gone"]:
+        click.echo(f"{plural(letters['gone'], 'dead letter')}: somebody else was faster")
+    if stopped:
+        names = ", ".join(sorted(stopped))
+        raise InputError(
+            f"{plural(letters['stopped'], 'dead letter')} stayed, for the account is stopped: "
+            f"mailer accounts start {names}, or --through another"
+        )
+    if letters["unreadable"]:
+        raise InputError(
+            f"{plural(letters['unreadable'], 'dead letter')} stayed: their messages cannot be changed"
+        )
+
+
+def _record(letter: DeadLetter) -> dict[str, object]:
+    return {
+        "id": letter.identifier,
+        "reason": letter.reason,
+        "account": letter.account,
+        "campaign": letter.campaign,
+        "batch": letter.batch,
+        "messages": letter.messages,
+        "since": moment(letter.at),
+        "stage": letter.said.stage,
+        "reply": letter.said.reply,
+        "action": letter.said.action,
+        "rule": letter.said.rule,
+        "attempts": letter.said.attempts,
+    }
+
+
+def _line(letter: DeadLetter) -> list[object]:
+    said = f"{letter.said.stage}: {without_addresses(letter.said.reply)}".removeprefix(": ")
+    ago = f"{span(time.time() - letter.at)} ago"
+    return [
+        letter.identifier,
+        letter.reason,
+        letter.account,
+        letter.campaign,
+        letter.messages,
+        ago,
+        said,
+    ]

@@ -1,0 +1,50 @@
+"""How the receipt of an `enqueue` is shown."""
+
+import json
+from itertools import islice
+
+import click
+
+from mailer.cli.output import as_json, count, on_terminal
+from mailer.receipt import Receipt
+
+_WORDS = (
+    ("already_queued", "queued by an earlier run"),
+    ("duplicate", "duplicates of earlier rows"),
+    ("suppressed", "on the suppression list"),
+    ("invalid", "invalid"),
+)
+_SHOWN = 10
+
+
+def show(receipt: Receipt, *, json_: bool, verb: str = "queued") -> None:
+    """Print what was queued, and each row that was not with its reason.
+
+    On a terminal the first rows only; `--json` prints the counts and all complaints.
+    """
+    if json_:
+        complaints = [
+            {"row": one.row, "kind": one.kind, "reason": one.reason} for one in receipt.complaints
+        ]
+        as_json({**receipt.as_json(), "complaints": complaints})
+        return
+    left_out = [(getattr(receipt, kind), words) for kind, words in _WORDS]
+    counts = ", ".join(f"{count(number)} {words}" for number, words in left_out if number)
+    click.echo(
+        f"{receipt.campaign}: {count(receipt.queued)} {verb}"
+        + (f"; not: {counts}" if counts else "")
+    )
+    told = (one for one in receipt.complaints if one.kind != "already_queued")
+    for one in islice(told, _SHOWN if on_terminal() else None):
+        click.echo(f"  row {one.row}: {_reason(one.kind, one.reason)}")
+    if next(told, None):
+        click.echo("  … (all of them: --json, or in a pipe)")
+
+
+def _reason(kind: str, reason: str) -> str:
+    return reason if kind != "invalid" else f"invalid: {reason}"
+
+
+def line(receipt: Receipt) -> str:
+    """The counts as one line of JSON."""
+    return json.dumps(receipt.as_json())

@@ -1,0 +1,105 @@
+"""`mailer run`: queue and deliver on this machine alone, until every recipient is final."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.progress import Progress, TaskID
+
+from mailer import Campaign
+from mailer.cli import receipt as receipts
+from mailer.cli.letter import campaign, campaign_options
+from mailer.cli.output import as_json, count, span
+from mailer.cli.progress import bars
+from mailer.cli.session import Session, pass_session
+from mailer.local import DEFAULT_FOLDER, Folder, LocalWorker
+from mailer.recipients import read_rows
+from mailer.store.campaigns import Progress as Status
+
+_POLL = 0.5
+
+
+@click.command()
+@click.argument("name")
+@click.argument("recipients", metavar="RECIPIENTS")
+@campaign_options
+@click.option(
+    "--concurrency", "-c", type=click.IntRange(1, 64), help="Worker processes; else one a core."
+)
+@click.option("--json", "json_", is_flag=True, help="Print receipt and outcomes as JSON.")
+@pass_session
+def run(session: Session, /, name: str, recipients: str, *, json_: bool, **given: Any) -> None:
+    """Queue campaign NAME for RECIPIENTS and deliver it here, with an embedded server and worker.
+
+    Nothing else needs to run. Its data are kept in the folder of --local (default .mailer): after
+    Ctrl-C, a crash or a reboot the same command goes on where it stopped.
+
+    \b
+    Example:
+      mailer run spring-2026 --template newsletter --from news@shop.example people.csv
+    """  # noqa: D301 - click's mark against rewrapping
+    folder = Folder(session.local or DEFAULT_FOLDER)
+    session.local = folder.path
+    with folder.exclusively(), folder.entered() as url:
+        settings = folder.settings(session.configured, url)
+        made = campaign(settings, name, given)
+        made.composer  # noqa: B018 - a fault of the template is found before anything starts
+        if not folder.persists:
+            click.echo("mailer: no Redis server fits here; fakeredis forgets at the end", err=True)
+        worker = LocalWorker(
+            url,
+            folder.path / "worker.log",
+            config=settings.file,
+            concurrency=given["concurrency"],
+        )
+        with worker, bars() as progress:
+            bar = progress.add_task("queueing", total=None)
+            receipt = made.enqueue(
+                read_rows(recipients),
+                check=not given["no_check"],
+                skip_faulty=given["skip_faulty"],
+                accept_changes=given["accept_changes"],
+                processes=given["processes"],
+                progress=lambda number: progress.advance(bar, number),
+            )
+            if not json_:
+                receipts.show(receipt, json_=False)
+            status = _deliver(made, worker, progress, bar)
+    _report(status, receipt.as_json(), folder.path, json_=json_)
+
+
+def _deliver(made: Campaign, worker: LocalWorker, progress: Progress, bar: TaskID) -> Status:
+    """Wait until all is final, with the bar following; what is deferred is waited for."""
+    while not (status := made.status()).final:
+        worker.ensure()
+        done = status.total - status.open
+        what = f"sending, {status.rate:.0f}/s"
+        if waiting := status.outcomes["deferred"]:
+            what += f", {count(waiting)} deferred"
+        progress.update(bar, description=what, completed=done, total=status.total)
+        time.sleep(_POLL)
+    return status
+
+
+def _report(status: Status, receipt: dict[str, Any], folder: Path, *, json_: bool) -> None:
+    if json_:
+        as_json({"receipt": receipt, **status.as_json()})
+        return
+    outcomes = ", ".join(f"{count(n)} {word}" for word, n in status.outcomes.items() if n)
+    took = (status.active or 0.0) - (status.started or 0.0)
+    click.echo(f"{status.campaign}: {outcomes or 'nobody to send to'}, in {span(max(took, 0.0))}")
+    where = f"mailer --local {_shown(folder)}"
+    bad = {word: status.outcomes[word] for word in ("rejected", "uncertain", "dead")}
+    if any(bad.values()):
+        click.echo(f"who and why:  {where} failures {status.campaign}")
+    if bad["dead"] or bad["uncertain"]:
+        click.echo(f"to be judged: {where} dead list")
+
+
+def _shown(folder: Path) -> str:
+    """*folder* as one would type it here."""
+    try:
+        return str(folder.relative_to(Path.cwd()))
+    except ValueError:
+        return str(folder)

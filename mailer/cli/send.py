@@ -1,0 +1,57 @@
+"""`mailer send`: queue a campaign for the workers."""
+
+from typing import Any
+
+import click
+
+from mailer.cli import receipt as receipts
+from mailer.cli.letter import campaign, campaign_options
+from mailer.cli.progress import bars
+from mailer.cli.session import Session, pass_session
+from mailer.recipients import read_rows
+from mailer.rehearsal import rehearse
+
+
+@click.command()
+@click.argument("name")
+@click.argument("recipients", metavar="RECIPIENTS")
+@campaign_options
+@click.option(
+    "--max-backlog", type=click.IntRange(1), help="Stay at most so far ahead of the workers."
+)
+@click.option("--dry-run", is_flag=True, help="Check and render every row; queue nothing.")
+@click.option("--json", "json_", is_flag=True, help="Print the receipt as JSON.")
+@pass_session
+def send(
+    session: Session, /, name: str, recipients: str, *, dry_run: bool, json_: bool, **given: Any
+) -> None:
+    """Queue campaign NAME for RECIPIENTS: a CSV or JSON Lines file with a column `email`, or `-`.
+
+    All rows are checked before the first message is queued. Run again with the same NAME, it goes on
+    where it was; nobody is queued twice. Workers (celery -A mailer worker) deliver.
+
+    \b
+    Example:
+      mailer send spring-2026 --template newsletter --from "Shop <news@shop.example>" people.csv
+      psql -c "copy (select email, name from people) to stdout csv header" |
+        mailer send spring-2026 -t newsletter -f news@shop.example --at "08:00" -
+    """  # noqa: D301 - click's mark against rewrapping
+    if dry_run:
+        made = campaign(session.configured, name, given)
+        with bars() as progress:
+            bar = progress.add_task("rendering", total=None)
+            receipt = rehearse(made, read_rows(recipients), lambda n: progress.advance(bar, n))
+        receipts.show(receipt, json_=json_, verb="could be queued")
+        return
+    made = campaign(session.settings, name, given)
+    with bars() as progress:
+        bar = progress.add_task("queueing", total=None)
+        receipt = made.enqueue(
+            read_rows(recipients),
+            check=not given["no_check"],
+            skip_faulty=given["skip_faulty"],
+            accept_changes=given["accept_changes"],
+            processes=given["processes"],
+            progress=lambda number: progress.advance(bar, number),
+        )
+    receipts.show(receipt, json_=json_)
