@@ -192,14 +192,13 @@ class Delivery:
             self._released(report, self.ledger.park(claim, now, f"campaign:{claim.campaign}"))
         elif verdict is Verdict.URGENT or self._stopping():
             self._released(report, self.ledger.give_back(claim, now))
+        elif account.state == "cooling":
+            self._released(report, self.ledger.park(claim, now, f"account:{claim.account}"))
         else:
-            due = self._rest_until(batch, account, now)
-            self._released(report, self.ledger.wait(claim, now, due))
+            self._released(report, self.ledger.wait(claim, now, self._rest_until(batch, now)))
 
-    def _rest_until(self, batch: Batch, account: AccountState, now: float) -> float:
-        """When to look at the batch again: its account and its deferred recipients say."""
-        if account.state == "cooling" and account.until > now:
-            return account.until
+    def _rest_until(self, batch: Batch, now: float) -> float:
+        """When to look at the batch again: its deferred recipients say."""
         soon = now + NO_PROGRESS_WAIT
         if any(batch.statuses[offset] is Status.QUEUED for offset in batch.open()):
             return soon

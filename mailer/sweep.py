@@ -14,6 +14,7 @@ from typing import Final
 from mailer.broker import Broker, Task
 from mailer.config import Settings
 from mailer.errors import LedgerUnavailableError
+from mailer.store.breaker import RUNNING, Breaker
 from mailer.store.connection import Client
 from mailer.store.ledger import Ledger
 from mailer.store.waiting import Waiting
@@ -43,6 +44,7 @@ class Sweeper(threading.Thread):
         self._settings = settings
         self._ledger = Ledger(client)
         self._waiting = Waiting(client)
+        self._breaker = Breaker(client)
         self._broker = broker
         self._duties = tuple(duties)
         self._stop = threading.Event()
@@ -60,6 +62,7 @@ class Sweeper(threading.Thread):
                 else:
                     rare = now + self._settings.worker.sweep_every
                     self.reconcile(now)
+                    self.wake_accounts(now)
                     for duty in self._duties:
                         duty(now)
                 self._note_reachable()
@@ -83,6 +86,16 @@ class Sweeper(threading.Thread):
         overdue = self._settings.worker.requeue_after
         lengths = self._broker.lengths()
         return publish(self._broker, self._ledger, self._waiting.sweep(now, overdue, lengths))
+
+    def wake_accounts(self, now: float) -> int:
+        """Queue what is parked for accounts that are good again; of a doubtful one, a single batch."""
+        woken = 0
+        for account in self._breaker.all(now):
+            if account.usable:
+                at_most = None if account.state == RUNNING else 1
+                batches = self._waiting.wake(f"account:{account.account}", now, at_most)
+                woken += publish(self._broker, self._ledger, batches)
+        return woken
 
     def _note_unreachable(self, exc: Exception) -> None:
         if self._reachable:

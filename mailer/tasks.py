@@ -1,4 +1,4 @@
-"""Celery's view of it: one task that delivers a batch.
+"""Celery's view of it: one task that delivers a batch, and one that says no.
 
 A task message is only a doorbell: who may send what, and what was sent, is the ledger's to say. A task
 that comes twice, late or for a batch that is final does nothing.
@@ -6,9 +6,11 @@ that comes twice, late or for a batch that is final does nothing.
 
 from typing import Any
 
-from mailer.broker import DELIVER
+from mailer.broker import DEAD_QUEUE, DELIVER
 from mailer.celery import app
-from mailer.errors import AuthenticationFailedError, MailerError, SubmissionError
+from mailer.dead_queue import DEAD
+from mailer.errors import AuthenticationFailedError, InputError, MailerError, SubmissionError
+from mailer.flower import REFUSAL, ShownTask
 from mailer.outcome import without_addresses
 from mailer.sweep import publish
 from mailer.worker import Worker
@@ -16,8 +18,15 @@ from mailer.worker import Worker
 worker: Worker = app.mailer
 
 
-@app.task(name=DELIVER, acks_late=True, ignore_result=True)  # type: ignore[untyped-decorator]
-def deliver(ref: str) -> str:
+@app.task(  # type: ignore[untyped-decorator]
+    name=DELIVER,
+    base=ShownTask,
+    bind=True,
+    acks_late=True,
+    ignore_result=True,
+    throws=(MailerError,),
+)
+def deliver(self: ShownTask, ref: str) -> str:
     """Deliver the batch *ref*; returns what became of its recipients, in words.
 
     Fails when the batch as a whole was dead-lettered: the exception says account, stage and reply.
@@ -26,9 +35,23 @@ def deliver(ref: str) -> str:
         report = delivery.deliver(ref)
         priority_or_bulk = [(report.queue, queued) for queued in report.queued]
         publish(worker.broker, delivery.ledger, priority_or_bulk)
+        if report.buried:
+            worker.office.publish(report.buried)
     if report.failure:
-        raise _failure(report.failure, report.account, report.said)
+        failure = _failure(report.failure, report.account, report.said)
+        self.tell("task-buried", f"dead letter: {report.failure}, {failure}; {report}")
+        raise failure
     return str(report)
+
+
+@app.task(  # type: ignore[untyped-decorator]
+    name=DEAD, base=ShownTask, bind=True, acks_late=True, ignore_result=True, throws=(InputError,)
+)
+def dead(self: ShownTask, identifier: str, **_said: object) -> None:
+    """Refuse to handle a dead letter, put it back on its queue, and leave that queue alone."""
+    worker.office.show_again(identifier)
+    self.app.control.cancel_consumer(DEAD_QUEUE, destination=[self.request.hostname])
+    raise InputError(REFUSAL)
 
 
 def _failure(reason: str, account: str, said: Any) -> MailerError:

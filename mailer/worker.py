@@ -12,6 +12,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import FrameType
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from celery import Celery, signals
 
 from mailer.broker import Broker
 from mailer.config import Settings, load
+from mailer.dead import DeadLetterOffice
 from mailer.delivery import Delivery
 from mailer.errors import ConfigError, MailerError
 from mailer.store.connection import connect
@@ -30,6 +32,14 @@ _REAP_EVERY: Final = 1.0
 _UNFIT_POOLS: Final = ("gevent", "eventlet")
 
 
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What a process that delivers has of its own; shared by its threads."""
+
+    delivery: Delivery
+    office: DeadLetterOffice
+
+
 class Worker:
     """What one worker's main process and its children share, and what each has of its own."""
 
@@ -38,7 +48,7 @@ class Worker:
         self.broker = Broker(app)
         self._flag = mmap.mmap(-1, 1)  # inherited by children: one flag for all
         self._lock = threading.Lock()
-        self._delivery: Delivery | None = None
+        self._desk: Desk | None = None
         self._pid = 0
         self._busy = 0
         self._terminated = False
@@ -50,22 +60,25 @@ class Worker:
         return self._flag[0] != 0 or self._terminated
 
     @property
-    def delivery(self) -> Delivery:
-        """This process's `Delivery`, made when the first batch comes; never shared over a fork."""
+    def desk(self) -> Desk:
+        """This process's own, made when the first batch comes; never shared over a fork."""
         with self._lock:
-            if self._delivery is None or self._pid != os.getpid():
+            if self._desk is None or self._pid != os.getpid():
                 self._pid = os.getpid()
                 client = connect(self.settings.redis)
-                self._delivery = Delivery(self.settings, client, lambda: self.stopping)
+                self._desk = Desk(
+                    Delivery(self.settings, client, lambda: self.stopping),
+                    DeadLetterOffice(client, self.broker, self.settings),
+                )
                 threading.Thread(target=self._keep_house, name="mailer-reap", daemon=True).start()
-            return self._delivery
+            return self._desk
 
     @contextmanager
-    def at_work(self) -> Iterator[Delivery]:
-        """The process's `Delivery`, while SIGTERM waits until it has returned."""
+    def at_work(self) -> Iterator[Desk]:
+        """The process's `Desk`, while SIGTERM waits until the work is done."""
         self._busy += 1
         try:
-            yield self.delivery
+            yield self.desk
         finally:
             self._busy -= 1
             if self._terminated and not self._busy:
@@ -90,7 +103,9 @@ class Worker:
 
     def start(self, **_: Any) -> None:
         """The worker is ready: begin to sweep."""
-        self._sweeper = Sweeper(self.settings, connect(self.settings.redis), self.broker)
+        client = connect(self.settings.redis)
+        office = DeadLetterOffice(client, self.broker, self.settings)
+        self._sweeper = Sweeper(self.settings, client, self.broker, [office.sweep])
         self._sweeper.start()
 
     def stop(self, **_: Any) -> None:
@@ -109,8 +124,8 @@ class Worker:
 
     def end_process(self, **_: Any) -> None:
         """The process ends: say goodbye to the servers."""
-        if self._delivery is not None and self._pid == os.getpid():
-            self._delivery.close()
+        if self._desk is not None and self._pid == os.getpid():
+            self._desk.delivery.close()
 
     def _on_terminate(self, _number: int, _frame: FrameType | None) -> None:
         self._terminated = True
@@ -119,11 +134,11 @@ class Worker:
 
     def _keep_house(self) -> None:
         tick = threading.Event()
-        pid, delivery = os.getpid(), self._delivery
-        while delivery is not None and pid == os.getpid() and delivery is self._delivery:
+        desk = self._desk
+        while desk is not None:
             tick.wait(_REAP_EVERY)
             try:
-                delivery.reap()
+                desk.delivery.reap()
             except MailerError as exc:
                 log.warning("idle connections could not be kept: %s", exc)
 

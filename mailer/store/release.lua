@@ -21,10 +21,10 @@ if how == 'waiting' and tonumber(what) > now then
   return {'waiting'}
 end
 -- An event may have ended while the worker was on its way here: then nobody would wake the batch.
-local still = {['campaign'] = 'paused', ['account'] = 'stopped'}
+local lasts = {campaign = {paused = true}, account = {stopped = true, cooling = true}}
 if how == 'parked' then
   local kind = string.match(what, '^(%a+):')
-  if redis.call('HGET', PREFIX .. what, 'state') == still[kind] then
+  if lasts[kind][redis.call('HGET', PREFIX .. what, 'state')] then
     redis.call('HSET', key, 'state', 'parked', 'event', what)
     redis.call('HDEL', key, 'owner')
     redis.call('ZREM', PREFIX .. 'timers', ref)

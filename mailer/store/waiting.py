@@ -5,7 +5,7 @@ a sweep says to publish is already counted as queued: if the sweeper dies before
 batch is overdue a little later and the next sweep finds it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from mailer.store.connection import Client, load
@@ -32,16 +32,22 @@ class Waiting:
         lengths = [part for pair in (on_broker or {}).items() for part in pair]
         yield from self._pairs(lambda: self._sweep(now, STEP, overdue, *lengths))
 
-    def wake(self, event: str, now: float) -> Iterator[tuple[str, str]]:
+    def wake(self, event: str, now: float, at_most: int | None = None) -> Iterator[tuple[str, str]]:
         """Queue what was parked for *event*; yields queue and ref of each, to publish."""
-        yield from self._pairs(lambda: self._wake(event, now, STEP))
+        if at_most is None:
+            yield from self._pairs(lambda: self._wake(event, now, STEP))
+        else:
+            yield from _pairs(self._wake(event, now, at_most))
 
     @staticmethod
-    def _pairs(call: object) -> Iterator[tuple[str, str]]:
-        assert callable(call)
+    def _pairs(call: Callable[[], list[bytes]]) -> Iterator[tuple[str, str]]:
         while True:
             flat = call()
-            for queue, ref in zip(flat[::2], flat[1::2], strict=True):
-                yield queue.decode(), ref.decode()
+            yield from _pairs(flat)
             if len(flat) < 2 * STEP:
                 return
+
+
+def _pairs(flat: list[bytes]) -> Iterator[tuple[str, str]]:
+    for queue, ref in zip(flat[::2], flat[1::2], strict=True):
+        yield queue.decode(), ref.decode()
