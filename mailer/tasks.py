@@ -31,12 +31,11 @@ def deliver(self: ShownTask, ref: str) -> str:
 
     Fails when the batch as a whole was dead-lettered: the exception says account, stage and reply.
     """
-    with worker.at_work() as delivery:
-        report = delivery.deliver(ref)
-        priority_or_bulk = [(report.queue, queued) for queued in report.queued]
-        publish(worker.broker, delivery.ledger, priority_or_bulk)
-        if report.buried:
-            worker.office.publish(report.buried)
+    with worker.at_work() as desk:
+        report = desk.delivery.deliver(ref)
+        queued = [(report.queue, one) for one in report.queued]
+        publish(worker.broker, desk.delivery.ledger, queued)
+        desk.office.publish(report.buried)
     if report.failure:
         failure = _failure(report.failure, report.account, report.said)
         self.tell("task-buried", f"dead letter: {report.failure}, {failure}; {report}")
@@ -49,7 +48,7 @@ def deliver(self: ShownTask, ref: str) -> str:
 )
 def dead(self: ShownTask, identifier: str, **_said: object) -> None:
     """Refuse to handle a dead letter, put it back on its queue, and leave that queue alone."""
-    worker.office.show_again(identifier)
+    worker.desk.office.show_again(identifier)
     self.app.control.cancel_consumer(DEAD_QUEUE, destination=[self.request.hostname])
     raise InputError(REFUSAL)
 
