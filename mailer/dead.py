@@ -19,10 +19,11 @@ from mailer.errors import InputError, PayloadError
 from mailer.payload import decode, encode
 from mailer.sender import with_sender
 from mailer.store import keys
-from mailer.store.breaker import STOPPED, Breaker
+from mailer.store.breaker import OPERATOR, STOPPED, Breaker
 from mailer.store.connection import Client, reaching_redis
 from mailer.store.dead_letters import DeadLetter, DeadLetters, Filter
 from mailer.store.ledger import Ledger
+from mailer.store.waiting import Waiting
 from mailer.sweep import publish
 
 PATIENCE: Final = 10.0
@@ -69,6 +70,7 @@ class DeadLetterOffice:
         self._letters = DeadLetters(client)
         self._ledger = Ledger(client)
         self._breaker = Breaker(client)
+        self._waiting = Waiting(client)
         self._tidied = 0.0
         self.queue = DeadQueue(broker.app)
 
@@ -169,8 +171,14 @@ class DeadLetterOffice:
             published += 1
         return published
 
+    def show_again(self, identifier: str) -> None:
+        """The letter's task message has left the queue: the sweep is to publish it again."""
+        self._letters.to_publish([identifier])
+
     def sweep(self, now: float) -> None:
-        """Publish what a crash left unpublished; once a minute, see that queue and ledger agree."""
+        """Publish what a crash left unpublished, and queue what waits for a stopped account; once a
+        minute, see that queue and ledger agree.
+        """
         late = [
             identifier
             for identifier in self._letters.unpublished()
@@ -180,6 +188,7 @@ class DeadLetterOffice:
             self.publish(late)
             for identifier in late:
                 self._letters.published(identifier)
+        self._condemn(now)
         if now - self._tidied > TIDY_EVERY:
             self._tidied = now
             if len(self.queue) != len(self):
@@ -191,6 +200,22 @@ class DeadLetterOffice:
         if len(shown) != len(self):
             older = self._letters.identifiers(time() - PATIENCE)
             self._letters.to_publish([one for one in older if one not in shown])
+
+    def _condemn(self, now: float) -> None:
+        """Let workers bury what waits for accounts that are stopped, now and not when it is due.
+
+        Whoever claims such a batch puts it among the dead letters as a whole: then all that the account
+        was to send lies together, to be replayed at once or through another account. What an operator
+        stopped, an operator will start: there it goes on waiting.
+        """
+        for account in self._breaker.all(now):
+            if account.state == STOPPED and account.reason != OPERATOR:
+                publish(
+                    self._broker,
+                    self._ledger,
+                    self._waiting.wake(f"account:{account.account}", now),
+                )
+                publish(self._broker, self._ledger, self._waiting.hasten(account.account, now))
 
     def _still(self, identifiers: Iterable[str]) -> Iterator[DeadLetter]:
         for identifier in identifiers:

@@ -34,14 +34,13 @@ A login's turn is a lease: a process that dies in mid-login gives it back after 
 
 import dataclasses
 import itertools
-import json
-import uuid
 from collections.abc import Callable
 from random import random
 from typing import Any, Final
 
 from mailer.smtp.rules import Action
 from mailer.store import keys
+from mailer.store.alerts import ACCOUNT_STARTED, ACCOUNT_STOPPED, Event, written
 from mailer.store.connection import Client, load, reaching_redis
 from mailer.store.dead_letters import Said
 
@@ -151,7 +150,7 @@ class Breaker:
             LONGEST_DELAY,
             1 + JITTER * (2 * self._random() - 1),
             SECOND_DOUBT,
-            _event("account_stopped", account, now, reason, said),
+            written(Event(ACCOUNT_STOPPED, now, account, reason, said.stage, said.reply)),
         )
         return answer.decode()
 
@@ -176,7 +175,7 @@ class Breaker:
 
     def start(self, account: str, now: float) -> str:
         """Let the account be tried again, one login first; returns the state before."""
-        event = _event("account_started", account, now)
+        event = written(Event(ACCOUNT_STARTED, now, account))
         return str(self._control(account, now, "start", "", event).decode())
 
     def stop(self, account: str, reason: str, now: float) -> str:
@@ -184,7 +183,7 @@ class Breaker:
 
         With the reason `OPERATOR`, only an operator starts it again.
         """
-        event = _event("account_stopped", account, now, reason)
+        event = written(Event(ACCOUNT_STOPPED, now, account, reason))
         return str(self._control(account, now, "stop", reason, event).decode())
 
     def begin_probe(self, account: str, owner: str, now: float, every: float = 0.0) -> bool:
@@ -199,22 +198,6 @@ class Breaker:
     def _turn(self, now: float) -> float:
         # No two calls give the same: so a call that is repeated, its reply lost, knows its own turn.
         return now + TURN + next(self._calls) * 1e-6
-
-
-def _event(event: str, account: str, now: float, reason: str = "", said: Said | None = None) -> str:
-    """An alert's event as `mailer.alerts` reads it; the id keeps two of the same content apart."""
-    said = said or Said()
-    return json.dumps(
-        {
-            "event": event,
-            "id": uuid.uuid4().hex,
-            "at": now,
-            "account": account,
-            "reason": reason,
-            "stage": said.stage,
-            "reply": said.reply,
-        }
-    )
 
 
 def _state(account: str, row: dict[bytes, bytes], now: float) -> AccountState:

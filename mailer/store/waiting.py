@@ -20,6 +20,7 @@ class Waiting:
     def __init__(self, client: Client) -> None:
         self._sweep = load(client, "sweep")
         self._wake = load(client, "wake")
+        self._hasten = load(client, "hasten")
 
     def sweep(
         self, now: float, overdue: float = 0.0, on_broker: Mapping[str, int] | None = None
@@ -38,6 +39,19 @@ class Waiting:
             yield from self._pairs(lambda: self._wake(event, now, STEP))
         else:
             yield from _pairs(self._wake(event, now, at_most))
+
+    def hasten(self, account: str, now: float) -> Iterator[tuple[str, str]]:
+        """Queue what waits for a later try through *account*; yields queue and ref of each, to publish.
+
+        Batches that wait for their campaign's start are left.
+        """
+        passed = 0
+        while True:
+            left, *flat = self._hasten(account, now, passed, STEP)
+            yield from _pairs(flat)
+            passed += left
+            if left + len(flat) // 2 < STEP:
+                return
 
     @staticmethod
     def _pairs(call: Callable[[], list[bytes]]) -> Iterator[tuple[str, str]]:

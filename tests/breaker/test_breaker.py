@@ -25,7 +25,7 @@ def breaker(client):
 
 
 def events(client):
-    return [json.loads(event) for event in client.zrange(keys.ALERTS, 0, -1)]
+    return [json.loads(event)[1] for event in client.zrange(keys.ALERTS, 0, -1)]
 
 
 def cool(breaker, now, action=Action.AUTH_RETRY):

@@ -1,0 +1,11 @@
+-- Take one event that nobody was told of. Whoever takes it has until the end of the lease to tell.
+--
+-- alerts  zset  event → end of the lease
+--
+-- ARGV: now, end of the lease
+-- Returns the event, or false
+
+local due = redis.call('ZRANGEBYSCORE', PREFIX .. 'alerts', '-inf', ARGV[1], 'LIMIT', 0, 1)
+if not due[1] then return false end
+redis.call('ZADD', PREFIX .. 'alerts', ARGV[2], due[1])
+return due[1]

@@ -1,0 +1,90 @@
+"""Which events somebody is still to be told of.
+
+The script that stops an account notes the event in the same step, so that no crash swallows it. One
+worker takes it under a lease, tells, and strikes it out: once for the whole cluster; again only where
+the teller died in the middle.
+"""
+
+import json
+import uuid
+from dataclasses import asdict, dataclass
+from typing import Final
+
+from mailer.outcome import without_addresses
+from mailer.store import keys
+from mailer.store.client import Client
+from mailer.store.connection import load, reaching_redis
+
+ACCOUNT_STOPPED: Final = "account_stopped"
+ACCOUNT_STARTED: Final = "account_started"
+DEAD_LETTERS: Final = "dead_letters"
+
+LEASE: Final = 120.0
+"""Seconds after which another worker tells of an event that was taken and not struck out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that somebody must know; *at* is seconds since the epoch.
+
+    *event* is ``account_stopped``, ``account_started`` or ``dead_letters``; of an account, *account*,
+    and where it was stopped *reason*, *stage* and *reply* (without addresses); of dead letters,
+    *dead_letters* is how many there were at least.
+    """
+
+    event: str
+    at: float
+    account: str = ""
+    reason: str = ""
+    stage: str = ""
+    reply: str = ""
+    dead_letters: int = 0
+
+    def as_json(self) -> str:
+        """The event as hooks and commands get it."""
+        return json.dumps({key: value for key, value in asdict(self).items() if value})
+
+    def __str__(self) -> str:
+        if self.event == DEAD_LETTERS:
+            return f"{self.dead_letters} dead letters or more: mailer dead list"
+        if self.event == ACCOUNT_STARTED:
+            return f"account {self.account} was started"
+        what = " ".join(part for part in (self.stage, self.reply) if part)
+        return f"account {self.account} was stopped ({self.reason}){': ' if what else ''}{what}"
+
+
+def written(event: Event) -> str:
+    """The event as the scripts note it; two of the same content stay apart."""
+    event = Event(**{**asdict(event), "reply": without_addresses(event.reply)})
+    return json.dumps([uuid.uuid4().hex, asdict(event)])
+
+
+class Outbox:
+    """The events of one Redis that are still to be told."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._take = load(client, "alert_take")
+        self._watch = load(client, "alert_watch")
+
+    def __len__(self) -> int:
+        """How many events are noted, those taken included."""
+        with reaching_redis():
+            return self._client.zcard(keys.ALERTS)
+
+    def take(self, now: float) -> tuple[str, Event] | None:
+        """An event that this caller is to tell of, and the token to strike it out with."""
+        found: bytes | None = self._take(now, now + LEASE)
+        if found is None:
+            return None
+        return found.decode(), Event(**json.loads(found)[1])
+
+    def strike_out(self, token: str) -> None:
+        """Somebody was told."""
+        with reaching_redis():
+            self._client.zrem(keys.ALERTS, token)
+
+    def watch_dead_letters(self, threshold: int, now: float) -> int:
+        """Note an event when there are *threshold* dead letters; returns how many there are."""
+        event = Event(DEAD_LETTERS, now, dead_letters=threshold)
+        return int(self._watch(threshold, now, written(event)))
