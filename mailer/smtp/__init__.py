@@ -9,7 +9,7 @@ from mailer.smtp.driver import Driver, Gate, Journal
 from mailer.smtp.reply import Reply, ReplyParser, Stage
 from mailer.smtp.rules import Action, Judgement, Rule, judge
 from mailer.smtp.settings import Dsn, Security, Server, Timeouts
-from mailer.smtp.transaction import Fate, Result, Submission
+from mailer.smtp.submission import Fate, Result, Submission
 
 __all__ = [
     # Sending

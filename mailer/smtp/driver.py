@@ -1,43 +1,37 @@
-"""Many sessions side by side in one process: submissions in, results out."""
+"""Many sessions side by side in one process: submissions in, results out.
 
-import smtplib
-import ssl
+A `Driver` belongs to one thread and one process. It drives all its sessions with one selector, so that
+fifty connections to a distant server cost no more than one; see `mailer.smtp.loop` for how a call goes.
+"""
+
+import os
+import selectors
+import sys
+import threading
 import time
-from collections.abc import Callable, Sequence
-from random import random
-from typing import Protocol
+from collections.abc import Callable, Iterable, Sequence
+from random import random as default_random
 
-from mailer.smtp.reply import Reply, Stage
-from mailer.smtp.rules import Action, Judgement, judge
-from mailer.smtp.settings import Security, Server
-from mailer.smtp.transaction import Fate, Result, Submission
+from mailer.errors import ConfigError
+from mailer.smtp.agenda import Agenda
+from mailer.smtp.aside import Aside
+from mailer.smtp.doorway import Learnt
+from mailer.smtp.interfaces import Gate, Journal
+from mailer.smtp.loop import Loop
+from mailer.smtp.pool import Pool
+from mailer.smtp.session import Phase, Session
+from mailer.smtp.settings import Server
+from mailer.smtp.submission import Result, Submission
 
-
-class Journal(Protocol):
-    """The caller's write-ahead log."""
-
-    def commit(self, results: Sequence[tuple[int, Result]], starting: Sequence[int]) -> bool:
-        """Record *results* read, and that *starting* are about to be sent; False says stop."""
-
-
-class Gate(Protocol):
-    """The caller's permission to connect and to log in, shared with others."""
-
-    def admit(self, wanted: int) -> int:
-        """How many more connections may be opened now."""
-
-    def logged_in(self) -> None:
-        """One login succeeded."""
-
-    def refused(self, stage: Stage, reply: Reply | None, judgement: Judgement) -> None:
-        """The account met trouble."""
-
-    def closed(self, count: int) -> None:
-        """So many connections are gone."""
+__all__ = ["Driver", "Gate", "Journal"]
 
 
 class Driver:
-    """Simple stand-in: one connection, one command at a time."""
+    """Sends submissions to *server*, asking *gate* before it connects.
+
+    Sessions stay open from one call of `send` to the next. After a fork the child begins without any.
+    Raise `ConfigError` under gevent or eventlet, whose patched sockets cannot be driven from here.
+    """
 
     def __init__(
         self,
@@ -45,87 +39,116 @@ class Driver:
         gate: Gate,
         *,
         clock: Callable[[], float] = time.monotonic,
-        random: Callable[[], float] = random,
+        random: Callable[[], float] = default_random,
     ) -> None:
+        _refuse_patched_sockets()
         self._server = server
         self._gate = gate
+        self._clock = clock
+        self._random = random
+        self._owner = os.getpid()
+        self._lock = threading.Lock()
+        self._learnt = Learnt()
+        self._pool = Pool(server, random)
+        self._aside = Aside()
+
+    def __repr__(self) -> str:
+        state = "sending" if self._lock.locked() else "resting"
+        return f"<Driver {state} {self._pool!r}>"
 
     def send(
         self, submissions: Sequence[Submission], journal: Journal, *, limit: int | None = None
     ) -> tuple[Result, ...]:
-        """Send all; exactly one result each, in order."""
-        results: list[Result] = []
-        retry = Judgement(Action.RETRY_LATER, "local: unreachable")
-        if self._gate.admit(1) < 1:
-            return tuple(Result(Fate.UNSENT, Stage.CONNECT, None, *_of(retry)) for _ in submissions)
-        try:
-            smtp = self._open()
-        except smtplib.SMTPAuthenticationError as exc:
-            reply = Reply.parse(f"{exc.smtp_code} {exc.smtp_error.decode()}")
-            judgement = judge(Stage.AUTH, reply, self._server.provider, self._server.rules)
-            self._gate.refused(Stage.AUTH, reply, judgement)
-            self._gate.closed(1)
-            return tuple(Result(Fate.UNSENT, Stage.AUTH, reply, *_of(judgement)) for _ in submissions)
-        except (OSError, smtplib.SMTPException):
-            self._gate.refused(Stage.CONNECT, None, retry)
-            self._gate.closed(1)
-            return tuple(Result(Fate.UNSENT, Stage.CONNECT, None, *_of(retry)) for _ in submissions)
-        done: list[tuple[int, Result]] = []
-        for index, submission in enumerate(submissions):
-            if not journal.commit(done, [index]):
-                done = []
-                break
-            result = self._transact(smtp, submission)
-            results.append(result)
-            done = [(index, result)]
-        journal.commit(done, [])
-        smtp.quit()
-        self._gate.closed(1)
-        rest = len(submissions) - len(results)
-        return (*results, *(Result(Fate.UNSENT, action=Action.RETRY_LATER, rule="stopped") for _ in range(rest)))
+        """Send all *submissions* over at most *limit* connections; return one result each, in order.
 
-    def _open(self) -> smtplib.SMTP:
-        server = self._server
-        context = ssl.create_default_context(cafile=server.ca_file)
-        smtp: smtplib.SMTP
-        if server.security is Security.TLS:
-            smtp = smtplib.SMTP_SSL(server.host, server.port, context=context)
-        else:
-            smtp = smtplib.SMTP(server.host, server.port)
-            if server.security is Security.STARTTLS:
-                smtp.starttls(context=context)
-        if server.username is not None and server.password is not None:
-            smtp.login(server.username, server.password())
-        self._gate.logged_in()
-        return smtp
-
-    def _transact(self, smtp: smtplib.SMTP, submission: Submission) -> Result:
-        said = (
-            (Stage.MAIL, lambda: smtp.mail(submission.reverse_path)),
-            (Stage.RCPT, lambda: smtp.rcpt(submission.forward_path)),
-            (Stage.FINAL, lambda: smtp.data(submission.content)),
-        )
-        for stage, say in said:
-            try:
-                code, text = say()
-            except smtplib.SMTPDataError as exc:
-                code, text = exc.smtp_code, exc.smtp_error
-            except (OSError, smtplib.SMTPServerDisconnected):
-                fate = Fate.UNCERTAIN if stage is Stage.FINAL else Fate.UNSENT
-                return Result(fate, stage, None, Action.RETRY_LATER, "local: lost")
-            reply = Reply.parse(f"{code} {text.decode()}")
-            judgement = judge(stage, reply, self._server.provider, self._server.rules)
-            if code >= 400:
-                smtp.rset()
-                return Result(Fate.REFUSED, stage, reply, *_of(judgement))
-        return Result(Fate.ACCEPTED, stage, reply, *_of(judgement))
+        Nothing is raised for what a server says or fails to say; what *journal* or the gate raises
+        closes all connections and is passed on.
+        """
+        if not submissions:
+            return ()
+        if os.getpid() != self._owner:
+            self._forget()
+        with self._lock:
+            agenda = Agenda(submissions, self._server)
+            most = self._server.max_connections
+            loop = Loop(
+                self._server,
+                self._gate,
+                journal,
+                self._pool,
+                self._aside,
+                self._learnt,
+                agenda,
+                self._clock,
+                most if limit is None else max(1, min(limit, most)),
+            )
+            loop.run()
+            return agenda.finished()
 
     def reap(self) -> None:
-        """Close what is idle, old or hung up."""
+        """Close what is idle, old or hung up; do nothing while `send` is at work.
+
+        Another thread may call this.
+        """
+        if os.getpid() != self._owner or not self._lock.acquire(blocking=False):
+            return
+        try:
+            self._part(self._pool.take_spent(self._clock()))
+        finally:
+            self._lock.release()
 
     def close(self) -> None:
-        """Say QUIT to all."""
+        """Say QUIT to all sessions and close them, within `Timeouts.quit` seconds."""
+        if os.getpid() != self._owner:
+            self._forget()
+            return
+        with self._lock:
+            self._part(self._pool.take_all())
+            self._aside.close()
+            self._aside = Aside()
+
+    def _forget(self) -> None:
+        """Begin anew in the child of a fork: the sessions are the parent's, the descriptors are not."""
+        for session in self._pool.take_all():
+            session.close()
+        self._aside.close()
+        self._owner = os.getpid()
+        self._lock = threading.Lock()
+        self._learnt = Learnt()
+        self._pool = Pool(self._server, self._random)
+        self._aside = Aside()
+
+    def _part(self, sessions: Iterable[Session]) -> None:
+        """Say QUIT to *sessions* and wait for the replies together."""
+        leaving = set(sessions)
+        if not leaving:
+            return
+        count, now = len(leaving), self._clock()
+        ends_at = now + self._server.timeouts.quit
+        with selectors.DefaultSelector() as selector:
+            for session in leaving:
+                session.leave(now)
+                if session.phase is not Phase.CLOSED:
+                    selector.register(session, session.events())
+            while selector.get_map() and (now := self._clock()) < ends_at:
+                for key, mask in selector.select(ends_at - now):
+                    session = key.fileobj  # type: ignore[assignment]
+                    session.on_event(mask, now)
+                    if not session.is_alive:
+                        selector.unregister(session)
+        for session in leaving:
+            session.close()
+        self._gate.closed(count)
 
 
-def _of(judgement: Judgement) -> tuple[Action, str]:
-    return judgement.action, judgement.rule
+def _refuse_patched_sockets() -> None:
+    for library, module, function in (
+        ("gevent", "gevent.monkey", "is_module_patched"),
+        ("eventlet", "eventlet.patcher", "is_monkey_patched"),
+    ):
+        is_patched = getattr(sys.modules.get(module), function, None)
+        if is_patched is not None and is_patched("socket"):
+            raise ConfigError(
+                f"mailer drives its own connections and cannot run under {library}'s patched sockets:"
+                " start the worker with --pool prefork, threads or solo"
+            )

@@ -81,7 +81,9 @@ class Reply:
         """
         lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
         if not lines:
-            raise ReplySyntaxError("an empty reply: give a code and a text, as in '550 5.1.1 No such user'")
+            raise ReplySyntaxError(
+                "an empty reply: give a code and a text, as in '550 5.1.1 No such user'"
+            )
         last = lines[-1]
         if last[3:4] == "-":
             lines[-1] = last[:3] + " " + last[4:]
@@ -173,7 +175,7 @@ def _take_enhanced(code: int, texts: tuple[str, ...]) -> tuple[str | None, tuple
             continue
         enhanced = ".".join(match.groups())
         lines.append(text[match.end() :])
-    if enhanced is None and (found := _ENHANCED_AT_END.search(" ".join(texts))):
-        if found[1] == str(code)[0]:
-            enhanced = ".".join(found.groups())
+    found = _ENHANCED_AT_END.search(" ".join(texts)) if enhanced is None else None
+    if found is not None and found[1] == str(code)[0]:
+        enhanced = ".".join(found.groups())
     return enhanced, tuple(lines)

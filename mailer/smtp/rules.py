@@ -170,7 +170,9 @@ def _is_among(enhanced: str | None, wanted: tuple[str, ...]) -> bool:
 @cache
 def _own_rules() -> tuple[Rule, ...]:
     book = tomllib.loads(files("mailer.smtp").joinpath("rules.toml").read_text("utf-8"))
-    return tuple(chain.from_iterable(parse(rules, "rules.toml", part) for part, rules in book.items()))
+    return tuple(
+        chain.from_iterable(parse(rules, "rules.toml", part) for part, rules in book.items())
+    )
 
 
 def _expected(stage: Stage, reply: Reply) -> Judgement:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
+from mailer.smtp.reply import Stage
 from mailer.smtp.rules import Rule
 
 
@@ -49,6 +50,17 @@ class Timeouts:
     """After the caller said stop: how long replies to written final dots are still awaited."""
     patience: float = 10.0
     """How long a driver without any session waits to be admitted before it gives up."""
+
+    def of(self, stage: Stage) -> float:
+        """How long the reply to *stage* may take."""
+        return {
+            Stage.CONNECT: self.greeting,
+            Stage.AUTH: self.auth,
+            Stage.MAIL: self.mail,
+            Stage.RCPT: self.rcpt,
+            Stage.DATA: self.data,
+            Stage.FINAL: self.final,
+        }.get(stage, self.ehlo)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

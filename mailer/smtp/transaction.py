@@ -1,53 +1,298 @@
-"""What to say next, and what became of each message."""
+"""What to say next in a session, and which reply answers what: mail transactions without any I/O.
 
+Theory of operation. A `Script` has two cursors: what was queued to be written, and what was answered.
+Between them lie the expected replies, in order. It must wait in two places only: for the 354 before a
+content, and for the caller's permission before a final dot. With PIPELINING (RFC 2920) a turn is
+
+    C: content i, CRLF.CRLF, MAIL i+1, RCPT i+1, DATA        in one write
+    S: 250 i accepted, 250, 250, 354                         in one read, mostly
+
+and so costs one round trip a message. Without, one command is written at a time. With CHUNKING
+(RFC 3030) MAIL, RCPT and BDAT LAST of a whole window of messages are written without any waiting.
+
+Invariants, and what breaks without them:
+
+1. An attempt leaves `open` in exactly one way: into `answers`, or by `finish` or `abandon`. Else a
+   message is lost or sent twice.
+2. Where DATA was pipelined and MAIL or RCPT was refused, a 354 is followed by a lone dot, never by the
+   content (RFC 2920 section 3.1). Else the content would go to nobody, or be read as commands.
+3. The bytes that end a message are not queued before `release`. Else the caller's journal lies.
+4. After 421, or after any reply that does not fit, nothing more is written: `broken` says why.
+"""
+
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, auto
 
+from mailer.smtp import wire
+from mailer.smtp.envelope import Envelope
 from mailer.smtp.reply import Reply, Stage
-from mailer.smtp.rules import Action
+from mailer.smtp.submission import Fate, Result, Submission
+
+__all__ = ["Attempt", "Fate", "Mode", "Result", "Script", "Submission"]
 
 
-@dataclass(frozen=True, slots=True)
-class Submission:
-    """One message for one recipient.
+class Mode(Enum):
+    """How far the client may run ahead of the server's replies."""
 
-    *content* is the finished message with CRLF line ends, without dot-stuffing and final dot. The
-    paths are mailboxes without brackets; an empty *reverse_path* is the null one.
+    STEPWISE = auto()
+    PIPELINED = auto()
+    CHUNKED = auto()
+
+
+@dataclass(slots=True, eq=False)
+class Attempt:
+    """One way of one submission through a transaction."""
+
+    index: int
+    envelope: Envelope
+    has_sender: bool = False
+    """MAIL was accepted: at the server a transaction is open."""
+    is_answered: bool = False
+    end: int = -1
+    """Where in the session's octets its final dot ends; -1 while that is not queued."""
+
+
+class _Chore(Enum):
+    """What is said between transactions and belongs to none."""
+
+    LONE_DOT = auto()
+    RSET = auto()
+
+
+class Script:
+    """The mail transactions of one session, one after another.
+
+    *take* gives the next attempt, or None when there is none for now. *window* is how many messages may
+    be in flight with `Mode.CHUNKED`. *start* is how many octets the session has written before.
     """
 
-    reverse_path: str
-    forward_path: str
-    content: bytes
-    smtputf8: bool = False
-    """The headers hold raw UTF-8 (RFC 6532); an address tells by itself what it needs."""
-    eight_bit: bool = False
-    envid: str | None = None
+    def __init__(
+        self, take: Callable[[], Attempt | None], mode: Mode, window: int = 1, start: int = 0
+    ) -> None:
+        self._take = take
+        self._mode = mode
+        self._window = window
+        self._queued = start
+        self._expected: deque[tuple[Stage | _Chore, Attempt | None]] = deque()
+        self._is_finishing = False
+        self._rset_is_due = False
+        self._was_hung_up = False
+        self.out: list[bytes | memoryview] = []
+        """Octets to write now, contents as views; whoever writes them clears the list."""
+        self.open: list[Attempt] = []
+        """Attempts that are not decided, oldest first."""
+        self.held: list[Attempt] = []
+        """Those of them whose end waits for `release`."""
+        self.answers: list[tuple[Attempt, Stage, Reply]] = []
+        """Attempts decided by this reply to that stage; whoever reads them clears them."""
+        self.broken: str | None = None
+        """Why the session must be closed at once, or None."""
 
+    @property
+    def expects(self) -> Stage | None:
+        """The stage whose reply comes next; None when there is none to come."""
+        if not self._expected:
+            return None
+        stage = self._expected[0][0]
+        return stage if isinstance(stage, Stage) else Stage.MAIL
 
-class Fate(Enum):
-    """What became of a submission."""
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is under way: the session may rest, or go on with `start`."""
+        return not self._expected and not self.held
 
-    ACCEPTED = "accepted"
-    """The server has taken the responsibility for it."""
-    REFUSED = "refused"
-    """The server said no, or it never could say yes; the result's action says what follows."""
-    UNSENT = "unsent"
-    """Certainly not sent: safe to send again."""
-    UNCERTAIN = "uncertain"
-    """The final dot was written and no reply was read: it may have been accepted."""
+    @property
+    def is_over(self) -> bool:
+        """Whether the session must be closed now."""
+        return self.broken is not None or (self._is_finishing and not self.open)
 
+    def start(self) -> None:
+        """Begin with what `take` gives, if nothing is under way; fill the window if chunked."""
+        if self._mode is Mode.CHUNKED:
+            self._fill()
+        elif self.is_idle:
+            self._introduce()
 
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What became of one submission, and why.
+    def release(self) -> None:
+        """Queue the contents of the held attempts: the caller has noted that they begin."""
+        held, self.held = self.held, []
+        for attempt in held:
+            if self._mode is Mode.CHUNKED:
+                self._send_chunk(attempt)
+                continue
+            data = wire.as_data(attempt.envelope.content, attempt.envelope.has_dots)
+            self._send(memoryview(data))
+            attempt.end = self._queued
+            self._expected.append((Stage.FINAL, attempt))
+            if self._mode is Mode.PIPELINED:
+                self._introduce()
 
-    *dialogue* holds the last lines of the session, without content, credentials and local parts,
-    and only where the submission was not accepted.
-    """
+    def finish(self) -> list[Attempt]:
+        """Begin nothing more; give back the open attempts whose end is not queued: they are unsent.
 
-    fate: Fate
-    stage: Stage | None = None
-    reply: Reply | None = None
-    action: Action | None = None
-    rule: str = ""
-    dialogue: tuple[str, ...] = ()
+        The session is of no use after it: where a content was asked for, only closing avoids it.
+        """
+        given_back = [attempt for attempt in self.open if attempt.end < 0]
+        self.open = [attempt for attempt in self.open if attempt.end >= 0]
+        self.held = []
+        self._is_finishing = True
+        return given_back
+
+    def abandon(self, written: int) -> tuple[list[Attempt], list[Attempt]]:
+        """Give up a lost session of which *written* octets left; return the uncertain and the unsent.
+
+        Uncertain is whose final dot may have left without a reply. After 421 nobody is: replies come in
+        order, and what was not answered before it was not looked at.
+        """
+        attempts, self.open, self.held = self.open, [], []
+        uncertain: list[Attempt] = []
+        unsent: list[Attempt] = []
+        for attempt in attempts:
+            has_left = attempt.end >= 0 and written > attempt.end - len(wire.END_OF_DATA)
+            (uncertain if has_left and not self._was_hung_up else unsent).append(attempt)
+        return uncertain, unsent
+
+    def receive(self, reply: Reply, written: int) -> None:
+        """Take the next reply, when *written* octets of what was queued have left."""
+        if self.broken is not None:
+            return
+        if not self._expected:
+            self.broken = f"an unexpected reply: {reply.code}"
+            return
+        what, attempt = self._expected.popleft()
+        if reply.code == 421:
+            self._hang_up(what, attempt, reply)
+        elif attempt is None:
+            self._after_chore(what, reply)
+        elif what is Stage.FINAL:
+            self._after_end(attempt, reply, written)
+        elif what is Stage.DATA:
+            self._after_data(attempt, reply)
+        else:
+            self._after_path(what, attempt, reply)
+        if reply.suspect and self.broken is None:
+            self.broken = f"a reply of several codes, last {reply.code}"
+
+    # What is said.
+
+    def _send(self, data: bytes | memoryview) -> None:
+        self.out.append(data)
+        self._queued += len(data)
+
+    def _reset(self) -> None:
+        self._send(b"RSET\r\n")
+        self._expected.append((_Chore.RSET, None))
+        self._rset_is_due = False
+
+    def _introduce(self) -> None:
+        if self._rset_is_due and self._mode is Mode.STEPWISE:
+            self._reset()
+            return
+        attempt = None if self._is_finishing else self._take()
+        if attempt is None:
+            return
+        if self._rset_is_due:
+            self._reset()
+        self.open.append(attempt)
+        mail, rcpt = attempt.envelope.mail, attempt.envelope.rcpt
+        if self._mode is Mode.STEPWISE:
+            self._send(mail)
+            self._expected.append((Stage.MAIL, attempt))
+        else:
+            self._send(b"%b%bDATA\r\n" % (mail, rcpt))
+            self._expected += ((Stage.MAIL, attempt), (Stage.RCPT, attempt), (Stage.DATA, attempt))
+
+    def _fill(self) -> None:
+        while len(self.open) < self._window and not self._is_finishing:
+            attempt = self._take()
+            if attempt is None:
+                return
+            self.open.append(attempt)
+            self.held.append(attempt)
+
+    def _send_chunk(self, attempt: Attempt) -> None:
+        if self._rset_is_due:
+            self._reset()
+        envelope = attempt.envelope
+        command, chunk = wire.as_chunk(envelope.content)
+        self._send(b"%b%b%b" % (envelope.mail, envelope.rcpt, command))
+        self._send(memoryview(chunk))
+        attempt.end = self._queued
+        self._expected += ((Stage.MAIL, attempt), (Stage.RCPT, attempt), (Stage.FINAL, attempt))
+
+    # What is answered.
+
+    def _answer(self, attempt: Attempt, stage: Stage, reply: Reply) -> None:
+        attempt.is_answered = True
+        self.open.remove(attempt)
+        self.answers.append((attempt, stage, reply))
+
+    def _hang_up(self, what: Stage | _Chore, attempt: Attempt | None, reply: Reply) -> None:
+        self._was_hung_up = True
+        self.broken = "the server closes the session: 421"
+        if attempt is not None and not attempt.is_answered and isinstance(what, Stage):
+            self._answer(attempt, what, reply)
+
+    def _after_chore(self, what: Stage | _Chore, reply: Reply) -> None:
+        # Nobody reads what becomes of the empty message behind a lone dot.
+        if 300 <= reply.code < 400 or (what is _Chore.RSET and reply.code >= 400):
+            self.broken = f"{reply.code} between transactions"
+        elif not self._expected:
+            self.start()
+
+    def _after_path(self, what: Stage | _Chore, attempt: Attempt, reply: Reply) -> None:
+        is_accepted = 200 <= reply.code < 300
+        if not is_accepted and reply.code < 400:
+            self.broken = f"{reply.code} to a path"
+            return
+        assert isinstance(what, Stage)
+        if is_accepted and what is Stage.MAIL:
+            attempt.has_sender = True
+        if not is_accepted and not attempt.is_answered:
+            self._answer(attempt, what, reply)
+        if self._mode is Mode.STEPWISE:
+            self._step(what, attempt, is_accepted)
+
+    def _step(self, what: Stage, attempt: Attempt, is_accepted: bool) -> None:
+        if not is_accepted:
+            self._rset_is_due = attempt.has_sender
+            self._introduce()
+        elif what is Stage.MAIL:
+            self._send(attempt.envelope.rcpt)
+            self._expected.append((Stage.RCPT, attempt))
+        else:
+            self._send(b"DATA\r\n")
+            self._expected.append((Stage.DATA, attempt))
+
+    def _after_data(self, attempt: Attempt, reply: Reply) -> None:
+        if 300 <= reply.code < 400:
+            if not attempt.is_answered:
+                self.held.append(attempt)
+                return
+            self._send(wire.END_OF_DATA)
+            self._expected.append((_Chore.LONE_DOT, None))
+        elif reply.code < 300:
+            self.broken = f"{reply.code} to DATA"
+            return
+        else:
+            if not attempt.is_answered:
+                self._answer(attempt, Stage.DATA, reply)
+            self._rset_is_due = attempt.has_sender
+        self._introduce()
+
+    def _after_end(self, attempt: Attempt, reply: Reply, written: int) -> None:
+        is_accepted = 200 <= reply.code < 300
+        if not is_accepted and reply.code < 400:
+            self.broken = f"{reply.code} to the end of a message"
+            return
+        if written < attempt.end:
+            self.broken = f"{reply.code} before the end of a message"
+            if is_accepted:
+                return
+        if not attempt.is_answered:
+            self._answer(attempt, Stage.FINAL, reply)
+            self._rset_is_due = self._mode is Mode.CHUNKED and not is_accepted
+        if not self._expected or self._mode is Mode.CHUNKED:
+            self.start()

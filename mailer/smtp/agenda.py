@@ -1,0 +1,212 @@
+"""What is left to be sent, what became of the rest, and which refusals are cured on the spot.
+
+The `Agenda` of one call holds one place for each submission. A place is filled once. What can be cured
+without asking anybody goes back into the line: another connection for one that is used up, another
+login for one that the server forgot, plain steps where client and server lost step, a transaction of
+its own where there were too many recipients. Each cure is tried so often and no more; nothing goes back
+whose final dot may have left without a reply.
+"""
+
+from collections import Counter, deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from mailer.smtp.envelope import address
+from mailer.smtp.reply import Reply, Stage
+from mailer.smtp.rules import Action, Judgement, judge
+from mailer.smtp.session import Session
+from mailer.smtp.settings import Server
+from mailer.smtp.submission import Fate, Result, Submission
+from mailer.smtp.transaction import Attempt
+
+MAX_CURES = 3
+"""How often one submission goes back into the line."""
+MAX_FRUITLESS = 3
+"""How many connections in a row may end without having decided a single message."""
+
+ACCOUNT_WIDE = frozenset(
+    {
+        Action.THROTTLE_ACCOUNT,
+        Action.ACCOUNT_QUOTA,
+        Action.AUTH_RETRY,
+        Action.AUTH_FAIL,
+        Action.ACCOUNT_CONFIG,
+    }
+)
+"""What concerns every message of the account: nothing more is begun after it."""
+CLOSING = ACCOUNT_WIDE - {Action.THROTTLE_ACCOUNT} | {
+    Action.RETRY_RECONNECT,
+    Action.REAUTH_ONCE,
+    Action.PROTOCOL_ERROR,
+}
+"""What ends the session where it was said; 421 does so by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Consequence:
+    """What follows from a reply for the session, *is_closing*, and for the *account*, if anything."""
+
+    is_closing: bool
+    account: Judgement | None = None
+    steps_back: bool = False
+    """Client and server lost step: no PIPELINING and no CHUNKING for a while."""
+
+
+ACCEPTED = Consequence(is_closing=False)
+
+
+class Agenda:
+    """The submissions of one call and their results."""
+
+    def __init__(self, submissions: Sequence[Submission], server: Server) -> None:
+        self._submissions = submissions
+        self._server = server
+        self._cures: Counter[int] = Counter()
+        self._seen: set[tuple[int, Action]] = set()
+        self._forgotten_at: int | None = None
+        self._fruitless = 0
+        self.results: list[Result | None] = [None] * len(submissions)
+        self.waiting = deque(range(len(submissions)))
+        self.undecided = len(submissions)
+        self.fresh: list[tuple[int, Result]] = []
+        """Results read and not yet reported; whoever reports them clears the list."""
+        self.stop: Result | None = None
+        """Why nothing more is begun: becomes the result of what is unsent at the end."""
+
+    def take(self, session: Session) -> Attempt | None:
+        """Return the next attempt, written for what *session*'s server offers; None if there is none.
+
+        What this server cannot take at all is refused on the way.
+        """
+        while self.waiting and self.stop is None:
+            index = self.waiting.popleft()
+            envelope = address(self._submissions[index], session.offered, self._server.dsn)
+            if not isinstance(envelope, Result):
+                return Attempt(index, envelope)
+            self._decide(index, envelope)
+        return None
+
+    def finished(self) -> tuple[Result, ...]:
+        """Return all results; what has none is unsent, for the reason of `stop`."""
+        unsent = self.stop or Result(Fate.UNSENT, action=Action.RETRY_LATER, rule="local: given up")
+        return tuple(result or unsent for result in self.results)
+
+    def answer(
+        self, session: Session, attempt: Attempt, stage: Stage, reply: Reply, newest: int
+    ) -> Consequence:
+        """Take the *reply* that decided *attempt*. *newest* is the serial of the last login."""
+        if reply.code < 300:
+            self._decide(attempt.index, Result(Fate.ACCEPTED, stage, reply, Action.OK))
+            self._note_progress(session)
+            if self._forgotten_at is not None and session.serial > self._forgotten_at:
+                self._forgotten_at = None
+            return ACCEPTED
+        judgement = judge(stage, reply, self._server.provider, self._server.rules)
+        cured = self._cure(session, attempt, judgement, newest)
+        if cured is not None:
+            if judgement.action is Action.RETRY_RECONNECT:
+                self._note_end(
+                    session, Result(Fate.UNSENT, stage, reply, Action.RETRY_LATER, judgement.rule)
+                )
+            return cured
+        judgement = self._when_incurable(judgement, reply)
+        self._refuse(session, attempt.index, stage, reply, judgement)
+        is_account_wide = judgement.action in ACCOUNT_WIDE
+        if is_account_wide and self.stop is None:
+            self.stop = Result(Fate.UNSENT, stage, reply, judgement.action, judgement.rule)
+        return Consequence(
+            is_closing=judgement.action in CLOSING,
+            account=judgement if is_account_wide else None,
+        )
+
+    def put_back(self, attempts: Iterable[Attempt]) -> None:
+        """Put *attempts* back that came to nothing through no fault of theirs."""
+        for attempt in attempts:
+            self.waiting.appendleft(attempt.index)
+
+    def lose(self, session: Session, stage: Stage, reason: str) -> None:
+        """Settle what was under way in a *session* that is gone."""
+        rule = f"local: {reason}"
+        uncertain, unsent = session.abandon()
+        for attempt in uncertain:
+            dialogue = session.transcript.lines()
+            self._decide(
+                attempt.index, Result(Fate.UNCERTAIN, Stage.FINAL, None, None, rule, dialogue)
+            )
+        for attempt in reversed(unsent):
+            self._cures[attempt.index] += 1
+            if self._cures[attempt.index] <= MAX_CURES:
+                self.waiting.appendleft(attempt.index)
+            else:
+                dialogue = session.transcript.lines()
+                result = Result(Fate.UNSENT, stage, None, Action.RETRY_LATER, rule, dialogue)
+                self._decide(attempt.index, result)
+        if uncertain or unsent:
+            self._note_end(session, Result(Fate.UNSENT, stage, None, Action.RETRY_LATER, rule))
+
+    # Cures.
+
+    def _cure(
+        self, session: Session, attempt: Attempt, judgement: Judgement, newest: int
+    ) -> Consequence | None:
+        action, index = judgement.action, attempt.index
+        if self._cures[index] >= MAX_CURES:
+            return None
+        if action is Action.REAUTH_ONCE:
+            if self._server.username is None or self._is_forgotten_again(session, newest):
+                return None
+        elif action in (Action.PROTOCOL_ERROR, Action.SPLIT_RECIPIENTS):
+            if (index, action) in self._seen:
+                return None
+        elif action is not Action.RETRY_RECONNECT:
+            return None
+        self._seen.add((index, action))
+        self._cures[index] += 1
+        self.waiting.appendleft(index)
+        return Consequence(is_closing=action in CLOSING, steps_back=action is Action.PROTOCOL_ERROR)
+
+    def _is_forgotten_again(self, session: Session, newest: int) -> bool:
+        """Whether a session that logged in after the first such refusal says it too."""
+        if self._forgotten_at is None:
+            self._forgotten_at = newest
+        return session.serial > self._forgotten_at
+
+    def _when_incurable(self, judgement: Judgement, reply: Reply) -> Judgement:
+        """What an action means that the engine has carried out already, in vain."""
+        action = judgement.action
+        if action is Action.REAUTH_ONCE:
+            is_login = reply.code == 530 and self._server.username is not None
+            action = Action.AUTH_FAIL if is_login else Action.ACCOUNT_CONFIG
+        elif action in (Action.RETRY_RECONNECT, Action.SPLIT_RECIPIENTS):
+            action = Action.RETRY_LATER
+        elif action is Action.OK:
+            action = Action.PROTOCOL_ERROR
+        return Judgement(action, judgement.rule)
+
+    # Results.
+
+    def _refuse(
+        self, session: Session, index: int, stage: Stage, reply: Reply, judgement: Judgement
+    ) -> None:
+        dialogue = session.transcript.lines()
+        result = Result(Fate.REFUSED, stage, reply, judgement.action, judgement.rule, dialogue)
+        self._decide(index, result)
+        self._note_progress(session)
+
+    def _decide(self, index: int, result: Result) -> None:
+        assert self.results[index] is None, "a submission has one result"
+        self.results[index] = result
+        self.undecided -= 1
+        if result.fate in (Fate.ACCEPTED, Fate.REFUSED):
+            self.fresh.append((index, result))
+
+    def _note_progress(self, session: Session) -> None:
+        session.decided += 1
+        self._fruitless = 0
+
+    def _note_end(self, session: Session, why: Result) -> None:
+        if session.decided:
+            return
+        self._fruitless += 1
+        if self._fruitless >= MAX_FRUITLESS and self.stop is None:
+            self.stop = why

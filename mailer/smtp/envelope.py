@@ -1,0 +1,101 @@
+"""How a submission is put to one server: its MAIL and RCPT commands and its content, or why not."""
+
+from typing import NamedTuple
+
+from mailer.errors import WireError
+from mailer.smtp import wire
+from mailer.smtp.extensions import Extensions
+from mailer.smtp.reply import Stage
+from mailer.smtp.rules import Action
+from mailer.smtp.settings import Dsn
+from mailer.smtp.submission import Fate, Result, Submission
+
+MAX_ENVID = 100
+"""Octets in an envelope id (RFC 3461 section 4.4)."""
+
+
+class Envelope(NamedTuple):
+    """The lines that introduce a message, each with its CRLF, and the *content* as composed.
+
+    *has_dots* says whether a line of the content begins with a dot.
+    """
+
+    mail: bytes
+    rcpt: bytes
+    content: bytes
+    has_dots: bool
+
+
+def address(submission: Submission, offered: Extensions, dsn: Dsn | None) -> Envelope | Result:
+    """Write the envelope of *submission* for a server that *offered* so much.
+
+    What this server cannot take, and what must not be written to any, is a `Result` without a reply:
+    refused, for a reason that waiting does not mend.
+    """
+    content = submission.content
+    try:
+        has_dots = wire.check_content(content)
+    except WireError as exc:
+        return _refused(Stage.DATA, Action.FAIL_MESSAGE, str(exc))
+    if offered.size is not None and len(content) > offered.size:
+        reason = f"{len(content)} octets, and the server takes {offered.size} (SIZE)"
+        return _refused(Stage.MAIL, Action.FAIL_MESSAGE, reason)
+    try:
+        recipient, needs_utf8 = wire.mailbox(submission.forward_path)
+        wants_dsn = dsn is not None and "DSN" in offered
+        rcpt = b"RCPT TO:<%b>%b\r\n" % (recipient, _rcpt_dsn(dsn, recipient) if wants_dsn else b"")
+        rcpt = wire.command(rcpt)
+    except WireError as exc:
+        return _refused(Stage.RCPT, Action.FAIL_RECIPIENT, str(exc))
+    mail = _mail(submission, offered, dsn if wants_dsn else None, needs_utf8)
+    return mail if isinstance(mail, Result) else Envelope(mail, rcpt, content, has_dots)
+
+
+def _mail(
+    submission: Submission, offered: Extensions, dsn: Dsn | None, needs_utf8: bool
+) -> bytes | Result:
+    content = submission.content
+    try:
+        sender, sender_needs_utf8 = b"", False
+        if submission.reverse_path:
+            sender, sender_needs_utf8 = wire.mailbox(submission.reverse_path)
+        parameters = _mail_dsn(dsn, submission.envid) if dsn is not None else b""
+    except WireError as exc:
+        return _refused(Stage.MAIL, Action.FAIL_MESSAGE, f"reverse-path: {exc}")
+    if "SIZE" in offered:
+        parameters += b" SIZE=%d" % len(content)
+    if needs_utf8 or sender_needs_utf8 or submission.smtputf8:
+        if "SMTPUTF8" not in offered:
+            reason = "the message needs SMTPUTF8, which the server does not offer"
+            return _refused(Stage.MAIL, Action.SMTPUTF8_UNSUPPORTED, reason)
+        parameters += b" SMTPUTF8"
+    if submission.eight_bit or not content.isascii():
+        if "8BITMIME" not in offered:
+            reason = "the content has 8-bit octets, and the server does not offer 8BITMIME"
+            return _refused(Stage.MAIL, Action.FAIL_MESSAGE, reason)
+        parameters += b" BODY=8BITMIME"
+    return wire.command(b"MAIL FROM:<%b>%b\r\n" % (sender, parameters))
+
+
+def _mail_dsn(dsn: Dsn, envid: str | None) -> bytes:
+    parameters = f" RET={dsn.ret}" if dsn.ret else ""
+    if envid:
+        encoded = wire.xtext(envid)
+        if len(encoded) > MAX_ENVID:
+            raise WireError(f"an envelope id of more than {MAX_ENVID} octets")
+        parameters += f" ENVID={encoded}"
+    return parameters.encode("ascii")
+
+
+def _rcpt_dsn(dsn: Dsn | None, recipient: bytes) -> bytes:
+    if dsn is None or not dsn.notify:
+        return b""
+    parameters = b" NOTIFY=" + ",".join(dsn.notify).encode("ascii")
+    if recipient.isascii():
+        # The address type utf-8 of RFC 6533 is for servers that few have met: leave it out.
+        parameters += b" ORCPT=rfc822;" + wire.xtext(recipient.decode("ascii")).encode("ascii")
+    return parameters
+
+
+def _refused(stage: Stage, action: Action, reason: str) -> Result:
+    return Result(Fate.REFUSED, stage, None, action, f"local: {reason}")

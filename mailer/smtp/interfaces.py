@@ -1,0 +1,43 @@
+"""What the engine wants from its caller: a journal that is written ahead, a gate that is asked first."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from mailer.smtp.reply import Reply, Stage
+from mailer.smtp.rules import Judgement
+from mailer.smtp.submission import Result
+
+
+class Journal(Protocol):
+    """The caller's write-ahead log of one call of `Driver.send`."""
+
+    def commit(self, results: Sequence[tuple[int, Result]], starting: Sequence[int]) -> bool:
+        """Record what is about to be sent, and what was read, before the driver goes on.
+
+        *starting* are submissions of whose content not one octet has left yet; they do once this
+        returns True. *results* are the accepted and the refused since the last call: each exactly once.
+        What is unsent or uncertain comes with the return value of `send` only.
+
+        False says stop: none of *starting* leaves, nothing new is begun, and replies to what has left
+        are awaited for `Timeouts.grace` seconds. With two empty sequences this is a heartbeat, at least
+        once a second. What it raises ends the call: all connections are closed.
+        """
+
+
+class Gate(Protocol):
+    """The caller's permission to connect and to log in, shared with other drivers.
+
+    Of each connection admitted exactly one `closed` will be heard, whether it ever came about or not.
+    """
+
+    def admit(self, wanted: int) -> int:
+        """Return how many of *wanted* connections may be opened now; asked again every half second."""
+
+    def logged_in(self) -> None:
+        """One session is open, its login accepted."""
+
+    def refused(self, stage: Stage, reply: Reply | None, judgement: Judgement) -> None:
+        """Hear of trouble that concerns the whole account. No login follows in this call of `send`."""
+
+    def closed(self, count: int) -> None:
+        """Hear that so many connections are gone."""

@@ -1,0 +1,81 @@
+"""Which session next, and when one has had its day.
+
+Sessions live across calls of a driver. The one that rested shortest is lent first, so that the others
+grow idle and go. A session is looked at before it is lent, without a command: NOOP and RSET count as
+junk at many servers, and whoever has hung up or complained has done so in the socket's buffer.
+"""
+
+from collections.abc import Callable
+
+from mailer.smtp.session import Session
+from mailer.smtp.settings import Server
+from mailer.smtp.transport import Address
+
+JITTER = 0.2
+"""By how much of the maximum sessions retire early at most: not all of them at once."""
+
+
+class Pool:
+    """The open sessions of one account in one thread that have nothing to do. Not thread-safe."""
+
+    def __init__(self, server: Server, random: Callable[[], float]) -> None:
+        self._server = server
+        self._random = random
+        self._idle: list[Session] = []
+        self.opened = 0
+        """Connections begun."""
+        self.retired = 0
+        """Sessions closed because of age, use or idleness, or discarded when looked at."""
+        self.broken = 0
+        """Sessions closed because of what happened to them."""
+
+    def __len__(self) -> int:
+        return len(self._idle)
+
+    def __repr__(self) -> str:
+        return (
+            f"<Pool {self._server.name} {self._server.address}: {len(self._idle)} idle,"
+            f" {self.opened} opened, {self.retired} retired, {self.broken} broken>"
+        )
+
+    def open(
+        self, address: Address, now: float, *, connect_within: float, refresh_token: bool = False
+    ) -> Session:
+        """Begin a new session with the server at *address*; may raise OSError."""
+        self.opened += 1
+        return Session(
+            self._server,
+            address,
+            now,
+            serial=self.opened,
+            max_age=self._server.max_age * (1.0 - JITTER * self._random()),
+            connect_within=connect_within,
+            refresh_token=refresh_token,
+        )
+
+    def borrow(self, most: int, now: float) -> tuple[list[Session], list[Session]]:
+        """Take out up to *most* sessions that may be used, and all that may not: those are to leave."""
+        usable: list[Session] = []
+        spent: list[Session] = []
+        while self._idle and len(usable) < most:
+            session = self._idle.pop()
+            (usable if session.is_usable(now) else spent).append(session)
+        self.retired += len(spent)
+        return usable, spent
+
+    def give_back(self, session: Session) -> None:
+        """Put a session in that rests."""
+        self._idle.append(session)
+
+    def take_spent(self, now: float) -> list[Session]:
+        """Take out what is idle, old, used up or hung up."""
+        usable = [session for session in self._idle if session.is_usable(now)]
+        spent = [session for session in self._idle if session not in usable]
+        self._idle = usable
+        self.retired += len(spent)
+        return spent
+
+    def take_all(self) -> list[Session]:
+        """Take out everything."""
+        idle, self._idle = self._idle, []
+        return idle

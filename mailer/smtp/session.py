@@ -1,0 +1,378 @@
+"""One connection: how it opens, carries transactions and ends; told by a loop when something happens.
+
+A session never waits. `on_event` takes what the selector saw and moves on as far as that goes; what the
+loop must do for it stands in its attributes: `ask` (make a call), `script` (answers, held attempts),
+`refusal` and `lost` (it is dead, and why).
+"""
+
+import selectors
+import ssl
+from collections.abc import Callable
+from enum import Enum, auto
+
+from mailer.errors import ConfigError, ReplySyntaxError
+from mailer.smtp import tls
+from mailer.smtp.dialogue import Ask, RefusedError, Say, Secure
+from mailer.smtp.extensions import Extensions
+from mailer.smtp.opening import Opened, open_session
+from mailer.smtp.reply import Reply, ReplyParser, Stage
+from mailer.smtp.rules import Action, Judgement
+from mailer.smtp.settings import Server
+from mailer.smtp.transaction import Attempt, Mode, Script
+from mailer.smtp.transcript import Transcript
+from mailer.smtp.transport import Address, Transport
+
+NEVER = float("inf")
+
+
+class Phase(Enum):
+    """Where a session stands."""
+
+    CONNECTING = auto()
+    SHAKING_HANDS = auto()
+    LISTENING = auto()
+    """A command of the opening waits for its reply."""
+    ASKING = auto()
+    """A call that may block is being made for the opening."""
+    READY = auto()
+    SENDING = auto()
+    LEAVING = auto()
+    CLOSED = auto()
+
+
+class Session:
+    """One connection to *server* at *address*, begun at *now*.
+
+    *serial* tells sessions apart and orders their logins. *max_age* is this one's jittered age limit.
+    *refresh_token* says that the last access token was refused.
+    """
+
+    def __init__(
+        self,
+        server: Server,
+        address: Address,
+        now: float,
+        *,
+        serial: int,
+        max_age: float,
+        connect_within: float,
+        refresh_token: bool = False,
+    ) -> None:
+        self._server = server
+        self.refresh_token = refresh_token
+        self._parser = ReplyParser()
+        self._opened: Opened | None = None
+        self._now = now
+        self.transcript = Transcript(f"{server.name}#{serial}" if server.debug else None)
+        self._awaited = Stage.CONNECT
+        self._limits = {stage: server.timeouts.of(stage) for stage in Stage}
+        self.serial = serial
+        self.phase = Phase.CONNECTING
+        self.script: Script | None = None
+        self.ask: Ask | None = None
+        """A call that the loop is to make; its outcome goes to `resume`."""
+        self.refusal: RefusedError | None = None
+        """Why it could not be opened."""
+        self.lost: str | None = None
+        """Why the connection is gone."""
+        self.is_garbled = False
+        """It is lost because the server sent what is no reply."""
+        self.expires = now + max_age
+        self.deadline = now + connect_within
+        self.rested = now
+        """Since when it is idle."""
+        self.used = 0
+        """Transactions begun."""
+        self.decided = 0
+        """Messages accepted or finally refused."""
+        self.watched = 0
+        """The events that a selector watches it for."""
+        self._transport = Transport(address)
+
+    def __repr__(self) -> str:
+        return f"<Session {self.serial} {self.phase.name.lower()}, {self.used} used>"
+
+    # What it is.
+
+    @property
+    def offered(self) -> Extensions:
+        """What the server offers, once it is open."""
+        return self._opened.offered if self._opened else Extensions()
+
+    @property
+    def mechanism(self) -> str | None:
+        """The mechanism that logged in."""
+        return self._opened.mechanism if self._opened else None
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the connection stands, as far as known."""
+        return self.refusal is None and self.lost is None and self.phase is not Phase.CLOSED
+
+    @property
+    def stage(self) -> Stage:
+        """What was waited for last."""
+        if self.script is not None:
+            return self.script.expects or Stage.DATA
+        return self._awaited
+
+    @property
+    def tls(self) -> ssl.SSLSocket | None:
+        """The encrypted socket, to be asked about its cipher and certificate."""
+        return self._transport.tls()
+
+    def fileno(self) -> int:
+        """Return the descriptor for a selector."""
+        return self._transport.fileno()
+
+    def events(self) -> int:
+        """Return what a selector is to watch: always reading, so that no two writers block for ever."""
+        if self.phase is Phase.CONNECTING:
+            return selectors.EVENT_WRITE
+        # A handshake that wants to write is served by the buffers: its flights are small.
+        return selectors.EVENT_READ | (selectors.EVENT_WRITE if self._transport.is_writing else 0)
+
+    def is_spent(self, now: float) -> bool:
+        """Whether its share of messages or of time is used up."""
+        most = self._server.max_messages_per_connection
+        limit = self.offered.mail_max
+        return self.used >= (most if limit is None else min(most, limit)) or now >= self.expires
+
+    def is_usable(self, now: float) -> bool:
+        """Whether it may be used again: ready, young, and the server has neither spoken nor hung up."""
+        is_rested = now - self.rested >= self._server.max_idle
+        if self.phase is not Phase.READY or is_rested or self.is_spent(now):
+            return False
+        return self._transport.is_quiet()
+
+    # What happens to it.
+
+    def on_event(self, mask: int, now: float) -> None:
+        """Go on after the selector saw *mask*."""
+        self._now = now
+        written = self._transport.written
+        try:
+            if self.phase is Phase.CONNECTING:
+                self._transport.finish_connecting()
+                self._opening = open_session(
+                    self._server, self._transport.local_address, refresh_token=self.refresh_token
+                )
+                self._go_on(None, now)
+            elif self.phase is Phase.SHAKING_HANDS:
+                self._shake_hands(now)
+            else:
+                if mask & selectors.EVENT_WRITE:
+                    self._transport.flush()
+                if mask & selectors.EVENT_READ:
+                    self._read(now)
+        except OSError as exc:
+            self._fail(exc)
+        if self._transport.written != written and self.phase is Phase.SENDING:
+            self._wait(now)
+
+    def on_deadline(self) -> None:
+        """Give up waiting."""
+        what = self.stage.value if self.phase is not Phase.CONNECTING else "a connection"
+        self._lose(f"no answer in time, waiting for {what}")
+
+    def resume(self, value: str, error: Exception | None, now: float) -> None:
+        """Take the outcome of the call that was asked for."""
+        if self.phase is Phase.ASKING:
+            try:
+                self._go_on(error or value, now)
+            except OSError as exc:
+                self._fail(exc)
+
+    def begin(self, take: Callable[[], Attempt | None], mode: Mode, now: float) -> None:
+        """Send what *take* gives, as long as it gives and as this session's share lasts."""
+
+        def next_attempt() -> Attempt | None:
+            if self.is_spent(self._now):
+                return None
+            attempt = take()
+            self.used += attempt is not None
+            return attempt
+
+        self._now = now
+        self.phase = Phase.SENDING
+        self.script = Script(
+            next_attempt, mode, self._server.chunking_window, self._transport.written
+        )
+        self.script.start()
+        self.pump(now)
+
+    def release(self, now: float) -> None:
+        """Send the contents that were held."""
+        assert self.script is not None
+        self._now = now
+        self.script.release()
+        self.pump(now)
+
+    def pump(self, now: float) -> None:
+        """Write what the script has queued."""
+        script = self.script
+        if script is None or not script.out:
+            return
+        if script.broken is not None:
+            script.out.clear()
+            return
+        for part in script.out:
+            self.transcript.said(part)
+        try:
+            self._transport.write(script.out)
+        except OSError as exc:
+            self._fail(exc)
+        script.out.clear()
+        self._wait(now)
+
+    def rest(self, now: float) -> None:
+        """Be idle, for as long as the account allows."""
+        self.script = None
+        self.phase = Phase.READY
+        self.rested = now
+        self.deadline = NEVER
+
+    def leave(self, now: float) -> None:
+        """Say QUIT; the reply, or the deadline, ends it."""
+        if self.phase is not Phase.READY or not self.is_alive:
+            self.close()
+            return
+        self.phase = Phase.LEAVING
+        self.script = None
+        self.deadline = now + self._server.timeouts.quit
+        self.transcript.said("QUIT")
+        try:
+            self._transport.write([b"QUIT\r\n"])
+        except OSError:
+            self.close()
+
+    def close(self) -> None:
+        """Close without a word."""
+        self.phase = Phase.CLOSED
+        self._transport.close()
+
+    def abandon(self) -> tuple[list[Attempt], list[Attempt]]:
+        """Return what was under way when it was lost: the uncertain and the unsent."""
+        return self.script.abandon(self._transport.written) if self.script else ([], [])
+
+    # The opening.
+
+    def _go_on(self, answer: Reply | str | Exception | None, now: float) -> None:
+        try:
+            if isinstance(answer, Exception):
+                step = self._opening.throw(answer)
+            elif answer is None:
+                step = next(self._opening)
+            else:
+                step = self._opening.send(answer)
+        except StopIteration as stop:
+            self._opened = stop.value
+            self.rest(now)
+        except RefusedError as exc:
+            self.refusal = exc
+        else:
+            self._take(step, now)
+
+    def _take(self, step: Say | Secure | Ask, now: float) -> None:
+        timeouts = self._server.timeouts
+        if isinstance(step, Ask):
+            self.phase = Phase.ASKING
+            self._awaited = Stage.AUTH
+            self.ask = step
+            self.deadline = now + timeouts.auth
+        elif isinstance(step, Secure):
+            # Whatever came before the handshake may come from somebody else (CVE-2011-0411).
+            self._parser = ReplyParser()
+            self._awaited = step.stage
+            self.phase = Phase.SHAKING_HANDS
+            self.deadline = now + timeouts.tls
+            self._secure(now)
+        else:
+            self._awaited = step.stage
+            self.phase = Phase.LISTENING
+            self.deadline = now + self._limits[step.stage]
+            if step.data:
+                self.transcript.said(step.shown)
+                self._transport.write([step.data])
+
+    def _secure(self, now: float) -> None:
+        try:
+            context = tls.context_for(self._server)
+        except ConfigError as exc:
+            self._refuse(Action.ACCOUNT_CONFIG, str(exc))
+            return
+        self._transport.secure(context, self._server.host)
+        self._shake_hands(now)
+
+    def _shake_hands(self, now: float) -> None:
+        try:
+            is_done = self._transport.shake_hands()
+        except (OSError, ValueError) as exc:
+            action = Action.ACCOUNT_CONFIG if tls.is_verification(exc) else Action.RETRY_LATER
+            self._refuse(action, f"no TLS: {tls.describe(exc)}")
+            return
+        if is_done:
+            self._go_on(None, now)
+
+    def _refuse(self, action: Action, reason: str) -> None:
+        self.refusal = RefusedError(self._awaited, None, Judgement(action, f"local: {reason}"))
+
+    # Reading, waiting, losing.
+
+    def _read(self, now: float) -> None:
+        data = self._transport.read()
+        if data is None:
+            return
+        if not data:
+            self._lose("the server has hung up")
+            return
+        try:
+            replies = self._parser.feed(data)
+        except ReplySyntaxError as exc:
+            self.is_garbled = True
+            self._lose(str(exc))
+            return
+        for reply in replies:
+            self.transcript.heard(reply)
+            self._hear(reply, now)
+        if replies and self.script is not None:
+            self.pump(now)
+            self._wait(now)
+
+    def _hear(self, reply: Reply, now: float) -> None:
+        if self.script is not None:
+            self._now = now
+            self.script.receive(reply, self._transport.written)
+        elif self.phase is Phase.LISTENING:
+            self._go_on(reply, now)
+        elif self.phase is Phase.READY:
+            self._lose(f"the server said {reply.code} unasked")
+        elif self.phase is Phase.LEAVING:
+            self.close()
+        # In a handshake or a call, what is still in the buffer was never asked for: overlooked.
+
+    def _wait(self, now: float) -> None:
+        """Set the deadline of what is waited for now; called when something has moved only."""
+        if self.script is None:
+            return
+        if self._transport.is_writing:
+            self.deadline = now + self._server.timeouts.block
+        else:
+            expected = self.script.expects
+            self.deadline = now + self._limits[expected] if expected else NEVER
+
+    def _fail(self, error: OSError) -> None:
+        # A server may refuse and close while we write: what it said counts more than the broken pipe.
+        if self.script is not None or self.phase is Phase.LISTENING:
+            try:
+                while (data := self._transport.read()) and self.lost is None:
+                    for reply in self._parser.feed(data):
+                        self.transcript.heard(reply)
+                        self._hear(reply, self._now)
+            except (OSError, ReplySyntaxError):
+                pass
+        self._lose(tls.describe(error).lower())
+
+    def _lose(self, reason: str) -> None:
+        if self.lost is None:
+            self.lost = reason

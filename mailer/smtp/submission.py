@@ -1,0 +1,53 @@
+"""What is handed in to be sent, and what became of it."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from mailer.smtp.reply import Reply, Stage
+from mailer.smtp.rules import Action
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """One message for one recipient.
+
+    *content* is the finished message with CRLF line ends, without dot-stuffing and final dot. The
+    paths are mailboxes without brackets; an empty *reverse_path* is the null one.
+    """
+
+    reverse_path: str
+    forward_path: str
+    content: bytes
+    smtputf8: bool = False
+    """The headers hold raw UTF-8 (RFC 6532); an address tells by itself what it needs."""
+    eight_bit: bool = False
+    envid: str | None = None
+
+
+class Fate(Enum):
+    """What became of a submission."""
+
+    ACCEPTED = "accepted"
+    """The server has taken the responsibility for it."""
+    REFUSED = "refused"
+    """The server said no, or it never could say yes; the result's action says what follows."""
+    UNSENT = "unsent"
+    """Certainly not sent: safe to send again."""
+    UNCERTAIN = "uncertain"
+    """The final dot was written and no reply was read: it may have been accepted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one submission, and why.
+
+    *dialogue* holds the last lines of the session, without content, credentials and local parts,
+    and only where the submission was not accepted.
+    """
+
+    fate: Fate
+    stage: Stage | None = None
+    reply: Reply | None = None
+    action: Action | None = None
+    rule: str = ""
+    dialogue: tuple[str, ...] = ()

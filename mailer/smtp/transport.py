@@ -1,0 +1,139 @@
+"""Octets over TCP or TLS, without ever waiting: the one place with sockets besides the loop.
+
+Whoever owns a `Transport` calls it when the selector says that something may have changed. Reading is
+always possible while writing is not: a server that answers before it has read everything cannot bring
+both sides to a halt.
+"""
+
+import errno
+import os
+import socket
+import ssl
+from collections import deque
+from collections.abc import Iterable
+from typing import Any
+
+_AT_ONCE = 256 * 1024
+"""Octets offered to the kernel at once; a TLS write that must wait is repeated with the same ones."""
+_READ = 64 * 1024
+_BUSY = (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError, InterruptedError)
+
+Address = tuple[int, int, int, str, Any]
+"""What `socket.getaddrinfo` says of one address."""
+
+
+class Transport:
+    """One connection. Every method may raise OSError (TLS errors are OSErrors): it is dead then."""
+
+    def __init__(self, address: Address) -> None:
+        """Begin to connect to *address*."""
+        family, kind, protocol, _, place = address
+        self._socket: socket.socket = socket.socket(family, kind, protocol)
+        self._pending: deque[bytes] = deque()
+        self._offset = 0
+        self.written = 0
+        """How many octets may have left since the last handshake; exact without TLS."""
+        self._taken = 0
+        try:
+            self._socket.setblocking(False)
+            # Every write is a whole turn of the dialogue: waiting for more to say would cost an RTT.
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            code = self._socket.connect_ex(place)
+            if code not in (0, errno.EINPROGRESS, errno.EWOULDBLOCK):
+                raise OSError(code, os.strerror(code))
+        except OSError:
+            self._socket.close()
+            raise
+
+    @property
+    def is_writing(self) -> bool:
+        """Whether octets wait for the kernel."""
+        return bool(self._pending)
+
+    @property
+    def local_address(self) -> str:
+        """The address of this end."""
+        return str(self._socket.getsockname()[0])
+
+    def fileno(self) -> int:
+        """Return the descriptor, for a selector; -1 once closed."""
+        return self._socket.fileno()
+
+    def finish_connecting(self) -> None:
+        """Call when the socket is writable for the first time."""
+        code = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            raise OSError(code, os.strerror(code))
+
+    def secure(self, context: ssl.SSLContext, host: str) -> None:
+        """Turn to TLS towards *host*; then call `shake_hands` until it says True."""
+        self._socket = context.wrap_socket(
+            self._socket, server_hostname=host, do_handshake_on_connect=False
+        )
+        self.written = self._taken = 0
+
+    def shake_hands(self) -> bool:
+        """Go on with the handshake; True when it is done."""
+        assert isinstance(self._socket, ssl.SSLSocket)
+        try:
+            self._socket.do_handshake()
+        except _BUSY:
+            return False
+        return True
+
+    def tls(self) -> ssl.SSLSocket | None:
+        """Return the encrypted socket, to be asked about its cipher and certificate."""
+        return self._socket if isinstance(self._socket, ssl.SSLSocket) else None
+
+    def read(self) -> bytes | None:
+        """Return what has arrived, None if nothing, b"" if the server has hung up."""
+        try:
+            data = self._socket.recv(_READ)
+            if isinstance(self._socket, ssl.SSLSocket):
+                # What is decrypted already would not wake the selector again.
+                while data and (waiting := self._socket.pending()):
+                    data += self._socket.recv(waiting)
+        except _BUSY:
+            return None
+        except ssl.SSLEOFError:
+            return b""
+        return data
+
+    def is_quiet(self) -> bool:
+        """Whether the server has said nothing and not hung up: asked before reuse."""
+        try:
+            return self.read() is None
+        except OSError:
+            return False
+
+    def write(self, parts: Iterable[bytes | memoryview]) -> None:
+        """Write *parts*, or as much as goes now; `flush` writes the rest."""
+        self._pending.append(b"".join(parts))
+        if len(self._pending) == 1:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what goes now."""
+        while self._pending:
+            data = self._pending[0]
+            part: bytes | memoryview = data
+            if self._offset or len(data) > _AT_ONCE:
+                part = memoryview(data)[self._offset : self._offset + _AT_ONCE]
+            # Of a write that did not go through, TLS may have sent whole records.
+            if isinstance(self._socket, ssl.SSLSocket):
+                self.written = self._taken + len(part)
+            try:
+                count = self._socket.send(part)
+            except _BUSY:
+                return
+            self._taken += count
+            self.written = max(self.written, self._taken)
+            self._offset += count
+            if self._offset == len(data):
+                self._pending.popleft()
+                self._offset = 0
+
+    def close(self) -> None:
+        """Close without ceremony; harmless if done before, or in a child of a fork."""
+        # No TLS farewell: QUIT and its reply said it, and close_notify would have to be waited for.
+        self._socket.close()
