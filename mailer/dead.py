@@ -176,8 +176,10 @@ class DeadLetterOffice:
         self._letters.to_publish([identifier])
 
     def sweep(self, now: float) -> None:
-        """Publish what a crash left unpublished, and queue what waits for a stopped account; once a
-        minute, see that queue and ledger agree.
+        """Do what is left over: called every few seconds by each worker.
+
+        Publishes what a crash left unpublished, queues what waits for a stopped account, and once a
+        minute sees that queue and ledger agree.
         """
         late = [
             identifier

@@ -25,7 +25,7 @@ from mailer.journal import Journal
 from mailer.outcome import Outcome, Retry, Status, judge
 from mailer.payload import decode
 from mailer.smtp import Action, Driver, Fate, Result, Stage, Submission
-from mailer.store.breaker import AccountState, Breaker
+from mailer.store.breaker import COOLING, OPERATOR, STOPPED, AccountState, Breaker
 from mailer.store.campaigns import Campaigns
 from mailer.store.connection import Client
 from mailer.store.dead_letters import Said
@@ -138,7 +138,7 @@ class Delivery:
             return
         self._suppress(batch, report)
         state = self._breaker.state(claim.account, time())
-        if state.state in ("stopped", "cooling"):
+        if state.state in (STOPPED, COOLING):
             self._end(batch, report, Verdict.GO, state)
             return
         chosen = batch.due(time() + DUE_SOON)
@@ -171,8 +171,12 @@ class Delivery:
         """Send the messages at the offsets *chosen*, recording each outcome as its reply is read."""
         journal = self._journal(batch, chosen, policy)
         submissions = [self._submission(batch, offset) for offset in chosen]
-        driver = self._driver(batch.claim.account)
-        journal.finish(driver.send(submissions, journal))
+        driver, gate = self._driver(batch.claim.account)
+        try:
+            results = driver.send(submissions, journal)
+        finally:
+            gate.rest()
+        journal.finish(results)
         self._bury(batch, journal.to_bury, report)
         report.counts.update(batch.words(chosen))
         return journal.verdict
@@ -184,7 +188,7 @@ class Delivery:
             left = batch.open()
             self._settle(batch, left, Status.CANCELLED)
             report.counts.update(batch.words(left))
-        elif verdict is Verdict.STOPPED or account.state == "stopped":
+        elif account.state == STOPPED and account.reason != OPERATOR:
             self._bury_rest(batch, report, account)
         if not batch.open():
             self.ledger.give_back(claim, now)
@@ -192,7 +196,7 @@ class Delivery:
             self._released(report, self.ledger.park(claim, now, f"campaign:{claim.campaign}"))
         elif verdict is Verdict.URGENT or self._stopping():
             self._released(report, self.ledger.give_back(claim, now))
-        elif account.state == "cooling":
+        elif account.state in (COOLING, STOPPED):
             self._released(report, self.ledger.park(claim, now, f"account:{claim.account}"))
         else:
             self._released(report, self.ledger.wait(claim, now, self._rest_until(batch, now)))
@@ -340,14 +344,14 @@ class Delivery:
             smtputf8=message.smtputf8,
         )
 
-    def _driver(self, name: str) -> Driver:
-        """This thread's driver for the account; its connections live over batches."""
+    def _driver(self, name: str) -> tuple[Driver, Gate]:
+        """This thread's driver for the account, and its gate; connections live over batches."""
         key = (threading.get_ident(), name)
         if key not in self._drivers:
             account = self._settings.account(name)
             gate = Gate(name, account.max_connections, self._breaker, self._slots)
             self._drivers[key] = (Driver(server(account), gate), gate)
-        return self._drivers[key][0]
+        return self._drivers[key]
 
 
 def _said(outcome: Outcome, result: Result) -> Said:

@@ -23,24 +23,36 @@ class Gate:
         self._slots = slots
         self._owner = uuid.uuid4().hex
         self._held = 0
+        self._has_turn = False
 
     def admit(self, wanted: int) -> int:
         """How many more connections may be opened now."""
         now = time()
         admitted = self._breaker.admit(self._account, self._owner, wanted, now)
         if admitted:
+            self._has_turn = True
             admitted = self._slots.acquire(
                 self._account, admitted, self._maximum, self._owner, now, LEASE
             )
             self._held += admitted
+            if not admitted:
+                self.rest()
         return admitted
+
+    def rest(self) -> None:
+        """No login is under way: if the turn to log in was taken, it is others' again."""
+        if self._has_turn:
+            self._has_turn = False
+            self._breaker.let_go(self._account, self._owner)
 
     def logged_in(self) -> None:
         """A login succeeded: the account is known to be good."""
+        self._has_turn = False
         self._breaker.succeeded(self._account, self._owner, time())
 
     def refused(self, stage: Stage, reply: Reply | None, judgement: Judgement) -> None:
         """The account met trouble; every worker hears of it."""
+        self._has_turn = False
         said = Said(
             stage=stage.value,
             reply=str(reply) if reply else "no connection",

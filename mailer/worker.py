@@ -18,11 +18,13 @@ from typing import Any, Final
 
 from celery import Celery, signals
 
+from mailer.alerts import Alerts, hooks
 from mailer.broker import Broker
 from mailer.config import Settings, load
 from mailer.dead import DeadLetterOffice
 from mailer.delivery import Delivery
 from mailer.errors import ConfigError, MailerError
+from mailer.flower import refuse_dead_queue
 from mailer.store.connection import connect
 from mailer.sweep import Sweeper
 
@@ -95,8 +97,10 @@ class Worker:
                 "mailer: the gevent and eventlet pools cannot drive its connections; "
                 "use --pool prefork, threads or solo (one process drives many connections by itself)"
             )
+        refuse_dead_queue(sender.app.amqp.queues.consume_from)
         try:
             load(self.settings.file, secrets=True)
+            hooks(self.settings)
         except ConfigError as exc:
             raise SystemExit(f"mailer: {exc}") from None
         self._flag[0] = 0
@@ -105,7 +109,8 @@ class Worker:
         """The worker is ready: begin to sweep."""
         client = connect(self.settings.redis)
         office = DeadLetterOffice(client, self.broker, self.settings)
-        self._sweeper = Sweeper(self.settings, client, self.broker, [office.sweep])
+        duties = [office.sweep, Alerts(self.settings, client).sweep]
+        self._sweeper = Sweeper(self.settings, client, self.broker, duties)
         self._sweeper.start()
 
     def stop(self, **_: Any) -> None:
