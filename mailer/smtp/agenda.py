@@ -131,7 +131,8 @@ class Agenda:
         for attempt in uncertain:
             dialogue = session.transcript.lines()
             self._decide(
-                attempt.index, Result(Fate.UNCERTAIN, Stage.FINAL, None, None, rule, dialogue)
+                attempt.index,
+                Result(Fate.UNCERTAIN, Stage.FINAL, None, Action.RETRY_LATER, rule, dialogue),
             )
         for attempt in reversed(unsent):
             self._cures[attempt.index] += 1

@@ -96,6 +96,8 @@ class Doorway:
         """Hear that *session* is ready."""
         self.opening.discard(session)
         self._failures = self._unreached = 0
+        # A gate that admits one at a time is asked for the next one now.
+        self._ask_at = now
         self._learnt.proven_at = now
         self._gate.logged_in()
 

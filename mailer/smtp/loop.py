@@ -10,9 +10,10 @@ have cost: so the journal is never what the time goes into, and a single message
 import select
 import selectors
 from collections.abc import Callable
+from functools import partial
 from math import ceil, inf
 
-from mailer.smtp.agenda import Agenda, Consequence
+from mailer.smtp.agenda import Agenda
 from mailer.smtp.aside import Aside
 from mailer.smtp.doorway import Doorway, Learnt
 from mailer.smtp.gathering import LONGEST, Gathering
@@ -144,9 +145,7 @@ class Loop:
                 self._leave(session, now)
                 continue
             self._sending.add(session)
-            session.begin(
-                lambda session=session: agenda.take(session), self._mode(session, now), now
-            )  # type: ignore[misc]
+            session.begin(partial(agenda.take, session), self._mode(session, now), now)
             self._settle(session, now)
 
     def _mode(self, session: Session, now: float) -> Mode:
@@ -169,7 +168,7 @@ class Loop:
         if self._sessions or not self._doorway.is_kept_waiting(now):
             self._starved_since = inf
         elif now - self._starved_since >= self._server.timeouts.patience:
-            agenda.stop = _local("no connection was admitted in time")
+            agenda.stop = _held_back("no connection was admitted in time")
         else:
             self._starved_since = min(self._starved_since, now)
 
@@ -330,7 +329,7 @@ class Loop:
         self._gathering.noted(began, ended)
         if not may_go_on and not self._ends_at < inf:
             self._ends_at = ended + self._server.timeouts.grace
-            agenda.stop = agenda.stop or _local("stopped by the caller")
+            agenda.stop = agenda.stop or _held_back("stopped by the caller")
             self._halt(ended)
         for session in holding:
             if session in self._holding:
@@ -376,5 +375,6 @@ class Loop:
         self._doorway.close()
 
 
-def _local(reason: str) -> Result:
-    return Result(Fate.UNSENT, None, None, Action.RETRY_LATER, f"local: {reason}")
+def _held_back(reason: str) -> Result:
+    """Unsent because the caller wanted it so: there is nothing to act upon."""
+    return Result(Fate.UNSENT, rule=f"local: {reason}")

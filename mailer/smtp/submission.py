@@ -41,8 +41,11 @@ class Fate(Enum):
 class Result:
     """What became of one submission, and why.
 
-    *dialogue* holds the last lines of the session, without content, credentials and local parts,
-    and only where the submission was not accepted.
+    The *action* of what is uncertain is `retry_later`, as if 451 had been read (RFC 5321 section 6.1),
+    if the caller dares. What is unsent without an action was held back by the caller's own journal or
+    gate. *reply* is None where none was read, and *rule* begins with "local:" where this side decided.
+    *dialogue* holds the last lines of the session, without content, credentials and local parts, of
+    what was refused or lost in mid-session.
     """
 
     fate: Fate
