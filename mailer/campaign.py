@@ -20,6 +20,7 @@ from mailer.errors import CampaignChangedError, InputError
 from mailer.producer import Producer, design, retry_overrides, summary
 from mailer.producer import recipient as one_recipient
 from mailer.receipt import Receipt
+from mailer.schedule import Window
 from mailer.store.campaigns import CANCELLED, PAUSED, RUNNING, Failure
 from mailer.store.campaigns import Progress as Status
 
@@ -36,7 +37,9 @@ class Campaign:
     *context* holds variables for all recipients; each recipient's own fields lie over it.
     *start_at* is an aware datetime before which nothing is sent. *retry* overrides single values of
     the configuration's (see `mailer.config.Retry`). *on_uncertain* says what happens when a message
-    was transmitted and the reply was lost: ``hold`` it for a human, or ``resend`` it.
+    was transmitted and the reply was lost: ``hold`` it for a human, or ``resend`` it. *window* are the
+    hours in which it may send, such as ``"Mon-Fri 08:00-18:00 Europe/Berlin"``. What else a message may
+    have (list id, unsubscribe link, …) are the keywords of `mailer.compose.Design`.
     """
 
     def __init__(  # noqa: PLR0913 - the contract's keywords
@@ -56,6 +59,7 @@ class Campaign:
         max_backlog: int | None = None,
         retry: Mapping[str, float] | None = None,
         on_uncertain: OnUncertain = "hold",
+        window: str | None = None,
         settings: Settings | None = None,
         **more: Any,
     ) -> None:
@@ -79,6 +83,7 @@ class Campaign:
         self._policy = {
             "on_uncertain": on_uncertain,
             "retry": retry_overrides(retry or {}),
+            "window": _checked_window(window),
         }
         self._design = design(
             self._producer.settings,
@@ -178,6 +183,15 @@ class Campaign:
         for digest, part in self.composer.shared.items():
             self._producer.campaigns.share(self.name, digest, pack(part))
         return opened.run
+
+
+def _checked_window(text: str | None) -> str | None:
+    if text is not None:
+        try:
+            Window.parse(text)
+        except ValueError as exc:
+            raise InputError(f"window: {exc}") from exc
+    return text
 
 
 # The campaigns as operators see them.

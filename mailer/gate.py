@@ -1,10 +1,18 @@
-"""May this worker open connections for an account: breaker and connection limit, over the cluster."""
+"""May this worker open connections for an account: breaker and connection limit, over the cluster.
+
+What a server says of the account goes from here to where it is known to all workers: trouble to the
+breaker, which stops or cools the account; a request to go slower to its pace.
+"""
 
 import uuid
 from time import time
 from typing import Final
 
+from mailer.config import Account
+from mailer.retry_after import retry_after
+from mailer.schedule import Reset
 from mailer.smtp import Action, Judgement, Reply, Stage
+from mailer.store.adaptive import Pace
 from mailer.store.breaker import Breaker
 from mailer.store.dead_letters import Said
 from mailer.store.slots import Slots
@@ -12,28 +20,42 @@ from mailer.store.slots import Slots
 LEASE: Final = 15.0
 """Seconds after which the connections of a worker that died are free for others."""
 
+QUOTA_WAIT: Final = 3600.0
+"""Seconds that an account rests after its quota was used up, where nobody knows when it is renewed."""
+
+_BEFORE_MAIL: Final = frozenset({Stage.CONNECT, Stage.EHLO, Stage.STARTTLS, Stage.AUTH})
+
 
 class Gate:
-    """The `mailer.smtp.Gate` of one driver. *maximum* connections hold over all workers together."""
+    """The `mailer.smtp.Gate` of one driver, for *account* of the configuration.
 
-    def __init__(self, account: str, maximum: int, breaker: Breaker, slots: Slots) -> None:
+    `troubled` says whether anything was held against the account since `begin`.
+    """
+
+    def __init__(self, account: Account, breaker: Breaker, slots: Slots, pace: Pace) -> None:
         self._account = account
-        self._maximum = maximum
         self._breaker = breaker
         self._slots = slots
+        self._pace = pace
         self._owner = uuid.uuid4().hex
         self._held = 0
         self._has_turn = False
+        self._taken_at: float | None = None
+        self.troubled = False
+
+    def begin(self, taken_at: float) -> None:
+        """A batch begins that has got its permits at *taken_at*."""
+        self._taken_at = taken_at
+        self.troubled = False
 
     def admit(self, wanted: int) -> int:
         """How many more connections may be opened now."""
         now = time()
-        admitted = self._breaker.admit(self._account, self._owner, wanted, now)
+        name, maximum = self._account.name, self._account.max_connections
+        admitted = self._breaker.admit(name, self._owner, wanted, now)
         if admitted:
             self._has_turn = True
-            admitted = self._slots.acquire(
-                self._account, admitted, self._maximum, self._owner, now, LEASE
-            )
+            admitted = self._slots.acquire(name, admitted, maximum, self._owner, now, LEASE)
             self._held += admitted
             if not admitted:
                 self.rest()
@@ -43,35 +65,42 @@ class Gate:
         """No login is under way: if the turn to log in was taken, it is others' again."""
         if self._has_turn:
             self._has_turn = False
-            self._breaker.let_go(self._account, self._owner)
+            self._breaker.let_go(self._account.name, self._owner)
 
     def logged_in(self) -> None:
         """A login succeeded: the account is known to be good."""
         self._has_turn = False
-        self._breaker.succeeded(self._account, self._owner, time())
+        self._breaker.succeeded(self._account.name, self._owner, time())
 
     def refused(self, stage: Stage, reply: Reply | None, judgement: Judgement) -> None:
         """The account met trouble; every worker hears of it."""
+        self.troubled = True
+        now, name, action = time(), self._account.name, judgement.action
+        text = str(reply) if reply else "no connection"
+        if action is Action.THROTTLE_ACCOUNT:
+            self._pace.throttled(name, text, taken_at=self._taken_at)
+            if stage not in _BEFORE_MAIL:
+                return
         self._has_turn = False
-        said = Said(
-            stage=stage.value,
-            reply=str(reply) if reply else "no connection",
-            action=judgement.action.value,
-            rule=judgement.rule,
-        )
-        self._breaker.refused(self._account, self._owner, judgement.action, said, time())
+        until = self._renewed(text, now) if action is Action.ACCOUNT_QUOTA else 0.0
+        said = Said(stage.value, text, action.value, judgement.rule)
+        self._breaker.refused(name, self._owner, action, said, now, until=until)
 
     def closed(self, count: int) -> None:
         """Connections are gone: others may have their place."""
         self._held -= count
-        self._slots.release(self._account, count, self._owner, time())
+        self._slots.release(self._account.name, count, self._owner, time())
 
     def renew(self) -> int:
         """Keep the lease on the open connections; returns how many should be closed for others."""
         if self._held <= 0:
             return 0
-        return self._slots.renew(self._account, self._owner, time(), LEASE)
+        return self._slots.renew(self._account.name, self._owner, time(), LEASE)
 
-    def met(self, action: Action, said: Said) -> None:
-        """A reply in mid-session spoke of the account, not of the message."""
-        self._breaker.refused(self._account, self._owner, action, said, time())
+    def _renewed(self, text: str, now: float) -> float:
+        """When a used-up quota begins anew: the reply says, or the configuration, or nobody."""
+        told = retry_after(text, now)
+        if told:
+            return now + told
+        reset = Reset.parse(self._account.resets)
+        return reset.next(now) if reset else now + QUOTA_WAIT

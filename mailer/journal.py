@@ -12,14 +12,17 @@ from time import time
 from mailer.batch import Batch
 from mailer.errors import LeaseLostError
 from mailer.outcome import Outcome
-from mailer.smtp import Result
+from mailer.smtp import Fate, Result
 from mailer.store.ledger import Ledger, Settlement, Verdict
 
 Judge = Callable[[int, Result], Outcome]
 
 
 class Journal:
-    """The `mailer.smtp.Journal` of one batch. *chosen* are the offsets that are being sent."""
+    """The `mailer.smtp.Journal` of one batch.
+
+    *chosen* are the offsets that are being sent; `sent` holds those of which a server has heard.
+    """
 
     def __init__(  # noqa: PLR0913 - what a batch's journal stands on
         self,
@@ -33,11 +36,12 @@ class Journal:
     ) -> None:
         self._ledger = ledger
         self._batch = batch
-        self._chosen = chosen
+        self.chosen = chosen
         self._judge = judge
         self._lease = lease
         self._stopping = stopping
         self._judged: set[int] = set()
+        self.sent: set[int] = set()
         self.verdict = Verdict.GO
         self.to_bury: list[tuple[int, Outcome, Result]] = []
 
@@ -49,15 +53,18 @@ class Journal:
         settlements = self._settle(results)
         if self.stopped:
             starting = ()
-        self._say(settlements, [self._batch.position(self._chosen[which]) for which in starting])
+        self._say(settlements, [self._batch.position(self.chosen[which]) for which in starting])
         return not self.stopped
 
     def finish(self, results: Sequence[Result]) -> None:
-        """Record what the driver returned and had not reported before: messages that were not sent."""
+        """Record what the driver returned and had not reported before.
+
+        Messages of which no server has said anything stay as they were.
+        """
         unheard = [
             (which, result)
             for which, result in enumerate(results)
-            if which not in self._judged and result.action is not None
+            if which not in self._judged and result.stage is not None
         ]
         settlements = self._settle(unheard)
         if settlements:
@@ -72,7 +79,9 @@ class Journal:
         settled = []
         for which, result in results:
             self._judged.add(which)
-            offset = self._chosen[which]
+            offset = self.chosen[which]
+            if result.fate is not Fate.UNSENT:
+                self.sent.add(offset)
             outcome = self._judge(offset, result)
             if outcome.reason:
                 self.to_bury.append((offset, outcome, result))
