@@ -12,6 +12,7 @@ from mailer.config.units import (
     Count,
     Factor,
     File,
+    Flag,
     Model,
     Names,
     Rates,
@@ -58,13 +59,16 @@ class Worker(Model):
 
 
 class Unsubscribe(Model):
-    """The one-click link of bulk mail (RFC 8058): *url* gets a signed token of the recipient.
+    """How recipients of bulk mail get off the list; see `mailer.compose.unsubscribe`.
 
-    The token's key is read by producers. *mailto* adds an address for readers that know no link.
+    *url* and *mailto* are patterns: ``{token}`` is a signed proof of whose they are, ``{field}`` a field
+    of the row. The token's key is read by producers. *one_click* is RFC 8058's promise that the URL
+    takes a bare POST.
     """
 
-    url: str
+    url: str | None = None
     mailto: str | None = None
+    one_click: Flag = True
     secret_env: Variable | None = None
     secret_file: SecretFile | None = None
     secret_command: Command | None = None
@@ -75,16 +79,22 @@ class Unsubscribe(Model):
         place = (self.secret_env, self.secret_file, self.secret_command)
         return Secret("unsubscribe.secret", *place)
 
-    def secret(self) -> str:
-        """The key that signs the tokens, read now."""
-        return self.key.read()
+    def secret(self) -> str | None:
+        """The key that signs the tokens, read now; None where none is configured."""
+        return self.key.read() if self.key else None
 
-    @field_validator("url")
-    @classmethod
-    def _is_https(cls, url: str) -> str:
-        if not url.startswith(("https://", "http://localhost", "http://127.0.0.1")):
-            raise ValueError(f"must be an https:// address (RFC 8058 §3.1), got {url!r}")
-        return url
+    @model_validator(mode="after")
+    def _leads_somewhere(self) -> Self:
+        patterns = [pattern for pattern in (self.url, self.mailto) if pattern]
+        if not patterns:
+            raise ValueError("wants a url or a mailto")
+        if self.url and self.one_click and not self.url.startswith("https://"):
+            raise ValueError(
+                "url: one-click wants https:// (RFC 8058 §3.1); change it, or set one_click = false"
+            )
+        if not self.key and any("{token}" in pattern for pattern in patterns):
+            raise ValueError("{token} wants a key: set secret_env, secret_file or secret_command")
+        return self
 
 
 class Alerts(Model):

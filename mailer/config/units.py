@@ -48,7 +48,8 @@ def listed(value: object) -> object:
     if isinstance(value, FromEnvironment):
         value = parsed(value)
         if isinstance(value, str):
-            return tuple(item.strip() for item in value.split(",") if item.strip())
+            items = (item.strip() for item in value.split(","))
+            return tuple(FromEnvironment(item) for item in items if item)
     if isinstance(value, list):
         return tuple(value)
     return value if isinstance(value, tuple) else (value,)
