@@ -14,12 +14,14 @@ local campaign = campaign_of(ref)
 local key = PREFIX .. 'batch:' .. ref
 if not holds(ref, fence) then return {'lost'} end
 
-local changes, buried = {}, 0
-for _, position in ipairs(positions_of(ARGV[9])) do
-  local old = redis.call('GETRANGE', PREFIX .. 'status:' .. campaign, position, position)
-  if OPEN[old] then
+local changes, buried, others = {}, 0, {}
+local letters = letters_of(campaign, ARGV[9], redis.call('HGET', key, 'without'))
+for i, position in ipairs(positions_of(ARGV[9])) do
+  if OPEN[string.sub(letters, i, i)] then
     move(campaign, position, letter, changes)
     buried = buried + 1
+  else
+    others[#others + 1] = position
   end
 end
 if buried == 0 then return {'buried', 0} end
@@ -35,9 +37,15 @@ end
 local from = redis.call('HMGET', key, 'account', 'queue')
 redis.call('HSET', PREFIX .. 'dead:' .. id, 'campaign', campaign, 'batch', ref, 'account', from[1],
            'queue', from[2], 'reason', ARGV[6], 'said', ARGV[7], 'positions', ARGV[9],
-           'messages', buried, 'at', now)
+           'messages', buried, 'at', now, 'without', table.concat(others, ','))
 redis.call('ZADD', PREFIX .. 'dead', now, id)
 redis.call('SADD', PREFIX .. 'dead:unpublished', id)
 redis.call('HSET', PREFIX .. 'campaign:' .. campaign, 'active', now)
-if redis.call('HINCRBY', key, 'open', -buried) <= 0 then forget_batch(ref) end
+if redis.call('HINCRBY', key, 'open', -buried) <= 0 then
+  forget_batch(ref)
+else
+  local without = redis.call('HGET', key, 'without')
+  local list = table.concat(positions_of(ARGV[9]), ',')
+  redis.call('HSET', key, 'without', without and (without .. ',' .. list) or list)
+end
 return {'buried', buried}

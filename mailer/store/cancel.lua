@@ -7,23 +7,14 @@
 -- Returns how many recipients were cancelled
 
 local campaign, cancelled = ARGV[1], 0
-local changes = {}
 for number = tonumber(ARGV[2]), tonumber(ARGV[3]) do
   local ref = campaign .. ':' .. number
-  local fields = redis.call('HMGET', PREFIX .. 'batch:' .. ref, 'state', 'positions')
-  if fields[1] and fields[1] ~= 'leased' then
-    local before = cancelled
-    for _, position in ipairs(positions_of(fields[2])) do
-      local letter = redis.call('GETRANGE', PREFIX .. 'status:' .. campaign, position, position)
-      if letter == 'q' or letter == 'd' then
-        move(campaign, position, 'x', changes)
-        cancelled = cancelled + 1
-      end
-    end
-    local open = redis.call('HINCRBY', PREFIX .. 'batch:' .. ref, 'open', before - cancelled)
+  local state = redis.call('HGET', PREFIX .. 'batch:' .. ref, 'state')
+  if state and state ~= 'leased' then
+    cancelled = cancelled + cancel_rest(ref)
+    local open = tonumber(redis.call('HGET', PREFIX .. 'batch:' .. ref, 'open'))
     if open <= 0 then forget_batch(ref) end
   end
 end
-count(campaign, changes)
 forget_shared_if_final(campaign)
 return cancelled

@@ -13,33 +13,28 @@
 local ref, owner, now, ends = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local campaign = campaign_of(ref)
 local key = PREFIX .. 'batch:' .. ref
-local fields = redis.call('HMGET', key, 'state', 'positions', 'account', 'queue', 'due', 'event',
-                          'deaths')
+local fields = redis.call('HMGET', key, 'state', 'positions', 'account', 'queue', 'event', 'deaths',
+                          'fence', 'owner', 'without')
 local state, positions, account, queue = fields[1], fields[2], fields[3], fields[4]
-local deaths = tonumber(fields[7] or '0')
+local deaths, fence = tonumber(fields[6] or '0'), fields[7]
 if not state then return {'gone'} end
 
 local ends_at = tonumber(redis.call('ZSCORE', PREFIX .. 'timers', ref) or '0')
-if state == 'leased' and ends_at > now then return {'busy'} end
+local again = state == 'leased' and fields[8] == owner  -- the reply to the first call was lost
+if state == 'leased' and ends_at > now and not again then return {'busy'} end
 if state == 'waiting' and ends_at > now then return {'waiting'} end
 
 local campaign_state = redis.call('HGET', PREFIX .. 'campaign:' .. campaign, 'state')
 if campaign_state == 'cancelled' and state ~= 'leased' then
-  local changes, cancelled = {}, 0
-  for _, position in ipairs(positions_of(positions)) do
-    local letter = redis.call('GETRANGE', PREFIX .. 'status:' .. campaign, position, position)
-    if letter == 'q' or letter == 'd' then
-      move(campaign, position, 'x', changes)
-      cancelled = cancelled + 1
-    end
-  end
-  count(campaign, changes)
-  if redis.call('HINCRBY', key, 'open', -cancelled) <= 0 then
+  local cancelled = cancel_rest(ref)
+  if tonumber(redis.call('HGET', key, 'open')) <= 0 then
     forget_batch(ref)
     return {'cancelled', cancelled}
   end
 end
-if campaign_state == 'paused' and state ~= 'leased' then
+-- What was left transmitting is settled first: that sends nothing.
+local letters = letters_of(campaign, positions, fields[9])
+if campaign_state == 'paused' and state ~= 'leased' and not string.find(letters, 't') then
   local event = 'campaign:' .. campaign
   redis.call('ZREM', PREFIX .. 'queued:' .. queue, ref)
   redis.call('ZREM', PREFIX .. 'timers', ref)
@@ -48,16 +43,17 @@ if campaign_state == 'paused' and state ~= 'leased' then
   return {'parked', event}
 end
 
-if fields[6] then redis.call('ZREM', PREFIX .. 'parked:' .. fields[6], ref) end
-if state == 'leased' then deaths = redis.call('HINCRBY', key, 'deaths', 1) end
-local fence = redis.call('HINCRBY', key, 'fence', 1)
-redis.call('HSET', key, 'state', 'leased', 'owner', owner)
-redis.call('HDEL', key, 'due', 'event')
-redis.call('ZREM', PREFIX .. 'queued:' .. queue, ref)
+if not again then
+  if fields[5] then redis.call('ZREM', PREFIX .. 'parked:' .. fields[5], ref) end
+  if state == 'leased' then deaths = redis.call('HINCRBY', key, 'deaths', 1) end
+  fence = redis.call('HINCRBY', key, 'fence', 1)
+  redis.call('HSET', key, 'state', 'leased', 'owner', owner)
+  redis.call('HDEL', key, 'due', 'event', 'lapsed')
+  redis.call('ZREM', PREFIX .. 'queued:' .. queue, ref)
+end
 redis.call('ZADD', PREFIX .. 'timers', ends, ref)
 redis.call('HSETNX', PREFIX .. 'campaign:' .. campaign, 'started', now)
 
-local letters = letters_of(campaign, positions)
 local answer = {'claimed', fence, deaths, positions, letters, account, queue,
                 redis.call('HGET', PREFIX .. 'account:' .. account, 'state') or 'running',
                 redis.call('GET', PREFIX .. 'payload:' .. ref) or ''}

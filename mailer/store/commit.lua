@@ -12,7 +12,9 @@
 --       accepted ('3,5,9'), accepted that had a detail, starting, then position, letter, detail, …
 -- Returns 'go' | 'paused' | 'cancelled' | 'stopped' (the account) | 'urgent' (a single message waits)
 --   | 'lost' (the lease is another's; nothing was written). Unless 'go', starting was not marked.
+-- One that has waited for URGENT seconds makes nobody hurry: its task message is lost, and the sweep's.
 
+local URGENT = 10
 local ref, fence, now, ends, queue, account = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local campaign = campaign_of(ref)
 if not holds(ref, fence) then return 'lost' end
@@ -28,7 +30,7 @@ for i = 10, #ARGV, 3 do
   local position, letter, detail = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local old = move(campaign, position, letter, changes)
   if OPEN[old] and not OPEN[letter] then settled = settled + 1 end
-  if detail ~= '' then redis.call('HSET', PREFIX .. 'detail:' .. campaign, position, detail) end
+  if OPEN[old] and detail ~= '' then redis.call('HSET', PREFIX .. 'detail:' .. campaign, position, detail) end
 end
 
 local verdict = 'go'
@@ -37,7 +39,8 @@ if state == 'paused' or state == 'cancelled' then
   verdict = state
 elseif redis.call('HGET', PREFIX .. 'account:' .. account, 'state') == 'stopped' then
   verdict = 'stopped'
-elseif queue ~= 'priority' and redis.call('ZCARD', PREFIX .. 'queued:priority') > 0 then
+elseif queue ~= 'priority'
+       and redis.call('ZCOUNT', PREFIX .. 'queued:priority', now - URGENT, '+inf') > 0 then
   verdict = 'urgent'
 end
 if verdict == 'go' then

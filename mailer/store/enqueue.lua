@@ -7,6 +7,7 @@
 -- payload:<ref>      string := payload
 -- batch:<ref>        hash   := state queued (or waiting)
 -- queued:<queue>     zset   += ref        timers  zset  += ref, when it starts later
+-- enqueued:<ref>     string := 1, for minutes: the call may be repeated when the batch is final already
 --
 -- With run 0 (single messages) no fingerprint is looked at or kept.
 --
@@ -20,19 +21,19 @@ local fingerprints, digests = ARGV[8], ARGV[9]
 local total = string.len(digests) / 4
 local batch = PREFIX .. 'batch:' .. ref
 
-local state = redis.call('HGET', batch, 'state')
-if state then return {state} end
+if redis.call('EXISTS', PREFIX .. 'enqueued:' .. ref) == 1 then return {'queued'} end
 if redis.call('HGET', PREFIX .. 'campaign:' .. campaign, 'state') == 'cancelled' then
   return {'cancelled'}
 end
 
 local taken = {'taken'}
-local entries = {}
+local entries, here = {}, {}
 for i = 0, (run == '0') and -1 or total - 1 do
   local fingerprint = string.sub(fingerprints, i * 8 + 1, i * 8 + 8)
   local high, low = string.byte(fingerprint, 1, 2)
   local key = PREFIX .. 'seen:' .. campaign .. ':' .. ((high * 256 + low) % 16384)
-  if redis.call('HEXISTS', key, fingerprint) == 1 then taken[#taken + 1] = i end
+  if here[fingerprint] or redis.call('HEXISTS', key, fingerprint) == 1 then taken[#taken + 1] = i end
+  here[fingerprint] = true
   local a, b, c, d = string.byte(digests, i * 4 + 1, i * 4 + 4)
   local digest = ((a * 256 + b) * 256 + c) * 256 + d
   entries[#entries + 1] = {key, fingerprint, string.format('%.0f', digest * 65536 + run)}
@@ -45,6 +46,7 @@ local start = next_position - total
 redis.call('SETRANGE', PREFIX .. 'status:' .. campaign, start, string.rep('q', total))
 redis.call('HINCRBY', PREFIX .. 'counts:' .. campaign, 'q', total)
 redis.call('SET', PREFIX .. 'payload:' .. ref, ARGV[7])
+redis.call('SET', PREFIX .. 'enqueued:' .. ref, '1', 'EX', 300)
 redis.call('HSET', batch, 'state', 'queued', 'positions', start .. '+' .. total, 'open', total,
            'queue', queue, 'account', ARGV[6], 'fence', 0, 'deaths', 0)
 if due > tonumber(now) then

@@ -2,24 +2,31 @@
 --
 -- dead, dead:<id>, deadload:<id>, dead:unpublished   removed
 -- status:<c>, counts:<c>    'z' and 'u' become 'q' (replay) or 'p' (drop); what was settled meanwhile stays
+-- detail:<c>                -= those replayed: they begin anew
 -- batch:<ref>, payload:<ref>, queued:<queue>         the new batch
 --
 -- ARGV: id, now, 'replay' | 'drop', account ('': as before), payload ('': as it lies there)
 -- Returns {'gone'} | {'replayed', queue, ref, how many, account} | {'dropped', how many}
 
 local id, now, how = ARGV[1], ARGV[2], ARGV[3]
-local fields = redis.call('HMGET', PREFIX .. 'dead:' .. id, 'campaign', 'positions', 'account', 'queue')
+local fields = redis.call('HMGET', PREFIX .. 'dead:' .. id, 'campaign', 'positions', 'account', 'queue',
+                          'without')
 local campaign, positions, account, queue = fields[1], fields[2], fields[3], fields[4]
 if not campaign then return {'gone'} end
 if ARGV[4] ~= '' then account = ARGV[4] end
 
 local letter = (how == 'replay') and 'q' or 'p'
-local changes, moved = {}, 0
+local foreign = {}
+for _, position in ipairs(positions_of(fields[5] or '')) do foreign[position] = true end
+local changes, moved, others = {}, 0, {}
 for _, position in ipairs(positions_of(positions)) do
   local old = redis.call('GETRANGE', PREFIX .. 'status:' .. campaign, position, position)
-  if old == 'z' or old == 'u' then
-    move(campaign, position, letter, changes)
+  if not foreign[position] and (old == 'z' or old == 'u') then
+    move(campaign, position, letter, changes, true)
     moved = moved + 1
+    if how == 'replay' then redis.call('HDEL', PREFIX .. 'detail:' .. campaign, position) end
+  else
+    others[#others + 1] = position
   end
 end
 count(campaign, changes)
@@ -41,5 +48,8 @@ else
 end
 redis.call('HSET', PREFIX .. 'batch:' .. ref, 'state', 'queued', 'positions', positions, 'open', moved,
            'queue', queue, 'account', account, 'fence', 0, 'deaths', 0)
+if #others > 0 then
+  redis.call('HSET', PREFIX .. 'batch:' .. ref, 'without', table.concat(others, ','))
+end
 redis.call('ZADD', PREFIX .. 'queued:' .. queue, now, ref)
 return {'replayed', queue, ref, moved, account}

@@ -12,6 +12,8 @@ mailer:seen:<c>:<bucket>     hash    recipient fingerprint → row digest, run  
 mailer:shared:<c>            hash    digest → attachment bytes (zstd)             until the campaign is final
 mailer:batch:<c>:<n>         hash    state, lease, fence, positions, account      until each recipient is final
 mailer:payload:<c>:<n>       string  the batch's messages (mailer.payload)        with its batch
+mailer:enqueued:<c>:<n>      string  the batch was written down                   minutes
+mailer:resumed               set     campaigns whose parked batches are to go on  seconds
 mailer:queued:<queue>        zset    batch ref → time of its last task message    while the batch is queued
 mailer:timers                zset    batch ref → when a lease ends or a wait is   while leased or waiting
                                      over
@@ -26,6 +28,7 @@ mailer:account:<a>           hash    breaker: state, since, reason, reply       
 mailer:accounts              set     accounts that the breaker has heard of       for good
 mailer:logins:<a>            zset    process that logs in → when its turn lapses  seconds
 mailer:alerts                zset    event (JSON) → when to tell of it            until somebody was told
+mailer:alerts:dead           string  set while dead letters are beyond the alert  while they are
 mailer:slots:<a>             zset    worker process → when its lease ends         while connections are open
 mailer:held:<a>              hash    worker process → its open connections        while connections are open
 mailer:permits:<s>:<n>       hash    messages sent and in flight in a window of   two windows; warm-up for good
@@ -47,6 +50,7 @@ PREFIX = "mailer:"
 
 CAMPAIGNS = PREFIX + "campaigns"
 TIMERS = PREFIX + "timers"
+RESUMED = PREFIX + "resumed"
 SUPPRESSED = PREFIX + "suppressed"
 ACCOUNTS = PREFIX + "accounts"
 ALERTS = PREFIX + "alerts"

@@ -23,11 +23,12 @@ local function positions_of(text)
   return found
 end
 
--- Move one recipient to another letter and note by how much the counts change.
-local function move(campaign, position, letter, changes)
+-- Move one recipient to another letter and note by how much the counts change; returns the old one.
+-- What is final stays, unless a dead letter is taken out ('exhumed').
+local function move(campaign, position, letter, changes, exhumed)
   local key = PREFIX .. 'status:' .. campaign
   local old = redis.call('GETRANGE', key, position, position)
-  if old ~= letter then
+  if old ~= letter and (OPEN[old] or exhumed) then
     redis.call('SETRANGE', key, position, letter)
     changes[old] = (changes[old] or 0) - 1
     changes[letter] = (changes[letter] or 0) + 1
@@ -43,18 +44,41 @@ local function count(campaign, changes)
   end
 end
 
--- Letters of the batch's recipients, one character each, in the order of its positions.
-local function letters_of(campaign, text)
+-- Letters of a batch's or dead letter's recipients, one character each, in the order of its positions.
+-- A payload may hold messages that are somebody else's by now ('without': they lie in a dead letter, or
+-- went on as a batch of their own): open ones show as dead, for whoever holds this is not to touch them.
+local function letters_of(campaign, text, without)
   local start, length = string.match(text, '^(%d+)%+(%d+)$')
   local key = PREFIX .. 'status:' .. campaign
-  if start then
+  if start and not without then
     return redis.call('GETRANGE', key, start, tonumber(start) + tonumber(length) - 1)
   end
+  local foreign = {}
+  for _, position in ipairs(positions_of(without or '')) do foreign[position] = true end
   local letters = {}
   for i, position in ipairs(positions_of(text)) do
-    letters[i] = redis.call('GETRANGE', key, position, position)
+    local letter = redis.call('GETRANGE', key, position, position)
+    letters[i] = foreign[position] and OPEN[letter] and 'z' or letter
   end
   return table.concat(letters)
+end
+
+-- Cancel all of a batch that nobody has begun; returns how many.
+local function cancel_rest(ref)
+  local key, campaign = PREFIX .. 'batch:' .. ref, campaign_of(ref)
+  local fields = redis.call('HMGET', key, 'positions', 'without')
+  local letters = letters_of(campaign, fields[1], fields[2])
+  local changes, cancelled = {}, 0
+  for i, position in ipairs(positions_of(fields[1])) do
+    local letter = string.sub(letters, i, i)
+    if letter == 'q' or letter == 'd' then
+      move(campaign, position, 'x', changes)
+      cancelled = cancelled + 1
+    end
+  end
+  count(campaign, changes)
+  redis.call('HINCRBY', key, 'open', -cancelled)
+  return cancelled
 end
 
 -- Attachments go when nobody will need them again: all is enqueued and no recipient is open or dead.
@@ -85,15 +109,25 @@ local function set_queued(ref, now)
   local event = redis.call('HGET', key, 'event')
   if event then redis.call('ZREM', PREFIX .. 'parked:' .. event, ref) end
   redis.call('HSET', key, 'state', 'queued')
-  redis.call('HDEL', key, 'owner', 'event')
+  redis.call('HDEL', key, 'owner', 'event', 'lapsed')
   redis.call('ZREM', PREFIX .. 'timers', ref)
   redis.call('ZADD', PREFIX .. 'queued:' .. queue, now, ref)
   return queue
 end
 
--- True while *fence* is the batch's newest lease: whoever holds an older one may change nothing.
+-- True while *fence* is the batch's newest lease: whoever holds an older one may change nothing. A lease
+-- that lapsed (Redis was away, say) and was not taken by anybody since is its holder's again.
 local function holds(ref, fence)
-  local lease = redis.call('HMGET', PREFIX .. 'batch:' .. ref, 'state', 'fence')
-  return lease[1] == 'leased' and lease[2] == fence
+  local key = PREFIX .. 'batch:' .. ref
+  local lease = redis.call('HMGET', key, 'state', 'fence', 'queue', 'lapsed')
+  if lease[2] ~= fence then return false end
+  if lease[1] == 'queued' and lease[4] == fence then
+    redis.call('ZREM', PREFIX .. 'queued:' .. lease[3], ref)
+    redis.call('HSET', key, 'state', 'leased')
+    redis.call('HINCRBY', key, 'deaths', -1)
+    redis.call('HDEL', key, 'lapsed')
+    return true
+  end
+  return lease[1] == 'leased'
 end
 

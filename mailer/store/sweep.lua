@@ -15,8 +15,11 @@ for _, ref in ipairs(redis.call('ZRANGEBYSCORE', PREFIX .. 'timers', '-inf', now
   local key = PREFIX .. 'batch:' .. ref
   local state = redis.call('HGET', key, 'state')
   if state == 'leased' or state == 'waiting' then
-    if state == 'leased' then redis.call('HINCRBY', key, 'deaths', 1) end
     publish[#publish + 1] = set_queued(ref, now)
+    if state == 'leased' then
+      redis.call('HINCRBY', key, 'deaths', 1)
+      redis.call('HSET', key, 'lapsed', redis.call('HGET', key, 'fence'))
+    end
     publish[#publish + 1] = ref
   else
     redis.call('ZREM', PREFIX .. 'timers', ref)

@@ -8,7 +8,8 @@ batch is overdue a little later and the next sweep finds it.
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from mailer.store.connection import Client, load
+from mailer.store import keys
+from mailer.store.connection import Client, load, reaching_redis
 
 STEP: Final = 500
 """Batches a script call moves at most: it blocks Redis for a millisecond or two."""
@@ -18,6 +19,7 @@ class Waiting:
     """The sweep and the waking as methods. Times are seconds since the epoch."""
 
     def __init__(self, client: Client) -> None:
+        self._client = client
         self._sweep = load(client, "sweep")
         self._wake = load(client, "wake")
         self._hasten = load(client, "hasten")
@@ -39,6 +41,11 @@ class Waiting:
             yield from self._pairs(lambda: self._wake(event, now, STEP))
         else:
             yield from _pairs(self._wake(event, now, at_most))
+
+    def resumed(self) -> list[str]:
+        """Events that are over, with batches still parked for them: their waking was cut short."""
+        with reaching_redis():
+            return [f"campaign:{name.decode()}" for name in self._client.smembers(keys.RESUMED)]
 
     def hasten(self, account: str, now: float) -> Iterator[tuple[str, str]]:
         """Queue what waits for a later try through *account*; yields queue and ref of each, to publish.

@@ -1,7 +1,7 @@
 -- The event is over: queue what was parked for it, some at a time.
 --
 -- parked:<event>  zset  -= those      batch:<ref>  hash  state := queued
--- queued:<queue>  zset  += those
+-- queued:<queue>  zset  += those      resumed      set   -= the campaign, when none is left
 --
 -- ARGV: event, now, at most how many
 -- Returns {queue, ref, queue, ref, …}; empty when none is left
@@ -14,5 +14,9 @@ for _, ref in ipairs(redis.call('ZRANGE', key, 0, tonumber(ARGV[3]) - 1)) do
     publish[#publish + 1] = set_queued(ref, ARGV[2])
     publish[#publish + 1] = ref
   end
+end
+local campaign = string.match(ARGV[1], '^campaign:(.*)')
+if campaign and redis.call('EXISTS', key) == 0 then
+  redis.call('SREM', PREFIX .. 'resumed', campaign)
 end
 return publish

@@ -16,7 +16,9 @@ def fresh(number: int, digest: int = 7) -> Fresh:
 
 def entry(number: int) -> Entry:
     content = b"Subject: hello\r\n\r\nhello\r\n"
-    message = Message("news@shop.example", f"r{number}@example.org", (content,), f"<{number}@shop.example>")
+    message = Message(
+        "news@shop.example", f"r{number}@example.org", (content,), f"<{number}@shop.example>"
+    )
     return Entry(message, fresh(number).fingerprint)
 
 

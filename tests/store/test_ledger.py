@@ -128,7 +128,7 @@ def test_a_final_batch_leaves_no_key_behind(client, ledger):
     lease = claim(client, ref)
     settle(ledger, lease, "a")
     ledger.give_back(lease, NOW)
-    left = {key.decode() for key in client.keys("*")}
+    left = {key.decode() for key in client.keys("*") if client.ttl(key) == -1}
     assert not [key for key in left if key.endswith(ref) or "timers" in key or "queued" in key]
     assert keys.shared("spring") not in left
     assert ledger.claim(ref, "w", NOW, NOW + 1) == Unclaimed("gone")
@@ -235,17 +235,135 @@ def test_a_buried_batch_is_buried_by_its_holder_alone(client, ledger):
     ref, _ = enqueue(client, [1])
     old = claim(client, ref)
     claim(client, ref, "w2", now=NOW + LEASE + 1)
-    assert ledger.bury(old, Burial("b", Status.DEAD, "auth", Said().encode(), old.positions), NOW) < 0
+    assert (
+        ledger.bury(old, Burial("b", Status.DEAD, "auth", Said().encode(), old.positions), NOW) < 0
+    )
 
 
 def test_purged_recipients_stay_countable(client, ledger):
     ref, _ = enqueue(client, [1])
     lease = claim(client, ref)
-    ledger.bury(lease, Burial("b", Status.UNCERTAIN, "uncertain", Said().encode(), lease.positions), NOW)
+    ledger.bury(
+        lease, Burial("b", Status.UNCERTAIN, "uncertain", Said().encode(), lease.positions), NOW
+    )
     assert outcomes(client) == {"uncertain": 1}
     assert DeadLetters(client).drop("b", NOW).messages == 1
     assert outcomes(client) == {"dropped": 1}
     assert client.keys("mailer:dead*") == []
+
+
+def test_a_replayed_message_is_not_sent_by_the_batch_it_was_taken_from(client, ledger):
+    ref, _ = enqueue(client, [1, 2])
+    lease = claim(client, ref)
+    settle(ledger, lease, "d", starting=lease.positions[1:])
+    _bury(ledger, lease, "b", lease.positions[1:], Status.UNCERTAIN)
+    ledger.wait(lease, NOW, NOW + 5)
+    replayed = DeadLetters(client).replay("b", NOW)
+    assert claim(client, ref, now=NOW + 5).letters == "dz"
+    assert claim(client, replayed.ref).letters == "q"
+
+
+def test_a_replay_takes_only_what_the_letter_was_made_of(client, ledger):
+    ref, _ = enqueue(client, [1, 2])
+    lease = claim(client, ref)
+    _bury(ledger, lease, "one", lease.positions[:1])
+    assert _bury(ledger, lease, "whole", lease.positions) == 1
+    letters = DeadLetters(client)
+    assert letters.replay("one", NOW).messages == 1
+    assert letters.drop("whole", NOW).messages == 1
+    assert outcomes(client) == {"queued": 1, "dropped": 1}
+
+
+def test_a_replayed_message_begins_anew(client, ledger):
+    ref, _ = enqueue(client, [1])
+    lease = claim(client, ref)
+    _bury(ledger, lease, "b", lease.positions)
+    again = claim(client, DeadLetters(client).replay("b", NOW).ref)
+    settle(ledger, again, "a")
+    assert list(Campaigns(client).failures("spring")) == []
+
+
+def _bury(ledger, lease, name, positions, status=Status.DEAD):
+    details = [(position, detail(position, attempts=20)) for position in positions]
+    said = Said().encode()
+    burial = Burial(name, status, "exhausted", said, positions, b"payload", details)
+    return ledger.bury(lease, burial, NOW)
+
+
+def test_a_call_whose_reply_was_lost_may_be_repeated(client, ledger):
+    ref, _ = enqueue(client, [1])
+    first = claim(client, ref, "w1")
+    assert claim(client, ref, "w1") == first
+    settle(ledger, first, "a")
+    ledger.give_back(first, NOW)
+    again = ledger.enqueue(
+        ref, run=0, queue="bulk", account="primary", payload=b"", recipients=[fresh(1)], now=NOW
+    )
+    assert again.state == "queued"
+    assert outcomes(client) == {"accepted": 1}
+
+
+def test_a_recipient_twice_in_one_batch_is_queued_once(client, ledger):
+    _, done = enqueue(client, [1, 2, 1])
+    assert (done.state, done.taken) == ("taken", (2,))
+
+
+def test_a_lapsed_lease_that_nobody_took_is_its_holders_again(client, ledger):
+    ref, _ = enqueue(client, [1])
+    lease = claim(client, ref)
+    settle(ledger, lease, starting=lease.positions)
+    late = NOW + LEASE + 1
+    assert list(Waiting(client).sweep(late)) == [("bulk", ref)]
+    assert settle(ledger, lease, "a", now=late) is Verdict.GO
+    assert ledger.claim(ref, "w2", late, late + 1) == Unclaimed("busy")
+    assert ledger.give_back(lease, late) == "final"
+
+
+def test_a_batch_that_was_given_back_is_its_holders_no_more(client, ledger):
+    ref, _ = enqueue(client, [1])
+    lease = claim(client, ref)
+    ledger.give_back(lease, NOW)
+    assert settle(ledger, lease, "a") is Verdict.LOST
+
+
+def test_what_is_final_stays_so(client, ledger):
+    ref, _ = enqueue(client, [1])
+    lease = claim(client, ref)
+    list(Waiting(client).sweep(NOW + LEASE + 1))
+    campaigns = Campaigns(client)
+    campaigns.set_state("spring", CANCELLED)
+    list(campaigns.cancel_batches("spring"))
+    assert settle(ledger, lease, "q", now=NOW + LEASE + 1) is Verdict.LOST
+    assert outcomes(client) == {"cancelled": 1}
+
+
+def test_what_was_left_transmitting_is_settled_even_while_the_campaign_is_paused(client, ledger):
+    ref, _ = enqueue(client, [1, 2])
+    lease = claim(client, ref)
+    settle(ledger, lease, starting=lease.positions[:1])
+    Campaigns(client).set_state("spring", PAUSED)
+    list(Waiting(client).sweep(NOW + LEASE + 1))
+    assert claim(client, ref, now=NOW + LEASE + 1).letters == "tq"
+
+
+def test_a_resumption_that_was_cut_short_is_found(client, ledger):
+    ref, _ = enqueue(client, [1])
+    campaigns, waiting = Campaigns(client), Waiting(client)
+    campaigns.set_state("spring", PAUSED)
+    ledger.claim(ref, "w", NOW, NOW + 1)
+    assert waiting.resumed() == []
+    campaigns.set_state("spring", RUNNING)
+    assert waiting.resumed() == ["campaign:spring"]
+    assert list(waiting.wake("campaign:spring", NOW)) == [("bulk", ref)]
+    assert waiting.resumed() == []
+
+
+def test_a_single_message_whose_task_is_lost_does_not_hold_campaigns_up(client, ledger):
+    ref, _ = enqueue(client, [1])
+    open_campaign(client, "send.hello")
+    enqueue(client, [9], "send.hello", run=0, queue="priority")
+    lease = claim(client, ref, now=NOW + 30)
+    assert settle(ledger, lease, starting=lease.positions, now=NOW + 30) is Verdict.GO
 
 
 def test_a_split_batch_gives_each_half_its_own_messages(client, ledger):
