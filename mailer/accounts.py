@@ -12,6 +12,9 @@ from mailer.schedule import Reset
 from mailer.smtp.rules import Rule, parse
 from mailer.store.limits import AccountRules, Cap, DomainRules, Rules
 
+PATIENCE = 1.0
+"""Seconds that a batch waits for a connection before it lets another go first."""
+
 _SECURITY = {
     Security.STARTTLS: smtp.Security.STARTTLS,
     Security.TLS: smtp.Security.TLS,
@@ -48,7 +51,7 @@ def server(account: Account, rules: Iterable[Rule] = ()) -> smtp.Server:
         disable_extensions=frozenset(name.upper() for name in account.disable_extensions),
         debug=account.debug,
         provider=account.rules,
-        timeouts=smtp.Timeouts(**account.timeouts.model_dump()),
+        timeouts=smtp.Timeouts(**account.timeouts.model_dump(), patience=PATIENCE),
         dsn=_dsn(account),
         rules=tuple(rules),
     )

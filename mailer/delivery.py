@@ -98,8 +98,8 @@ class Delivery:
     def reap(self) -> None:
         """Close idle connections, keep the leases of the others; to be called every second or so."""
         for driver, gate in list(self._drivers.values()):
-            driver.reap()
             gate.renew()
+            driver.reap(gate.surplus)
 
     def close(self) -> None:
         """Say goodbye on every connection."""
@@ -165,9 +165,10 @@ class Delivery:
             journal = self._journal(batch, [left[index] for index in grant.granted], policy)
             gate.begin(grant.taken_at)
             try:
-                self._send(batch, driver, journal, report)
+                self._send(batch, driver, gate.limit, journal, report)
             finally:
                 gate.rest()
+                driver.reap(gate.surplus)
                 unused = [index for index in grant.granted if left[index] not in journal.sent]
                 self._limits.give_back(grant, unused)
             if journal.stopped or gate.troubled or (journal.chosen and not journal.sent):
@@ -191,10 +192,12 @@ class Delivery:
             pause.wait(min(left, HEARTBEAT))
         return True
 
-    def _send(self, batch: Batch, driver: Driver, journal: Journal, report: Report) -> None:
+    def _send(
+        self, batch: Batch, driver: Driver, connections: int, journal: Journal, report: Report
+    ) -> None:
         """Send what *journal* was opened for; each outcome is recorded as its reply is read."""
         submissions = [self._submission(batch, offset) for offset in journal.chosen]
-        journal.finish(driver.send(submissions, journal))
+        journal.finish(driver.send(submissions, journal, limit=connections))
         self._recorder.bury(batch, journal.to_bury, report)
         report.counts.update(batch.words(journal.chosen))
 

@@ -42,6 +42,8 @@ class Gate:
         self._has_turn = False
         self._taken_at: float | None = None
         self.troubled = False
+        self.surplus = 0
+        """Connections that should be closed because other workers go short of their share."""
 
     def begin(self, taken_at: float) -> None:
         """A batch begins that has got its permits at *taken_at*."""
@@ -89,13 +91,20 @@ class Gate:
     def closed(self, count: int) -> None:
         """Connections are gone: others may have their place."""
         self._held -= count
+        self.surplus = max(0, self.surplus - count)
         self._slots.release(self._account.name, count, self._owner, time())
 
-    def renew(self) -> int:
-        """Keep the lease on the open connections; returns how many should be closed for others."""
-        if self._held <= 0:
-            return 0
-        return self._slots.renew(self._account.name, self._owner, time(), LEASE)
+    def renew(self) -> None:
+        """Keep the lease on the open connections, and learn how many are `surplus`."""
+        if self._held > 0:
+            self.surplus = self._slots.renew(self._account.name, self._owner, time(), LEASE)
+
+    @property
+    def limit(self) -> int:
+        """How many connections to use, so that others who go short get theirs."""
+        if not self.surplus:
+            return self._account.max_connections
+        return max(1, self._held - self.surplus)
 
     def _renewed(self, text: str, now: float) -> float:
         """When a used-up quota begins anew: the reply says, or the configuration, or nobody."""

@@ -47,13 +47,13 @@ class Sweeper(threading.Thread):
         self._breaker = Breaker(client)
         self._broker = broker
         self._duties = tuple(duties)
-        self._stop = threading.Event()
+        self._ended = threading.Event()
         self._reachable = True
 
     def run(self) -> None:
         """Sweep until `stop`."""
         rare = 0.0
-        while not self._stop.wait(TICK):
+        while not self._ended.wait(TICK):
             now = time()
             often = now < rare
             try:
@@ -73,7 +73,7 @@ class Sweeper(threading.Thread):
 
     def stop(self) -> None:
         """Ask the thread to end, and wait for it."""
-        self._stop.set()
+        self._ended.set()
         if self.is_alive():
             self.join(timeout=5)
 

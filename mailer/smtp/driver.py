@@ -85,15 +85,16 @@ class Driver:
             loop.run()
             return agenda.finished()
 
-    def reap(self) -> None:
+    def reap(self, surplus: int = 0) -> None:
         """Close what is idle, old or hung up; do nothing while `send` is at work.
 
-        Another thread may call this.
+        Of the sessions that could still be used, the *surplus* longest idle are closed, for others who
+        share the account. Another thread may call this.
         """
         if os.getpid() != self._owner or not self._lock.acquire(blocking=False):
             return
         try:
-            self._part(self._pool.take_spent(self._clock()))
+            self._part(self._pool.take_spent(self._clock(), surplus))
         finally:
             self._lock.release()
 

@@ -67,9 +67,9 @@ class Pool:
         """Put a session in that rests."""
         self._idle.append(session)
 
-    def take_spent(self, now: float) -> list[Session]:
-        """Take out what is idle, old, used up or hung up."""
-        usable = [session for session in self._idle if session.is_usable(now)]
+    def take_spent(self, now: float, surplus: int = 0) -> list[Session]:
+        """Take out what is idle, old, used up or hung up, and of the others the *surplus* longest idle."""
+        usable = [session for session in self._idle if session.is_usable(now)][surplus:]
         spent = [session for session in self._idle if session not in usable]
         self._idle = usable
         self.retired += len(spent)
