@@ -28,7 +28,7 @@ from mailer.smtp import Driver, Fate, Result, Stage, Submission
 from mailer.store.breaker import COOLING, OPERATOR, STOPPED, AccountState, Breaker
 from mailer.store.campaigns import Campaigns
 from mailer.store.connection import Client
-from mailer.store.ledger import Claim, Ledger, Unclaimed, Verdict
+from mailer.store.ledger import PRIORITY, Claim, Ledger, Unclaimed, Verdict
 from mailer.store.limits import Grant, Limits
 from mailer.store.slots import Slots
 from mailer.store.suppression import Suppression
@@ -60,13 +60,22 @@ class Policy:
 
 
 class Delivery:
-    """All that a worker process needs to deliver batches; shared by its threads."""
+    """All that a worker process needs to deliver batches; shared by its threads.
+
+    *stopping* says whether the worker was asked to stop, *yields* whether it also takes single
+    messages: then a campaign's batch is given back when one of these finds nobody else.
+    """
 
     def __init__(
-        self, settings: Settings, client: Client, stopping: Callable[[], bool] = lambda: False
+        self,
+        settings: Settings,
+        client: Client,
+        stopping: Callable[[], bool] = lambda: False,
+        yields: Callable[[], bool] = lambda: True,
     ) -> None:
         self._settings = settings
         self._stopping = stopping
+        self._yields = yields
         self.ledger = Ledger(client)
         self._campaigns = Campaigns(client)
         self._suppression = Suppression(client)
@@ -260,6 +269,7 @@ class Delivery:
             judge=decide,
             lease=self._settings.worker.lease,
             stopping=self._stopping,
+            yields=batch.claim.queue != PRIORITY and self._yields(),
         )
 
     def _submission(self, batch: Batch, offset: int) -> Submission:

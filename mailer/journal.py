@@ -33,6 +33,7 @@ class Journal:
         judge: Judge,
         lease: float,
         stopping: Callable[[], bool],
+        yields: bool,
     ) -> None:
         self._ledger = ledger
         self._batch = batch
@@ -40,6 +41,7 @@ class Journal:
         self._judge = judge
         self._lease = lease
         self._stopping = stopping
+        self._yields = yields
         self._judged: set[int] = set()
         self.sent: set[int] = set()
         self.verdict = Verdict.GO
@@ -100,6 +102,7 @@ class Journal:
             starting,
             now,
             now + self._lease,
+            yields=self._yields,
         )
         if verdict is Verdict.LOST:
             raise LeaseLostError("the batch belongs to another worker by now")

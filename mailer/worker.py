@@ -19,14 +19,15 @@ from typing import Any, Final
 from celery import Celery, signals
 
 from mailer.alerts import Alerts, hooks
-from mailer.broker import Broker
+from mailer.broker import PREFIX, Broker
 from mailer.config import Settings, load
-from mailer.dead import DeadLetterOffice
 from mailer.delivery import Delivery
 from mailer.errors import ConfigError, MailerError
 from mailer.flower import refuse_dead_queue
 from mailer.store.connection import connect
+from mailer.store.ledger import PRIORITY
 from mailer.sweep import Sweeper
+from mailer.undertaker import Undertaker
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ class Desk:
     """What a process that delivers has of its own; shared by its threads."""
 
     delivery: Delivery
-    office: DeadLetterOffice
+    undertaker: Undertaker
 
 
 class Worker:
@@ -62,6 +63,11 @@ class Worker:
         return self._flag[0] != 0 or self._terminated
 
     @property
+    def takes_single(self) -> bool:
+        """Whether this worker consumes the queue of single messages."""
+        return PREFIX + PRIORITY in self.broker.app.amqp.queues.consume_from
+
+    @property
     def desk(self) -> Desk:
         """This process's own, made when the first batch comes; never shared over a fork."""
         with self._lock:
@@ -69,8 +75,10 @@ class Worker:
                 self._pid = os.getpid()
                 client = connect(self.settings.redis)
                 self._desk = Desk(
-                    Delivery(self.settings, client, lambda: self.stopping),
-                    DeadLetterOffice(client, self.broker, self.settings),
+                    Delivery(
+                        self.settings, client, lambda: self.stopping, lambda: self.takes_single
+                    ),
+                    Undertaker(client, self.broker),
                 )
                 threading.Thread(target=self._keep_house, name="mailer-reap", daemon=True).start()
             return self._desk
@@ -108,8 +116,8 @@ class Worker:
     def start(self, **_: Any) -> None:
         """The worker is ready: begin to sweep."""
         client = connect(self.settings.redis)
-        office = DeadLetterOffice(client, self.broker, self.settings)
-        duties = [office.sweep, Alerts(self.settings, client).sweep]
+        undertaker = Undertaker(client, self.broker)
+        duties = [undertaker.sweep, Alerts(self.settings, client).sweep]
         self._sweeper = Sweeper(self.settings, client, self.broker, duties)
         self._sweeper.start()
 

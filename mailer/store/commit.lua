@@ -8,14 +8,14 @@
 -- rate:<c>:<s>  string  += recipients that became final in these ten seconds, for a minute
 -- campaign:<c>, account:<a> hash, queued:priority zset: read
 --
--- ARGV: ref, fence, now, end of the lease, queue, account,
+-- ARGV: ref, fence, now, end of the lease, '1' to yield to single messages, account,
 --       accepted ('3,5,9'), accepted that had a detail, starting, then position, letter, detail, …
 -- Returns 'go' | 'paused' | 'cancelled' | 'stopped' (the account) | 'urgent' (a single message waits)
 --   | 'lost' (the lease is another's; nothing was written). Unless 'go', starting was not marked.
 -- One that has waited for URGENT seconds makes nobody hurry: its task message is lost, and the sweep's.
 
 local URGENT = 10
-local ref, fence, now, ends, queue, account = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+local ref, fence, now, ends, yields, account = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local campaign = campaign_of(ref)
 if not holds(ref, fence) then return 'lost' end
 

@@ -193,8 +193,12 @@ class Ledger:
         starting: Sequence[int],
         now: float,
         ends: float,
+        *,
+        yields: bool = False,
     ) -> Verdict:
         """Record what is *settled*, mark positions *starting* as transmitting, renew the lease.
+
+        With *yields*, a single message that nobody has time for makes the verdict `Verdict.URGENT`.
 
         One round trip. Unless the verdict is `Verdict.GO`, *starting* was not marked and must not be
         sent; with `Verdict.LOST` nothing was recorded at all.
@@ -215,7 +219,7 @@ class Ledger:
             claim.fence,
             now,
             ends,
-            claim.queue,
+            int(yields),
             claim.account,
             ",".join(accepted),
             ",".join(forget),

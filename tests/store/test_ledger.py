@@ -187,7 +187,10 @@ def test_a_single_message_stops_a_campaigns_batch_at_its_next_commit(client, led
     lease = claim(client, ref)
     open_campaign(client, "send.hello")
     enqueue(client, [9], "send.hello", run=0, queue="priority")
-    assert settle(ledger, lease, starting=lease.positions) is Verdict.URGENT
+    yielding = {"now": NOW + 0.3, "ends": NOW + LEASE, "yields": True}
+    assert ledger.commit(lease, (), lease.positions, **yielding) is Verdict.URGENT
+    assert ledger.commit(lease, (), (), NOW + 0.1, NOW + LEASE, yields=True) is Verdict.GO
+    assert ledger.commit(lease, (), (), NOW + 0.3, NOW + LEASE, yields=False) is Verdict.GO
     assert ledger.give_back(lease, NOW) == "queued"
 
 
