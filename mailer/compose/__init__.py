@@ -1,0 +1,20 @@
+"""How a campaign's messages are composed: template and row in, finished mail out."""
+
+from mailer.compose.attachments import Attachment
+from mailer.compose.composer import Composer
+from mailer.compose.design import Design
+from mailer.compose.headers import verp_key
+from mailer.compose.policy import MAIL, MAIL_UTF8
+from mailer.compose.unsubscribe import Unsubscribe, Unsubscribed, read_token
+
+__all__ = [
+    "MAIL",
+    "MAIL_UTF8",
+    "Attachment",
+    "Composer",
+    "Design",
+    "Unsubscribe",
+    "Unsubscribed",
+    "read_token",
+    "verp_key",
+]

@@ -1,0 +1,283 @@
+"""The bytes of bodies, a hundred times as fast as building each message.
+
+Most of a message is the template's own text, which is the same for all: it is encoded once, and
+what is the recipient's is encoded and put between soft line breaks (`mailer.compose.quoted`). Two
+ways lead there. A *recording* (`mailer.compose.template.holes`) of what the template does with a
+row is played for other rows: no Jinja runs. Where a template cannot be recorded, Jinja renders and
+puts out pieces, of which those that are constants of the template are looked up.
+
+A `Program` is a tree of recordings: its inner nodes are the questions that the template asked of a
+row (is there a name? how many items?), its leaves are outputs. A row that answers in a way not
+seen before is recorded and grows the tree. Before a recording is believed, its output is compared
+with Jinja's.
+"""
+
+from collections.abc import Callable, Mapping
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, Final
+
+from mailer.compose import quoted
+from mailer.compose.attachments import base64_lines
+from mailer.compose.template import Hole, NotTraceableError, Trace, Variant
+from mailer.compose.text import plain, text_of, text_of_pieces
+
+# A list whose rows all take different ways is not worth recording.
+_MAX_LEAVES: Final = 2000
+_MAX_MISSES: Final = 50
+_MAX_SHAPES: Final = 100
+
+Memo = list[Any]
+Pieces = list[str | int]
+
+
+class Output:
+    """What a template put out on one way: constant text and numbers of steps, to be played."""
+
+    def __init__(self, pieces: Pieces) -> None:
+        self.pieces = pieces = _merged(pieces)
+        numbers = sorted({piece for piece in pieces if isinstance(piece, int)})
+        self._steps: Callable[[Memo], Any] = _getter(numbers)
+        texts = [piece for piece in pieces if isinstance(piece, str)]
+        self._chunks = [quoted.chunk(text) for text in texts]
+        order: list[int] = []
+        seen = 0
+        for piece in pieces:
+            order.append(seen if isinstance(piece, str) else len(texts) + numbers.index(piece))
+            seen += isinstance(piece, str)
+        self._order: Callable[[list[bytes]], Any] = _getter(order)
+
+    def text(self, memo: Memo) -> str:
+        """Return the output as text."""
+        return "".join([p if isinstance(p, str) else memo[p] for p in self.pieces])
+
+    def quoted(self, memo: Memo) -> bytes:
+        """Return the output in quoted-printable; raises `quoted.UnspliceableError`."""
+        values = self._chunks + list(map(quoted.chunk, self._steps(memo)))
+        return quoted.spliced(b"".join(self._order(values)))
+
+
+Outputs = dict[str, Output]
+
+
+class _Node:
+    """A stretch of steps, and then either a question or the outputs."""
+
+    __slots__ = ("guard", "outputs", "steps", "ways")
+
+    def __init__(self) -> None:
+        self.steps: list[Callable[[Memo], Any]] = []
+        self.guard = 0
+        self.ways: dict[Any, _Node] = {}
+        self.outputs: Outputs | None = None
+
+
+class Program:
+    """The recordings of one template for rows with the same fields."""
+
+    def __init__(self) -> None:
+        self._root = _Node()
+        self.leaves = 0
+
+    def play(self, variables: Mapping[str, Any]) -> tuple[Outputs, Memo] | None:
+        """Return the outputs for a row and the results of the steps, or None for a way unknown."""
+        memo: Memo = [variables]
+        node = self._root
+        while True:
+            for step in node.steps:
+                memo.append(step(memo))
+            if node.outputs is not None:
+                return node.outputs, memo
+            if not node.ways:
+                return None
+            following = node.ways.get(memo[node.guard])
+            if following is None:
+                return None
+            node = following
+
+    def add(self, trace: Trace, outputs: Outputs) -> None:
+        """Grow the tree by the way that *trace* took."""
+        node, done = self._root, 0
+        for count, number, answer in trace.guards:
+            node.steps, node.guard = trace.steps[done:count], number
+            node, done = node.ways.setdefault(answer, _Node()), count
+        node.steps, node.outputs = trace.steps[done:], outputs
+        self.leaves += 1
+
+
+class Renderer:
+    """Renders one variant of a template for rows, by recordings where it can.
+
+    *shared* are the variables that all rows have in common.
+    """
+
+    def __init__(self, variant: Variant, shared: Mapping[str, Any]) -> None:
+        self.variant = variant
+        self._shared = dict(shared)
+        self._programs: dict[tuple[str, ...], Program] = {}
+        self._hits = self._misses = 0
+        self.encodings = {section: _encoding(variant, section) for section in self.bodies}
+        self._known: dict[str, bytes] | None = None
+
+    @property
+    def bodies(self) -> tuple[str, ...]:
+        """The bodies that a message has: ``text`` always, for it is made from the HTML if need be."""
+        return ("text", "html") if "html" in self.variant.sections else ("text",)
+
+    def play(self, variables: Mapping[str, Any]) -> tuple[Outputs, Memo] | None:
+        """Return outputs and results of the steps for a row, recording it where that is new.
+
+        None when it cannot be had this way; then `render` must do it, and finds what is wrong.
+        """
+        shape = tuple(variables)
+        program = self._programs.get(shape)
+        try:
+            if program is None:
+                if len(self._programs) >= _MAX_SHAPES:
+                    return None
+                program = self._programs[shape] = Program()
+            played = program.play(variables)
+            if played is not None:
+                self._hits += 1
+                return played
+            if self._misses > max(_MAX_MISSES, self._hits // 4) or program.leaves >= _MAX_LEAVES:
+                return None
+            self._misses += 1
+            self._record(program, variables)
+            return program.play(variables)
+        except Exception:  # noqa: BLE001 - whatever the row does to a step, Jinja shall judge it
+            return None
+
+    def _record(self, program: Program, variables: Mapping[str, Any]) -> None:
+        trace, pieces = self.variant.record(self._shared, variables)
+        outputs: Outputs = {}
+        for section, put_out in pieces.items():
+            outputs[section] = Output([p.number if isinstance(p, Hole) else p for p in put_out])
+        rendered = self.variant.rendered({**self._shared, **variables})
+        for section, output in outputs.items():
+            if output.text(trace.memo) != rendered[section]:
+                raise NotTraceableError(f"the recording of {section} differs from the rendering")
+        if "text" not in outputs:
+            outputs["text"] = _derived(trace, pieces["html"])
+        program.add(trace, outputs)
+
+    def texts(self, variables: Mapping[str, Any]) -> dict[str, str]:
+        """Return every section, and every header of the template by its name, as text.
+
+        Raises `TemplateError` with file and line.
+        """
+        if "text" not in self.variant.sections:
+            played = self.play(variables)
+            if played is not None:
+                outputs, memo = played
+                return {section: output.text(memo) for section, output in outputs.items()}
+        return _with_text(self.variant.rendered({**self._shared, **variables}))
+
+    def heads(self, variables: Mapping[str, Any]) -> dict[str, str]:
+        """Return subject and headers as text, having tried everything else.
+
+        Raises `TemplateError` with file and line.
+        """
+        played = self.play(variables)
+        if played is not None:
+            outputs, memo = played
+            return {s: o.text(memo) for s, o in outputs.items() if s not in self.encodings}
+        return self.variant.rendered({**self._shared, **variables})
+
+    def encoded(self, variables: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, bytes]]:
+        """Return subject and headers as text, and the bodies encoded.
+
+        Raises `TemplateError` with file and line.
+        """
+        played = self.play(variables)
+        if played is not None:
+            outputs, memo = played
+            texts = {s: o.text(memo) for s, o in outputs.items() if s not in self.encodings}
+            try:
+                return texts, {s: self._body(s, outputs[s], memo) for s in self.encodings}
+            except quoted.UnspliceableError:
+                return self._encoded_whole(self.texts(variables))
+        pieces = self.variant.pieces({**self._shared, **variables})
+        if len(self.encodings) == len([s for s in self.encodings if s in pieces]):
+            try:
+                bodies = {s: self._spliced(s, pieces[s]) for s in self.encodings}
+            except quoted.UnspliceableError:
+                pass
+            else:
+                return {s: "".join(p) for s, p in pieces.items() if s not in bodies}, bodies
+        return self._encoded_whole(_with_text({s: "".join(p) for s, p in pieces.items()}))
+
+    def _body(self, section: str, output: Output, memo: Memo) -> bytes:
+        if self.encodings[section] == "base64":
+            return encoded(output.text(memo), "base64")
+        return output.quoted(memo)
+
+    def _spliced(self, section: str, pieces: list[str]) -> bytes:
+        if self.encodings[section] == "base64":
+            return encoded("".join(pieces), "base64")
+        if self._known is None:
+            constants = (text for text in self.variant.constants if "\r" not in text)
+            self._known = {text: quoted.chunk(text) for text in constants}
+        known, chunk = self._known, quoted.chunk
+        # The empty chunk of an empty piece is false, and made anew at no cost.
+        return quoted.spliced(b"".join([known.get(p) or chunk(p) for p in pieces]))
+
+    def _encoded_whole(self, texts: dict[str, str]) -> tuple[dict[str, str], dict[str, bytes]]:
+        bodies = {s: encoded(texts.pop(s), self.encodings[s]) for s in self.encodings}
+        return texts, bodies
+
+
+def encoded(text: str, encoding: str) -> bytes:
+    """Return a whole body in the transfer encoding *encoding*."""
+    text = quoted.finished(text)
+    if encoding == "base64":
+        return base64_lines(text.replace("\n", "\r\n").encode())
+    return quoted.encode(text)
+
+
+def _encoding(variant: Variant, section: str) -> str:
+    """Return the transfer encoding that is shorter for the template's own text.
+
+    One for all recipients of a variant, so that a body's encoding does not depend on who reads it.
+    """
+    section = section if section in variant.sections else "html"
+    text = "".join(variant.constant_text(section))
+    base64_length = len(text.encode()) * 4 / 3
+    return "quoted-printable" if len(quoted.encode(text)) <= base64_length else "base64"
+
+
+def _derived(trace: Trace, pieces: list[str | Hole]) -> Output:
+    """Return the text that is made from the output of the HTML."""
+    numbers = {piece.number: piece for piece in pieces if isinstance(piece, Hole)}
+    text = text_of_pieces([p.number if isinstance(p, Hole) else p for p in pieces])
+    if text is None:
+        raise NotTraceableError("private characters in the HTML")
+    steps = {number: trace.derive("plain", plain, hole) for number, hole in numbers.items()}
+    return Output([p if isinstance(p, str) else steps[p].number for p in text])
+
+
+def _with_text(rendered: dict[str, str]) -> dict[str, str]:
+    if "text" not in rendered:
+        rendered["text"] = text_of(rendered["html"])
+    return rendered
+
+
+def _merged(pieces: Pieces) -> Pieces:
+    """Join neighbouring texts, as text: markup added to text would escape it."""
+    merged: Pieces = []
+    for is_text, run in groupby(pieces, lambda piece: isinstance(piece, str)):
+        if is_text:
+            merged.append("".join(map(str, run)))
+        else:
+            merged += run
+    return [piece for piece in merged if piece != ""]
+
+
+def _getter(numbers: list[int]) -> Callable[[list[Any]], Any]:
+    """Return a function that picks *numbers* out of a list, as a tuple however many they are."""
+    if not numbers:
+        return lambda _: ()
+    if len(numbers) == 1:
+        only = numbers[0]
+        return lambda values: (values[only],)
+    return itemgetter(*numbers)

@@ -1,0 +1,181 @@
+"""One recipient's message, as an `EmailMessage` or as the bytes that leave.
+
+A `Composer` is made once per campaign and process: it reads and checks the template, encodes the
+attachments, and writes the headers that are the same for all. `Composer.email` says what a
+recipient gets; `Composer.compose` gives the same as bytes, fast. Both take every header and every
+part from the same places, so that they agree by construction; tests parse both and compare.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from email.message import EmailMessage
+from hashlib import sha256
+from typing import Any, Final, TypeVar
+
+from mailer.compose import tree
+from mailer.compose.attachments import Attachment
+from mailer.compose.design import Design
+from mailer.compose.files import Files
+from mailer.compose.headers import Headers
+from mailer.compose.plan import Plan
+from mailer.compose.policy import MAIL, MAIL_UTF8
+from mailer.compose.template import Template
+from mailer.compose.verify import check_head
+from mailer.errors import AttachmentError, HeaderError, InputError, TemplateError
+from mailer.message import Message, SharedPart
+from mailer.recipients import Recipient
+
+_T = TypeVar("_T")
+# Settings that change nothing in a message, or that the digest takes from elsewhere.
+_NOT_IN_DIGEST: Final = frozenset({"date", "templates_path", "attachments_path", "secret"})
+
+
+class Composer:
+    """Composes the messages of a `Design`.
+
+    Raises `TemplateError` (file and line) for a template that is missing or broken, and
+    `InputError` for settings that cannot be used. Not to be shared between threads; make one in
+    each process.
+
+    *shared* maps digests to the encoded bytes of the parts that messages refer to. *digest* changes
+    when the template, a layout that it uses, an attachment or a setting changes.
+    """
+
+    def __init__(self, design: Design) -> None:
+        self.design = design
+        self.headers = Headers(design)
+        self.template = Template(design, self.headers.domain)
+        self._files = Files(design, self.template.folder)
+        self.shared: Mapping[str, bytes] = self._files.shared
+        self._plans: dict[str, Plan] = {}
+        self._plan({})
+        self.digest = self._digest()
+
+    def email(self, recipient: Recipient) -> EmailMessage:
+        """Return exactly what *recipient* gets, as a message to look at.
+
+        Its policy writes it rightly; ``as_bytes()`` decodes to what `compose` gives. Raises
+        `TemplateError` with the row's number when the row does not fit the template.
+        """
+        return self._blaming(recipient, self._email)
+
+    def compose(self, recipient: Recipient) -> Message:
+        """Return the message to *recipient* as bytes, large parts by reference to `shared`.
+
+        The same bytes each time for the same design, date and row. Raises `TemplateError` with the
+        row's number when the row does not fit the template.
+        """
+        return self._blaming(recipient, self._compose)
+
+    def check(self, recipient: Recipient) -> None:
+        """Raise what `compose` would raise for *recipient*, at a part of its cost."""
+        self._blaming(recipient, self._check)
+
+    def _blaming(self, recipient: Recipient, do: Callable[[Recipient], _T]) -> _T:
+        """Do, and name the row in what is raised."""
+        try:
+            return do(recipient)
+        except AttachmentError as error:
+            raise AttachmentError(f"{error} (row {recipient.row})") from error
+        except (TemplateError, HeaderError, InputError) as error:
+            raise TemplateError(f"{error} (row {recipient.row})") from error
+
+    def _email(self, recipient: Recipient) -> EmailMessage:
+        plan = self._plan(recipient.fields)
+        url = self.headers.unsubscribe_url(recipient)
+        texts = plan.renderer.texts(self._variables(recipient, url))
+        message = EmailMessage(policy=MAIL_UTF8 if recipient.smtputf8 else MAIL)
+        for name, value in self.headers.fields(recipient, texts["subject"], url):
+            message[name] = value
+        for name in plan.header_names:
+            message[name] = texts[name].strip()
+        tree.fill(message, plan.parts(texts, self._own(recipient)))
+        return message
+
+    def _compose(self, recipient: Recipient) -> Message:
+        plan = self._plan(recipient.fields)
+        url = self.headers.unsubscribe_url(recipient)
+        texts, bodies = plan.renderer.encoded(self._variables(recipient, url))
+        own = self._own(recipient)
+        skeleton = plan.skeleton if own is None else plan.own_skeleton(own)
+        head = self._head(plan, recipient, texts, url)
+        content: list[bytes | SharedPart] = []
+        run = [head.encode(), skeleton.pieces[0]]
+        for slot, piece in zip(skeleton.slots, skeleton.pieces[1:], strict=True):
+            if isinstance(slot, str):
+                run.append(bodies[slot])
+            elif own is not None and slot.digest not in self.shared:
+                run.append(own.encoded)
+            else:
+                content += (b"".join(run), slot)
+                run = []
+            run.append(piece)
+        content.append(b"".join(run))
+        return Message(
+            self.headers.reverse_path(recipient),
+            recipient.mailbox,
+            tuple(content),
+            self.headers.message_id(recipient),
+            recipient.smtputf8,
+        )
+
+    def _check(self, recipient: Recipient) -> None:
+        plan = self._plan(recipient.fields)
+        url = self.headers.unsubscribe_url(recipient)
+        texts = plan.renderer.heads(self._variables(recipient, url))
+        self._own(recipient)
+        self._head(plan, recipient, texts, url)
+
+    def _head(self, plan: Plan, recipient: Recipient, texts: Mapping[str, str], url: str) -> str:
+        head = self.headers.head(recipient, texts["subject"], url)
+        count = self.headers.count + len(plan.header_names)
+        for name in plan.header_names:
+            head += plan.folded(name, texts[name].strip())
+        check_head(head, count, utf8=recipient.smtputf8)
+        return head
+
+    def _own(self, recipient: Recipient) -> Attachment | None:
+        return self._files.own(recipient.fields) if self.design.attachment_field else None
+
+    def _variables(self, recipient: Recipient, url: str) -> dict[str, Any]:
+        """Return what the template knows about a row; the row's own fields win."""
+        return {"row": recipient.fields, "unsubscribe_url": url, **recipient.fields}
+
+    def _plan(self, fields: Mapping[str, object]) -> Plan:
+        language = fields.get(self.design.language_field) or self.design.language
+        plan = self._plans.get(language) if isinstance(language, str) else None
+        if plan is None:
+            variant = self.template.variant(language)
+            plan = self._plans.get(variant.language)
+            if plan is None:
+                plan = Plan(variant, self.design, self._files, self.headers)
+                self._plans[variant.language] = plan
+        return plan
+
+    def _digest(self) -> str:
+        digest = sha256(self.template.digest.encode())
+        for part in sorted(self.shared):
+            digest.update(part.encode())
+        for setting in self._settings():
+            digest.update(setting.encode("utf-8", "surrogatepass") + b"\0")
+        return digest.hexdigest()
+
+    def _settings(self) -> Iterator[str]:
+        for name in sorted(set(self.design.__slots__) - _NOT_IN_DIGEST):
+            value = getattr(self.design, name)
+            yield f"{name}={json.dumps(value, sort_keys=True, default=_told)}"
+
+
+def _told(value: object) -> object:
+    """Return something that JSON can say, different for different values."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Attachment):
+        return value.digest
+    if isinstance(value, set | frozenset):
+        return sorted(map(str, value))
+    if isinstance(value, list | tuple):
+        return list(value)
+    if callable(value):
+        return getattr(value, "__qualname__", type(value).__qualname__)
+    return f"{type(value).__qualname__} {value}"

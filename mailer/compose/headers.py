@@ -1,0 +1,278 @@
+"""Which headers a message bears, and which mailbox its bounces go to.
+
+Everything that can be known before the first recipient is worked out once, in `Headers`; what is
+left for each is the To, the Subject, the Message-ID, and the URL to unsubscribe.
+
+A Message-ID is a keyed hash of campaign and recipient in the sender's domain: composing again, for
+a retry or a resend, gives the same one, no two recipients share one (Gmail throttles those that
+do), and it does not tell the address.
+"""
+
+import base64
+import hmac
+import re
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from email.headerregistry import Address, HeaderRegistry
+from email.utils import format_datetime
+from hashlib import blake2b
+from typing import Any, Final
+
+from mailer.compose import words
+from mailer.compose.design import Design
+from mailer.compose.policy import SINGLE, fold_field
+from mailer.compose.unsubscribe import Pattern, TokenSigner
+from mailer.errors import HeaderError, InputError
+from mailer.recipients import Recipient
+
+# What callers and templates may not set: the composer answers for it.
+RESERVED: Final = frozenset(
+    "from to cc bcc date message-id mime-version return-path sender received "  # noqa: SIM905
+    "dkim-signature content-type content-transfer-encoding content-disposition content-id".split()
+)
+_AUTOMATIC: Final = (("Auto-Submitted", "auto-generated"), ("X-Auto-Response-Suppress", "All"))
+_BULK: Final = (("Precedence", "bulk"), ("X-Auto-Response-Suppress", "OOF, AutoReply"))
+_ONE_CLICK: Final = ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click")
+
+# A display name without quotes or encoding; name and mailbox together shorter than a line.
+_SIMPLE_NAME: Final = re.compile(r"[A-Za-z0-9-]+(?: [A-Za-z0-9-]+)*")
+_SHORT: Final = 70
+
+
+class Headers:
+    """The headers of a design's messages, what is the same for all worked out once.
+
+    *names* are those that every message has, in order; *count* is how many.
+    """
+
+    def __init__(self, design: Design) -> None:
+        sender = one_mailbox("sender", design.sender)
+        self.domain = words.ascii_domain(sender[1].rpartition("@")[2])
+        self._sender = [sender]
+        self._reply_to = [one_mailbox("reply_to", design.reply_to)] if design.reply_to else None
+        self._date = format_datetime(design.date or datetime.now(UTC).replace(microsecond=0))
+        self._campaign = design.campaign
+        self._unsubscribe = design.unsubscribe
+        self._url = _pattern(design.unsubscribe.url if design.unsubscribe else None)
+        self._mailto = _pattern(design.unsubscribe.mailto if design.unsubscribe else None)
+        self._tokens = _signer(design)
+        self._hash = blake2b(design.campaign.encode(), digest_size=12, key=_key(design, "id"))
+        self._bounces = _Bounces(design, sender[1])
+        self._constant = list(_constant(design))
+        self.names = self._names()
+        check_single(self.names)
+        self.count = len(self.names)
+        self._from_line = words.fold_mailboxes("From", self._sender)
+        if self._reply_to:
+            self._from_line += words.fold_mailboxes("Reply-To", self._reply_to)
+        self._date_line = f"Date: {self._date}\r\n"
+        self._constant_lines = "".join([fold_field(*field) for field in self._constant])
+
+    def _names(self) -> list[str]:
+        names = ["From", *(["Reply-To"] if self._reply_to else ()), "To", "Subject", "Date"]
+        names.append("Message-ID")
+        if self._unsubscribe is not None:
+            names.append("List-Unsubscribe")
+            if self._unsubscribe.is_one_click:
+                names.append("List-Unsubscribe-Post")
+        return names + [name for name, _ in self._constant]
+
+    def fields(self, recipient: Recipient, subject: str, url: str) -> Iterator[tuple[str, Any]]:
+        """Yield names and values, to be set on an `EmailMessage`; what `head` writes."""
+        yield "From", _addresses(self._sender)
+        if self._reply_to:
+            yield "Reply-To", _addresses(self._reply_to)
+        yield "To", _addresses([(recipient.name, recipient.mailbox)])
+        yield "Subject", subject.strip()
+        yield "Date", self._date
+        yield "Message-ID", self.message_id(recipient)
+        if self._unsubscribe is not None:
+            yield "List-Unsubscribe", self._ways(recipient, url)
+            if self._unsubscribe.is_one_click:
+                yield _ONE_CLICK
+        yield from self._constant
+
+    def head(self, recipient: Recipient, subject: str, url: str) -> str:
+        """Return the header fields as they stand in the message, each ending in CRLF."""
+        lines = [self._from_line, _to_line(recipient), _subject_line(subject.strip())]
+        lines += (self._date_line, f"Message-ID: {self.message_id(recipient)}\r\n")
+        if self._unsubscribe is not None:
+            lines.append(words.fold_tokens("List-Unsubscribe", self._ways(recipient, url)))
+            if self._unsubscribe.is_one_click:
+                lines.append(f"{_ONE_CLICK[0]}: {_ONE_CLICK[1]}\r\n")
+        lines.append(self._constant_lines)
+        return "".join(lines)
+
+    def message_id(self, recipient: Recipient) -> str:
+        """Return the Message-ID, in angle brackets."""
+        digest = self._hash.copy()
+        digest.update(recipient.key)
+        return f"<{digest.hexdigest()}@{self.domain}>"
+
+    def reverse_path(self, recipient: Recipient) -> str:
+        """Return the mailbox that a bounce of this message goes to."""
+        return self._bounces.mailbox(recipient.key)
+
+    def unsubscribe_url(self, recipient: Recipient) -> str:
+        """Return the page where this recipient unsubscribes, or nothing where there is none."""
+        return self._filled(self._url, recipient) if self._url else ""
+
+    def _ways(self, recipient: Recipient, url: str) -> str:
+        """Return the value of List-Unsubscribe: the URL first, as RFC 8058 wants it."""
+        ways = [f"<{url}>"] if url else []
+        if self._mailto:
+            ways.append(f"<mailto:{self._filled(self._mailto, recipient)}>")
+        return ", ".join(ways)
+
+    def _filled(self, pattern: Pattern, recipient: Recipient) -> str:
+        token = self._tokens.token(recipient.mailbox, self._campaign) if self._tokens else ""
+        return pattern.filled(recipient.fields, token)
+
+
+def _constant(design: Design) -> Iterator[tuple[str, str]]:
+    """Yield the fields that are the same in every message."""
+    if design.list_id:
+        yield "List-ID", design.list_id
+    if design.feedback_id:
+        yield "Feedback-ID", design.feedback_id
+    own = {name.lower() for name in design.headers}
+    for name, value in _BULK if design.bulk else _AUTOMATIC:
+        if name.lower() not in own:
+            yield name, value
+    for name, value in design.headers.items():
+        check_extra(name)
+        yield name, value
+
+
+def _to_line(recipient: Recipient) -> str:
+    name, mailbox = recipient.name, recipient.mailbox
+    if not recipient.smtputf8 and len(mailbox) < _SHORT and '"' not in mailbox:
+        # What `mailer.recipients` let through needs no more than this, nor does a plain name.
+        if name is None:
+            return f"To: {mailbox}\r\n"
+        if len(name) + len(mailbox) < _SHORT and _SIMPLE_NAME.fullmatch(name):
+            return f"To: {name} <{mailbox}>\r\n"
+    return words.fold_mailboxes("To", [(name, mailbox)], utf8=recipient.smtputf8)
+
+
+def _subject_line(subject: str) -> str:
+    # The stdlib's header class decodes what looks like an encoded-word; so must this.
+    return (
+        fold_field("Subject", subject) if "=?" in subject else words.fold_text("Subject", subject)
+    )
+
+
+def _addresses(mailboxes: Iterable[tuple[str | None, str]]) -> tuple[Address, ...]:
+    return tuple(_address(name or "", mailbox) for name, mailbox in mailboxes)
+
+
+def _address(name: str, mailbox: str) -> Address:
+    local, _, domain = mailbox.rpartition("@")
+    if local.startswith('"'):
+        local = re.sub(r"\\(.)", r"\1", local[1:-1])
+    return Address(name, local, domain)
+
+
+class _Bounces:
+    """Mailboxes for bounces: one for all, or one for each recipient (VERP).
+
+    A VERP address is ``bounces+TOKEN@…`` where TOKEN, in base32 so that lower-casing does no harm,
+    is the recipient's key and a keyed hash of it; `mailer.compose.headers.verp_key` reads it back.
+    """
+
+    def __init__(self, design: Design, sender: str) -> None:
+        mailbox = design.return_path if design.return_path is not None else sender
+        if mailbox:
+            mailbox = words.addr_spec("Return-Path", one_mailbox("return_path", mailbox)[1])
+        self._mailbox = mailbox
+        self._secret: bytes | None = None
+        if design.verp:
+            if not design.secret or not mailbox:
+                raise InputError("verp wants a secret and a return path to sign addresses of")
+            self._secret = _key(design, "verp")
+        self._campaign = design.campaign
+
+    def mailbox(self, key: bytes) -> str:
+        if self._secret is None:
+            return self._mailbox
+        local, _, domain = self._mailbox.rpartition("@")
+        proof = hmac.digest(self._secret, self._campaign.encode() + b"\0" + key, "sha256")[:7]
+        token = base64.b32encode(key + proof).decode().lower()
+        return f"{local}+{token}@{domain}"
+
+
+def verp_key(mailbox: str, campaign: str, secret: str) -> bytes:
+    """Return the key of the recipient whose message bounced to *mailbox*.
+
+    Raises `InputError` when the address was not made for *campaign* with *secret*: bounces are
+    forged.
+    """
+    token = mailbox.rpartition("@")[0].rpartition("+")[2]
+    try:
+        octets = base64.b32decode(token.upper())
+    except ValueError:
+        octets = b""
+    key, proof = octets[:8], octets[8:]
+    expected = hmac.digest(_derived(secret, "verp"), campaign.encode() + b"\0" + key, "sha256")
+    if len(octets) != 15 or not hmac.compare_digest(proof, expected[:7]):
+        raise InputError("the bounce's address is not one of this campaign's")
+    return key
+
+
+def one_mailbox(what: str, text: str) -> tuple[str | None, str]:
+    """Return display name and mailbox of *text*, as in ``Shop <news@shop.example>``.
+
+    Raises `InputError` unless it is exactly one that can be written.
+    """
+    try:
+        words.check_text(what, text)
+        value: Any = HeaderRegistry()("From", text)
+        addresses = value.addresses
+        if len(addresses) == 1 and addresses[0].domain and not _broken(value):
+            name, mailbox = addresses[0].display_name or None, addresses[0].addr_spec
+            words.fold_mailboxes("From", [(name, mailbox)])
+            return name, mailbox
+    except (HeaderError, IndexError, AttributeError) as error:
+        raise InputError(f"{what} {text!r} is no mailbox: {error}") from error
+    raise InputError(f'{what} {text!r} is no mailbox: write "Name <local@domain>"')
+
+
+def _broken(value: Any) -> bool:
+    """Tell whether the parser found a fault that changes what the address means."""
+    return any("local-part" in str(defect) or "missing" in str(defect) for defect in value.defects)
+
+
+def check_extra(name: str) -> None:
+    """Raise `HeaderError` unless a caller or a template may set the header *name*."""
+    words.check_name(name)
+    if name.lower() in RESERVED:
+        raise HeaderError(f"header {name} is set by the mailer itself")
+
+
+def check_single(names: Iterable[str]) -> None:
+    """Raise `HeaderError` when a header that must be single is there twice."""
+    seen: set[str] = set()
+    for name in map(str.lower, names):
+        if name in SINGLE and name in seen:
+            raise HeaderError(f"header {name} is there twice; it must be single")
+        seen.add(name)
+
+
+def _pattern(text: str | None) -> Pattern | None:
+    return Pattern(text) if text else None
+
+
+def _signer(design: Design) -> TokenSigner | None:
+    if design.unsubscribe is None or not design.unsubscribe.wants_token:
+        return None
+    if not design.secret:
+        raise InputError("the unsubscribe URL holds {token}, which wants a secret to sign it")
+    return TokenSigner(design.secret)
+
+
+def _key(design: Design, purpose: str) -> bytes:
+    return _derived(design.secret or "", purpose)
+
+
+def _derived(secret: str, purpose: str) -> bytes:
+    return blake2b(secret.encode(), digest_size=32, person=purpose.encode()).digest()

@@ -1,0 +1,97 @@
+r"""How text becomes quoted-printable, whole or in chunks that can be spliced.
+
+RFC 2045 section 6.7 with three additions: lines end in CRLF and any other line end becomes one; a
+dot or ``From `` at the start of a line is encoded, so that neither dot-stuffing nor an mbox has
+anything to do; control characters are encoded.
+
+A *chunk* is text encoded on its own so that any chunk may follow any other: it starts at the start
+of a line and ends with a line break, a soft one (``=`` CRLF) where the text has none there.
+Decoding chunks that were put together gives the texts put together. That is what lets a template's
+constant text be encoded once and a recipient's values be put between.
+"""
+
+import binascii
+import re
+from typing import Final
+
+LINE: Final = 76
+_SOFT: Final = b"=\r\n"
+
+# Text that stands for itself as a chunk of one line: printable ASCII but "=", no blank at the end,
+# not beginning with what would be encoded at the start of a line.
+_PLAIN: Final = re.compile(r"(?!\.|From )[ -<>-~]{0,74}[!-<>-~]")
+_AT_LINE_START: Final = re.compile(rb"^(?:\.|From )", re.MULTILINE)
+_SURROGATES: Final = re.compile("[\ud800-\udfff]")
+
+
+def normal(text: str) -> str:
+    r"""Return *text* with ``\n`` for every line end and U+FFFD for what UTF-8 cannot say.
+
+    A lone surrogate comes from JSON that was cut in the middle of a character.
+    """
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        text = _SURROGATES.sub("\ufffd", text)
+    return text
+
+
+def encode(text: str) -> bytes:
+    """Return normal *text* in quoted-printable; lines are at most 76 characters long."""
+    octets = binascii.b2a_qp(text.encode(), istext=True)
+    if b"\n." in octets or b"\nFrom " in octets or octets.startswith((b".", b"From ")):
+        octets = b"\n".join(map(_guarded, octets.split(b"\n")))
+    return octets.replace(b"\n", b"\r\n")
+
+
+class UnspliceableError(ValueError):
+    """A carriage return, which may be half of a line end that goes on in the next text."""
+
+
+def chunk(text: str) -> bytes:
+    """Return *text* as a chunk; nothing for no text. Raises `UnspliceableError`."""
+    if _PLAIN.fullmatch(text):
+        return text.encode() + _SOFT
+    if not text:
+        return b""
+    if "\r" in text:
+        raise UnspliceableError
+    octets = encode(normal(text))
+    if octets.endswith(b"\n"):
+        return octets
+    last = octets[octets.rfind(b"\n") + 1 :]
+    if len(last) < LINE:
+        return octets + _SOFT
+    # The last line is full: there is no room for the "=", so three octets or more move down.
+    cut = LINE - 3
+    while b"=" in last[cut - 2 : cut]:
+        cut -= 1
+    return octets[: cut - LINE] + _SOFT + _guarded(last[cut:]) + _SOFT
+
+
+def _guarded(line: bytes) -> bytes:
+    """Encode the first octet of a line that begins with a dot or ``From ``, keeping it in bounds."""
+    done: list[bytes] = []
+    while _AT_LINE_START.match(line):
+        escaped = b"=%02X" % line[0]
+        if len(line) + 2 <= LINE:
+            line = escaped + line[1:]
+            break
+        done.append(escaped + b"=\n")
+        line = line[1:]
+    return b"".join(done) + line
+
+
+def spliced(chunks: bytes) -> bytes:
+    """Return chunks that were put together as a body: it ends in a line break of its own."""
+    if chunks.endswith(_SOFT):
+        return chunks[:-3] + b"\r\n"
+    return chunks or b"\r\n"
+
+
+def finished(text: str) -> str:
+    """Return *text* as a body says it: normal, and ending in a line break."""
+    text = normal(text)
+    return text if text.endswith("\n") else text + "\n"

@@ -1,0 +1,119 @@
+"""How Jinja is set up: what a template may say, and how its faults are told.
+
+HTML is escaped, text is not; a variable that is not there is an error; whole-line tags leave no
+blank lines. A template that is not trusted runs in Jinja's sandbox, where it can neither reach
+Python's insides nor change what it was given.
+"""
+
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, Final
+
+import jinja2
+from jinja2 import nodes, sandbox
+from markupsafe import Markup
+
+from mailer.compose.template.folder import Folder
+from mailer.compose.template.formats import filters, locale_of
+from mailer.errors import TemplateError
+
+ESCAPED: Final = (".html", ".mjml")
+_NO_SUCH_IMAGE: Final = 'embed() wants the name of a file in quotes, as in embed("logo.png")'
+
+
+class Plain(jinja2.Environment):
+    """The environment of trusted templates; *trees* are syntax trees to use instead of the source."""
+
+    trees: Mapping[str, nodes.Template] = {}
+
+    def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
+        tree = self.trees.get(name) if name else None
+        return tree or super()._parse(source, name, filename)
+
+
+class Sandboxed(sandbox.ImmutableSandboxedEnvironment):
+    """The environment of templates that are not trusted."""
+
+    trees: Mapping[str, nodes.Template] = {}
+
+    def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
+        tree = self.trees.get(name) if name else None
+        return tree or super()._parse(source, name, filename)
+
+
+def set_up(
+    kind: Callable[..., jinja2.Environment],
+    folder: Folder,
+    language: str,
+    trees: Mapping[str, nodes.Template],
+) -> jinja2.Environment:
+    """Return an environment of *kind* that reads from *folder* and writes in *language*."""
+
+    def load(name: str) -> tuple[str, str, None] | None:
+        source = folder.source(name)
+        return None if source is None else (source.text, source.path, None)
+
+    environment = kind(
+        loader=jinja2.FunctionLoader(load),
+        undefined=jinja2.StrictUndefined,
+        autoescape=lambda name: bool(name) and name.endswith(ESCAPED),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        auto_reload=False,
+        cache_size=-1,
+    )
+    environment.filters.update(filters(locale_of(language)))
+    environment.globals["locale"] = language
+    environment.globals["embed"] = _embed
+    environment.trees = trees  # type: ignore[attr-defined]
+    return environment
+
+
+def _embed(_name: object) -> Markup:
+    """Stand in for an `embed` whose file could not be known beforehand."""
+    raise jinja2.TemplateRuntimeError(_NO_SUCH_IMAGE)
+
+
+def explained(error: Exception, name: str, filenames: Mapping[str, str]) -> TemplateError:
+    """Return the `TemplateError` for *error*, raised while *name* was loaded or rendered.
+
+    Says file and line. *filenames* maps names of templates to paths. What Python says about values
+    is left out where it could hold an address.
+    """
+    path = filenames.get(name, name)
+    if isinstance(error, jinja2.TemplateSyntaxError):
+        where = error.filename or filenames.get(error.name or "", path)
+        return TemplateError(f"{where}:{error.lineno}: {error.message}")
+    if isinstance(error, jinja2.TemplateNotFound):
+        return TemplateError(f"{path}: there is no file {error.message!r} to extend or include")
+    line = _line(error.__traceback__, filenames)
+    where = f"{line[0]}:{line[1]}" if line else path
+    if isinstance(error, jinja2.TemplateError):
+        return TemplateError(f"{where}: {error.message}")
+    said = str(error)
+    detail = f": {said}" if said and "@" not in said else ""
+    return TemplateError(f"{where}: {type(error).__name__}{detail}")
+
+
+def _line(trace: TracebackType | None, filenames: Mapping[str, str]) -> tuple[str, int] | None:
+    """Return path and line of the innermost frame that stands in a template."""
+    paths = set(filenames.values()) | {"<template>"}
+    found = None
+    while trace is not None:
+        filename = trace.tb_frame.f_code.co_filename
+        if filename in paths:
+            found = (filename, trace.tb_lineno)
+        trace = trace.tb_next
+    return found
+
+
+def constants(code: Any) -> set[str]:
+    """Return all strings that the compiled *code* holds: the constant text of a template among them."""
+    found: set[str] = set()
+    for constant in code.co_consts:
+        if isinstance(constant, str):
+            found.add(constant)
+        elif hasattr(constant, "co_consts"):
+            found |= constants(constant)
+    return found
