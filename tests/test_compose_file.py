@@ -7,6 +7,8 @@ import jsonschema
 import pytest
 import yaml
 
+from mailer.config import duration, load
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -50,15 +52,11 @@ def test_ours_come_from_the_one_dockerfile(compose):
 
 
 def test_worker_has_longer_to_stop_than_it_takes(compose):
-    from mailer.config import duration, load
-
     grace = duration(compose["services"]["worker"]["stop_grace_period"])
     assert grace > load(environ={}).worker.grace
 
 
 def test_its_environment_is_a_configuration_that_loads(compose):
-    from mailer.config import load
-
     settings = load(environ=compose["services"]["worker"]["environment"], secrets=True)
     assert settings.account("primary").host == "mail"
     assert settings.redis == "redis://redis:6379/0"

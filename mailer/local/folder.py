@@ -40,6 +40,9 @@ STOP_TIMEOUT: Final = 30.0
 _POLL: Final = 0.05
 _PORT_ATTEMPTS: Final = 5
 
+_guards: Final[dict[int, subprocess.Popen[bytes]]] = {}
+"""The guards that this process started: they may outlive its interest in them."""
+
 _CONFIGURATION: Final = """\
 bind 127.0.0.1
 port {port}
@@ -139,7 +142,7 @@ class Folder:
         fcntl.flock(users, fcntl.LOCK_UN)
         pid = self._guard_pid()
         deadline = time.monotonic() + STOP_TIMEOUT
-        while time.monotonic() < deadline and _alive(pid) and not self._others(users):
+        while pid and time.monotonic() < deadline and _alive(pid) and not self._others(users):
             time.sleep(_POLL)
 
     def _others(self, users: int) -> bool:
@@ -193,6 +196,7 @@ class Folder:
                 start_new_session=True,
                 cwd=self.path,
             )
+        _guards[guard.pid] = guard
         deadline = time.monotonic() + START_TIMEOUT
         while guard.poll() is None and time.monotonic() < deadline:
             where = url or self._faked()
@@ -244,16 +248,15 @@ def _answers(url: str) -> bool:
 
 
 def _alive(pid: int) -> bool:
-    """Whether *pid* runs; one of our own children is reaped on the way."""
-    if not pid:
-        return False
-    with suppress(ChildProcessError):
-        if os.waitpid(pid, os.WNOHANG)[0]:
-            return False
+    """Whether the guard *pid* runs, be it our child or another's; a zombie does not."""
+    if ours := _guards.get(pid):
+        return ours.poll() is None
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     return True
 
 
