@@ -39,8 +39,8 @@ if state == 'paused' or state == 'cancelled' then
   verdict = state
 elseif redis.call('HGET', PREFIX .. 'account:' .. account, 'state') == 'stopped' then
   verdict = 'stopped'
-elseif queue ~= 'priority'
-       and redis.call('ZCOUNT', PREFIX .. 'queued:priority', now - URGENT, '+inf') > 0 then
+elseif yields == '1'
+       and redis.call('ZCOUNT', PREFIX .. 'queued:priority', now - URGENT, now - 0.2) > 0 then
   verdict = 'urgent'
 end
 if verdict == 'go' then

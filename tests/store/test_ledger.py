@@ -366,7 +366,8 @@ def test_a_single_message_whose_task_is_lost_does_not_hold_campaigns_up(client, 
     open_campaign(client, "send.hello")
     enqueue(client, [9], "send.hello", run=0, queue="priority")
     lease = claim(client, ref, now=NOW + 30)
-    assert settle(ledger, lease, starting=lease.positions, now=NOW + 30) is Verdict.GO
+    later = NOW + 30
+    assert ledger.commit(lease, (), (), later, later + LEASE, yields=True) is Verdict.GO
 
 
 def test_a_split_batch_gives_each_half_its_own_messages(client, ledger):
