@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from mailer.outcome import OPEN, Detail, Outcome, Status
 from mailer.payload import Entry, encode
-from mailer.store.ledger import Claim
+from mailer.store.ledger import Claim, Settlement
 
 
 @dataclass(slots=True)
@@ -73,6 +73,15 @@ class Batch:
         """What is known of the recipient at *offset*."""
         known = self._details.get(offset)
         return known or Detail(self.entries[offset].message.forward_path)
+
+    def settlement(self, offset: int, outcome: Outcome) -> Settlement:
+        """The *outcome* of the recipient at *offset* as the ledger is told of it."""
+        known = offset in self._details
+        return Settlement(self.position(offset), outcome.status, outcome.detail, known)
+
+    def as_it_was(self, offset: int) -> Settlement:
+        """The status of the recipient at *offset* before it was marked as transmitting."""
+        return Settlement(self.position(offset), self.statuses[offset], self._details.get(offset))
 
     def note(self, offset: int, outcome: Outcome) -> None:
         """Remember what the ledger has recorded."""

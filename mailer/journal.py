@@ -43,6 +43,7 @@ class Journal:
         self._stopping = stopping
         self._yields = yields
         self._judged: set[int] = set()
+        self._marked: set[int] = set()
         self.sent: set[int] = set()
         self.verdict = Verdict.GO
         self.to_bury: list[tuple[int, Outcome, Result]] = []
@@ -55,13 +56,14 @@ class Journal:
         settlements = self._settle(results)
         if self.stopped:
             starting = ()
+        self._marked.update(starting)
         self._say(settlements, [self._batch.position(self.chosen[which]) for which in starting])
         return not self.stopped
 
     def finish(self, results: Sequence[Result]) -> None:
         """Record what the driver returned and had not reported before.
 
-        Messages of which no server has said anything stay as they were.
+        Messages of which no server has said anything stay as they were: marks on them are taken back.
         """
         unheard = [
             (which, result)
@@ -69,8 +71,12 @@ class Journal:
             if which not in self._judged and result.stage is not None
         ]
         settlements = self._settle(unheard)
-        if settlements:
-            self._say(settlements, ())
+        unmarked = [
+            self._batch.as_it_was(self.chosen[which])
+            for which in sorted(self._marked - self._judged)
+        ]
+        if settlements or unmarked:
+            self._say(settlements, (), unmarked)
 
     @property
     def stopped(self) -> bool:
@@ -91,14 +97,16 @@ class Journal:
                 settled.append((offset, outcome))
         return settled
 
-    def _say(self, settled: Sequence[tuple[int, Outcome]], starting: Sequence[int]) -> None:
+    def _say(
+        self,
+        settled: Sequence[tuple[int, Outcome]],
+        starting: Sequence[int],
+        unmarked: Sequence[Settlement] = (),
+    ) -> None:
         now = time()
         verdict = self._ledger.commit(
             self._batch.claim,
-            [
-                Settlement(self._batch.position(offset), outcome.status, outcome.detail)
-                for offset, outcome in settled
-            ],
+            [self._batch.settlement(offset, outcome) for offset, outcome in settled] + [*unmarked],
             starting,
             now,
             now + self._lease,

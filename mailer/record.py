@@ -15,7 +15,7 @@ from mailer.outcome import Outcome, Status
 from mailer.smtp import Action, Fate, Result
 from mailer.store.breaker import AccountState
 from mailer.store.dead_letters import Said
-from mailer.store.ledger import Burial, Claim, Ledger, Settlement, Verdict
+from mailer.store.ledger import Burial, Claim, Ledger, Verdict
 
 
 @dataclass(slots=True)
@@ -56,10 +56,7 @@ class Recorder:
             return
         now = time()
         outcomes = [(offset, Outcome(status, batch.detail(offset))) for offset in offsets]
-        settlements = [
-            Settlement(batch.position(offset), status, outcome.detail)
-            for offset, outcome in outcomes
-        ]
+        settlements = [batch.settlement(offset, outcome) for offset, outcome in outcomes]
         ends = now + self._lease
         if self._ledger.commit(batch.claim, settlements, (), now, ends) is Verdict.LOST:
             raise LeaseLostError("the batch belongs to another worker by now")

@@ -62,6 +62,7 @@ class Sweeper(threading.Thread):
                 else:
                     rare = now + self._settings.worker.sweep_every
                     self.reconcile(now)
+                    self.wake_resumed(now)
                     self.wake_accounts(now)
                     for duty in self._duties:
                         duty(now)
@@ -86,6 +87,13 @@ class Sweeper(threading.Thread):
         overdue = self._settings.worker.requeue_after
         lengths = self._broker.lengths()
         return publish(self._broker, self._ledger, self._waiting.sweep(now, overdue, lengths))
+
+    def wake_resumed(self, now: float) -> int:
+        """Queue what is parked for campaigns that were resumed by somebody who died over it."""
+        return sum(
+            publish(self._broker, self._ledger, self._waiting.wake(event, now))
+            for event in self._waiting.resumed()
+        )
 
     def wake_accounts(self, now: float) -> int:
         """Queue what is parked for accounts that are good again; of a doubtful one, a single batch."""

@@ -24,6 +24,7 @@ from mailer.config import Settings, load
 from mailer.delivery import Delivery
 from mailer.errors import ConfigError, MailerError
 from mailer.flower import refuse_dead_queue
+from mailer.patience import Patience
 from mailer.store.connection import connect
 from mailer.store.ledger import PRIORITY
 from mailer.sweep import Sweeper
@@ -73,7 +74,7 @@ class Worker:
         with self._lock:
             if self._desk is None or self._pid != os.getpid():
                 self._pid = os.getpid()
-                client = connect(self.settings.redis)
+                client = connect(self.settings.redis, Patience(lambda: self.stopping))
                 self._desk = Desk(
                     Delivery(
                         self.settings, client, lambda: self.stopping, lambda: self.takes_single

@@ -24,21 +24,44 @@ __all__ = ["Client", "connect", "load", "reaching_redis"]
 ATTEMPTS: Final = 3
 """How often a call is repeated when the connection breaks, within about two seconds."""
 
+_BACKOFF: Final = ExponentialBackoff(cap=1.0, base=0.1)
+
 SOCKET_TIMEOUT: Final = 10.0
 """Seconds until a Redis that does not answer counts as unreachable."""
 
 
-def connect(url: str) -> Client:
+class _Insistent(Retry):
+    """Repeats a call until Redis answers, or until *go_on*, asked after each few attempts, says no."""
+
+    def __init__(self, go_on: Callable[[], bool]) -> None:
+        errors = (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError)
+        super().__init__(_BACKOFF, ATTEMPTS, (*errors, redis.exceptions.ReadOnlyError))
+        self._go_on = go_on
+
+    def __deepcopy__(self, _memo: object) -> "_Insistent":
+        return self  # each connection copies its own; there is nothing in it to keep apart
+
+    def call_with_retry(self, *args: Any, **options: Any) -> Any:
+        while True:
+            try:
+                return super().call_with_retry(*args, **options)
+            except self._supported_errors:
+                if not self._go_on():
+                    raise
+
+
+def connect(url: str, go_on: Callable[[], bool] | None = None) -> Client:
     """Open a client for *url*: ``redis://``, ``rediss://`` or ``sentinel://host[:port],…/service[/db]``.
 
-    Nothing is sent until the first command. Raises `ConfigError` for another scheme.
+    Nothing is sent until the first command. Calls are repeated for about two seconds when Redis does not
+    answer; with *go_on*, for as long as that returns true. Raises `ConfigError` for another scheme.
     """
     options: dict[str, Any] = {
         "socket_timeout": SOCKET_TIMEOUT,
         "socket_connect_timeout": SOCKET_TIMEOUT,
         "socket_keepalive": True,
         "health_check_interval": 30,
-        "retry": Retry(ExponentialBackoff(cap=1.0, base=0.1), ATTEMPTS),
+        "retry": _Insistent(go_on) if go_on else Retry(_BACKOFF, ATTEMPTS),
         "protocol": 2,
     }
     scheme = urlsplit(url).scheme

@@ -85,11 +85,15 @@ class Unclaimed:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Settlement:
-    """One recipient's new status, with what is remembered of it."""
+    """One recipient's new status, with what is to be remembered of it.
+
+    Of an accepted one nothing is: *known* says that the ledger has something to forget.
+    """
 
     position: int
     status: Status
     detail: Detail | None = None
+    known: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -209,7 +213,7 @@ class Ledger:
         for one in settled:
             if one.status is Status.ACCEPTED:
                 accepted.append(str(one.position))
-                if one.position in claim.details:
+                if one.known:
                     forget.append(str(one.position))
             else:
                 detail = encode_detail(one.detail) if one.detail else b""
