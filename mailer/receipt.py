@@ -33,7 +33,7 @@ class Receipt:
 
     campaign: str
     queued: int = 0
-    _rows: dict[str, array[int]] = field(
+    _rows: "dict[str, array[int]]" = field(
         default_factory=lambda: {kind: array("Q") for kind in KINDS}, repr=False
     )
     _reasons: dict[int, str] = field(default_factory=dict, repr=False)
