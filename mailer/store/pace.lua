@@ -9,7 +9,7 @@
 --                 conns_at, conns  the same for connections       strikes  throttled at the floor
 --                 until, why       nothing is sent before this time, and what the server said
 
-local KNEE, RISE, CREEP = 0.9, 4, 0.01
+local KNEE, RISE, CREEP, CALM, LONGEST = 0.9, 4, 0.01, 20, 240
 local CONNECTION_EVERY = 30
 
 local function clock(given)
@@ -29,7 +29,9 @@ local function pace_of(account)
 end
 
 -- The share of its rate that the account may use: from *low* to nine tenths of what was too much in
--- four windows, then a hundredth of it more in each window. Beyond 1 only where the rate was measured.
+-- four windows, then a hundredth of it more in each. Who has heard nothing for twenty windows has asked
+-- too little: from there on it grows with the cube of time, for what was too much once may have been
+-- somebody else's doing. Beyond 1 only where the rate was measured.
 local function share_at(pace, now)
   if not pace.at then return 1 end
   local windows = math.max(0, now - pace.at) / pace.scale
@@ -39,6 +41,7 @@ local function share_at(pace, now)
     share = pace.low + (knee - pace.low) * windows / RISE
   else
     share = knee + CREEP * pace.fail * (windows - RISE)
+    if windows > CALM then share = share + pace.fail * ((windows - CALM) / CALM) ^ 3 end
   end
   if pace.base then return share end
   return math.min(1, share)

@@ -12,7 +12,7 @@ local second = math.floor(now)
 if count > 0 then
   redis.call('HINCRBY', key, second, count)
   for _, field in ipairs(redis.call('HKEYS', key)) do
-    if tonumber(field) < second - 4 then redis.call('HDEL', key, field) end
+    if tonumber(field) and tonumber(field) < second - 4 then redis.call('HDEL', key, field) end
   end
   redis.call('EXPIRE', key, 10)
 end

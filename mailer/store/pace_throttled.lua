@@ -1,7 +1,8 @@
 -- A reply asks for less: halve the account's rate or its connections, once for each cause.
 --
 -- pace:<a>   hash  see pace.lua; goes when the rate has recovered
--- meter:<a>  hash  read: messages a second, where no rate is configured
+-- meter:<a>  hash  r<tenth of a window> += 1; read: messages a second, where no rate is configured
+-- permits:account:<a>:<n>  hash  read: what was sent in the last window
 -- held:<a>   hash  read: connections that are open
 --
 -- ARGV: account, now ('': by Redis's clock), when the message got its permit ('': unknown),
@@ -47,29 +48,55 @@ if what == 'connections' then
 end
 
 local scale, base = math.max(1, seconds), pace.base
+local window = PREFIX .. 'permits:account:' .. account .. ':' .. scale
+local meter = PREFIX .. 'meter:' .. account
+local bin = math.floor(now * 10 / scale)
+redis.call('HINCRBY', meter, 'r' .. bin, 1)
+redis.call('EXPIRE', meter, math.max(10, 2 * scale))
 if pace.at and taken < pace.at + pace.scale then return answer('known') end
-if count == 0 and not base then
-  local second, most = math.floor(now), 0
-  for back = 0, 3 do
-    most = math.max(most, tonumber(redis.call('HGET', PREFIX .. 'meter:' .. account, second - back) or '0'))
+
+-- What the server took in the last window is what it may be thought to take: messages that count
+-- there, less those that it refused.
+local taken_in, raw = 0, redis.call('HGETALL', window)
+for i = 1, #raw, 2 do
+  if string.sub(raw[i], 1, 1) == 'f' then
+    taken_in = taken_in + tonumber(string.match(raw[i + 1], ' (%d+)$'))
+  elseif tonumber(raw[i]) and (tonumber(raw[i]) + 1) * scale / 100 > now - scale then
+    taken_in = taken_in + tonumber(raw[i + 1])
   end
-  base = math.max(2, most)
 end
-local floor = 1 / (base or count)
-local low = math.max(floor, share / 2)
+raw = redis.call('HGETALL', meter)
+local most = 0
+for i = 1, #raw, 2 do
+  local refused = tonumber(string.match(raw[i], '^r(%d+)$'))
+  if refused and refused > bin - 10 then
+    taken_in = taken_in - tonumber(raw[i + 1])
+  elseif refused then
+    redis.call('HDEL', meter, raw[i])
+  elseif tonumber(raw[i]) > now - 4 then
+    most = math.max(most, tonumber(raw[i + 1]))
+  end
+end
+if count == 0 and not base then
+  base = math.max(2, most)
+  taken_in = base
+  -- Its first window begins full: what filled it was sent without permits.
+  redis.call('HINCRBY', window, math.floor(now * 100), base)
+  redis.call('EXPIRE', window, 60)
+end
+local full = base or count
+local floor = 1 / full
+local likely = share
+if taken_in >= 1 then likely = math.max(floor, share / 8, math.min(share, taken_in / full)) end
+local low = math.max(floor, math.min(share / 2, KNEE * likely))
 local strikes = 0
 if share <= 1.5 * floor then
   strikes = pace.strikes + 1
   pause(math.max(wait, math.min(300, 5 * 2 ^ (strikes - 1))))
 end
-redis.call('HSET', key, 'at', string.format('%.6f', math.max(now, paused)), 'low', low, 'fail', share,
+redis.call('HSET', key, 'at', string.format('%.6f', math.max(now, paused)), 'low', low, 'fail', likely,
            'scale', scale, 'strikes', strikes, 'why', said)
-if count == 0 then
-  redis.call('HSET', key, 'base', base)
-  keep(900)
-else
-  local knee = math.max(low, KNEE * share)
-  keep(math.min(21600, scale * (RISE + math.max(0, 1 - knee) / (CREEP * share))) + 60)
-end
+if base then redis.call('HSET', key, 'base', base) end
+keep(base and 900 or math.min(86400, scale * LONGEST) + 60)
 share = low
 return answer(strikes > 0 and 'paused' or 'lowered')
