@@ -1,6 +1,5 @@
 """What a command line works with: the settings, the server, the terminal."""
 
-import os
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Self
 
 import click
 
-from mailer.config import Settings, load
+from mailer.config import Settings, load, names_a_file
 from mailer.local import Folder
 from mailer.store.connection import Client, connect
 
@@ -34,7 +33,7 @@ class Session:
     @cached_property
     def config(self) -> Path | None:
         """The configuration file that was named, or that the local folder has."""
-        if self._config is None and self.local is not None and "MAILER_CONFIG" not in os.environ:
+        if self._config is None and self.local is not None and not names_a_file():
             own = self.local / "mailer.toml"
             return own if own.is_file() else None
         return self._config

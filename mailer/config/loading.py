@@ -52,6 +52,11 @@ def load(
     return settings
 
 
+def names_a_file(environ: Mapping[str, str] | None = None) -> bool:
+    """Whether the environment says which file is the configuration."""
+    return CONFIG in (os.environ if environ is None else environ)
+
+
 def _deeper(
     table: dict[str, Any],
     error: ValidationError,
