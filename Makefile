@@ -15,7 +15,7 @@ help:
 	@echo "make test    run the tests"
 	@echo "make lint    check style, format and types"
 	@echo "make chaos   kill things, at length"
-	@echo "make bench   measure"
+	@echo "make bench   measure, beside what one would use instead (twenty minutes; ARGS=--quick)"
 	@echo "make wheel   build dist/*.whl"
 	@echo "make clean   remove what these made"
 
@@ -34,7 +34,7 @@ chaos: $(VENV)/.test
 	$(PYTEST) tests/chaos --long $(ARGS)
 
 bench: $(VENV)/.test $(VENV)/.bench
-	$(BIN)/python benchmarks
+	$(BIN)/python benchmarks $(ARGS)
 
 wheel: $(VENV)/.made
 	$(PIP) wheel --no-deps --wheel-dir dist .

@@ -1,0 +1,132 @@
+"""How fast is it, and how fast is what a user would pick instead? The whole comparison, in one command.
+
+    make bench                      three rounds, twenty minutes; writes benchmarks/results/
+    make bench ARGS=--quick         one short round, to see that everything works
+    python benchmarks --cases mailer,drain,source --kinds newsletter --rtt 0
+
+Cases are interleaved: each round runs all of them. What is printed are medians over the rounds.
+"""
+
+import argparse
+import contextlib
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+import letters
+import plots
+import report
+from cases import CASES, Case, Run, Setting, missing
+from report import Measured
+from servers import HERE, Distance, Redis, Sink
+
+RESULTS = HERE / "results"
+
+
+def main() -> None:
+    wanted = _arguments()
+    began = time.monotonic()
+    measured = _measure(wanted)
+    found = report.summed_up(measured)
+    facts = report.machine() | {"rounds": wanted.rounds, "minutes": _minutes(began)}
+    text = report.tables(found, facts)
+    print("\n" + text)
+    if wanted.output:
+        wanted.output.mkdir(parents=True, exist_ok=True)
+        (wanted.output / "comparison.md").write_text(text)
+        (wanted.output / "comparison.json").write_text(report.as_json(found, facts))
+        plots.comparison(found, wanted.output)
+        print(f"written to {wanted.output}/comparison.md, .json and .png")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="one short round, nothing written")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=3.0, help="about how long a run takes")
+    parser.add_argument("--cases", type=_words, default=[case.name for case in CASES])
+    parser.add_argument("--kinds", type=_words, default=list(letters.KINDS))
+    parser.add_argument("--rtt", type=_words, default=["0", "20", "80"], help="milliseconds")
+    parser.add_argument("--output", type=Path, default=RESULTS)
+    wanted = parser.parse_args()
+    if wanted.quick:
+        wanted.rounds, wanted.seconds, wanted.output = 1, 1.0, None
+        wanted.kinds, wanted.rtt = wanted.kinds[:1], wanted.rtt[:2]
+    return wanted
+
+
+def _words(text: str) -> list[str]:
+    return text.split(",")
+
+
+def _minutes(began: float) -> float:
+    return round((time.monotonic() - began) / 60, 1)
+
+
+def _measure(wanted: argparse.Namespace) -> list[Measured]:
+    measured: list[Measured] = []
+    counts: dict[tuple[str, str, float], int] = {}
+    cases = [case for case in CASES if case.name in wanted.cases]
+    for case in cases:
+        if why := missing(case):
+            print(f"{case.name} is left out: {why}")
+    cases = [case for case in cases if not missing(case)]
+    with Redis() as redis, Sink() as sink:
+        for number in range(wanted.rounds):
+            for milliseconds in wanted.rtt:
+                rtt = float(milliseconds) / 1000
+                with Distance(sink, rtt) if rtt else contextlib.nullcontext(sink) as door:
+                    for case in cases:
+                        folder = Path(tempfile.mkdtemp(prefix="mailer-bench-"))
+                        setting = Setting(redis, sink, door, rtt, folder)
+                        measured += _runs_of(case, setting, wanted, counts, number)
+                        shutil.rmtree(folder, ignore_errors=True)
+    return measured
+
+
+def _runs_of(
+    case: type[Case],
+    setting: Setting,
+    wanted: argparse.Namespace,
+    counts: dict[tuple[str, str, float], int],
+    number: int,
+) -> list[Measured]:
+    """One contender's runs in one round; a contender that fails is named and left out."""
+    runs = []
+    try:
+        with case(setting) as contender:
+            for kind in wanted.kinds:
+                which = (case.name, kind, setting.rtt)
+                pilot = contender.run(kind, _pilot(case, setting.rtt))
+                if which not in counts:
+                    fitting = int(pilot.rate * wanted.seconds)
+                    counts[which] = max(_least(case, setting.rtt), fitting)
+                run = contender.run(kind, counts[which])
+                runs.append(Measured(case.name, kind, setting.rtt, number, run))
+                print(_line(runs[-1], run), flush=True)
+    except (RuntimeError, TimeoutError, OSError) as exc:
+        print(f"{case.name} at {setting.rtt * 1000:.0f} ms: FAILED: {exc}", flush=True)
+    return runs
+
+
+def _pilot(case: type[Case], rtt: float) -> int:
+    """Enough to warm up and to learn the speed; a connection a message is slow from afar."""
+    return max(4, case.pilot // (10 if rtt and case.pilot < 100 else 1))
+
+
+def _least(case: type[Case], rtt: float) -> int:
+    return case.least if not rtt else min(case.least, 2000)
+
+
+def _line(one: Measured, run: Run) -> str:
+    where = f"{one.rtt * 1000:3.0f} ms"
+    weight = f", {run.redis_bytes:,.0f} bytes each in Redis" if run.redis_bytes else ""
+    return (
+        f"round {one.round + 1}  {where}  {one.case:12} {one.kind:11} {run.count:7,} mails "
+        f"{run.rate:10,.1f}/s  {run.cpu_us:8,.0f} us CPU each{weight}"
+    )
+
+
+if __name__ == "__main__":
+    main()
