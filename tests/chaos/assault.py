@@ -1,0 +1,109 @@
+"""What is done to the processes of a `World`, by name; each leaves it in a state to recover from."""
+
+import os
+import signal
+import threading
+
+from tests.chaos.world import children, kill_child, kill_host, wait_until
+
+
+def elapse(seconds):
+    """An outage lasts."""
+    threading.Event().wait(seconds)
+
+
+def child(world, workers, rng):
+    """``kill -9`` of a pool process; the worker makes another."""
+    kill_child(rng.choice(workers))
+
+
+def host(world, workers, rng):
+    """``kill -9`` of a worker with all its processes; another host takes its place."""
+    victim = rng.choice(workers)
+    kill_host(victim)
+    workers.remove(victim)
+    workers.append(world.start_worker(concurrency=rng.choice([1, 2])))
+
+
+def stop(world, workers, rng):
+    """SIGTERM to a worker, as in a deployment; another takes its place."""
+    victim = rng.choice(workers)
+    victim.terminate()
+    assert victim.wait(20) == 0, world.words()
+    workers.remove(victim)
+    workers.append(world.start_worker(concurrency=rng.choice([1, 2])))
+
+
+def redis(world, workers, rng):
+    """``kill -9`` of Redis, which comes back with its append-only file."""
+    kill_host(world.redis)
+    elapse(rng.uniform(0, 1))
+    world.start_redis()
+
+
+def frozen_redis(world, workers, rng):
+    """Redis stands still for longer than a lease."""
+    world.redis.send_signal(signal.SIGSTOP)
+    elapse(rng.uniform(1, 4))
+    world.redis.send_signal(signal.SIGCONT)
+
+
+def redis_connections(world, workers, rng):
+    """All connections to Redis are reset: a failover, a firewall."""
+    world.client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+
+
+def redis_network(world, workers, rng):
+    """Nothing gets through between the ledger and its workers for a while."""
+    with world.redis_proxy.silence():
+        elapse(rng.uniform(0.5, 4))
+    world.redis_proxy.cut()
+
+
+def server(world, workers, rng):
+    """``kill -9`` of the mail server, which comes back."""
+    kill_host(world.smtp)
+    elapse(rng.uniform(0, 0.5))
+    world.start_smtp()
+
+
+def network(world, workers, rng):
+    """All connections to the mail server are reset."""
+    world.smtp_proxy.cut()
+
+
+def frozen_worker(world, workers, rng):
+    """A worker stands still for longer than its lease, and then goes on as if nothing were."""
+    victim = rng.choice(workers)
+    everyone = [victim.pid, *children(victim)]
+    for process in everyone:
+        os.kill(process, signal.SIGSTOP)
+    elapse(rng.uniform(1, 4))
+    for process in everyone:
+        os.kill(process, signal.SIGCONT)
+
+
+ALL = (
+    child,
+    host,
+    stop,
+    redis,
+    frozen_redis,
+    redis_connections,
+    redis_network,
+    server,
+    network,
+    frozen_worker,
+)
+
+
+def after_accepted(world, number):
+    """Wait until the mail server has accepted so many messages, or all is over."""
+    wait_until(
+        lambda: len(world.events("accepted")) >= number or _is_over(world), what=f"{number} accepted"
+    )
+
+
+def _is_over(world):
+    found = world.outcomes()
+    return bool(found) and not (found.get("queued") or found.get("deferred"))

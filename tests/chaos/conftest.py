@@ -1,0 +1,51 @@
+"""How many runs, and of what: a few for `make test`, hundreds for `make chaos`."""
+
+import random
+
+import pytest
+
+from tests.chaos.world import World
+
+SHORT_RANDOM = 8
+LONG_RANDOM = 150
+
+
+def pytest_addoption(parser):
+    parser.addoption("--long", action="store_true", help="every named step, many random runs")
+    parser.addoption("--runs", type=int, default=LONG_RANDOM, help="random runs with --long")
+    parser.addoption("--seed", type=int, default=None, help="repeat the random run of this seed")
+
+
+def pytest_generate_tests(metafunc):
+    if "seed" in metafunc.fixturenames:
+        metafunc.parametrize("seed", _seeds(metafunc.config))
+
+
+def _seeds(config):
+    given = config.getoption("--seed", default=None)
+    if given is not None:
+        return [given]
+    if not config.getoption("--long", default=False):
+        return range(1, SHORT_RANDOM + 1)
+    # Every worker of pytest-xdist must collect the same tests: the seeds are those of the day's run.
+    run = random.Random(config.getoption("--runs"))
+    return [run.randrange(1 << 31) for _ in range(config.getoption("--runs"))]
+
+
+def pytest_collection_modifyitems(config, items):
+    """Without --long, leave out the many that are alike (``pytest.mark.chaos(long=True)``)."""
+    if config.getoption("--long", default=False):
+        return
+    left_out = [item for item in items if _is_long(item)]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
+def _is_long(item):
+    return any(mark.kwargs.get("long") for mark in item.iter_markers("chaos"))
+
+
+@pytest.fixture
+def world(tmp_path):
+    with World(tmp_path / "world") as started:
+        yield started

@@ -1,0 +1,333 @@
+"""Real processes to kill: Redis with an append-only file, a mail server, workers, a producer.
+
+`World` starts them in a folder of their own, on loopback; `Verdict` compares what the mail server has on
+record with what the ledger says of each recipient.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from importlib.resources import files
+from pathlib import Path
+
+from mailer.config import load
+from mailer.errors import CampaignNotFoundError
+from mailer.local.binary import server_binary
+from mailer.outcome import Status
+from mailer.store import keys
+from mailer.store.campaigns import Campaigns
+from mailer.store.connection import connect
+from tests.chaos.proxy import Proxy
+from tests.conftest import free_port
+
+PATIENCE = 30.0
+"""Seconds within which everything must have gone on, whatever was killed."""
+
+CONFIG = """
+redis = "redis://127.0.0.1:{redis}/0"
+broker = "{broker}"
+sender = "Shop <news@shop.example>"
+batch_size = {batch_size}
+
+[accounts.primary]
+url = "smtp://127.0.0.1:{smtp}"
+max_connections = {connections}
+
+[worker]
+lease = {lease}
+sweep_every = 0.5
+requeue_after = 3
+poison_after = {poison_after}
+
+[retry]
+first_delay = 0.5
+max_delay = 2
+"""
+
+PRODUCER = """
+import sys
+from mailer import Campaign
+
+name, count, on_uncertain = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+campaign = Campaign(name, template="hello", on_uncertain=on_uncertain)
+rows = ({"email": f"r{number}@example.org"} for number in range(count))
+print(campaign.enqueue(rows, check=False).queued)
+"""
+
+
+def wait_until(condition, seconds=PATIENCE, what="it"):
+    """Return what *condition* returns once that is true; fail when it is not in time."""
+    ends = time.monotonic() + seconds
+    pause = threading.Event()
+    while True:
+        found = condition()
+        if found:
+            return found
+        if time.monotonic() >= ends:
+            raise AssertionError(f"{what} did not come true within {seconds:.0f} seconds")
+        pause.wait(0.03)
+
+
+def script_needle(name):
+    """What a call of the ledger's script looks like on the wire."""
+    folder = files("mailer.store")
+    texts = [(folder / f"{part}.lua").read_text("utf-8") for part in ("prelude", name)]
+    return hashlib.sha1("".join(texts).encode()).hexdigest().encode()
+
+
+class World:
+    """The processes of one run; a context manager that leaves none behind."""
+
+    def __init__(self, folder, *, broker=None, **settings):
+        self.folder = Path(folder)
+        self.settings = {
+            "batch_size": 20,
+            "connections": 20,
+            "lease": 2,
+            "poison_after": 5,
+        } | settings
+        self._broker = broker
+        self._processes = []
+        self._stack = contextlib.ExitStack()
+        self.redis_port = free_port()
+        self.smtp_port = free_port()
+        self.control_port = free_port()
+
+    def __enter__(self):
+        self._stack.callback(self._end_all)
+        self.folder.mkdir(exist_ok=True)
+        (self.folder / "redis").mkdir()
+        hello = self.folder / "templates" / "hello"
+        hello.mkdir(parents=True)
+        (hello / "subject.txt").write_text("Hello")
+        (hello / "body.txt").write_text("Hello {{ email }}\n")
+        (self.folder / "produce.py").write_text(PRODUCER)
+        self.start_redis()
+        self.start_smtp()
+        self.redis_proxy = self._proxy(self.redis_port)
+        self.smtp_proxy = self._proxy(self.smtp_port)
+        broker = self._broker or f"redis://127.0.0.1:{self.redis_port}/1"
+        (self.folder / "mailer.toml").write_text(
+            CONFIG.format(
+                redis=self.redis_proxy.port,
+                broker=broker,
+                smtp=self.smtp_proxy.port,
+                **self.settings,
+            )
+        )
+        self.client = connect(f"redis://127.0.0.1:{self.redis_port}/0")
+        self._stack.callback(self.client.close)
+        return self
+
+    def __exit__(self, *_exc):
+        self._stack.close()
+
+    def _proxy(self, port):
+        proxy = Proxy(port)
+        self._stack.callback(proxy.close)
+        return proxy
+
+    def _start(self, *words, log):
+        with (self.folder / log).open("ab") as out:
+            process = subprocess.Popen(
+                [str(word) for word in words],
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+                env=self._environment(),
+            )
+        self._processes.append(process)
+        return process
+
+    def _environment(self):
+        clean = {key: value for key, value in os.environ.items() if "MAILER" not in key}
+        path = [str(self.folder), *filter(None, [clean.get("PYTHONPATH")])]
+        return clean | {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": os.pathsep.join(path)}
+
+    def _end_all(self):
+        for process in self._processes:
+            kill_host(process)
+
+    # Servers.
+
+    def start_redis(self):
+        words = [server_binary(), "--port", self.redis_port, "--bind", "127.0.0.1"]
+        words += ["--dir", self.folder / "redis", "--save", "", "--appendonly", "yes"]
+        self.redis = self._start(*words, "--appendfsync", "always", log="redis.log")
+        self._listening(self.redis_port)
+
+    def start_smtp(self):
+        server = Path(__file__).with_name("recording_server.py")
+        record = self.folder / "record.jsonl"
+        words = [sys.executable, server, record, self.smtp_port, self.control_port]
+        self.smtp = self._start(*words, log="smtp.log")
+        self._listening(self.control_port)
+
+    def _listening(self, port):
+        def answers():
+            with contextlib.suppress(OSError):
+                socket.create_connection(("127.0.0.1", port)).close()
+                return True
+
+        wait_until(answers, what=f"port {port}")
+
+    def wish(self, wish):
+        """Tell the mail server how to misbehave (`recording_server`)."""
+        with (
+            socket.create_connection(("127.0.0.1", self.control_port)) as control,
+            control.makefile("rwb") as stream,
+        ):
+            stream.write(json.dumps(wish).encode() + b"\n")
+            stream.flush()
+            return json.loads(stream.readline())
+
+    # Those who work.
+
+    def start_worker(self, pool="prefork", concurrency=1, options=()):
+        words = [sys.executable, "-m", "celery", "-A", "mailer", "worker", "--pool", pool]
+        words += ["-c", concurrency, "-l", "INFO", "--without-gossip", "--without-mingle"]
+        words += ["-n", f"w{len(self._processes)}@chaos", *options]
+        return self._start(*words, log="worker.log")
+
+    def start_producer(self, count, name="spring", on_uncertain="hold"):
+        words = [sys.executable, "produce.py", name, count, on_uncertain]
+        return self._start(*words, log="producer.log")
+
+    def enqueue(self, count, name="spring", on_uncertain="hold"):
+        producer = self.start_producer(count, name, on_uncertain)
+        assert producer.wait(PATIENCE) == 0, (self.folder / "producer.log").read_text()
+
+    # What has happened.
+
+    def events(self, *kinds):
+        """The mail server's record."""
+        path = self.folder / "record.jsonl"
+        lines = path.read_text().splitlines() if path.exists() else []
+        found = [json.loads(line) for line in lines]
+        return [event for event in found if not kinds or event["event"] in kinds]
+
+    def progress(self, name="spring"):
+        return Campaigns(self.client).progress(name, time.time())
+
+    def outcomes(self, name="spring"):
+        """Recipients by outcome; none where nothing was enqueued yet."""
+        try:
+            found = self.progress(name).outcomes
+        except CampaignNotFoundError:
+            return {}
+        return {word: count for word, count in found.items() if count}
+
+    def settled(self, count, name="spring"):
+        """Wait until nobody is open; returns the outcomes."""
+
+        def is_settled():
+            found = self.outcomes(name)
+            total = sum(found.values())
+            is_open = found.get("queued", 0) + found.get("deferred", 0)
+            return total == count and not is_open and found
+
+        try:
+            return wait_until(is_settled, what="every outcome")
+        except AssertionError as exc:
+            raise AssertionError(f"{exc}\n{self.words()}") from None
+
+    def words(self):
+        """What everybody said, and what the ledger holds: for a failure's report."""
+        said = [f"{self.outcomes()}"]
+        for key in sorted(self.client.keys("mailer:*")):
+            kind = self.client.type(key)
+            if kind == b"hash" and b"batch:" in key:
+                said.append(f"{key.decode()} {self.client.hgetall(key)}")
+            elif kind == b"zset":
+                said.append(f"{key.decode()} {self.client.zrange(key, 0, 9, withscores=True)}")
+        for log in ("worker.log", "producer.log", "smtp.log"):
+            path = self.folder / log
+            if path.exists():
+                said.append(f"--- {log}\n{path.read_text(errors='replace')[-3000:]}")
+        return "\n".join(said)
+
+    def leaked(self):
+        """Keys that a settled campaign should not have left behind."""
+        kinds = ("batch:", "payload:", "queued:", "timers", "parked:", "shared:", "resumed")
+        found = [key.decode() for key in self.client.keys("mailer:*")]
+        return [key for key in found if key.removeprefix("mailer:").startswith(kinds)]
+
+    def kept(self):
+        """The configuration as the workers read it."""
+        return load(self.folder / "mailer.toml", {})
+
+
+class Verdict:
+    """Whether the promises were kept, after all is settled."""
+
+    def __init__(self, world, count, name="spring"):
+        self.outcomes = world.settled(count, name)
+        self.letters = world.client.get(keys.status(name)).decode()
+        self.accepted = Counter(event["id"] for event in world.events("accepted"))
+        self.mailboxes = Counter(event["to"] for event in world.events("accepted"))
+        self._world = world
+        self._count = count
+
+    @property
+    def uncertain(self):
+        return self.outcomes.get("uncertain", 0)
+
+    @property
+    def doubles(self):
+        """Acceptances beyond the first of each Message-ID."""
+        return sum(self.accepted.values()) - len(self.accepted)
+
+    def is_whole(self):
+        """Everybody has one outcome, and the mail server agrees with each."""
+        counted = Counter(Status(letter).word for letter in self.letters)
+        assert counted == self.outcomes, self._world.words()
+        assert sum(self.outcomes.values()) == self._count
+        said = self.outcomes.get("accepted", 0)
+        assert said <= len(self.accepted) <= said + self.uncertain, self._world.words()
+        assert len(self.mailboxes) == len(self.accepted)
+        assert wait_until(lambda: not self._world.leaked(), 5, "keys to go") or True
+
+    def is_once(self, at_most_uncertain):
+        """With hold: nothing twice, and few in doubt."""
+        self.is_whole()
+        assert self.doubles == 0, [one for one, times in self.accepted.items() if times > 1]
+        assert self.uncertain <= at_most_uncertain, self.outcomes
+
+    def is_complete(self, at_most_twice):
+        """With resend: nobody missed, few twice."""
+        self.is_whole()
+        assert self.outcomes == {"accepted": self._count}
+        assert self.doubles <= at_most_twice
+
+
+def kill_host(process):
+    """``kill -9`` of a process with all its children: what a power cut does to a host."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def children(process):
+    """Ids of the process's children."""
+    listed = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    with contextlib.suppress(OSError):
+        return [int(child) for child in listed.read_text().split()]
+    return []
+
+
+def kill_child(process):
+    """``kill -9`` of one pool process."""
+    for child in children(process):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+            return
