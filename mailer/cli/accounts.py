@@ -1,0 +1,235 @@
+"""`mailer accounts`: the logins, their state, and how to check, stop and start them."""
+
+import sys
+import time
+from collections.abc import Sequence
+
+import click
+
+from mailer import standing
+from mailer.cli.group import HelpfulGroup
+from mailer.cli.output import as_json, count, moment, plural, span, table
+from mailer.cli.session import Session, pass_session
+from mailer.config import Settings
+from mailer.errors import ConfigError, SubmissionError
+from mailer.outcome import without_addresses
+from mailer.smtp.trial import Trial
+from mailer.standing import AccountOffice, Standing
+
+
+@click.group(cls=HelpfulGroup)
+def accounts() -> None:
+    """See which accounts run, check their logins, stop and start them.
+
+    \b
+    Example:
+      mailer accounts list
+      mailer accounts check primary
+    """  # noqa: D301 - click's mark against rewrapping
+
+
+@accounts.command(name="list")
+@click.option("--json", "json_", is_flag=True, help="Print a JSON array.")
+@pass_session
+def list_(session: Session, *, json_: bool) -> None:
+    """List accounts: state, since when and why, effective rate, what waits.
+
+    \b
+    Example:
+      mailer accounts list
+    """  # noqa: D301
+    found = list(AccountOffice(session.settings).standings())
+    if json_:
+        as_json([_record(one) for one in found])
+    elif found:
+        columns = ("account", "server", "state", "since", "rate", "waiting", "dead", "why")
+        table(columns, [_line(one) for one in found])
+    else:
+        click.echo("No accounts: add a table [accounts.primary] with a url to mailer.toml")
+
+
+@accounts.command()
+@click.argument("names", nargs=-1, metavar="[NAME...]")
+@click.option("--verbose", "-v", is_flag=True, help="Show the dialogue, without credentials.")
+@click.option("--json", "json_", is_flag=True, help="Print a JSON array.")
+@pass_session
+def check(session: Session, names: tuple[str, ...], *, verbose: bool, json_: bool) -> None:
+    """Connect, verify TLS, log in, and say what the server offers; nothing is sent.
+
+    All accounts where none is named. Needs the passwords, and no Redis. Exits with 1 if one fails.
+
+    \b
+    Example:
+      mailer accounts check primary --verbose
+    """  # noqa: D301
+    settings = session.configured
+    trials: dict[str, Trial] = {}
+    for name in _named(settings, names):
+        trials[name] = standing.check(settings, settings.account(name))
+        if not json_:
+            _show(name, trials[name], verbose=verbose)
+    if json_:
+        as_json([_found(name, trial) for name, trial in trials.items()])
+    failed = [name for name, trial in trials.items() if trial.judgement is not None]
+    if failed:
+        raise SubmissionError(f"{', '.join(failed)} cannot be used")
+
+
+@accounts.command()
+@click.argument("name")
+@pass_session
+def start(session: Session, name: str) -> None:
+    """Try one login on account NAME; if it succeeds, the account runs again on all workers.
+
+    Then offers to replay the dead letters that its stop has left.
+
+    \b
+    Example:
+      mailer accounts start primary
+    """  # noqa: D301
+    office = AccountOffice(session.settings)
+    found = office.start(name)
+    if found is None:
+        raise SubmissionError(f"{name}: somebody else is trying it just now; see accounts list")
+    if found.judgement is not None:
+        raise SubmissionError(
+            f"{name} stays as it was: {found.reason} "
+            f"({found.judgement.action.value}, {found.judgement.rule})"
+        )
+    click.echo(f"{name}: logged in, and runs again")
+    if messages := office.dead_messages(name):
+        command = f"mailer dead replay --account {name}"
+        click.echo(f"{plural(messages, 'message')} lie among the dead letters: {command}")
+        if sys.stdin.isatty() and click.confirm("Replay them now?"):
+            _replay(session, name)
+
+
+@accounts.command()
+@click.argument("name")
+@pass_session
+def stop(session: Session, name: str) -> None:
+    """Stop account NAME on all workers; what it was to send waits.
+
+    \b
+    Example:
+      mailer accounts stop primary
+    """  # noqa: D301
+    AccountOffice(session.settings).stop(name)
+    click.echo(f"{name}: stopped; go on with: mailer accounts start {name}")
+
+
+def _replay(session: Session, name: str) -> None:
+    from mailer.cli.dead import replay  # noqa: PLC0415 - where it was asked for only
+
+    context = click.get_current_context()
+    context.invoke(replay, account=name, yes=True)
+    del session
+
+
+def _named(settings: Settings, names: tuple[str, ...]) -> Sequence[str]:
+    if names or settings.accounts:
+        return names or sorted(settings.accounts)
+    raise ConfigError(
+        "there are no accounts; add a table [accounts.primary] with a url to mailer.toml"
+    )
+
+
+def _show(name: str, trial: Trial, *, verbose: bool) -> None:
+    if verbose:
+        for line in trial.dialogue:
+            click.echo(f"  {line}")
+    if trial.judgement is not None:
+        click.echo(f"{name}: {trial.place}: {trial.reason}")
+        click.echo(f"  {trial.judgement.action.value} ({trial.judgement.rule})")
+        return
+    login = f"logged in with {trial.mechanism}" if trial.mechanism else "no login"
+    click.echo(f"{name}: {trial.place}: {login} in {trial.seconds:.2f} s")
+    click.echo(f"  TLS      {trial.encryption or 'none'}")
+    if trial.expires:
+        click.echo(f"  valid    until {trial.expires}")
+    click.echo(f"  offers   {' '.join(sorted(trial.offered.keywords)) or 'nothing'}")
+    if trial.offered.size:
+        click.echo(f"  size     {count(trial.offered.size)} octets a message")
+
+
+def _found(name: str, trial: Trial) -> dict[str, object]:
+    judgement = trial.judgement
+    return {
+        "account": name,
+        "ok": judgement is None,
+        "address": trial.place,
+        "seconds": round(trial.seconds, 3),
+        "tls": trial.encryption,
+        "certificate_expires": trial.expires,
+        "mechanism": trial.mechanism,
+        "extensions": sorted(trial.offered.keywords),
+        "size": trial.offered.size,
+        "stage": trial.stage.value if trial.stage else None,
+        "reply": str(trial.reply) if trial.reply else None,
+        "action": judgement.action.value if judgement else None,
+        "rule": judgement.rule if judgement else None,
+    }
+
+
+def _record(one: Standing) -> dict[str, object]:
+    return {
+        "account": one.name,
+        "server": _server(one),
+        "state": one.state.state,
+        "since": one.state.since or None,
+        "until": one.state.until or None,
+        "reason": one.state.reason or None,
+        "reply": one.state.said.reply or None,
+        "logins": one.state.logins_ok,
+        "logins_failed": one.state.logins_failed,
+        "share": one.pace.share,
+        "rate": one.pace.rate,
+        "connections": one.pace.connections,
+        "paused_until": one.pace.until or None,
+        "limits": [
+            {"limit": use.limit, "used": use.used, "allowed": use.allowed} for use in one.usage
+        ],
+        "waiting": one.waiting,
+        "dead": one.dead,
+    }
+
+
+def _line(one: Standing) -> list[object]:
+    state = one.state
+    return [
+        one.name,
+        _server(one),
+        state.state,
+        moment(state.since) if state.since else "",
+        _rate(one),
+        one.waiting,
+        one.dead,
+        _why(one),
+    ]
+
+
+def _server(one: Standing) -> str:
+    return f"{one.configured.host}:{one.configured.port}" if one.configured else "not configured"
+
+
+def _rate(one: Standing) -> str:
+    """The configured rates, and what throttling has left of them."""
+    configured = ", ".join(map(str, one.configured.rate)) if one.configured else ""
+    if one.pace.share < 1:
+        return f"{one.pace.share:.0%} of {configured or 'its pace'}"
+    return configured
+
+
+def _why(one: Standing) -> str:
+    reasons = []
+    if one.state.reason:
+        said = without_addresses(one.state.said.reply)
+        reasons.append(f"{one.state.reason}: {said}" if said else one.state.reason)
+    now = time.time()
+    if one.state.until > now:
+        reasons.append(f"tried again in {span(one.state.until - now)}")
+    if one.pace.until > now:
+        reasons.append(f"paused for {span(one.pace.until - now)}: {one.pace.why}")
+    full = [use.limit for use in one.usage if use.allowed is not None and use.used >= use.allowed]
+    reasons += [f"{limit} used up" for limit in full]
+    return "; ".join(reasons)

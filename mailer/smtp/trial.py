@@ -1,0 +1,168 @@
+"""Does an account work: connect, verify TLS, log in, say goodbye. Nothing is sent.
+
+The same session as in earnest, driven alone: what is found here is what a worker would find.
+"""
+
+import selectors
+import socket
+import time
+from dataclasses import dataclass, field
+from typing import Final
+
+from mailer.smtp import tls
+from mailer.smtp.extensions import Extensions
+from mailer.smtp.reply import Reply, Stage
+from mailer.smtp.rules import Action, Judgement
+from mailer.smtp.session import Phase, Session
+from mailer.smtp.settings import Server
+from mailer.smtp.transport import Address
+
+_AGE: Final = 600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """What was found: all is well when *judgement* is None.
+
+    *offered* are the extensions, *encryption* the TLS version and cipher, *expires* when the server's
+    certificate ends (as it says itself, ``Jun  1 12:00:00 2027 GMT``). Otherwise *stage* and *reply*
+    say where it failed; *reply* is None where the fault was found on this side. *dialogue* is what was
+    said, without credentials.
+    """
+
+    place: str
+    seconds: float
+    offered: Extensions = field(default_factory=Extensions)
+    mechanism: str | None = None
+    encryption: str | None = None
+    expires: str | None = None
+    stage: Stage | None = None
+    reply: Reply | None = None
+    judgement: Judgement | None = None
+    dialogue: tuple[str, ...] = ()
+
+    @property
+    def reason(self) -> str:
+        """Why it failed, in a few words; empty where it did not."""
+        if self.judgement is None:
+            return ""
+        said = str(self.reply) if self.reply else self.judgement.rule.removeprefix("local: ")
+        return f"{self.stage.value}: {said}" if self.stage else said
+
+
+def try_account(server: Server) -> Trial:
+    """Open one session with *server* and close it again; one login at most, never two."""
+    began = time.monotonic()
+    try:
+        addresses: list[Address] = list(
+            socket.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM)
+        )
+    except OSError as exc:
+        return _unreachable(server.address, began, f"{server.host} has no address: {exc.strerror}")
+    failed = _unreachable(server.address, began, "no address")
+    for number, address in enumerate(addresses, 1):
+        try:
+            session = _session(server, address, number)
+        except OSError as exc:
+            failed = _unreachable(_place(address), began, tls.describe(exc))
+            continue
+        try:
+            was_connected = _open(session)
+            failed = _found(session, _place(address), began)
+            _leave(session)
+        finally:
+            session.close()
+        if was_connected:
+            return failed
+    return failed
+
+
+def _session(server: Server, address: Address, serial: int) -> Session:
+    return Session(
+        server,
+        address,
+        time.monotonic(),
+        serial=serial,
+        max_age=_AGE,
+        connect_within=server.timeouts.connect,
+    )
+
+
+def _open(session: Session) -> bool:
+    """Drive *session* until it is ready or dead; gives whether the server was reached."""
+    was_connected = False
+    with selectors.DefaultSelector() as selector:
+        while session.is_alive and session.phase is not Phase.READY:
+            was_connected = was_connected or session.phase is not Phase.CONNECTING
+            if session.ask is not None:
+                _answer(session)
+            else:
+                _turn(selector, session)
+    return was_connected
+
+
+def _answer(session: Session) -> None:
+    """Make the call that the session asks for, here and now."""
+    assert session.ask is not None
+    ask, session.ask = session.ask, None
+    value, error = "", None
+    try:
+        value = ask.call()
+    except Exception as exc:  # noqa: BLE001 - the session judges it, as in earnest
+        error = exc
+    session.resume(value, error, time.monotonic())
+
+
+def _turn(selector: selectors.BaseSelector, session: Session) -> None:
+    """Wait for one event or the deadline, and let the session go on."""
+    key = selector.register(session, session.events())
+    events = selector.select(max(0.0, session.deadline - time.monotonic()))
+    selector.unregister(key.fileobj)
+    if events:
+        session.on_event(events[0][1], time.monotonic())
+    else:
+        session.on_deadline()
+
+
+def _leave(session: Session) -> None:
+    session.leave(time.monotonic())
+    with selectors.DefaultSelector() as selector:
+        while session.is_alive:
+            _turn(selector, session)
+
+
+def _found(session: Session, place: str, began: float) -> Trial:
+    stage = reply = judgement = None
+    if session.refusal is not None:
+        stage, reply = session.refusal.stage, session.refusal.reply
+        judgement = session.refusal.judgement
+    elif session.lost is not None:
+        stage = session.stage
+        judgement = Judgement(Action.RETRY_LATER, f"local: {session.lost}")
+    encrypted = session.tls
+    cipher = encrypted.cipher() if encrypted else None
+    certificate = (encrypted.getpeercert() or {}) if encrypted and cipher else {}
+    expires = certificate.get("notAfter")
+    return Trial(
+        place=place,
+        seconds=time.monotonic() - began,
+        offered=session.offered,
+        mechanism=session.mechanism,
+        encryption=f"{cipher[1]} {cipher[0]}" if cipher else None,
+        expires=expires if isinstance(expires, str) else None,
+        stage=stage,
+        reply=reply,
+        judgement=judgement,
+        dialogue=session.transcript.lines(),
+    )
+
+
+def _unreachable(place: str, began: float, reason: str) -> Trial:
+    judgement = Judgement(Action.RETRY_LATER, f"local: {reason}")
+    seconds = time.monotonic() - began
+    return Trial(place=place, seconds=seconds, stage=Stage.CONNECT, judgement=judgement)
+
+
+def _place(address: Address) -> str:
+    host, port = address[4][0], address[4][1]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
