@@ -7,10 +7,8 @@ session logs in, on workers.
 from collections.abc import Callable, Iterable
 
 from mailer import smtp
-from mailer.config import Account, Rate, Security, Settings
-from mailer.schedule import Reset
+from mailer.config import Account, Security, Settings
 from mailer.smtp.rules import Rule, parse
-from mailer.store.limits import AccountRules, Cap, DomainRules, Rules
 
 PATIENCE = 1.0
 """Seconds that a batch waits for a connection before it lets another go first."""
@@ -55,23 +53,6 @@ def server(account: Account, rules: Iterable[Rule] = ()) -> smtp.Server:
         dsn=_dsn(account),
         rules=tuple(rules),
     )
-
-
-def limits(settings: Settings) -> Rules:
-    """The rates and quotas of all accounts, and those towards recipients' domains."""
-    accounts = {
-        name: AccountRules(_caps(account.rate), Reset.parse(account.resets), account.warmup)
-        for name, account in settings.accounts.items()
-    }
-    domains = {}
-    for name, domain in settings.domains.items():
-        towards = DomainRules(name, _caps(domain.rate), domain.connections)
-        domains |= {member.lower(): towards for member in domain.group or (name,)}
-    return Rules(accounts, domains)
-
-
-def _caps(rates: Iterable[Rate]) -> tuple[Cap, ...]:
-    return tuple(Cap(rate.count, rate.seconds) for rate in rates)
 
 
 def _dsn(account: Account) -> smtp.Dsn | None:

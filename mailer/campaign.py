@@ -14,7 +14,6 @@ from typing import Any, Final, Literal
 
 from mailer.compose import Attachment, Composer
 from mailer.config import Settings
-from mailer.content import pack
 from mailer.enqueue import Enqueuer, Plan, Progress, Row
 from mailer.errors import CampaignChangedError, InputError
 from mailer.producer import Producer, design, retry_overrides, summary
@@ -23,6 +22,7 @@ from mailer.receipt import Receipt
 from mailer.schedule import Window
 from mailer.store.campaigns import CANCELLED, PAUSED, RUNNING, Failure
 from mailer.store.campaigns import Progress as Status
+from mailer.stored import pack
 
 OnUncertain = Literal["hold", "resend"]
 

@@ -1,6 +1,5 @@
 """The bytes that leave: a message's own parts, the parts that its campaign stores once, signatures."""
 
-import sys
 from collections import OrderedDict
 from collections.abc import Mapping
 from threading import Lock
@@ -11,11 +10,7 @@ from mailer.dkim import Signer
 from mailer.errors import PayloadError
 from mailer.message import Message, SharedPart
 from mailer.store.ledger import Claim, Ledger
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
+from mailer.stored import unpack
 
 CACHE: Final = 64 << 20
 """Octets of shared parts that a worker process keeps."""
@@ -55,18 +50,13 @@ class Contents:
         packed = self._ledger.shared(campaign, part.digest)
         if packed is None:
             raise PayloadError(f"campaign {campaign!r}: a stored attachment is gone from Redis")
-        found = zstd.decompress(packed)
+        found = unpack(packed)
         with self._lock:
             self._cache[part.digest] = found
             self._size += len(found)
             while self._size > CACHE and len(self._cache) > 1:
                 self._size -= len(self._cache.popitem(last=False)[1])
         return found
-
-
-def pack(part: bytes) -> bytes:
-    """A shared part as `mailer.store.campaigns.Campaigns.share` stores it."""
-    return zstd.compress(part, 3)
 
 
 def _signers(settings: Settings) -> Mapping[str, tuple[Signer, ...]]:

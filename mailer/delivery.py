@@ -13,7 +13,8 @@ from random import random
 from time import time
 from typing import Final
 
-from mailer.accounts import limits, rules, server
+from mailer import rates
+from mailer.accounts import rules, server
 from mailer.batch import Batch
 from mailer.config import Settings
 from mailer.content import Contents
@@ -81,7 +82,7 @@ class Delivery:
         self._suppression = Suppression(client)
         self._breaker = Breaker(client)
         self._slots = Slots(client)
-        self._limits = Limits(client, limits(settings))
+        self._limits = Limits(client, rates.rules(settings))
         self._recorder = Recorder(self.ledger, settings.worker.lease, settings.worker.poison_after)
         self._rules = rules(settings)
         self._contents = Contents(settings, self.ledger)

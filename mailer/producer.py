@@ -9,7 +9,7 @@ from time import time
 from typing import Any
 
 from mailer.broker import Broker, application
-from mailer.compose import Design
+from mailer.compose import Design, Unsubscribe
 from mailer.config import Retry, Settings, load
 from mailer.errors import ConfigError, InputError
 from mailer.recipients import BrokenRow, Recipient, Rejected, parse
@@ -60,7 +60,9 @@ def design(
     if not who:
         raise ConfigError('no sender: pass sender, or set it in mailer.toml (sender = "…")')
     known = {name: value for name, value in rest.items() if value is not None}
-    known.setdefault("list_id", settings.list_id)
+    if known.get("bulk", True):
+        known.setdefault("list_id", settings.list_id)
+        known = _unsubscribable(settings) | known
     return Design(
         campaign=campaign,
         template=template,
@@ -68,6 +70,18 @@ def design(
         templates_path=settings.templates,
         **known,
     )
+
+
+def _unsubscribable(settings: Settings) -> dict[str, Any]:
+    """How recipients get off the list, where the configuration says it for all campaigns."""
+    configured = settings.unsubscribe
+    if configured is None:
+        return {}
+    link = Unsubscribe(
+        configured.url, configured.mailto, one_click=configured.url.startswith("https://")
+    )
+    secret = {"secret": configured.secret()} if configured.key else {}
+    return {"unsubscribe": link, **secret}
 
 
 def summary(made: Design, account: str) -> Mapping[str, Any]:
