@@ -1,0 +1,161 @@
+"""Has composing, enqueueing or delivering a message become dearer? Answers within seconds, for CI.
+
+    python benchmarks/smoke.py             fails where one costs 1.5 times what is stored
+    python benchmarks/smoke.py --store     stores what it measures in smoke.json
+
+What is compared is CPU time a message of this process alone, in units of a calibration loop that runs
+before each piece of work; of several short runs the cheapest counts. So a slow or busy machine changes
+little, and the speed of Redis and the receiver nothing.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import letters
+from servers import HERE, Redis
+
+from mailer import Campaign, Settings
+from mailer.broker import Broker, application
+from mailer.compose import Composer, Design
+from mailer.delivery import Delivery
+from mailer.recipients import Recipient, parse
+from mailer.store.connection import connect
+
+STORED = HERE / "smoke.json"
+TOLERANCE = 1.5
+MESSAGES = 400
+BATCH = 200
+ROUNDS = 7
+
+Work = Callable[[], None]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--store", action="store_true", help="take these ratios as the good ones")
+    wanted = parser.parse_args()
+    measured = _measured()
+    known = json.loads(STORED.read_text()) if STORED.is_file() else {}
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if wanted.store:
+        known[python] = {name: round(ratio, 3) for name, (ratio, _) in measured.items()}
+        STORED.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n")
+    good = known.get(python) or (known[max(known)] if known else {})
+    dearer = []
+    for name, (ratio, us) in measured.items():
+        was = good.get(name, ratio)
+        print(f"{name:8} {us:7.1f} us CPU a message, {ratio:6.2f} units, stored {was:6.2f}")
+        if ratio > TOLERANCE * was:
+            dearer.append(f"{name} costs {ratio / was:.2f} times what is stored in {STORED.name}")
+    if dearer:
+        sys.exit("\n".join(dearer))
+
+
+def _measured() -> dict[str, tuple[float, float]]:
+    """For each piece of work: its cost in units of the calibration loop, and in microseconds."""
+    recipients = [parse(row, number) for number, row in enumerate(letters.rows(MESSAGES), 1)]
+    everyone = [one for one in recipients if isinstance(one, Recipient)]
+    with tempfile.TemporaryDirectory() as folder, Redis() as redis:
+        receiver = subprocess.Popen(
+            [sys.executable, str(HERE / "blackhole.py")], stdout=subprocess.PIPE, text=True
+        )
+        try:
+            assert receiver.stdout is not None
+            settings = _settings(Path(folder), redis, int(receiver.stdout.readline()))
+            works = _works(settings, everyone)
+            return _cheapest(works)
+        finally:
+            receiver.terminate()
+            receiver.communicate()
+
+
+def _cheapest(works: dict[str, Work]) -> dict[str, tuple[float, float]]:
+    for work in works.values():
+        work()
+    units, costs = [], {name: [] for name in works}
+    for _ in range(ROUNDS):
+        for name, work in works.items():
+            units.append(_cpu(_calibrate))
+            costs[name].append(_cpu(work) / MESSAGES)
+    unit = min(units)
+    return {name: (min(found) * 1000 / unit, min(found) * 1e6) for name, found in costs.items()}
+
+
+def _cpu(work: Work) -> float:
+    began = time.process_time()
+    work()
+    return time.process_time() - began
+
+
+def _calibrate() -> None:
+    """What mail is made of: strings cut and joined, dictionaries, octets, a little compression."""
+    text = "Grüße aus Łódź, {name}: https://news.shop.example/?r={token}\r\n"
+    found = {}
+    for number in range(4000):
+        line = text.format(name=f"reader{number}", token=number)
+        found[line[:40]] = line.encode().split(b" ")
+    zlib.crc32(zlib.compress(b"".join(b" ".join(words) for words in found.values()), 1))
+
+
+def _settings(folder: Path, redis: Redis, port: int) -> Settings:
+    account = {"url": f"smtp://127.0.0.1:{port}", "max_connections": 4}
+    return Settings.model_validate(
+        {
+            "redis": redis.url,
+            "templates": letters.TEMPLATES,
+            "batch_size": BATCH,
+            "accounts": {"primary": account},
+        },
+        context={"folder": folder},
+    )
+
+
+def _works(settings: Settings, everyone: list[Recipient]) -> dict[str, Work]:
+    composer = Composer(
+        Design(
+            campaign="smoke",
+            template="newsletter",
+            sender=letters.SENDER,
+            templates_path=letters.TEMPLATES,
+        )
+    )
+    rows = list(letters.rows(MESSAGES))
+    delivery = Delivery(settings, connect(settings.redis))
+    app = application(settings.broker_url)
+    waiting: list[str] = []
+
+    def compose() -> None:
+        for one in everyone:
+            composer.compose(one)
+
+    def enqueue() -> None:
+        campaign = Campaign(
+            f"smoke-{uuid.uuid4().hex[:12]}",
+            template="newsletter",
+            sender=letters.SENDER,
+            settings=settings,
+        )
+        campaign.enqueue(rows)
+        waiting.extend(f"{campaign.name}:{number}" for number in range(1, MESSAGES // BATCH + 1))
+
+    def deliver() -> None:
+        for ref in waiting:
+            report = delivery.deliver(ref)
+            if report.counts["accepted"] != BATCH:
+                raise SystemExit(f"{ref} was not delivered: {report}")
+        waiting.clear()
+
+    Broker(app).check()
+    return {"compose": compose, "enqueue": enqueue, "deliver": deliver}
+
+
+if __name__ == "__main__":
+    main()
