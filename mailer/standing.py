@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from time import time
 
-from mailer import accounts
+from mailer import accounts, rates
 from mailer.config import Account, Settings
 from mailer.producer import Producer
 from mailer.smtp.rules import Action
@@ -48,7 +48,7 @@ class AccountOffice:
         client = self._producer.client
         self._client = client
         self._breaker = Breaker(client)
-        self._limits = Limits(client, accounts.limits(settings))
+        self._limits = Limits(client, rates.rules(settings))
         self._letters = DeadLetters(client)
 
     def standings(self) -> Iterator[Standing]:

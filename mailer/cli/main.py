@@ -88,8 +88,8 @@ def _run(words: list[str]) -> int:  # noqa: PLR0911 - one line for each way to e
         return exit_.exit_code
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
-    except BrokenPipeError:
-        raise
+    except (BrokenPipeError, SystemExit):  # click turns the former into the latter
+        raise BrokenPipeError from None
     except LedgerUnavailableError as error:
         return _complain(words, error, f"{error}; {_REDIS_HINT}", FAILED)
     except MailerError as error:

@@ -1,0 +1,201 @@
+"""What holds for every command: help with an example, one line of complaint, exit codes, pipes."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import click
+import pytest
+
+from mailer.cli.main import cli
+
+
+def every_command():
+    """The words of each command there is."""
+    context = click.Context(cli)
+    for name in cli.list_commands(context):
+        command = cli.get_command(context, name)
+        yield (name,)
+        if isinstance(command, click.Group):
+            yield from ((name, inner) for inner in command.list_commands(context))
+
+
+COMMANDS = list(every_command())
+
+
+def command_of(words):
+    context = click.Context(cli)
+    command = cli.get_command(context, words[0])
+    return command if len(words) == 1 else command.get_command(context, words[1])
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_every_command_has_help_with_an_example(words):
+    command = command_of(words)
+    assert "Example:" in command.help
+    assert f"mailer {' '.join(words)}" in command.help
+    assert command.get_short_help_str(200)
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_every_option_says_what_it_does(words):
+    silent = [
+        option.name
+        for option in command_of(words).params
+        if isinstance(option, click.Option) and not option.help
+    ]
+    assert silent == []
+
+
+def test_help_lists_every_command(mailer):
+    done = mailer("--help")
+    assert done.code == 0
+    for words in COMMANDS:
+        assert words[0] in done.out
+
+
+def test_version_is_the_packages(mailer):
+    from importlib.metadata import version  # noqa: PLC0415
+
+    assert mailer("--version").out == f"mailer {version('mailer')}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["stauts"], "there is no command 'stauts'; did you mean 'status'?; see mailer --help"),
+        (
+            ["dead", "lst"],
+            "there is no command 'lst'; did you mean 'list'?; see mailer dead --help",
+        ),
+        (["send", "x"], "Missing argument 'RECIPIENTS'; see mailer send --help"),
+        (
+            ["status", "--local", "x"],
+            "No such option '--local'; it goes before the command: mailer --local … COMMAND",
+        ),
+        (
+            ["explain", "HELO", "250 ok"],
+            (
+                "Invalid value for STAGE: 'HELO' is none of connect EHLO STARTTLS AUTH MAIL RCPT DATA "
+                "final any; see mailer explain --help"
+            ),
+        ),
+        (
+            ["send", "x", "-t", "hello", "--set", "oops", "people.csv"],
+            "Invalid value for --set: 'oops' is not KEY=VALUE; see mailer send --help",
+        ),
+        (
+            ["send", "x", "-t", "hello", "--at", "tomorrowish", "people.csv"],
+            (
+                "Invalid value for --at: 'tomorrowish' is no time; "
+                'write "2026-05-01 08:00", "08:00" or "+2h"; see mailer send --help'
+            ),
+        ),
+    ],
+)
+def test_wrong_usage_is_one_line_and_code_2(mailer, words, complaint):
+    done = mailer(*words)
+    assert (done.code, done.err) == (2, f"mailer: {complaint}\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["status", "nosuch"], "no campaign 'nosuch'; `mailer status` lists them"),
+        (
+            ["send", "x", "-t", "hello", "gone.csv"],
+            "cannot read gone.csv: No such file or directory",
+        ),
+        (
+            ["--config", "gone.toml", "status"],
+            "there is no configuration file gone.toml",
+        ),
+        (["dead", "show", "nosuch"], "no dead letter 'nosuch'; `mailer dead list` shows them"),
+        (
+            ["accounts", "start", "primry"],
+            "mailer.toml has no account 'primry'; did you mean 'primary'?",
+        ),
+    ],
+)
+def test_failure_is_one_line_and_code_1(mailer, words, complaint):
+    done = mailer(*words)
+    assert (done.code, done.err, done.out) == (1, f"mailer: {complaint}\n", "")
+
+
+def test_every_fault_of_the_configuration_has_its_line(mailer, place):
+    (place / "mailer.toml").write_text("batch_size = 0\nredos = 1\n")
+    done = mailer("status")
+    assert done.code == 1
+    assert done.err.splitlines() == [
+        "mailer: mailer.toml: batch_size: must be ≥ 1, got 0",
+        "mailer: mailer.toml: redos: unknown key; did you mean 'redis'?",
+    ]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["status"],
+        ["send", "x", "-t", "hello", "--set", "season=May", "people.csv"],
+        ["dead", "list"],
+    ],
+)
+def test_redis_that_is_down_is_one_clear_line(mailer, words):
+    done = mailer(*words, environ={"MAILER_REDIS": "redis://127.0.0.1:1/0"})
+    assert done.code == 1
+    assert len(done.err.splitlines()) == 1
+    assert "127.0.0.1:1" in done.err
+    assert "mailer run" in done.err
+
+
+def test_reader_that_goes_away_is_no_error(place):
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [sys.executable, "-m", "mailer", "--help"],
+        cwd=place,
+        stdout=write,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(write)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_interrupt_ends_a_command_quietly_with_130(place):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mailer", "suppress", "import", "-"],
+        cwd=place,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    process.stdin.write("email\n")
+    process.stdin.flush()
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(3)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, out, err.strip()) == (130, "", "")
+
+
+def test_debug_shows_where_an_error_comes_from(place):
+    done = subprocess.run(
+        [sys.executable, "-m", "mailer", "--debug", "status", "nosuch"],
+        cwd=place,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "Traceback" in done.stderr
+    assert (
+        done.stderr.splitlines()[-1] == "mailer: no campaign 'nosuch'; `mailer status` lists them"
+    )
+
+
+def test_nothing_is_coloured_in_a_pipe(mailer):
+    for words in (["status"], ["accounts", "list"], ["dead", "list"], ["--help"]):
+        assert "\x1b" not in mailer(*words, environ={"TERM": "xterm-256color"}).out
