@@ -82,7 +82,8 @@ class Cluster:
             )
         self.workers.append(worker)
         if wait:
-            eventually(lambda: b"ready." in log.read_bytes())
+            eventually(lambda: b"ready." in log.read_bytes() or worker.poll() is not None)
+            assert worker.poll() is None, log.read_text()
         return worker
 
     def close(self) -> None:

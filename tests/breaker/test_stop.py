@@ -5,7 +5,8 @@ from collections import Counter
 
 import pytest
 
-from mailer.store.breaker import RUNNING, STOPPED
+from mailer.store import keys
+from mailer.store.breaker import COOLING, OPERATOR, RUNNING, STOPPED, UNKNOWN
 
 from .cluster import eventually, mailbox
 
@@ -55,3 +56,92 @@ def test_a_password_that_turns_wrong_stops_the_account_and_loses_and_doubles_not
     assert cluster.state("primary") == RUNNING
     assert "right" not in cluster.log()
     assert "@example.org" not in cluster.log()
+
+
+@pytest.mark.timeout(180)
+def test_a_temporary_refusal_at_login_only_waits(cluster, smtp):
+    smtp.auth_reply["primary"] = "454 4.7.0 Temporary authentication failure"
+    cluster.start("one")
+    cluster.start("two")
+    cluster.enqueue("spring", "primary", 2_000)
+    cluster.enqueue("news", "other", 1_000)
+    eventually(lambda: cluster.final("news"))
+    eventually(lambda: smtp.refused["primary"] >= 2)
+    assert cluster.state("primary") in (COOLING, UNKNOWN)
+    assert smtp.refused["primary"] <= 3, (
+        "the second try comes after five seconds, a third after ten"
+    )
+    assert cluster.outcomes("news") == {"accepted": 1_000}
+    assert set(cluster.outcomes("spring")) <= {"queued", "deferred"}
+    del smtp.auth_reply["primary"]
+    eventually(lambda: cluster.final("spring"), within=90)
+    assert cluster.outcomes("spring") == {"accepted": 2_000}
+    assert len(set(smtp.accepted["primary"])) == len(smtp.accepted["primary"]) == 2_000
+    assert cluster.letters() == []
+    assert cluster.state("primary") == RUNNING
+
+
+@pytest.mark.timeout(180)
+def test_an_unknown_account_with_a_wrong_password_costs_one_login(cluster, smtp):
+    smtp.passwords["primary"] = "changed"
+    smtp.slow_login = 0.2
+    cluster.start("one")
+    cluster.start("two")
+    cluster.enqueue("spring", "primary", 10_000, batch=10)
+    began = time.monotonic()
+    eventually(lambda: cluster.final("spring"))
+    assert cluster.outcomes("spring") == {"dead": 10_000}
+    print("TOOK", time.monotonic() - began)
+    assert time.monotonic() - began < 30, "a thousand batches are buried in seconds"
+    assert smtp.refused["primary"] == 1
+    assert {letter.said.code for letter in cluster.letters()} == {535}
+    assert {letter.reason for letter in cluster.letters()} == {"auth"}
+
+
+@pytest.mark.timeout(180)
+def test_an_account_that_stops_does_not_slow_another(cluster, smtp):
+    cluster.start("one")
+    cluster.start("two")
+    took = []
+    for campaign in ("alone", "beside"):
+        if campaign == "beside":
+            smtp.passwords["primary"] = "changed"
+            cluster.enqueue("spring", "primary", 2_000)
+        began = time.monotonic()
+        cluster.enqueue(campaign, "other", 5_000)
+        eventually(lambda campaign=campaign: cluster.final(campaign), every=0.02)
+        took.append(time.monotonic() - began)
+    assert took[1] < 2 * took[0] + 1, "burying twenty batches costs less than sending fifty"
+    assert cluster.outcomes("beside") == {"accepted": 5_000}
+    eventually(lambda: cluster.final("spring"))
+    assert cluster.outcomes("spring") == {"dead": 2_000}
+
+
+@pytest.mark.timeout(120)
+def test_what_an_operator_stops_waits_and_goes_on_when_it_is_started(cluster, smtp):
+    cluster.breaker.stop("primary", OPERATOR, time.time())
+    cluster.start("one")
+    cluster.enqueue("spring", "primary", 300)
+    eventually(lambda: cluster.client.zcard(keys.parked("account:primary")) == 3)
+    assert smtp.logins["primary"] == 0
+    cluster.breaker.start("primary", time.time())
+    eventually(lambda: cluster.final("spring"))
+    assert cluster.outcomes("spring") == {"accepted": 300}
+    assert cluster.letters() == []
+
+
+@pytest.mark.timeout(120)
+def test_a_worker_told_to_consume_the_dead_letters_refuses_with_an_explanation(cluster, smtp):
+    smtp.passwords["primary"] = "changed"
+    cluster.start("one")
+    cluster.enqueue("spring", "primary", 300)
+    eventually(lambda: len(cluster.queue) == 3)
+    worker = cluster.start("drain", "-Q", "mailer.dead", wait=False)
+    assert worker.wait(60) == 1
+    said = (cluster.folder / "drain.log").read_text()
+    assert "mailer dead replay" in said
+    assert "Traceback" not in said
+    refusal = cluster.broker.app.control.add_consumer("mailer.dead", reply=True, timeout=5)
+    assert "mailer dead replay" in str(refusal)
+    assert len(cluster.queue) == 3
+    assert len(cluster.letters()) == 3
