@@ -26,6 +26,7 @@ from mailer.compose.text import plain, text_of, text_of_pieces
 _MAX_LEAVES: Final = 2000
 _MAX_MISSES: Final = 50
 _MAX_SHAPES: Final = 100
+_MAX_CHUNKS: Final = 5000
 
 Memo = list[Any]
 Pieces = list[str | int]
@@ -58,6 +59,16 @@ class Output:
 
 
 Outputs = dict[str, Output]
+
+
+class _Chunks(dict[str, bytes]):
+    """Chunks by the text that they say: of a template's constants, and of values that come again."""
+
+    def __missing__(self, text: str) -> bytes:
+        if len(self) >= _MAX_CHUNKS:
+            self.clear()
+        chunk = self[text] = quoted.chunk(text)
+        return chunk
 
 
 class _Node:
@@ -117,7 +128,7 @@ class Renderer:
         self._programs: dict[tuple[str, ...], Program] = {}
         self._hits = self._misses = 0
         self.encodings = {section: _encoding(variant, section) for section in self.bodies}
-        self._known: dict[str, bytes] | None = None
+        self._chunks = _Chunks()
 
     @property
     def bodies(self) -> tuple[str, ...]:
@@ -215,12 +226,7 @@ class Renderer:
     def _spliced(self, section: str, pieces: list[str]) -> bytes:
         if self.encodings[section] == "base64":
             return encoded("".join(pieces), "base64")
-        if self._known is None:
-            constants = (text for text in self.variant.constants if "\r" not in text)
-            self._known = {text: quoted.chunk(text) for text in constants}
-        known, chunk = self._known, quoted.chunk
-        # The empty chunk of an empty piece is false, and made anew at no cost.
-        return quoted.spliced(b"".join([known.get(p) or chunk(p) for p in pieces]))
+        return quoted.spliced(b"".join(map(self._chunks.__getitem__, pieces)))
 
     def _encoded_whole(self, texts: dict[str, str]) -> tuple[dict[str, str], dict[str, bytes]]:
         bodies = {s: encoded(texts.pop(s), self.encodings[s]) for s in self.encodings}

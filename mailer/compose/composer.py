@@ -85,10 +85,9 @@ class Composer:
         url = self.headers.unsubscribe_url(recipient)
         texts = plan.renderer.texts(self._variables(recipient, url))
         message = EmailMessage(policy=MAIL_UTF8 if recipient.smtputf8 else MAIL)
-        for name, value in self.headers.fields(recipient, texts["subject"], url):
+        extra = [(name, texts[name].strip()) for name in plan.header_names]
+        for name, value in self.headers.fields(recipient, texts["subject"], url, extra):
             message[name] = value
-        for name in plan.header_names:
-            message[name] = texts[name].strip()
         tree.fill(message, plan.parts(texts, self._own(recipient)))
         return message
 
@@ -100,7 +99,7 @@ class Composer:
         skeleton = plan.skeleton if own is None else plan.own_skeleton(own)
         head = self._head(plan, recipient, texts, url)
         content: list[bytes | SharedPart] = []
-        run = [head.encode(), skeleton.pieces[0]]
+        run = [plan.before, head.encode(), skeleton.pieces[0]]
         for slot, piece in zip(skeleton.slots, skeleton.pieces[1:], strict=True):
             if isinstance(slot, str):
                 run.append(bodies[slot])
@@ -127,7 +126,8 @@ class Composer:
         self._head(plan, recipient, texts, url)
 
     def _head(self, plan: Plan, recipient: Recipient, texts: Mapping[str, str], url: str) -> str:
-        head = self.headers.head(recipient, texts["subject"], url)
+        """Return the header fields that are the recipient's own."""
+        head = self.headers.own(recipient, texts["subject"], url)
         count = self.headers.count + len(plan.header_names)
         for name in plan.header_names:
             head += plan.folded(name, texts[name].strip())
@@ -139,7 +139,12 @@ class Composer:
 
     def _variables(self, recipient: Recipient, url: str) -> dict[str, Any]:
         """Return what the template knows about a row; the row's own fields win."""
-        return {"row": recipient.fields, "unsubscribe_url": url, **recipient.fields}
+        return {
+            "row": recipient.fields,
+            "recipient_id": recipient.key.hex(),
+            "unsubscribe_url": url,
+            **recipient.fields,
+        }
 
     def _plan(self, fields: Mapping[str, object]) -> Plan:
         language = fields.get(self.design.language_field) or self.design.language

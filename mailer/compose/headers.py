@@ -42,15 +42,13 @@ _SHORT: Final = 70
 class Headers:
     """The headers of a design's messages, what is the same for all worked out once.
 
-    *names* are those that every message has, in order; *count* is how many.
+    *before* and *after* are the fields that are the same for all, as they stand in a message before
+    and after the recipient's own; *count* is how many those are. *names* are the names of all.
     """
 
     def __init__(self, design: Design) -> None:
         sender = one_mailbox("sender", design.sender)
         self.domain = words.ascii_domain(sender[1].rpartition("@")[2])
-        self._sender = [sender]
-        self._reply_to = [one_mailbox("reply_to", design.reply_to)] if design.reply_to else None
-        self._date = format_datetime(design.date or datetime.now(UTC).replace(microsecond=0))
         self._campaign = design.campaign
         self._unsubscribe = design.unsubscribe
         self._url = _pattern(design.unsubscribe.url if design.unsubscribe else None)
@@ -58,50 +56,46 @@ class Headers:
         self._tokens = _signer(design)
         self._hash = blake2b(design.campaign.encode(), digest_size=12, key=_key(design, "id"))
         self._bounces = _Bounces(design, sender[1])
-        self._constant = list(_constant(design))
+        before: list[tuple[str, Any]] = [("From", _addresses([sender]))]
+        if design.reply_to:
+            before.append(("Reply-To", _addresses([one_mailbox("reply_to", design.reply_to)])))
+        before.append(("Date", format_datetime(_date(design))))
+        self._before = before
+        self._after = list(_constant(design))
         self.names = self._names()
         check_single(self.names)
-        self.count = len(self.names)
-        self._from_line = words.fold_mailboxes("From", self._sender)
-        if self._reply_to:
-            self._from_line += words.fold_mailboxes("Reply-To", self._reply_to)
-        self._date_line = f"Date: {self._date}\r\n"
-        self._constant_lines = "".join([fold_field(*field) for field in self._constant])
+        self.before = "".join([fold_field(*field) for field in self._before])
+        self.after = "".join([fold_field(*field) for field in self._after])
 
     def _names(self) -> list[str]:
-        names = ["From", *(["Reply-To"] if self._reply_to else ()), "To", "Subject", "Date"]
-        names.append("Message-ID")
+        own = ["To", "Subject", "Message-ID"]
         if self._unsubscribe is not None:
-            names.append("List-Unsubscribe")
-            if self._unsubscribe.is_one_click:
-                names.append("List-Unsubscribe-Post")
-        return names + [name for name, _ in self._constant]
+            own.append("List-Unsubscribe")
+        self.count = len(own)
+        return [name for name, _ in [*self._before, *self._after]] + own
 
-    def fields(self, recipient: Recipient, subject: str, url: str) -> Iterator[tuple[str, Any]]:
-        """Yield names and values, to be set on an `EmailMessage`; what `head` writes."""
-        yield "From", _addresses(self._sender)
-        if self._reply_to:
-            yield "Reply-To", _addresses(self._reply_to)
+    def fields(
+        self, recipient: Recipient, subject: str, url: str, extra: Iterable[tuple[str, str]]
+    ) -> Iterator[tuple[str, Any]]:
+        """Yield names and values, to be set on an `EmailMessage`, in the order of the bytes.
+
+        *extra* are the template's own; *url* is the recipient's `unsubscribe_url`.
+        """
+        yield from self._before
         yield "To", _addresses([(recipient.name, recipient.mailbox)])
         yield "Subject", subject.strip()
-        yield "Date", self._date
-        yield "Message-ID", self.message_id(recipient)
         if self._unsubscribe is not None:
             yield "List-Unsubscribe", self._ways(recipient, url)
-            if self._unsubscribe.is_one_click:
-                yield _ONE_CLICK
-        yield from self._constant
+        yield "Message-ID", self.message_id(recipient)
+        yield from extra
+        yield from self._after
 
-    def head(self, recipient: Recipient, subject: str, url: str) -> str:
-        """Return the header fields as they stand in the message, each ending in CRLF."""
-        lines = [self._from_line, _to_line(recipient), _subject_line(subject.strip())]
-        lines += (self._date_line, f"Message-ID: {self.message_id(recipient)}\r\n")
+    def own(self, recipient: Recipient, subject: str, url: str) -> str:
+        """Return the *count* fields that are the recipient's own, as they stand in a message."""
+        lines = _to_line(recipient) + _subject_line(subject.strip())
         if self._unsubscribe is not None:
-            lines.append(words.fold_tokens("List-Unsubscribe", self._ways(recipient, url)))
-            if self._unsubscribe.is_one_click:
-                lines.append(f"{_ONE_CLICK[0]}: {_ONE_CLICK[1]}\r\n")
-        lines.append(self._constant_lines)
-        return "".join(lines)
+            lines += words.fold_tokens("List-Unsubscribe", self._ways(recipient, url))
+        return f"{lines}Message-ID: {self.message_id(recipient)}\r\n"
 
     def message_id(self, recipient: Recipient) -> str:
         """Return the Message-ID, in angle brackets."""
@@ -130,7 +124,9 @@ class Headers:
 
 
 def _constant(design: Design) -> Iterator[tuple[str, str]]:
-    """Yield the fields that are the same in every message."""
+    """Yield the fields that are the same in every message, and come last."""
+    if design.unsubscribe is not None and design.unsubscribe.is_one_click:
+        yield _ONE_CLICK
     if design.list_id:
         yield "List-ID", design.list_id
     if design.feedback_id:
@@ -142,6 +138,10 @@ def _constant(design: Design) -> Iterator[tuple[str, str]]:
     for name, value in design.headers.items():
         check_extra(name)
         yield name, value
+
+
+def _date(design: Design) -> datetime:
+    return design.date or datetime.now(UTC).replace(microsecond=0)
 
 
 def _to_line(recipient: Recipient) -> str:

@@ -33,8 +33,10 @@ class Plan:
         self.renderer = Renderer(variant, shared)
         self._files = files
         self._seed = tree.seed(design.campaign, design.template)
-        self.skeleton = tree.skeleton(self._parts({}, None))
-        self.own_skeleton = lru_cache(_SKELETONS_KEPT)(self._own_skeleton)
+        self.before = headers.before.encode("ascii")
+        self.after = headers.after.encode("ascii")
+        self.skeleton = self._skeleton(None)
+        self.own_skeleton = lru_cache(_SKELETONS_KEPT)(self._skeleton)
         # Headers that a template sets have few different values, and any structure.
         self.folded = lru_cache(_FIELDS_KEPT)(fold_field)
 
@@ -57,5 +59,7 @@ class Plan:
             seed=self._seed,
         )
 
-    def _own_skeleton(self, own: Attachment) -> tree.Skeleton:
-        return tree.skeleton(self._parts({}, own))
+    def _skeleton(self, own: Attachment | None) -> tree.Skeleton:
+        """Return the skeleton; the constant headers that come last are its beginning."""
+        bare = tree.skeleton(self._parts({}, own))
+        return tree.Skeleton((self.after + bare.pieces[0], *bare.pieces[1:]), bare.slots)

@@ -99,7 +99,7 @@ class MailPolicy(EmailPolicy):
             first = getattr(value, "content_type", None) or getattr(
                 value, "content_disposition", ""
             )
-            return words.fold_parameters(name, first, value.params.items())
+            return words.fold_parameters(name, str(first), value.params.items())
         if kind in TOKENS:
             return words.fold_tokens(name, str(value))
         return words.fold_text(name, str(value))

@@ -7,6 +7,7 @@ only.
 """
 
 import binascii
+import hmac
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from typing import Final
 from urllib.parse import quote
 
 import itsdangerous
+from itsdangerous.signer import SigningAlgorithm
 
 from mailer.errors import InputError
 
@@ -71,12 +73,19 @@ class Unsubscribed:
     campaign: str
 
 
+class _Hmac(SigningAlgorithm):
+    """What itsdangerous does by default, in one call instead of three."""
+
+    def get_signature(self, key: bytes, value: bytes) -> bytes:
+        return hmac.digest(key, value, "sha256")
+
+
 class TokenSigner:
     """Writes and reads tokens under one secret; the derived key is kept, which halves the cost."""
 
     def __init__(self, secret: str | bytes) -> None:
         derived = itsdangerous.Signer(secret, salt=_SALT, digest_method=sha256).derive_key()
-        self._signer = itsdangerous.Signer(derived, key_derivation="none", digest_method=sha256)
+        self._signer = itsdangerous.Signer(derived, key_derivation="none", algorithm=_Hmac())
 
     def token(self, mailbox: str, campaign: str) -> str:
         """Return a token of URL-safe characters."""

@@ -45,10 +45,23 @@ _PLAIN_PHRASE: Final = re.compile(
 )
 # What RFC 2047 section 5 (3) lets stand for itself in a phrase; good everywhere else too.
 _Q_SAFE: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/")
-_Q: Final = tuple(
-    "_" if octet == 0x20 else chr(octet) if octet in _Q_SAFE else f"={octet:02X}"
-    for octet in range(256)
-)
+
+
+class _QTable(dict[str, str]):
+    """Characters as Q writes them, worked out when first met."""
+
+    def __missing__(self, character: str) -> str:
+        octets = character.encode()
+        safe = len(octets) == 1 and octets[0] in _Q_SAFE
+        written = character if safe else "".join([f"={octet:02X}" for octet in octets])
+        if len(self) < _Q_KEPT:
+            self[character] = written
+        return written
+
+
+_Q: Final = _QTable({" ": "_"})
+_Q_KEPT: Final = 10_000
+_CONTINUED: Final = ("=8", "=9", "=A", "=B")
 
 
 def check_name(name: str) -> None:
@@ -59,6 +72,8 @@ def check_name(name: str) -> None:
 
 def check_text(name: str, text: str) -> None:
     """Raise `HeaderError` when *text* may not stand in the header *name* (rule 1)."""
+    if text.isprintable() and "=?" not in text:
+        return
     found = _CONTROL.search(text) or ("=?" in text and _hidden_control(text))
     if found:
         raise HeaderError(
@@ -92,34 +107,35 @@ def encoded_words(text: str, first: int = _WORD) -> list[str]:
 
     Base64 or Q, whichever is shorter for the whole.
     """
-    octets = text.encode()
-    q_length = sum(len(_Q[octet]) for octet in octets)
-    as_q = q_length <= (len(octets) + 2) // 3 * 4
+    written = "".join(map(_Q.__getitem__, text))
+    if len(written) > (len(text.encode()) + 2) // 3 * 4:
+        return _words_b(text, first)
     words: list[str] = []
-    room = first
-    start = 0
-    while start < len(text):
-        end = _end_of_word(text, start, room - _FRAME, as_q=as_q)
-        octets = text[start:end].encode()
-        if as_q:
-            words.append(f"=?utf-8?q?{''.join(map(_Q.__getitem__, octets))}?=")
-        else:
-            words.append(f"=?utf-8?b?{binascii.b2a_base64(octets, newline=False).decode()}?=")
-        start, room = end, _WORD
+    room = first - _FRAME
+    while len(written) > room:
+        end = room
+        escape = written.find("=", end - 2, end)
+        end = end if escape < 0 else escape
+        # Octets of the form 10xxxxxx go on with a character.
+        while written.startswith(_CONTINUED, end):
+            end -= 3
+        words.append(f"=?utf-8?q?{written[:end]}?=")
+        written, room = written[end:], _WORD - _FRAME
+    words.append(f"=?utf-8?q?{written}?=")
     return words
 
 
-def _end_of_word(text: str, start: int, room: int, *, as_q: bool) -> int:
-    """Return where the word that begins at *start* must end to fit in *room* characters."""
-    room = room if as_q else room // 4 * 3
-    end = start
-    while end < len(text):
-        octets = text[end].encode()
-        room -= sum(len(_Q[octet]) for octet in octets) if as_q else len(octets)
-        if room < 0 and end > start:
-            break
-        end += 1
-    return end
+def _words_b(text: str, first: int) -> list[str]:
+    words: list[str] = []
+    start, room = 0, (first - _FRAME) // 4 * 3
+    for end, character in enumerate([*text, ""]):
+        length = len(character.encode())
+        room -= length
+        if room < 0 or not character:
+            encoded = binascii.b2a_base64(text[start:end].encode(), newline=False)
+            words.append(f"=?utf-8?b?{encoded.decode()}?=")
+            start, room = end, (_WORD - _FRAME) // 4 * 3 - length
+    return words
 
 
 def fold_text(name: str, text: str) -> str:
@@ -154,6 +170,8 @@ def fold_tokens(name: str, text: str) -> str:
     text = text.strip(" \t")
     if not text.isascii():
         raise HeaderError(f"header {name}: only ASCII may stand in it; encode a URL's characters")
+    if " " not in text and len(name) + len(text) < LONGEST_LINE - 2:
+        return f"{name}: {text}\r\n"
     return _assemble(name, _atoms(text))
 
 

@@ -15,9 +15,10 @@ import jinja2
 from jinja2 import meta, nodes
 
 from mailer.compose.design import Design
-from mailer.compose.template.environment import Plain, Sandboxed, constants, explained, set_up
+from mailer.compose.template.environment import Plain, Sandboxed, explained, set_up
 from mailer.compose.template.folder import Folder
 from mailer.compose.template.holes import Hole, NotTraceableError, Trace
+from mailer.compose.template.ropes import pieces_of
 from mailer.compose.template.styles import inline_styles
 from mailer.compose.template.tracing import Tracing, record
 from mailer.errors import TemplateError
@@ -175,7 +176,7 @@ class Variant:
         try:
             try:
                 context = template.new_context(dict(variables))
-                return list(template.root_render_func(context))
+                return list(pieces_of(template.root_render_func(context)))
             except Exception:  # noqa: BLE001 - whatever a template does, Jinja tells where
                 self._environment.handle_exception()
         except Exception as error:
@@ -184,15 +185,6 @@ class Variant:
     def rendered(self, variables: Mapping[str, Any]) -> dict[str, str]:
         """Render every section and every header to text."""
         return {section: "".join(pieces) for section, pieces in self.pieces(variables).items()}
-
-    @cached_property
-    def constants(self) -> frozenset[str]:
-        """The constant text of all the files, as the pieces that templates put out."""
-        found: set[str] = set()
-        for name, tree in self._trees.items():
-            code = self._environment.compile(tree, name, self.filenames[name])
-            found |= constants(code)
-        return frozenset(found)
 
     def constant_text(self, section: str) -> Iterator[str]:
         """Yield the text that *section*'s own file, and what it extends and includes, is made of."""

@@ -13,10 +13,12 @@ import jinja2
 from jinja2 import nodes, sandbox
 from markupsafe import Markup
 
+from mailer.compose.template import ropes
 from mailer.compose.template.folder import Folder
 from mailer.compose.template.formats import filters, locale_of
 from mailer.errors import TemplateError
 
+RUNTIME: Final = "from jinja2.runtime import "
 ESCAPED: Final = (".html", ".mjml")
 _NO_SUCH_IMAGE: Final = 'embed() wants the name of a file in quotes, as in embed("logo.png")'
 
@@ -25,10 +27,16 @@ class Plain(jinja2.Environment):
     """The environment of trusted templates; *trees* are syntax trees to use instead of the source."""
 
     trees: Mapping[str, nodes.Template] = {}
+    # Where compiled templates import the functions that they call: ours, not Jinja's.
+    runtime = ropes.IMPORTED
+    concat = staticmethod(ropes.concat)
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         tree = self.trees.get(name) if name else None
         return tree or super()._parse(source, name, filename)
+
+    def _generate(self, *args: Any, **options: Any) -> str:
+        return super()._generate(*args, **options).replace(RUNTIME, self.runtime, 1)
 
 
 class Sandboxed(sandbox.ImmutableSandboxedEnvironment):
@@ -105,15 +113,4 @@ def _line(trace: TracebackType | None, filenames: Mapping[str, str]) -> tuple[st
         if filename in paths:
             found = (filename, trace.tb_lineno)
         trace = trace.tb_next
-    return found
-
-
-def constants(code: Any) -> set[str]:
-    """Return all strings that the compiled *code* holds: the constant text of a template among them."""
-    found: set[str] = set()
-    for constant in code.co_consts:
-        if isinstance(constant, str):
-            found.add(constant)
-        elif hasattr(constant, "co_consts"):
-            found |= constants(constant)
     return found

@@ -46,7 +46,9 @@ class Trace:
 
     def field(self, name: str) -> "Hole":
         """Return the hole of a variable of the row."""
-        return self._step(("field", name), lambda memo: memo[0][name])
+        hole = self._step(("field", name), lambda memo: memo[0][name])
+        hole.is_field = True
+        return hole
 
     def derive(self, operation: object, function: Callable[..., Any], *args: Any) -> "Hole":
         """Record ``function(*args)``, where some of *args* are holes, and return the result's hole.
@@ -136,12 +138,13 @@ def _refused(name: str) -> Callable[..., NoReturn]:
 class Hole:
     """A value that depends on the row: *value* for the row at hand, step *number* for any."""
 
-    __slots__ = ("number", "trace", "value")
+    __slots__ = ("is_field", "number", "trace", "value")
 
     def __init__(self, trace: Trace, number: int, value: Any) -> None:
         self.trace = trace
         self.number = number
         self.value = value
+        self.is_field = False
 
     def __bool__(self) -> bool:
         return bool(self.trace.answer(self.trace.derive(bool, bool, self)))

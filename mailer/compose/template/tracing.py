@@ -25,9 +25,6 @@ from jinja2.utils import Cycler, Joiner, Namespace
 from mailer.compose.template.environment import Plain
 from mailer.compose.template.holes import Fragment, Hole, NotTraceableError, Trace, holds
 
-_RUNTIME: Final = "from jinja2.runtime import "
-_HERE: Final = f"from {__name__} import str, "
-
 # Filters whose result depends on their arguments alone, and is no iterator that is used up by use.
 _PURE_FILTERS: Final = frozenset(
     "abs capitalize center count d date datetime time number percent currency default "  # noqa: SIM905
@@ -37,8 +34,9 @@ _PURE_FILTERS: Final = frozenset(
     "urlencode urlize wordcount wordwrap xmlattr attr".split()
 )
 _IMPURE_FILTERS: Final = frozenset({"random"})
+_ABOUT_BEING: Final = {"defined": True, "undefined": False}
 _IMPURE_TESTS: Final = frozenset({"callable", "filter", "sameas", "test"})
-_PURE_TYPES: Final = frozenset(
+_PURE_TYPES: Final[frozenset[type]] = frozenset(
     {str, markupsafe.Markup, bool, int, float, Decimal, dict, list, tuple}
     | {date, datetime, time, timedelta}
 )
@@ -234,6 +232,8 @@ def _traced(kind: builtins.str, name: builtins.str, function: Any) -> Any:
 
     @functools.wraps(function)
     def call(*args: Any, **options: Any) -> Any:
+        if name in _ABOUT_BEING and len(args) == 1 and _is_field(args[0]):
+            return _ABOUT_BEING[name]  # rows with other fields have recordings of their own
         trace = trace_of([*args, *options.values()])
         if trace is None:
             if name in _IMPURE_FILTERS:
@@ -254,10 +254,15 @@ def _traced(kind: builtins.str, name: builtins.str, function: Any) -> Any:
     return call
 
 
+def _is_field(value: Any) -> bool:
+    return isinstance(value, Hole) and value.is_field
+
+
 class Tracing(Plain):
     """The environment that runs templates on holes."""
 
     context_class = _Context
+    runtime = f"from {__name__} import str, "
     concat = staticmethod(concat)
 
     def __init__(self, **options: Any) -> None:
@@ -268,9 +273,6 @@ class Tracing(Plain):
         """Record the use of the filters that are there now; to be called once, after set-up."""
         for name, function in list(self.filters.items()):
             self.filters[name] = _traced("filter", name, function)
-
-    def _generate(self, *args: Any, **options: Any) -> builtins.str:
-        return super()._generate(*args, **options).replace(_RUNTIME, _HERE, 1)
 
     def getattr(self, obj: Any, attribute: builtins.str) -> Any:
         """Get an attribute or item, of a hole as a step."""

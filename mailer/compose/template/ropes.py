@@ -1,0 +1,71 @@
+"""How a macro's output keeps the pieces that it was made of.
+
+Jinja joins what a macro or a ``set`` block puts out into one string, mostly constant text which is
+encoded already, but not recognised once it is joined. Here it is joined into markup that remembers its
+pieces. It is an ordinary string to whatever is done with it; only `pieces_of` looks.
+
+Compiled templates import these functions instead of those of the same name in Jinja's runtime.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+import markupsafe
+from jinja2 import runtime
+
+IMPORTED: Final = f"from {__name__} import "
+
+
+class _Text(str):
+    """Joined text and its pieces."""
+
+    pieces: list[str] | None = None
+
+
+class _Markup(markupsafe.Markup):
+    """Joined markup and its pieces."""
+
+    pieces: list[str] | None = None
+
+
+def __getattr__(name: str) -> Any:
+    """Give compiled templates what is as it is in Jinja's runtime."""
+    return getattr(runtime, name)
+
+
+def concat(pieces: Iterable[str]) -> str:
+    """Join output, remembering the pieces."""
+    kept = list(pieces)
+    text = _Text("".join(kept))
+    text.pieces = kept
+    return text
+
+
+def Markup(value: Any) -> markupsafe.Markup:  # noqa: N802 - the name by which templates call it
+    """Mark as safe, keeping the pieces."""
+    markup = _Markup(value)
+    markup.pieces = getattr(value, "pieces", None)
+    return markup
+
+
+def escape(value: Any) -> markupsafe.Markup:
+    """Escape; joined markup stays what it is."""
+    return value if type(value) is _Markup else markupsafe.escape(value)
+
+
+class Macro(runtime.Macro):
+    """A macro whose output keeps its pieces."""
+
+    def _invoke(self, arguments: list[Any], autoescape: bool) -> str:  # noqa: FBT001 - Jinja's
+        output = self._func(*arguments)
+        return Markup(output) if autoescape else output
+
+
+def pieces_of(output: Iterable[str]) -> Iterator[str]:
+    """Yield the output of a template piece by piece."""
+    for piece in output:
+        inner = piece.pieces if type(piece) is _Markup else None
+        if inner is None:
+            yield piece
+        else:
+            yield from pieces_of(inner)
