@@ -12,7 +12,7 @@ seen before is recorded and grows the tree. Before a recording is believed, its 
 with Jinja's.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, Final
@@ -30,6 +30,7 @@ _MAX_CHUNKS: Final = 5000
 
 Memo = list[Any]
 Pieces = list[str | int]
+Bodies = dict[str, Sequence[bytes]]
 
 
 class Output:
@@ -40,22 +41,27 @@ class Output:
         numbers = sorted({piece for piece in pieces if isinstance(piece, int)})
         self._steps: Callable[[Memo], Any] = _getter(numbers)
         texts = [piece for piece in pieces if isinstance(piece, str)]
-        self._chunks = [quoted.chunk(text) for text in texts]
+        self._chunks = [*map(quoted.chunk, texts), b"\r\n"]
+        if pieces and isinstance(pieces[-1], str):
+            self._chunks[-2] = quoted.spliced(self._chunks[-2])
         order: list[int] = []
         seen = 0
         for piece in pieces:
-            order.append(seen if isinstance(piece, str) else len(texts) + numbers.index(piece))
+            order.append(seen if isinstance(piece, str) else len(texts) + 1 + numbers.index(piece))
             seen += isinstance(piece, str)
+        if not pieces or not isinstance(pieces[-1], str):
+            order.append(len(texts))  # the line break at the end, after a value's soft one
         self._order: Callable[[list[bytes]], Any] = _getter(order)
 
     def text(self, memo: Memo) -> str:
         """Return the output as text."""
         return "".join([p if isinstance(p, str) else memo[p] for p in self.pieces])
 
-    def quoted(self, memo: Memo) -> bytes:
-        """Return the output in quoted-printable; raises `quoted.UnspliceableError`."""
+    def quoted(self, memo: Memo) -> Sequence[bytes]:
+        """Return the output in quoted-printable, in pieces; raises `quoted.UnspliceableError`."""
         values = self._chunks + list(map(quoted.chunk, self._steps(memo)))
-        return quoted.spliced(b"".join(self._order(values)))
+        picked: Sequence[bytes] = self._order(values)
+        return picked
 
 
 Outputs = dict[str, Output]
@@ -195,8 +201,8 @@ class Renderer:
             return {s: o.text(memo) for s, o in outputs.items() if s not in self.encodings}
         return self.variant.rendered({**self._shared, **variables})
 
-    def encoded(self, variables: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, bytes]]:
-        """Return subject and headers as text, and the bodies encoded.
+    def encoded(self, variables: Mapping[str, Any]) -> tuple[dict[str, str], Bodies]:
+        """Return subject and headers as text, and the bodies encoded, in pieces.
 
         Raises `TemplateError` with file and line.
         """
@@ -211,25 +217,25 @@ class Renderer:
         pieces = self.variant.pieces({**self._shared, **variables})
         if len(self.encodings) == len([s for s in self.encodings if s in pieces]):
             try:
-                bodies = {s: self._spliced(s, pieces[s]) for s in self.encodings}
+                bodies: Bodies = {s: self._spliced(s, pieces[s]) for s in self.encodings}
             except quoted.UnspliceableError:
                 pass
             else:
                 return {s: "".join(p) for s, p in pieces.items() if s not in bodies}, bodies
         return self._encoded_whole(_with_text({s: "".join(p) for s, p in pieces.items()}))
 
-    def _body(self, section: str, output: Output, memo: Memo) -> bytes:
+    def _body(self, section: str, output: Output, memo: Memo) -> Sequence[bytes]:
         if self.encodings[section] == "base64":
-            return encoded(output.text(memo), "base64")
+            return (encoded(output.text(memo), "base64"),)
         return output.quoted(memo)
 
-    def _spliced(self, section: str, pieces: list[str]) -> bytes:
+    def _spliced(self, section: str, pieces: list[str]) -> Sequence[bytes]:
         if self.encodings[section] == "base64":
-            return encoded("".join(pieces), "base64")
-        return quoted.spliced(b"".join(map(self._chunks.__getitem__, pieces)))
+            return (encoded("".join(pieces), "base64"),)
+        return (quoted.spliced(b"".join(map(self._chunks.__getitem__, pieces))),)
 
-    def _encoded_whole(self, texts: dict[str, str]) -> tuple[dict[str, str], dict[str, bytes]]:
-        bodies = {s: encoded(texts.pop(s), self.encodings[s]) for s in self.encodings}
+    def _encoded_whole(self, texts: dict[str, str]) -> tuple[dict[str, str], Bodies]:
+        bodies: Bodies = {s: (encoded(texts.pop(s), self.encodings[s]),) for s in self.encodings}
         return texts, bodies
 
 

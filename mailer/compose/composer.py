@@ -102,7 +102,7 @@ class Composer:
         run = [plan.before, head.encode(), skeleton.pieces[0]]
         for slot, piece in zip(skeleton.slots, skeleton.pieces[1:], strict=True):
             if isinstance(slot, str):
-                run.append(bodies[slot])
+                run += bodies[slot]
             elif own is not None and slot.digest not in self.shared:
                 run.append(own.encoded)
             else:

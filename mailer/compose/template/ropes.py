@@ -16,7 +16,7 @@ from jinja2 import runtime
 IMPORTED: Final = f"from {__name__} import "
 
 
-class _Text(str):
+class _Text(str):  # noqa: SLOT000 - it holds something more
     """Joined text and its pieces."""
 
     pieces: list[str] | None = None

@@ -51,7 +51,7 @@ _PURE_METHODS: Final = frozenset(
 _PURE_CALLS: Final = frozenset({range, dict})
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: builtins.str) -> Any:
     """Give compiled templates what they import from Jinja's runtime and what is as it is there."""
     return getattr(runtime, name)
 
