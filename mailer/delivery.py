@@ -31,6 +31,7 @@ from mailer.store.campaigns import Campaigns
 from mailer.store.connection import Client
 from mailer.store.ledger import PRIORITY, Claim, Ledger, Unclaimed, Verdict
 from mailer.store.limits import Grant, Limits
+from mailer.store.line import Line
 from mailer.store.slots import Slots
 from mailer.store.suppression import Suppression
 
@@ -45,6 +46,18 @@ SHORT_WAIT: Final = 1.0
 
 HEARTBEAT: Final = 0.25
 """Seconds between two looks at the ledger while it does."""
+
+
+SOON: Final = 0.1
+"""Seconds that a batch which stands in line for permits waits at least."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """When what is left of a batch may go on; with a *scope* it waits for that one's permits."""
+
+    until: float = 0.0
+    scope: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +96,7 @@ class Delivery:
         self._breaker = Breaker(client)
         self._slots = Slots(client)
         self._limits = Limits(client, rates.rules(settings))
+        self._line = Line(client, self._limits)
         self._recorder = Recorder(self.ledger, settings.worker.lease, settings.worker.poison_after)
         self._rules = rules(settings)
         self._contents = Contents(settings, self.ledger)
@@ -136,11 +150,11 @@ class Delivery:
             return
         self._suppress(batch, report)
         state = self._breaker.state(claim.account, time())
-        verdict, until = Verdict.GO, policy.opens(time())
-        if state.usable and until <= time():
-            verdict, until = self._send_permitted(batch, policy, report)
+        verdict, rest = Verdict.GO, Rest(policy.opens(time()))
+        if state.usable and rest.until <= time():
+            verdict, rest = self._send_permitted(batch, policy, report)
             state = self._breaker.state(claim.account, time())
-        self._end(batch, report, verdict, state, until)
+        self._end(batch, report, verdict, state, rest)
 
     def _policy(self, campaign: str) -> Policy:
         wanted = self._campaigns.policy(campaign)
@@ -165,10 +179,8 @@ class Delivery:
         self._recorder.settle(batch, chosen, Status.SUPPRESSED)
         report.counts.update(batch.words(chosen))
 
-    def _send_permitted(
-        self, batch: Batch, policy: Policy, report: Report
-    ) -> tuple[Verdict, float]:
-        """Send what is due, as far as limits permit; returns when the rest may go on, 0.0: at once."""
+    def _send_permitted(self, batch: Batch, policy: Policy, report: Report) -> tuple[Verdict, Rest]:
+        """Send what is due, as far as limits permit; returns when the rest may go on."""
         driver, gate = self._driver(batch.claim.account)
         while left := batch.due(time() + DUE_SOON):
             grant = self._limits.take(batch.claim.account, batch.domains(left))
@@ -182,15 +194,16 @@ class Delivery:
                 unused = [index for index in grant.granted if left[index] not in journal.sent]
                 self._limits.give_back(grant, unused)
             if journal.stopped or gate.troubled or (journal.chosen and not journal.sent):
-                return journal.verdict, 0.0
+                return journal.verdict, Rest()
             if len(grant.granted) == len(left):
                 break
             if not (self._waits_here(grant, policy) and self._rest(journal, grant.wait)):
-                return journal.verdict, grant.retry_at
-        return Verdict.GO, 0.0
+                return journal.verdict, Rest(grant.retry_at, grant.scope)
+        return Verdict.GO, Rest()
 
     def _waits_here(self, grant: Grant, policy: Policy) -> bool:
-        return not grant.crowded and grant.wait <= SHORT_WAIT and policy.opens(time()) <= time()
+        short = grant.wait == 0 or (grant.wait <= SHORT_WAIT and not grant.crowded)
+        return short and policy.opens(time()) <= time()
 
     def _rest(self, journal: Journal, wait: float) -> bool:
         """Wait for the next permits with the lease kept; False when something else is wanted."""
@@ -217,7 +230,7 @@ class Delivery:
         report: Report,
         verdict: Verdict,
         account: AccountState,
-        until: float,
+        rest: Rest,
     ) -> None:
         """End the lease in the way that what is left of the batch asks for."""
         claim, now = batch.claim, time()
@@ -236,8 +249,15 @@ class Delivery:
         elif account.state in (COOLING, STOPPED):
             self._released(report, self.ledger.park(claim, now, f"account:{claim.account}"))
         else:
-            due = until if until > now else self._rest_until(batch, now)
-            self._released(report, self.ledger.wait(claim, now, due))
+            self._wait(batch, report, rest, now)
+
+    def _wait(self, batch: Batch, report: Report, rest: Rest, now: float) -> None:
+        claim = batch.claim
+        due = rest.until if rest.scope or rest.until > now else self._rest_until(batch, now)
+        how = self.ledger.wait(claim, now, max(due, now + SOON))
+        if how == "waiting" and rest.scope:
+            self._line.join(rest.scope, claim.ref, now, due)
+        self._released(report, how)
 
     def _rest_until(self, batch: Batch, now: float) -> float:
         """When to look at the batch again: its deferred recipients say."""

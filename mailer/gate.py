@@ -76,13 +76,13 @@ class Gate:
 
     def refused(self, stage: Stage, reply: Reply | None, judgement: Judgement) -> None:
         """The account met trouble; every worker hears of it."""
-        self.troubled = True
         now, name, action = time(), self._account.name, judgement.action
         text = str(reply) if reply else "no connection"
         if action is Action.THROTTLE_ACCOUNT:
             self._pace.throttled(name, text, taken_at=self._taken_at)
             if stage not in _BEFORE_MAIL:
                 return
+        self.troubled = True
         self._has_turn = False
         until = self._renewed(text, now) if action is Action.ACCOUNT_QUOTA else 0.0
         said = Said(stage.value, text, action.value, judgement.rule)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from mailer.config import Account, Domain, Rate, Settings
 from mailer.schedule import Reset
-from mailer.store.limits import AccountRules, Cap, DomainRules, Rules
+from mailer.store.caps import AccountRules, Cap, DomainRules, Rules
 
 
 def rules(settings: Settings) -> Rules:

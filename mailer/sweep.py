@@ -11,12 +11,15 @@ from collections.abc import Callable, Iterable, Iterator
 from time import time
 from typing import Final
 
+from mailer import rates
 from mailer.broker import Broker, Task
 from mailer.config import Settings
 from mailer.errors import LedgerUnavailableError
 from mailer.store.breaker import RUNNING, Breaker
 from mailer.store.connection import Client
 from mailer.store.ledger import Ledger
+from mailer.store.limits import Limits
+from mailer.store.line import Line
 from mailer.store.waiting import Waiting
 
 log = logging.getLogger(__name__)
@@ -45,6 +48,7 @@ class Sweeper(threading.Thread):
         self._ledger = Ledger(client)
         self._waiting = Waiting(client)
         self._breaker = Breaker(client)
+        self._line = Line(client, Limits(client, rates.rules(settings)))
         self._broker = broker
         self._duties = tuple(duties)
         self._ended = threading.Event()
@@ -52,9 +56,9 @@ class Sweeper(threading.Thread):
 
     def run(self) -> None:
         """Sweep until `stop`."""
-        rare = 0.0
-        while not self._ended.wait(TICK):
-            now = time()
+        rare, tick = 0.0, TICK
+        while not self._ended.wait(tick):
+            now, tick = time(), TICK
             often = now < rare
             try:
                 if often:
@@ -66,6 +70,8 @@ class Sweeper(threading.Thread):
                     self.wake_accounts(now)
                     for duty in self._duties:
                         duty(now)
+                self.call(now)
+                tick = min(TICK, self._line.again(time()))
                 self._note_reachable()
             except LedgerUnavailableError as exc:
                 self._note_unreachable(exc)
@@ -81,6 +87,10 @@ class Sweeper(threading.Thread):
     def release(self, now: float) -> int:
         """Queue the batches whose wait is over or whose lease lapsed; returns how many."""
         return publish(self._broker, self._ledger, self._waiting.sweep(now))
+
+    def call(self, now: float) -> int:
+        """Queue the batches whose turn it is to get permits; returns how many."""
+        return publish(self._broker, self._ledger, self._line.call(now))
 
     def reconcile(self, now: float) -> int:
         """The same, and those whose task message is lost: more are queued than the broker holds."""

@@ -37,9 +37,10 @@ mailer:pace:<a>              hash    how far replies have lowered the rate and  
                                      the connections, and until when it pauses
 mailer:meter:<a>             hash    second → messages sent, where no rate is     seconds
                                      configured
-mailer:line:<a>              zset    campaign → messages it was given a turn for  while batches wait for permits
-mailer:line:<a>:<c>          zset    batch ref → its place                        while batches wait for permits
-mailer:lines                 set     accounts for whose permits batches wait      while batches wait for permits
+mailer:lines                 set     scopes <s> for whose permits batches wait    while batches wait for permits
+mailer:line:<s>              zset    campaign → messages it was called for        while batches wait for permits
+mailer:line:<s>:<c>          zset    batch ref → its place                        while batches wait for permits
+mailer:called:<s>            zset    batch ref → permits that it may take         seconds
 mailer:lock:<name>           string  owner of a cluster-wide duty                 seconds
 
 ``<c>`` is a campaign id, ``<n>`` a batch number, ``<c>:<n>`` a *batch ref*, ``<event>`` is
@@ -54,6 +55,7 @@ RESUMED = PREFIX + "resumed"
 SUPPRESSED = PREFIX + "suppressed"
 ACCOUNTS = PREFIX + "accounts"
 ALERTS = PREFIX + "alerts"
+LINES = PREFIX + "lines"
 DEAD = PREFIX + "dead"
 DEAD_UNPUBLISHED = PREFIX + "dead:unpublished"
 
@@ -140,6 +142,11 @@ def slots(name: str) -> str:
 def permits(scope: str, seconds: int) -> str:
     """The hash of one limit's window; *scope* is ``account:<a>`` or ``domain:<d>``."""
     return f"{PREFIX}permits:{scope}:{seconds}"
+
+
+def line(scope: str, campaign: str | None = None) -> str:
+    """The zset of campaigns that wait for permits of *scope*, or of one campaign's batches."""
+    return f"{PREFIX}line:{scope}" if campaign is None else f"{PREFIX}line:{scope}:{campaign}"
 
 
 def pace(name: str) -> str:

@@ -6,7 +6,7 @@ the window's length after it is known to have ended: whatever the delay between,
 messages in any window than its limit. `docs/limits.md` says why.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
 from os import urandom
@@ -14,9 +14,8 @@ from time import time
 from typing import Final
 
 from mailer.retry_after import retry_after
-from mailer.schedule import DAY, Reset
-from mailer.store import keys
 from mailer.store.adaptive import Pace
+from mailer.store.caps import Limit, Rules, of_account, of_domain, rates_of
 from mailer.store.connection import Client, load
 
 FLIGHT: Final = 15.0
@@ -26,79 +25,8 @@ _MOST_CLASSES: Final = 255
 """Domains with limits that one call can tell apart; messages behind that wait for the next call."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cap:
-    """At most *count* messages in any *seconds*."""
-
-    count: int
-    seconds: int
-
-
-@dataclass(frozen=True, slots=True)
-class AccountRules:
-    """What an account may send: *rates*, where those of a day begin anew, and its warm-up.
-
-    *warmup* are messages on the first, second … day on which it sends; after that it knows no bound.
-    """
-
-    rates: tuple[Cap, ...] = ()
-    reset: Reset | None = None
-    warmup: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class DomainRules:
-    """What all accounts together may send to the domains of one group.
-
-    *connections* is how many messages may be on their way to it at once.
-    """
-
-    name: str
-    rates: tuple[Cap, ...] = ()
-    connections: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """Every limit: of accounts by name, and of domains by recipient domain in lower case."""
-
-    accounts: Mapping[str, AccountRules] = field(default_factory=dict)
-    domains: Mapping[str, DomainRules] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Limit:
-    """One limit over one window, as the scripts see it. *scope* is an account or a domain."""
-
-    scope: str
-    kind: str
-    count: str
-    seconds: int
-    reset: Reset | None = None
-
-    @property
-    def key(self) -> str:
-        """The hash of its window."""
-        return keys.permits(self.scope, 0 if self.kind == "flying" else self.seconds)
-
-    def ends(self, now: float) -> float:
-        """When its window begins anew, 0 for one that rolls."""
-        if self.kind not in ("reset", "steps"):
-            return 0.0
-        return self.reset.next(now) if self.reset else (now // DAY + 1) * DAY
-
-    def __str__(self) -> str:
-        _, _, name = self.scope.partition(":")
-        if self.kind == "flying":
-            return f"domain {name}: {self.count} at once"
-        if self.kind == "steps":
-            return "warm-up"
-        unit = {1: "second", 60: "minute", 3600: "hour", DAY: "day"}.get(self.seconds)
-        what = f"{self.count}/{unit}" if unit else f"{self.count} in {self.seconds} s"
-        until = f" until {self.reset}" if self.kind == "reset" else ""
-        return (
-            f"{'account' if self.scope.startswith('account:') else f'domain {name}'} {what}{until}"
-        )
+MANY: Final = 1_000_000
+"""What `Room.free` says where nothing bounds it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +34,16 @@ class Grant:
     """Which messages of a batch may be sent now.
 
     *granted* are their indices, *classes* the domain group of each message asked for (0: none). The
-    others wait until *retry_at*, *wait* seconds from now, because of *why*; 0.0 seconds and an empty
-    *why* say that asking again at once may yield more. *crowded* says that other batches want a worker.
+    others wait until *retry_at*, *wait* seconds from now, because of *why*, for permits of *scope*; 0.0
+    seconds and an empty *why* say that asking again at once may yield more. *crowded* says that other
+    batches want a worker.
     """
 
     granted: Sequence[int]
     retry_at: float = 0.0
     wait: float = 0.0
     why: str = ""
+    scope: str = ""
     share: float = 1.0
     crowded: bool = False
     taken_at: float = 0.0
@@ -131,6 +61,15 @@ class Usage:
     allowed: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Permits that are *free*; fewer than *least* are not worth a batch, and *free_at* there are some."""
+
+    free: int
+    least: int
+    free_at: float
+
+
 class Limits:
     """Permits, as methods. Thread-safe; the clock is Redis's unless *now* is given."""
 
@@ -139,11 +78,11 @@ class Limits:
         self._settle = load(client, "pace", "permits_settle")
         self._domains = rules.domains
         self._accounts = {
-            name: tuple(_of_account(name, wanted)) for name, wanted in rules.accounts.items()
+            name: tuple(of_account(name, wanted)) for name, wanted in rules.accounts.items()
         }
-        self._of_domain = {one.name: tuple(_of_domain(one)) for one in rules.domains.values()}
+        self._of_domain = {one.name: tuple(of_domain(one)) for one in rules.domains.values()}
         self._flight = flight
-        self.pace = Pace(client, {name: _rates(found) for name, found in self._accounts.items()})
+        self.pace = Pace(client, {name: rates_of(found) for name, found in self._accounts.items()})
 
     def take(self, account: str, domains: Sequence[str], now: float | None = None) -> Grant:
         """Permits for as many messages as may be sent now, in their order.
@@ -198,13 +137,29 @@ class Limits:
         self.pace.pause(account, until, reply)
         return until
 
+    def room(self, scope: str, now: float) -> Room:
+        """How many permits of *scope*, ``account:<a>`` or ``domain:<d>``, are free."""
+        kind, _, name = scope.partition(":")
+        limits = (
+            self._accounts.get(name, ()) if kind == "account" else self._of_domain.get(name, ())
+        )
+        arguments: list[object] = []
+        for limit in limits:
+            ends = limit.ends(now)
+            arguments += (0, limit.key, limit.kind, limit.count, limit.seconds, ends)
+        account = name if kind == "account" else ""
+        answer = self._take(account, "", now, self._flight, b"", *arguments)
+        free, least, free_at = answer[9:12]
+        return Room(int(min(float(free), MANY)), int(least), float(free_at))
+
     def usage(self, account: str, now: float | None = None) -> tuple[Usage, ...]:
         """How much of each of the account's limits is used, in flight included."""
         moment = time() if now is None else now
         found = []
         for limit in self._accounts.get(account, ()):
             arguments = (0, limit.key, limit.kind, limit.count, limit.seconds, limit.ends(moment))
-            *_, used, allowed = self._take(account, "", moment, self._flight, b"", *arguments)
+            answer = self._take(account, "", moment, self._flight, b"", *arguments)
+            used, allowed = answer[7:9]
             bound = float(allowed)
             found.append(Usage(str(limit), int(used), None if bound == inf else int(bound)))
         return tuple(found)
@@ -254,6 +209,7 @@ class Limits:
             retry_at=float(retry_at) if partial else 0.0,
             wait=wait if partial else 0.0,
             why=_reason(int(why), limits) if partial else "",
+            scope=_scope(int(why), account, limits) if partial else "",
             share=float(share),
             crowded=int(crowded) > 0,
             taken_at=float(at),
@@ -284,37 +240,7 @@ def _reason(why: int, limits: Sequence[tuple[int, Limit]]) -> str:
     return str(limits[why - 1][1]) if why else ""
 
 
-def _of_account(name: str, rules: AccountRules) -> Iterable[Limit]:
-    scope = f"account:{name}"
-    for cap in _tightest(rules.rates):
-        resets = rules.reset if cap.seconds == DAY else None
-        kind = "reset" if resets else "rolling"
-        yield Limit(scope, kind, str(cap.count), cap.seconds, resets)
-    if rules.warmup:
-        steps = ",".join(map(str, rules.warmup))
-        yield Limit(f"{scope}:warmup", "steps", steps, DAY, rules.reset)
-
-
-def _of_domain(rules: DomainRules) -> Iterable[Limit]:
-    scope = f"domain:{rules.name}"
-    for cap in _tightest(rules.rates):
-        yield Limit(scope, "rolling", str(cap.count), cap.seconds)
-    if rules.connections is not None:
-        yield Limit(scope, "flying", str(rules.connections), 0)
-
-
-def _tightest(rates: Iterable[Cap]) -> Iterable[Cap]:
-    """One cap for each window, shortest first: two over one window would count twice."""
-    by_window: dict[int, int] = {}
-    for cap in rates:
-        by_window[cap.seconds] = min(cap.count, by_window.get(cap.seconds, cap.count))
-    return (Cap(count, seconds) for seconds, count in sorted(by_window.items()))
-
-
-def _rates(limits: Iterable[Limit]) -> tuple[tuple[int, int], ...]:
-    """Count and seconds of what throttling replies lower: rates, not quotas."""
-    return tuple(
-        (int(limit.count), limit.seconds)
-        for limit in limits
-        if limit.kind == "rolling" and limit.seconds <= 3600
-    )
+def _scope(why: int, account: str, limits: Sequence[tuple[int, Limit]]) -> str:
+    """Whose permits are waited for."""
+    number, limit = limits[why - 1] if why > 0 else (0, None)
+    return limit.scope if limit and number else f"account:{account}" if why else ""

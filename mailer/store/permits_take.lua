@@ -14,7 +14,8 @@
 -- 'rolling', 'reset', 'steps' (count: '100,500,…' for the 1st, 2nd … day), 'flying' (count at once).
 -- Returns {now, retry at, why (number of the limit, 0 none, -1 pause), share, crowded, paced (a
 --          measured rate holds: settle it too), granted in all, granted of class 1, 2, …}; without a
--- message {…, used, allowed} of the first limit. A repeated call with the same token undoes the first.
+-- message {…, used, allowed of the first limit, free of all, least number worth asking for, when that
+-- is free}. A repeated call with the same token undoes the first.
 
 local account, token, now, flight = ARGV[1], ARGV[2], clock(ARGV[3]), tonumber(ARGV[4])
 local classes = ARGV[5]
@@ -99,15 +100,22 @@ end
 
 local granted, total = {}, 0
 
--- When so many permits are free that asking again is worth it: a twentieth of a short window's.
+-- How many permits are worth asking for: a twentieth of a short window's, half a second's of a long one.
+local function least_of(limit)
+  if limit.kind ~= 'rolling' then return 1 end
+  local least = limit.seconds <= 10 and limit.allowed / 20 or limit.allowed / limit.seconds / 2
+  return math.max(1, math.ceil(least))
+end
+
+-- When that many are free.
 local function retry_at(limit)
   local count = limit.class > 0 and granted[limit.class] or total
   local left = limit.allowed - limit.used - count
   if left > 0 and limit.kind ~= 'rolling' then return now end
   if limit.kind == 'flying' then return now + 0.1 end
   if limit.kind ~= 'rolling' then return limit.reset end
-  local least = limit.seconds <= 10 and limit.allowed / 20 or limit.allowed / limit.seconds / 2
-  local needed = math.min(math.max(1, math.ceil(least)), math.max(1, wanted - total)) - left
+  local rest = wanted == 0 and math.huge or math.max(1, wanted - total)
+  local needed = math.min(least_of(limit), rest) - left
   if needed <= 0 then return now end
   table.sort(limit.freed, function(a, b) return a[1] < b[1] end)
   for _, one in ipairs(limit.freed) do
@@ -117,7 +125,7 @@ local function retry_at(limit)
   return now + limit.seconds
 end
 
-local free = {[0] = wanted}
+local free = {[0] = wanted > 0 and wanted or math.huge}
 for class = 1, class_count do free[class] = wanted end
 for _, limit in ipairs(limits) do
   if limit.kind ~= 'rolling' and now >= limit.reset then limit.reset = limit.reset + limit.seconds end
@@ -192,5 +200,12 @@ local crowded = redis.call('ZCARD', PREFIX .. 'queued:bulk') +
 local answer = {string.format('%.6f', now), string.format('%.6f', soonest), why,
                 string.format('%.6f', share), crowded, pace.base and 1 or 0, total}
 for class = 1, class_count do answer[7 + class] = granted[class] end
-if wanted == 0 then answer[8], answer[9] = limits[1].used, tostring(limits[1].allowed) end
+if wanted == 0 then
+  local least, at = 1, latest_of(0)
+  for _, limit in ipairs(limits) do least = math.max(least, least_of(limit)) end
+  if pace.pause > now then at = pace.pause end
+  local first = limits[1] or {used = 0, allowed = math.huge}
+  answer[8], answer[9], answer[10] = first.used, tostring(first.allowed), tostring(free[0])
+  answer[11], answer[12] = least, string.format('%.6f', at)
+end
 return answer

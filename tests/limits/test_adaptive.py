@@ -7,7 +7,8 @@ import redis
 
 from mailer.schedule import Reset
 from mailer.store.adaptive import Pace, speaks_of_connections
-from mailer.store.limits import AccountRules, Cap, Limits, Rules
+from mailer.store.caps import AccountRules, Cap, Rules
+from mailer.store.limits import Limits
 from mailer.store.slots import Slots
 
 T = 1_795_392_000.0

@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mailer.schedule import Reset
-from mailer.store.limits import AccountRules, Cap, DomainRules, Limits, Rules
+from mailer.store.caps import AccountRules, Cap, DomainRules, Rules
+from mailer.store.limits import Limits
 
 T = 1_795_392_000.0  # a midnight in UTC
 DAY = 86400

@@ -10,7 +10,7 @@ from mailer.config.presets import presets
 from mailer.errors import ConfigError
 from mailer.rates import rules
 from mailer.schedule import Reset
-from mailer.store.limits import AccountRules, Cap
+from mailer.store.caps import AccountRules, Cap
 
 
 def settings(tmp_path, text):
