@@ -7,9 +7,11 @@ with the same arguments changes nothing more: the client repeats a call whose re
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from hashlib import sha1
 from importlib.resources import files
 from typing import Any, Final, cast
 from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
 
 import redis
 from redis.backoff import ExponentialBackoff
@@ -18,6 +20,7 @@ from redis.sentinel import Sentinel
 
 from mailer.errors import ConfigError, LedgerUnavailableError
 from mailer.store.client import Client
+from mailer.store.direct import Direct
 
 __all__ = ["Client", "connect", "load", "reaching_redis"]
 
@@ -28,6 +31,8 @@ _BACKOFF: Final = ExponentialBackoff(cap=1.0, base=0.1)
 
 SOCKET_TIMEOUT: Final = 10.0
 """Seconds until a Redis that does not answer counts as unreachable."""
+
+_DIRECT: Final[WeakKeyDictionary[Client, Direct]] = WeakKeyDictionary()
 
 
 class _Insistent(Retry):
@@ -104,11 +109,17 @@ def load(client: Client, *names: str) -> Callable[..., Any]:
     """
     folder = files("mailer.store")
     texts = [(folder / f"{name}.lua").read_text("utf-8") for name in ("prelude", *names)]
-    script = client.register_script("".join(texts))
+    text = "".join(texts)
+    digest = sha1(text.encode(), usedforsecurity=False).hexdigest().encode()
+    script = client.register_script(text)
+    direct = _DIRECT.setdefault(client, Direct(client))
 
     def call(*args: Any) -> Any:
         with reaching_redis():
-            return script(keys=[], args=args)
+            try:
+                return direct.call(digest, args)
+            except redis.RedisError:  # the client knows what to do: load it, reconnect, or say so
+                return script(keys=[], args=args)
 
     return call
 
