@@ -13,7 +13,8 @@ class SubmissionServer:
 
     *passwords* are by user name. *auth_reply* answers every AUTH instead of looking. *slow_login* is
     how many seconds an AUTH takes: long enough that several logins are under way at once.
-    *on_accepted* is called with user and number after each of a user's accepted messages.
+    *on_accepted* is called with user and number after each of a user's accepted messages. *gone* are
+    mailboxes that do not exist; *mail_reply* answers every MAIL of a user.
     """
 
     def __init__(self, **passwords: str) -> None:
@@ -22,6 +23,7 @@ class SubmissionServer:
         self.slow_login = 0.0
         self.on_accepted: Callable[[str, int], None] = lambda _user, _number: None
         self.mail_reply: dict[str, str] = {}
+        self.gone: set[str] = set()
         self.logins: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
         self.accepted: dict[str, list[str]] = defaultdict(list)
@@ -75,6 +77,7 @@ class _Session(asyncio.Protocol):
         self.user = ""
         self.mailbox = ""
         self.is_busy = False
+        self.is_refused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         self.transport = transport
@@ -117,10 +120,12 @@ class _Session(asyncio.Protocol):
             self.say(self.server.mail_reply.get(self.user, "250 2.1.0 ok"))
         elif verb == "RCPT":
             self.mailbox = line.partition("<")[2].partition(">")[0]
-            self.say("250 2.1.5 ok")
+            gone = self.mailbox in self.server.gone
+            self.say("550 5.1.1 no such user" if gone else "250 2.1.5 ok")
+            self.is_refused = gone
         elif verb == "DATA":
-            self.in_content = True
-            self.say("354 go ahead")
+            self.in_content = not self.is_refused
+            self.say("554 5.5.1 no valid recipients" if self.is_refused else "354 go ahead")
         elif verb == "QUIT":
             self.say("221 2.0.0 bye")
             self.transport.close()

@@ -1,0 +1,119 @@
+"""A headless Chromium, spoken to over its debugging protocol: open a page, read it, photograph it."""
+
+import base64
+import json
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tornado.ioloop import IOLoop
+from tornado.websocket import websocket_connect
+
+
+def program() -> str | None:
+    """Where Chromium is, or None."""
+    return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
+
+
+class Page:
+    """One tab."""
+
+    def __init__(self, url: str) -> None:
+        self._loop = IOLoop(make_current=False)
+        self._number = 0
+        self._socket = self._run(lambda: websocket_connect(url, max_message_size=1 << 26))
+
+    def _run(self, call: Callable[[], Any]) -> Any:
+        async def main() -> Any:
+            return await call()
+
+        return self._loop.run_sync(main, timeout=60)
+
+    def _ask(self, method: str, **parameters: object) -> dict[str, Any]:
+        self._number += 1
+        wanted = self._number
+        request = json.dumps({"id": wanted, "method": method, "params": parameters})
+
+        async def exchange() -> dict[str, Any]:
+            await self._socket.write_message(request)
+            while True:
+                reply = json.loads(await self._socket.read_message())
+                if reply.get("id") == wanted:
+                    assert "error" not in reply, reply
+                    return dict(reply["result"])
+
+        return dict(self._run(exchange))
+
+    def open(self, url: str, ready: str, within: float = 30.0) -> str:
+        """Go to *url*, wait until its text contains *ready*, and return the text."""
+        self._ask("Page.navigate", url=url)
+        tick, deadline = threading.Event(), time.monotonic() + within
+        while True:
+            text = self.evaluate("document.body ? document.body.innerText : ''")
+            if ready in text:
+                return str(text)
+            assert time.monotonic() < deadline, f"no {ready!r} at {url}: {text[:2000]}"
+            tick.wait(0.1)
+
+    def evaluate(self, script: str) -> Any:
+        """The value of a script in the page."""
+        reply = self._ask("Runtime.evaluate", expression=script, returnByValue=True)
+        return reply["result"].get("value")
+
+    def photograph(self, file: Path, width: int = 1280, height: int = 720) -> None:
+        """Write what the page looks like as a PNG."""
+        self._ask(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=False,
+        )
+        shot = self._ask("Page.captureScreenshot", format="png")
+        file.write_bytes(base64.b64decode(shot["data"]))
+
+    def close(self) -> None:
+        """Leave the tab."""
+        self._socket.close()
+        self._loop.close()
+
+
+@contextmanager
+def browser(folder: Path) -> Iterator[Page]:
+    """A tab of a Chromium of its own, whose profile lies in *folder*."""
+    command = [str(program()), "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run"]
+    command += ["--remote-debugging-port=0", "--remote-debugging-address=127.0.0.1"]
+    command += ["--remote-allow-origins=*", "--disable-dev-shm-usage", f"--user-data-dir={folder}"]
+    chromium = subprocess.Popen(
+        [*command, "about:blank"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        page = Page(_first_tab(folder))
+        try:
+            yield page
+        finally:
+            page.close()
+    finally:
+        chromium.terminate()
+        chromium.wait(20)
+
+
+def _first_tab(folder: Path) -> str:
+    from urllib.request import urlopen  # noqa: PLC0415
+
+    tick, deadline = threading.Event(), time.monotonic() + 60
+    port_file = folder / "DevToolsActivePort"
+    while time.monotonic() < deadline:
+        tick.wait(0.1)
+        if port_file.exists() and (lines := port_file.read_text().splitlines()):
+            with urlopen(f"http://127.0.0.1:{lines[0]}/json/list", timeout=10) as reply:
+                tabs = json.load(reply)
+            for tab in tabs:
+                if tab["type"] == "page":
+                    return str(tab["webSocketDebuggerUrl"])
+    raise AssertionError("Chromium shows no tab")

@@ -1,0 +1,113 @@
+"""A worker, a Flower that watches it, and campaigns of every kind of end."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+from urllib.request import urlopen
+
+from tests.breaker.cluster import Cluster, eventually, mailbox
+from tests.breaker.submission_server import SubmissionServer
+from tests.conftest import free_port
+
+PASSWORD = "correct-horse-battery"
+
+FAILED = 3
+"""Batches of the campaign whose account's password is wrong."""
+
+
+class Flower:
+    """A real Flower, and what it serves; everything that it ever served is kept in *served*."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.url = f"http://127.0.0.1:{free_port()}"
+        self.served: list[str] = []
+        command = [sys.executable, "-m", "celery", "-A", "mailer", "flower", "--address=127.0.0.1"]
+        command += [f"--port={self.url.rpartition(':')[2]}", "--inspect_timeout=3000"]
+        command += ["--tasks_columns=name,state,args,kwargs,result,exception,received,runtime"]
+        environment = os.environ | {
+            "MAILER_CONFIG": str(cluster.folder / "mailer.toml"),
+            "FLOWER_UNAUTHENTICATED_API": "true",
+        }
+        self._log = (cluster.folder / "flower.log").open("wb")
+        self._process = subprocess.Popen(
+            command,
+            cwd=cluster.folder,
+            env=environment,
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+        )
+        eventually(self._answers)
+
+    def _answers(self) -> bool:
+        assert self._process.poll() is None
+        try:
+            self.get("/healthcheck")
+        except OSError:
+            return False
+        return True
+
+    def get(self, path: str, **query: object) -> str:
+        with urlopen(f"{self.url}{path}?{urlencode(query)}", timeout=30) as reply:
+            text = str(reply.read().decode())
+        self.served.append(text)
+        return text
+
+    def json(self, path: str, **query: object) -> Any:
+        return json.loads(self.get(path, **query))
+
+    def tasks(self, **query: object) -> list[dict[str, Any]]:
+        """Tasks that Flower knows, as its API gives them."""
+        return list(self.json("/api/tasks", **query).values())
+
+    def search(self, words: str) -> list[dict[str, Any]]:
+        """What the search box of the tasks page finds."""
+        query = {
+            "draw": 1,
+            "start": 0,
+            "length": 100,
+            "search[value]": words,
+            "order[0][column]": 0,
+            "order[0][dir]": "asc",
+            "columns[0][data]": "name",
+        }
+        return list(self.json("/tasks/datatable", **query)["data"])
+
+    def close(self) -> None:
+        self._process.terminate()
+        self._process.wait(20)
+        self._log.close()
+
+
+@contextmanager
+def watched_cluster(
+    folder: Path, redis_url: str
+) -> Iterator[tuple[Cluster, Flower, SubmissionServer]]:
+    """A worker with Flower, after campaigns that succeeded, that had refusals, and that failed."""
+    with SubmissionServer(primary=PASSWORD, other=PASSWORD, slow=PASSWORD) as smtp:
+        passwords = {"primary": "wrong-horse", "other": PASSWORD, "slow": PASSWORD}
+        cluster = Cluster(folder, redis_url, smtp.port, **passwords)
+        flower = None
+        try:
+            flower = Flower(cluster)
+            cluster.start("one")
+            smtp.gone = {mailbox("news", 3), mailbox("news", 7)}
+            cluster.enqueue("welcome", "other", 100)
+            cluster.enqueue("news", "other", 100)
+            cluster.enqueue("spring-2026", "primary", 100 * FAILED)
+            ended = ("welcome", "news", "spring-2026")
+            eventually(lambda: all(cluster.final(name) for name in ended))
+            eventually(lambda: len(cluster.queue) == FAILED)
+            eventually(lambda: len(flower.tasks(state="FAILURE")) == FAILED)
+            eventually(lambda: len(flower.tasks(state="SUCCESS")) >= 2)
+            flower.json("/api/workers", refresh=1)
+            yield cluster, flower, smtp
+        finally:
+            if flower is not None:
+                flower.close()
+            cluster.close()
