@@ -16,6 +16,7 @@ from markupsafe import Markup
 
 _CONFIG: Final = ParserConfig(css=STRICT_CSS_PROFILE, display_links=True, display_images=False)
 _BLANK_LINES: Final = re.compile(r"\n[ \t]*\n(?:[ \t]*\n)+")
+_LINK: Final = re.compile(r"\[([^\[\]]*)\]\(([^()\s]*)\)")
 _HIDDEN: Final = re.compile(r"<(head|style|script|title)\b.*?</\1\s*>", re.DOTALL | re.IGNORECASE)
 # Two private characters around a number: no parser takes them apart, and no text has them.
 _TOKEN: Final = "\ue0f0{}\ue0f1"  # noqa: S105 - of a text, not a secret
@@ -23,10 +24,17 @@ _TOKENS: Final = re.compile("\ue0f0([0-9]+)\ue0f1")
 
 
 def text_of(document: str) -> str:
-    """Return the text of an HTML *document*: its words, with link targets in brackets."""
+    """Return the text of an HTML *document*: its words, with the targets of its links."""
     text = get_text(_HIDDEN.sub("", document), _CONFIG)
+    text = _LINK.sub(_shown_link, text)
     lines = [line.rstrip() for line in text.split("\n")]
     return _BLANK_LINES.sub("\n\n", "\n".join(lines)).strip("\n") + "\n"
+
+
+def _shown_link(found: re.Match[str]) -> str:
+    """Write a link as plain mail does, in angle brackets; RFC 3986 appendix C recommends them."""
+    words, target = found.groups()
+    return f"<{target}>" if words.strip() in {"", target} else f"{words} <{target}>"
 
 
 def text_of_pieces(pieces: list[str | int]) -> list[str | int] | None:

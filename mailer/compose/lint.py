@@ -1,0 +1,239 @@
+"""What a mail expert would object to in a template.
+
+Looks at one recipient's finished message, as a receiver would, and at how the campaign is set up. An
+*error* keeps mail from arriving or breaks it; a *warning* costs readers; an *advice* is taste with
+reasons. Each finding names its rule, so that it can be looked up in docs/templates.md.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from email.message import EmailMessage
+from html.parser import HTMLParser
+from typing import Final, Literal
+
+from mailer.compose.composer import Composer
+from mailer.compose.verify import faults
+from mailer.errors import MailerError
+from mailer.recipients import Recipient
+
+Level = Literal["error", "warning", "advice"]
+
+# Gmail cuts a message off at 102 KB of HTML; the rest is behind a link, the unsubscribing too.
+_CLIPPED_AT: Final = 102 * 1024
+# What a phone shows of a subject; a desktop shows about 70.
+_LONG_SUBJECT: Final = 60
+_LARGEST: Final = 10 * 1024 * 1024
+_VOID: Final = frozenset({"img", "br", "hr", "meta", "link", "input", "col", "area", "base", "wbr"})
+_ACTIVE: Final = frozenset({"script", "form", "iframe", "object", "embed", "video", "audio"})
+_SHOUTING: Final = re.compile(r"!{2,}|\b[A-Z]{5,}\b.*\b[A-Z]{5,}\b")
+_VAGUE_LINKS: Final = frozenset({"click here", "here", "hier", "hier klicken", "link", "read more"})
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One objection: how grave, by which *rule*, in words, and *where* (a part, a tag)."""
+
+    level: Level
+    rule: str
+    message: str
+    where: str
+
+
+def lint(composer: Composer, recipient: Recipient) -> list[Finding]:
+    """Return what there is to object to, the gravest first.
+
+    A template that cannot be rendered for *recipient* is a finding, too; nothing is raised for it.
+    """
+    try:
+        message = composer.email(recipient)
+        content = composer.compose(recipient).joined(composer.shared)
+    except MailerError as error:
+        return [Finding("error", "renders", str(error), "template")]
+    subject = Subject(composer, message, content)
+    found = [finding for rule in _RULES for finding in rule(subject)]
+    order: dict[Level, int] = {"error": 0, "warning": 1, "advice": 2}
+    return sorted(found, key=lambda finding: order[finding.level])
+
+
+class Subject:
+    """What is looked at: the message, its bytes, its HTML taken apart."""
+
+    def __init__(self, composer: Composer, message: EmailMessage, content: bytes) -> None:
+        self.design = composer.design
+        self.message = message
+        self.content = content
+        html = message.get_body(("related", "html"))
+        if html is not None and html.get_content_type() == "multipart/related":
+            html = message.get_body(("html",))
+        self.html: str | None = html.get_content() if isinstance(html, EmailMessage) else None
+        self.page = Page()
+        if self.html is not None:
+            self.page.feed(self.html)
+            self.page.close()
+        self.has_own_text = "text" in composer.template.variant(composer.design.language).sections
+
+
+class Page(HTMLParser):
+    """The tags of an HTML document, its links with their text, and how many tags stay open."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str]]] = []
+        self.links: list[tuple[str, str]] = []
+        self.words = 0
+        self.has_title = False
+        self._open: list[str] = []
+        self._link: tuple[str, list[str]] | None = None
+        self.unclosed: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Take a start tag."""
+        attributes = {name: value or "" for name, value in attrs}
+        self.tags.append((tag, attributes))
+        if tag == "a" and "href" in attributes:
+            self._link = (attributes["href"], [])
+        if tag == "img" and self._link:
+            self._link[1].append(attributes.get("alt", ""))
+        if tag not in _VOID:
+            self._open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        """Take an end tag."""
+        if tag == "a" and self._link:
+            self.links.append((self._link[0], " ".join(" ".join(self._link[1]).split())))
+            self._link = None
+        if tag in self._open:
+            while self._open.pop() != tag:
+                pass
+        elif tag not in _VOID:
+            self.unclosed.append(f"</{tag}>")
+
+    def handle_data(self, data: str) -> None:
+        """Take text."""
+        if self._open and self._open[-1] in {"style", "script"}:
+            return
+        if self._open and self._open[-1] == "title":
+            self.has_title = bool(data.strip())
+            return
+        self.words += len(data.split())
+        if self._link:
+            self._link[1].append(data)
+
+    def all(self, tag: str) -> list[dict[str, str]]:
+        """Return the attributes of every *tag*."""
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+Rule = Callable[[Subject], Iterator[Finding]]
+
+
+def _bytes(it: Subject) -> Iterator[Finding]:
+    for fault in faults(it.content, utf8=True):
+        yield Finding("error", "bytes", fault, "message")
+    if len(it.content) > _LARGEST:
+        size = len(it.content) / 1024 / 1024
+        yield Finding("warning", "size", f"{size:.1f} MB; many servers refuse 10", "message")
+
+
+def _parts(it: Subject) -> Iterator[Finding]:
+    if it.html is None:
+        yield Finding("advice", "html-part", "there is no body.html", "template")
+        return
+    if not it.has_own_text:
+        yield Finding(
+            "advice", "text-part", "no body.txt: the text is made from the HTML", "template"
+        )
+    size = len(it.html.encode())
+    if size > _CLIPPED_AT:
+        yield Finding(
+            "warning", "clipped", f"{size // 1024} KB of HTML; Gmail clips at 102", "body.html"
+        )
+    if it.page.unclosed:
+        tags = ", ".join(it.page.unclosed[:3])
+        yield Finding("warning", "well-formed", f"ends what was not begun: {tags}", "body.html")
+
+
+def _images(it: Subject) -> Iterator[Finding]:
+    images = it.page.all("img")
+    for image in images:
+        source = image.get("src", "")
+        if "alt" not in image:
+            yield Finding("warning", "alt", 'an image without alt (alt="" hides it)', source)
+        if source.startswith("http://"):
+            yield Finding("warning", "https", "an image without https is not shown", source)
+        elif source.startswith("data:"):
+            yield Finding("warning", "data-url", "Gmail and Outlook show no data: images", "img")
+        elif not source.startswith(("https://", "cid:")):
+            yield Finding("error", "image-source", "an image that no reader can load", source)
+    if images and it.page.words < 20 * len(images):
+        yield Finding("warning", "mostly-images", "little text for its images", "body.html")
+
+
+def _links(it: Subject) -> Iterator[Finding]:
+    for target, text in it.page.links:
+        if target.startswith("http://"):
+            yield Finding("warning", "https", "a link without https", target)
+        elif not target or not re.match(r"(https|mailto|tel|sms):|#", target):
+            yield Finding("error", "link-target", "a link that leads nowhere from a mail", target)
+        if not text:
+            yield Finding("warning", "link-text", "a link without text", target)
+        elif text.casefold() in _VAGUE_LINKS:
+            yield Finding("advice", "link-text", f"a link that only says {text!r}", target)
+
+
+def _markup(it: Subject) -> Iterator[Finding]:
+    for tag in sorted({name for name, _ in it.page.tags} & _ACTIVE):
+        yield Finding("error", "active", f"mail readers strip <{tag}>; many refuse it", tag)
+    if it.page.all("link"):
+        yield Finding("warning", "external-css", "mail readers load no style sheets", "link")
+    if it.html is not None:
+        if not any("lang" in html for html in it.page.all("html")):
+            yield Finding("advice", "lang", "<html> without lang: screen readers guess", "html")
+        if not it.page.has_title:
+            yield Finding("advice", "title", "there is no <title>", "head")
+        viewports = [m for m in it.page.all("meta") if m.get("name") == "viewport"]
+        if not viewports:
+            yield Finding("warning", "viewport", "no viewport: phones shrink the page", "head")
+
+
+def _subject(it: Subject) -> Iterator[Finding]:
+    text = str(it.message["Subject"])
+    if not text:
+        yield Finding("error", "subject", "the subject is empty", "Subject")
+    elif len(text) > _LONG_SUBJECT:
+        yield Finding(
+            "warning", "subject-length", f"{len(text)} characters; phones show about 40", "Subject"
+        )
+    if _SHOUTING.search(text):
+        yield Finding("warning", "shouting", "capitals or !! look like spam", "Subject")
+    if re.match(r"(re|fwd?|aw|wg)\s*:", text, re.IGNORECASE):
+        yield Finding("warning", "false-reply", "looks like an answer that it is not", "Subject")
+
+
+def _unsubscribe(it: Subject) -> Iterator[Finding]:
+    if not it.design.bulk:
+        return
+    if "List-Unsubscribe" not in it.message:
+        yield Finding(
+            "error", "unsubscribe", "bulk mail without List-Unsubscribe is refused", "campaign"
+        )
+    elif "List-Unsubscribe-Post" not in it.message:
+        yield Finding("warning", "one-click", "no one-click unsubscribing (RFC 8058)", "campaign")
+    unsubscribing = re.compile(
+        r"unsubscri|abmeld|abbestell|opt.?out|désabonn|desuscrib", re.IGNORECASE
+    )
+    links = [target + " " + text for target, text in it.page.links]
+    if it.html is not None and not any(map(unsubscribing.search, links)):
+        yield Finding("error", "unsubscribe-link", "no visible link to unsubscribe", "body.html")
+
+
+_RULES: Final[tuple[Rule, ...]] = (
+    _bytes,
+    _parts,
+    _images,
+    _links,
+    _markup,
+    _subject,
+    _unsubscribe,
+)
