@@ -11,14 +11,14 @@ from time import time
 
 from mailer import accounts, rates
 from mailer.config import Account, Settings
+from mailer.probe import probe
 from mailer.producer import Producer
-from mailer.smtp.rules import Action
 from mailer.smtp.trial import Trial, try_account
 from mailer.store import keys
 from mailer.store.adaptive import AccountPace
 from mailer.store.breaker import OPERATOR, AccountState, Breaker
 from mailer.store.connection import reaching_redis
-from mailer.store.dead_letters import DeadLetters, Filter, Said
+from mailer.store.dead_letters import DeadLetters, Filter
 from mailer.store.limits import Limits, Usage
 
 
@@ -86,17 +86,9 @@ class AccountOffice:
         owner = f"operator.{uuid.uuid4().hex}"
         if not self._breaker.begin_probe(name, owner, time()):
             return None
-        try:
-            found = check(self._settings, account)
-        except BaseException:
-            self._breaker.let_go(name, owner)
-            raise
+        found = probe(self._breaker, self._settings, account, owner)
         if found.judgement is None:
-            self._breaker.start(name, time())
-            self._breaker.succeeded(name, owner, time())
             self._producer.wake(f"account:{name}")
-        else:
-            self._breaker.refused(name, owner, found.judgement.action, _said(found), time())
         return found
 
     def dead_messages(self, name: str) -> int:
@@ -107,14 +99,3 @@ class AccountOffice:
 def check(settings: Settings, account: Account) -> Trial:
     """Connect, verify TLS, log in, say goodbye; needs no Redis, and changes nothing."""
     return try_account(accounts.server(account, accounts.rules(settings)))
-
-
-def _said(found: Trial) -> Said:
-    judgement = found.judgement
-    return Said(
-        stage=found.stage.value if found.stage else "",
-        reply=str(found.reply) if found.reply else found.reason,
-        action=judgement.action.value if judgement else Action.OK.value,
-        rule=judgement.rule if judgement else "",
-        dialogue=found.dialogue,
-    )

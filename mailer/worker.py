@@ -25,6 +25,7 @@ from mailer.delivery import Delivery
 from mailer.errors import ConfigError, MailerError
 from mailer.flower import refuse_dead_queue
 from mailer.patience import Patience
+from mailer.probe import Probes
 from mailer.store.connection import connect
 from mailer.store.ledger import PRIORITY
 from mailer.sweep import Sweeper
@@ -118,7 +119,8 @@ class Worker:
         """The worker is ready: begin to sweep."""
         client = connect(self.settings.redis)
         undertaker = Undertaker(client, self.broker)
-        duties = [undertaker.sweep, Alerts(self.settings, client).sweep]
+        alerts, probes = Alerts(self.settings, client), Probes(self.settings, client)
+        duties = [undertaker.sweep, alerts.sweep, probes.sweep]
         self._sweeper = Sweeper(self.settings, client, self.broker, duties)
         self._sweeper.start()
 
