@@ -11,8 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
+from fnmatch import fnmatchcase
 from importlib.resources import files
 from itertools import chain
+from typing import Any
 
 from mailer.errors import ConfigError
 from mailer.smtp.reply import Reply, Stage
@@ -63,8 +65,8 @@ class Judgement:
 class Rule:
     """One line of the rule book; an empty field matches everything.
 
-    *codes* are prefixes (`4`, `45`, `450`); *enhanced* are status codes or prefixes that end in a
-    dot (`5.7.`); *text* is searched in the reply's text, whatever the case.
+    *codes* are prefixes (`4`, `45`, `450`); *enhanced* are status codes, with `*` for any rest
+    (`5.7.*`); *text* is searched in the reply's text, whatever the case, and *unless* must not be there.
     """
 
     name: str
@@ -74,15 +76,17 @@ class Rule:
     codes: tuple[str, ...] = ()
     enhanced: tuple[str, ...] = ()
     text: re.Pattern[str] | None = None
+    unless: re.Pattern[str] | None = None
 
     def matches(self, stage: Stage, reply: Reply, text: str, provider: str) -> bool:
-        """Whether this rule speaks about *reply* to *stage* of *provider* (in lower case)."""
+        """Whether this rule speaks about *reply*, of that *text*, to *stage*; *provider* as known here."""
         return (
             (not self.providers or provider in self.providers)
             and (not self.stages or stage in self.stages)
             and (not self.codes or str(reply.code).startswith(self.codes))
             and (not self.enhanced or _is_among(reply.enhanced, self.enhanced))
             and (self.text is None or self.text.search(text) is not None)
+            and (self.unless is None or self.unless.search(text) is None)
         )
 
 
@@ -95,7 +99,7 @@ def judge(
     """
     if reply.code < 400 and not extra:
         return _expected(stage, reply)
-    name = (provider or "").strip().lower()
+    name = _known_as(provider or "")
     for rule in chain(extra, _own_rules()):
         if rule.matches(stage, reply, reply.text, name):
             return Judgement(rule.action, rule.name)
@@ -108,7 +112,7 @@ def parse(
     """Make rules of tables as TOML gives them; raise `ConfigError` that names the place.
 
     The keys of a table are those of `rules.toml`: `action`, and any of `name`, `provider`, `stage`,
-    `code`, `enhanced`, `text`.
+    `code`, `enhanced`, `text`, `unless`.
     """
     rules = []
     for number, table in enumerate(data, 1):
@@ -120,7 +124,9 @@ def parse(
     return tuple(rules)
 
 
-_KEYS = frozenset({"name", "action", "provider", "stage", "code", "enhanced", "text"})
+_KEYS = frozenset(
+    {"name", "action", "provider", "stage", "code", "enhanced", "text", "unless"}
+)
 
 
 def _rule(table: Mapping[str, object], name: str) -> Rule:
@@ -133,19 +139,26 @@ def _rule(table: Mapping[str, object], name: str) -> Rule:
     codes = _strings(table, "code")
     if bad := [code for code in codes if not re.fullmatch("[2-5][0-9]{0,2}", code)]:
         raise ValueError(f"code {bad[0]!r} is no reply code or beginning of one")
-    text = " ".join(_strings(table, "text"))
     return Rule(
         name=str(table.get("name", name)),
         action=_action(table["action"]),
-        providers=frozenset(provider.lower() for provider in _strings(table, "provider")),
+        providers=frozenset(_plain_name(provider) for provider in _strings(table, "provider")),
         stages=frozenset(Stage.named(stage) for stage in _strings(table, "stage")),
         codes=codes,
         enhanced=_strings(table, "enhanced"),
-        text=re.compile(text, re.IGNORECASE) if text else None,
+        text=_pattern(table, "text"),
+        unless=_pattern(table, "unless"),
     )
 
 
+def _pattern(table: Mapping[str, object], key: str) -> re.Pattern[str] | None:
+    alternatives = "|".join(f"(?:{pattern})" for pattern in _strings(table, key))
+    return re.compile(alternatives, re.IGNORECASE) if alternatives else None
+
+
 def _action(value: object) -> Action:
+    if value == Action.OK.value:
+        raise ValueError("'ok' is what positive replies mean by themselves: no rule makes it")
     try:
         return Action(value)
     except ValueError:
@@ -164,15 +177,33 @@ def _strings(table: Mapping[str, object], key: str) -> tuple[str, ...]:
 def _is_among(enhanced: str | None, wanted: tuple[str, ...]) -> bool:
     if enhanced is None:
         return False
-    return any(enhanced == one or (one[-1] == "." and enhanced.startswith(one)) for one in wanted)
+    return any(fnmatchcase(enhanced, one) for one in wanted)
+
+
+def _plain_name(provider: str) -> str:
+    return re.sub(r"[\W_]", "", provider.lower())
+
+
+def _known_as(provider: str) -> str:
+    name = _plain_name(provider)
+    return _aliases().get(name, name)
+
+
+@cache
+def _book() -> dict[str, Any]:
+    return tomllib.loads(files("mailer.smtp").joinpath("rules.toml").read_text("utf-8"))
+
+
+@cache
+def _aliases() -> dict[str, str]:
+    aliases = _book()["aliases"].items()
+    return {_plain_name(alias): _plain_name(provider) for alias, provider in aliases}
 
 
 @cache
 def _own_rules() -> tuple[Rule, ...]:
-    book = tomllib.loads(files("mailer.smtp").joinpath("rules.toml").read_text("utf-8"))
-    return tuple(
-        chain.from_iterable(parse(rules, "rules.toml", part) for part, rules in book.items())
-    )
+    parts = (part for part in _book().items() if part[0] != "aliases")
+    return tuple(chain.from_iterable(parse(rules, "rules.toml", part) for part, rules in parts))
 
 
 def _expected(stage: Stage, reply: Reply) -> Judgement:
