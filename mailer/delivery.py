@@ -307,6 +307,7 @@ class Delivery:
         key = (threading.get_ident(), name)
         if key not in self._drivers:
             account = self._settings.account(name)
-            gate = Gate(account, self._breaker, self._slots, self._limits.pace)
+            lease = self._settings.worker.lease
+            gate = Gate(account, self._breaker, self._slots, self._limits.pace, lease)
             self._drivers[key] = (Driver(server(account, self._rules), gate), gate)
         return self._drivers[key]

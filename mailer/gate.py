@@ -17,9 +17,6 @@ from mailer.store.breaker import Breaker
 from mailer.store.dead_letters import Said
 from mailer.store.slots import Slots
 
-LEASE: Final = 15.0
-"""Seconds after which the connections of a worker that died are free for others."""
-
 QUOTA_WAIT: Final = 3600.0
 """Seconds that an account rests after its quota was used up, where nobody knows when it is renewed."""
 
@@ -29,10 +26,14 @@ _BEFORE_MAIL: Final = frozenset({Stage.CONNECT, Stage.EHLO, Stage.STARTTLS, Stag
 class Gate:
     """The `mailer.smtp.Gate` of one driver, for *account* of the configuration.
 
+    Its connections are others' *lease* seconds after the last `renew`.
     `troubled` says whether anything was held against the account since `begin`.
     """
 
-    def __init__(self, account: Account, breaker: Breaker, slots: Slots, pace: Pace) -> None:
+    def __init__(
+        self, account: Account, breaker: Breaker, slots: Slots, pace: Pace, lease: float
+    ) -> None:
+        self._lease = lease
         self._account = account
         self._breaker = breaker
         self._slots = slots
@@ -57,7 +58,7 @@ class Gate:
         admitted = self._breaker.admit(name, self._owner, wanted, now)
         if admitted:
             self._has_turn = True
-            admitted = self._slots.acquire(name, admitted, maximum, self._owner, now, LEASE)
+            admitted = self._slots.acquire(name, admitted, maximum, self._owner, now, self._lease)
             self._held += admitted
             if not admitted:
                 self.rest()
@@ -96,8 +97,11 @@ class Gate:
 
     def renew(self) -> None:
         """Keep the lease on the open connections, and learn how many are `surplus`."""
+        name, now = self._account.name, time()
+        if self._has_turn:
+            self._breaker.keep_turn(name, self._owner, now)
         if self._held > 0:
-            self.surplus = self._slots.renew(self._account.name, self._owner, time(), LEASE)
+            self.surplus = self._slots.renew(name, self._owner, now, self._lease)
 
     @property
     def limit(self) -> int:

@@ -29,7 +29,8 @@ The bound on failed logins, for each time that an account is stopped: exactly on
 was unknown; where it was running, at most one of each process, namely of those that were already
 on their way when the first was refused.
 
-A login's turn is a lease: a process that dies in mid-login gives it back after `TURN` seconds.
+A login's turn is a lease: a process that dies in mid-login gives it back after `TURN` seconds, one that
+lives keeps it for as long as the login takes.
 """
 
 import dataclasses
@@ -52,8 +53,8 @@ UNKNOWN: Final = "unknown"
 OPERATOR: Final = "operator"
 """The reason of a stop that no probe may end by itself."""
 
-TURN: Final = 60.0
-"""Seconds that one login may take before another process may try."""
+TURN: Final = 15.0
+"""Seconds after which another process may try when the one whose turn it is does not keep it."""
 
 FIRST_DELAY: Final = 5.0
 LONGEST_DELAY: Final = 900.0
@@ -153,6 +154,11 @@ class Breaker:
             written(Event(ACCOUNT_STOPPED, now, account, reason, said.stage, said.reply)),
         )
         return answer.decode()
+
+    def keep_turn(self, account: str, owner: str, now: float) -> None:
+        """*owner* is still at its login."""
+        with reaching_redis():
+            self._client.zadd(keys.logins(account), {owner: self._turn(now)}, xx=True)
 
     def let_go(self, account: str, owner: str) -> None:
         """*owner* gives its turn to log in back, having learnt nothing."""

@@ -190,7 +190,7 @@ class Ledger:
             details,
         )
 
-    def commit(
+    def commit(  # noqa: PLR0913 - one step of the ledger
         self,
         claim: Claim,
         settled: Sequence[Settlement],
