@@ -10,8 +10,8 @@ import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from functools import cache
 from fnmatch import fnmatchcase
+from functools import cache
 from importlib.resources import files
 from itertools import chain
 from typing import Any
@@ -79,7 +79,7 @@ class Rule:
     unless: re.Pattern[str] | None = None
 
     def matches(self, stage: Stage, reply: Reply, text: str, provider: str) -> bool:
-        """Whether this rule speaks about *reply*, of that *text*, to *stage*; *provider* as known here."""
+        """Whether it speaks about *reply*, of that *text*, to *stage* of *provider* as known here."""
         return (
             (not self.providers or provider in self.providers)
             and (not self.stages or stage in self.stages)
