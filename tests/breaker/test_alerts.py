@@ -139,6 +139,8 @@ def test_the_sweep_watches_and_tells_beside_its_other_duties(client):
     telling._hooks = [lambda _event: heard.set()]
     telling.sweep(time())
     assert heard.wait(10)
+    telling._teller.join(10)
+    assert len(Outbox(client)) == 0
 
 
 def test_events_of_the_same_content_stay_apart():
