@@ -6,28 +6,34 @@ from typing import Any
 
 import click
 
-_SECTIONS: dict[str, dict[str, str]] = {
+_SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Sending": {
-        "send": "mailer.cli.send:send",
-        "run": "mailer.cli.run:run",
-        "preview": "mailer.cli.preview:preview",
-        "lint": "mailer.cli.lint:lint",
+        "send": (
+            "send:send",
+            "Queue campaign NAME for RECIPIENTS: a CSV or JSON Lines file, or -.",
+        ),
+        "run": ("run:run", "Queue campaign NAME for RECIPIENTS and deliver it here, all embedded."),
+        "preview": ("preview:preview", "Print the message of template T as .eml, or show it."),
+        "lint": ("lint:lint", "Say what a mail expert would object to in TEMPLATE."),
     },
     "Watching": {
-        "status": "mailer.cli.status:status",
-        "failures": "mailer.cli.failures:failures",
-        "pause": "mailer.cli.control:pause",
-        "resume": "mailer.cli.control:resume",
-        "cancel": "mailer.cli.control:cancel",
+        "status": ("status:status", "Show campaigns: outcomes, rate, time left."),
+        "failures": ("failures:failures", "List who of campaign NAME was not accepted, and why."),
+        "pause": ("control:pause", "Start no more message of campaign NAME for now."),
+        "resume": ("control:resume", "Go on with the paused campaign NAME."),
+        "cancel": ("control:cancel", "Send nothing more of campaign NAME, for good."),
     },
     "Mending": {
-        "dead": "mailer.cli.dead:dead",
-        "accounts": "mailer.cli.accounts:accounts",
-        "explain": "mailer.cli.explain:explain",
-        "suppress": "mailer.cli.suppress:suppress",
+        "dead": ("dead:dead", "The dead letters: list, show, replay, purge."),
+        "accounts": ("accounts:accounts", "The logins: list, check, start, stop."),
+        "explain": (
+            "explain:explain",
+            "Say what a worker would do with a server's REPLY to STAGE.",
+        ),
+        "suppress": ("suppress:suppress", "The addresses that never get mail."),
     },
 }
-_PLACES = {name: place for section in _SECTIONS.values() for name, place in section.items()}
+_PLACES = {name: place for section in _SECTIONS.values() for name, (place, _) in section.items()}
 
 
 class HelpfulGroup(click.Group):
@@ -61,16 +67,12 @@ class MailerGroup(HelpfulGroup):
         if cmd_name not in _PLACES:
             return None
         module, _, attribute = _PLACES[cmd_name].partition(":")
-        command: Any = getattr(import_module(module), attribute)
+        command: Any = getattr(import_module(f"mailer.cli.{module}"), attribute)
         return command if isinstance(command, click.Command) else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the commands section by section."""
+        """Write the commands section by section, without importing them."""
+        del ctx
         for title, commands in _SECTIONS.items():
-            rows = [
-                (name, command.get_short_help_str(70))
-                for name in commands
-                if (command := self.get_command(ctx, name))
-            ]
             with formatter.section(title):
-                formatter.write_dl(rows)
+                formatter.write_dl([(name, words) for name, (_, words) in commands.items()])
