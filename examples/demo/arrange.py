@@ -31,6 +31,10 @@ url = "smtp+starttls://club%40demo.example@localhost:{port}"
 password_file = "tls/wrong"      # as after a change that nobody told the mailer of
 ca_file = "tls/ca.pem"
 
+[unsubscribe]
+url = "https://demo.example/unsubscribe/{{token}}"
+secret_file = "tls/unsubscribe"
+
 # Greylisting asks for minutes; a demo has none. Elsewhere leave these out.
 [retry]
 first_delay = "2s"
@@ -95,6 +99,7 @@ class Stage:
         (folder / "users.json").write_text(json.dumps(users))
         (folder / "password").write_text(f"{good}\n")
         (folder / "wrong").write_text(f"{forgotten}\n")
+        (folder / "unsubscribe").write_text(f"{secrets.token_urlsafe(32)}\n")
 
     def _serve(self) -> int:
         script = Path(__file__).with_name("mail_server.py")

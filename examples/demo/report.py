@@ -119,7 +119,7 @@ def next_steps(console: Console, story: Story) -> None:
         f"{mailer} dead list",
         f"{mailer} dead show {letter.identifier}",
         f"{mailer} accounts list",
-        ".venv/bin/mailer preview newsletter examples/recipients.csv --row 1 --from you@example.org",
+        ".venv/bin/mailer preview newsletter examples/recipients.csv --row 1 --set season=spring",
         '.venv/bin/mailer explain AUTH "535 5.7.8 Authentication failed"',
     ):
         console.print(f"  {command}", markup=False, soft_wrap=True)

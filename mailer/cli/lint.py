@@ -1,16 +1,50 @@
 """`mailer lint`: what a mail expert would object to in a template."""
 
+from dataclasses import asdict
+from typing import Any
+
 import click
+
+from mailer.cli.draft import draft, draft_options
+from mailer.cli.output import as_json, table
+from mailer.cli.session import Session, pass_session
+from mailer.compose.lint import Finding
+from mailer.compose.lint import lint as look
+from mailer.errors import InputError
+
+_COUNTED = ("error", "warning")
 
 
 @click.command()
-@click.argument("template")
+@draft_options
 @click.option("--json", "json_", is_flag=True, help="Print the findings as JSON.")
-@click.pass_context
-def lint(context: click.Context, template: str, *, json_: bool) -> None:
-    """Say what a mail expert would object to in TEMPLATE. Exits with 1 if there is anything.
+@pass_session
+def lint(session: Session, /, *, json_: bool, **given: Any) -> None:
+    """Say what a mail expert would object to in template T.
+
+    Exits with 1 where there is an error or a warning; advice alone is no failure.
 
     \b
     Example:
-      mailer lint newsletter
-    """  # noqa: D301
+      mailer lint newsletter people.csv
+    """  # noqa: D301 - click's mark against rewrapping
+    composer, recipient = draft(session.configured, **given)
+    found = look(composer, recipient)
+    if json_:
+        as_json([asdict(finding) for finding in found])
+    elif found:
+        table(("level", "rule", "where", "finding"), [_line(finding) for finding in found])
+    else:
+        click.echo(f"{given['template']}: nothing to object to")
+    grave = [finding for finding in found if finding.level in _COUNTED]
+    if grave:
+        counts = [
+            f"{number} {level}{'' if number == 1 else 's'}"
+            for level in _COUNTED
+            if (number := sum(finding.level == level for finding in grave))
+        ]
+        raise InputError(f"{given['template']}: {', '.join(counts)}")
+
+
+def _line(finding: Finding) -> list[object]:
+    return [finding.level, finding.rule, finding.where, finding.message]
