@@ -24,6 +24,19 @@ from mailer.store.campaigns import CANCELLED, PAUSED, RUNNING, Failure
 from mailer.store.campaigns import Progress as Status
 from mailer.stored import pack
 
+__all__ = [
+    "Campaign",
+    "Failure",
+    "OnUncertain",
+    "Status",
+    "cancel",
+    "failures",
+    "pause",
+    "resume",
+    "status",
+    "statuses",
+]
+
 OnUncertain = Literal["hold", "resend"]
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")

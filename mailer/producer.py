@@ -78,7 +78,9 @@ def _unsubscribable(settings: Settings) -> dict[str, Any]:
     if configured is None:
         return {}
     link = Unsubscribe(
-        configured.url, configured.mailto, one_click=configured.url.startswith("https://")
+        configured.url,
+        configured.mailto,
+        one_click=(configured.url or "").startswith("https://"),
     )
     secret = {"secret": configured.secret()} if configured.key else {}
     return {"unsubscribe": link, **secret}
@@ -107,7 +109,7 @@ def retry_overrides(overrides: Mapping[str, float]) -> Mapping[str, float]:
             )
             raise InputError(f"retry: unknown key {key!r}; {hint}")
     try:
-        Retry(**overrides)
+        Retry.model_validate(dict(overrides))
     except ValueError as exc:
         raise InputError(f"retry: {exc}") from exc
     return dict(overrides)

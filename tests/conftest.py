@@ -1,6 +1,8 @@
 """What all tests may ask for: a Redis of the run's own, emptied for each test."""
 
 import contextlib
+import os
+import shutil
 import socket
 from collections.abc import Iterator
 
@@ -9,8 +11,30 @@ from hypothesis import settings
 
 from mailer.store.connection import Client, connect
 
+SERVERS = {
+    "chromium": ("chromium",),
+    "exim": ("exim4",),
+    "postfix": ("postfix", "smtp-sink"),
+    "rabbitmq": ("rabbitmq-server",),
+    "redis_server": ("redis-server",),
+    "spamassassin": ("spamassassin",),
+}
+"""The programs that tests with a marker want."""
+
+PLACES = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/lib/rabbitmq/bin"))
+
 settings.register_profile("mailer", deadline=None, print_blob=True)
 settings.load_profile("mailer")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what wants a server that is not here, and say so; in CI that is a failure."""
+    for mark in item.iter_markers():
+        for program in SERVERS.get(mark.name, ()):
+            if shutil.which(program, path=PLACES) is None:
+                if os.environ.get("CI"):
+                    pytest.fail(f"{program} is not installed, and CI must have it")
+                pytest.skip(f"{program} is not installed")
 
 
 def free_port() -> int:
