@@ -75,8 +75,8 @@ def _read_stream(stream: IO[str] | IO[bytes], name: str, suffix: str | None) -> 
 
 def _lines(stream: IO[str] | IO[bytes], name: str) -> Iterator[str]:
     """Yield the lines of *stream* as text, each with its line end."""
-    line: str | bytes
-    for number, line in enumerate(stream, 1):
+    lines: Iterable[str | bytes] = stream
+    for number, line in enumerate(lines, 1):
         if isinstance(line, str):
             yield line.removeprefix("\ufeff") if number == 1 else line
             continue
