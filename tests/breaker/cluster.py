@@ -44,7 +44,7 @@ class Cluster:
 
     def __init__(self, folder: Path, redis_url: str, port: int, **passwords: str) -> None:
         self.folder = folder
-        text = f'redis = "{redis_url}"\n[worker]\nsweep_every = 0.5\n'
+        text = f'redis = "{redis_url}"\n[worker]\nsweep_every = 0.5\nrequeue_after = 5\n'
         for name, password in passwords.items():
             text += ACCOUNT.format(name=name, port=port, connections=8)
             self.set_password(name, password)
