@@ -23,6 +23,7 @@ from mailer.gate import Gate
 from mailer.journal import Journal
 from mailer.outcome import Outcome, Retry, Status, judge
 from mailer.payload import decode
+from mailer.permit import Permit
 from mailer.record import Recorder, Report
 from mailer.schedule import Window
 from mailer.smtp import Driver, Fate, Result, Stage, Submission
@@ -185,14 +186,15 @@ class Delivery:
         while left := batch.due(time() + DUE_SOON):
             grant = self._limits.take(batch.claim.account, batch.domains(left))
             journal = self._journal(batch, [left[index] for index in grant.granted], policy)
+            permit = Permit(self._limits, grant, left)
+            journal.heard = permit.note
             gate.begin(grant.taken_at)
             try:
                 self._send(batch, driver, gate.limit, journal, report)
             finally:
                 gate.rest()
                 driver.reap(gate.surplus)
-                unused = [index for index in grant.granted if left[index] not in journal.sent]
-                self._limits.give_back(grant, unused)
+                permit.close(journal.sent)
             if journal.stopped or gate.troubled or (journal.chosen and not journal.sent):
                 return journal.verdict, Rest()
             if len(grant.granted) == len(left):

@@ -7,6 +7,7 @@ lease judge it again.
 """
 
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from time import time
 
 from mailer.batch import Batch
@@ -21,7 +22,8 @@ Judge = Callable[[int, Result], Outcome]
 class Journal:
     """The `mailer.smtp.Journal` of one batch.
 
-    *chosen* are the offsets that are being sent; `sent` holds those of which a server has heard.
+    *chosen* are the offsets that are being sent; `sent` holds those of which a server has heard, and
+    `heard` is called with them whenever there are more.
     """
 
     def __init__(  # noqa: PLR0913 - what a batch's journal stands on
@@ -45,6 +47,7 @@ class Journal:
         self._judged: set[int] = set()
         self._marked: set[int] = set()
         self.sent: set[int] = set()
+        self.heard: Callable[[AbstractSet[int]], None] = lambda _sent: None
         self.verdict = Verdict.GO
         self.to_bury: list[tuple[int, Outcome, Result]] = []
 
@@ -58,6 +61,8 @@ class Journal:
             starting = ()
         self._marked.update(starting)
         self._say(settlements, [self._batch.position(self.chosen[which]) for which in starting])
+        if results:
+            self.heard(self.sent)
         return not self.stopped
 
     def finish(self, results: Sequence[Result]) -> None:

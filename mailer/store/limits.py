@@ -25,6 +25,9 @@ _MOST_CLASSES: Final = 255
 """Domains with limits that one call can tell apart; messages behind that wait for the next call."""
 
 
+BRIEF: Final = 10
+"""Seconds: windows up to this are given out in quarters, and messages settled one by one."""
+
 MANY: Final = 1_000_000
 """What `Room.free` says where nothing bounds it."""
 
@@ -50,6 +53,11 @@ class Grant:
     token: str = ""
     classes: bytes = field(default=b"", repr=False)
     limits: tuple[tuple[int, Limit], ...] = field(default=(), repr=False)
+
+    @property
+    def brief(self) -> bool:
+        """Whether a window of seconds bounds it, so that giving back early matters."""
+        return any(0 < limit.seconds <= BRIEF for _, limit in self.limits)
 
 
 @dataclass(frozen=True, slots=True)

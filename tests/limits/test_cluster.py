@@ -1,0 +1,149 @@
+"""Limits on real workers: two of two processes each, a server that counts by wall clock."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from mailer.broker import Task
+from mailer.message import Message
+from mailer.payload import Entry, encode
+from mailer.store.ledger import BULK, Fresh, Ledger
+from tests.breaker.cluster import Cluster, eventually
+
+from .counting_server import CountingServer
+
+
+@pytest.fixture
+def smtp():
+    with CountingServer() as server:
+        yield server
+
+
+@pytest.fixture
+def cluster(tmp_path, redis_url, smtp):
+    made = Cluster(tmp_path, redis_url, smtp.port)
+    yield made
+    made.close()
+
+
+def configure(cluster, smtp, **accounts):
+    """Accounts by name, each with its further lines; the reverse-path of a message is its account."""
+    text = f'redis = "{cluster.redis_url}"\n[worker]\nsweep_every = 0.5\nlease = 6\n'
+    for name, lines in accounts.items():
+        text += f'[accounts.{name}]\nurl = "smtp://127.0.0.1:{smtp.port}"\n{lines}\n'
+    cluster.configure(text)
+
+
+def enqueue(cluster, campaign, account, total, batch=200):
+    ledger, now, tasks = Ledger(cluster.client), time.time(), []
+    cluster.campaigns.open(
+        campaign, digest="d", summary={}, policy={}, accept_changes=False, now=now
+    )
+    for start in range(0, total, batch):
+        numbers = range(start, min(start + batch, total))
+        ref = cluster.campaigns.next_batch(campaign)
+        fresh = [Fresh(f"{number:08x}".encode(), 7) for number in numbers]
+        entries = [
+            Entry(
+                Message(
+                    f"{account}@shop.example",
+                    f"{campaign}-{number}@example.org",
+                    (b"Subject: x\r\n\r\nx\r\n",),
+                    f"<{campaign}.{number}@shop.example>",
+                ),
+                one.fingerprint,
+            )
+            for number, one in zip(numbers, fresh, strict=True)
+        ]
+        ledger.enqueue(
+            ref,
+            run=1,
+            queue=BULK,
+            account=account,
+            payload=encode(entries),
+            recipients=fresh,
+            now=now,
+        )
+        tasks.append(Task(BULK, ref, len(entries), account))
+    cluster.broker.publish(tasks)
+    cluster.campaigns.close(campaign)
+
+
+def share_used(times, count):
+    """How much of *count* a second was used: the first window's worth may come at once."""
+    return (len(times) - count) / count / (times[-1] - times[0])
+
+
+def is_busy():
+    """Whether so much else runs on this machine that a worker waits for its processor."""
+    return os.getloadavg()[0] > 1.5 * (os.cpu_count() or 1)
+
+
+@pytest.mark.timeout(180)
+def test_rates_hold_over_the_cluster_and_are_used_and_block_nobody_else(cluster, smtp):
+    configure(
+        cluster,
+        smtp,
+        slow='rate = "14/second"',
+        fast='rate = ["200/second", "5000/minute"]',
+        minute='rate = "60/minute"',
+        free="",
+    )
+    cluster.start("one")
+    cluster.start("two")
+    enqueue(cluster, "slow", "slow", 14 * 14)
+    enqueue(cluster, "fast", "fast", 200 * 12)
+    enqueue(cluster, "minute", "minute", 100)
+    begun = time.monotonic()
+    enqueue(cluster, "free", "free", 2_000)
+    eventually(lambda: cluster.final("free"), within=20)
+    assert smtp.taken["free@shop.example"][-1] - begun < 10
+    eventually(lambda: cluster.final("slow") and cluster.final("fast"), within=60)
+
+    slow, fast = smtp.taken["slow@shop.example"], smtp.taken["fast@shop.example"]
+    assert smtp.most_within("slow@shop.example", 1.0) <= 14
+    assert smtp.most_within("fast@shop.example", 1.0) <= 200
+    assert smtp.most_within("minute@shop.example", 60.0) <= 60
+    least = 0.5 if is_busy() else 0.9
+    assert share_used(slow, 14) >= least
+    assert share_used(fast, 200) >= least
+    assert len(smtp.taken["minute@shop.example"]) == 60
+    assert len(set(smtp.mailboxes)) == len(smtp.mailboxes)
+
+
+@pytest.mark.timeout(120)
+def test_a_server_that_throttles_costs_time_and_nothing_else(cluster, smtp):
+    total, allowed = 1_500, 100
+    smtp.allowed["ses@shop.example"] = allowed
+    configure(cluster, smtp, ses='provider = "ses"')
+    cluster.start("one")
+    cluster.start("two")
+    enqueue(cluster, "spring", "ses", total, batch=100)
+    eventually(lambda: cluster.final("spring"), within=60)
+    taken = smtp.taken["ses@shop.example"]
+    assert cluster.outcomes("spring") == {"accepted": total}
+    assert len(set(smtp.mailboxes)) == total
+    assert taken[-1] - taken[0] <= (2.0 if is_busy() else 1.3) * total / allowed
+
+
+@pytest.mark.timeout(120)
+def test_connections_stay_below_the_limit_and_a_dead_workers_are_free_within_its_lease(
+    cluster, smtp
+):
+    smtp.delay = 0.02
+    configure(cluster, smtp, few="max_connections = 3")
+    first = cluster.start("one")
+    enqueue(cluster, "spring", "few", 3_000, batch=100)
+    eventually(lambda: len(smtp.open) == 3)
+    cluster.start("two")
+    os.kill(first.pid, signal.SIGKILL)
+    killed = time.monotonic()
+    eventually(lambda: smtp.taken["few@shop.example"][-1] > killed + 1, within=25)
+    gap = next(at for at in smtp.taken["few@shop.example"] if at > killed + 1) - killed
+    assert gap <= 18, "the lease of 15 seconds, and the time to notice"
+    eventually(lambda: cluster.final("spring"), within=60)
+    assert smtp.most_open <= 3
+    outcomes = cluster.outcomes("spring")
+    assert outcomes["accepted"] + outcomes.get("uncertain", 0) == 3_000
