@@ -50,7 +50,7 @@ class Driver:
         self._lock = threading.Lock()
         self._learnt = Learnt()
         self._pool = Pool(server, random)
-        self._aside = Aside()
+        self._aside: Aside | None = None
 
     def __repr__(self) -> str:
         state = "sending" if self._lock.locked() else "resting"
@@ -70,6 +70,8 @@ class Driver:
             self._forget()
         with self._lock:
             agenda = Agenda(submissions, self._server)
+            if self._aside is None:
+                self._aside = Aside()
             most = self._server.max_connections
             loop = Loop(
                 self._server,
@@ -105,19 +107,21 @@ class Driver:
             return
         with self._lock:
             self._part(self._pool.take_all())
-            self._aside.close()
-            self._aside = Aside()
+            if self._aside is not None:
+                self._aside.close()
+                self._aside = None
 
     def _forget(self) -> None:
         """Begin anew in the child of a fork: the sessions are the parent's, the descriptors are not."""
         for session in self._pool.take_all():
             session.close()
-        self._aside.close()
+        if self._aside is not None:
+            self._aside.close()
+        self._aside = None
         self._owner = os.getpid()
         self._lock = threading.Lock()
         self._learnt = Learnt()
         self._pool = Pool(self._server, self._random)
-        self._aside = Aside()
 
     def _part(self, sessions: Iterable[Session]) -> None:
         """Say QUIT to *sessions* and wait for the replies together."""

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import partial
 from math import ceil, inf
 
-from mailer.smtp.agenda import Agenda
+from mailer.smtp.agenda import ACCEPTED, Agenda
 from mailer.smtp.aside import Aside
 from mailer.smtp.doorway import Doorway, Learnt
 from mailer.smtp.gathering import LONGEST, Gathering
@@ -24,7 +24,7 @@ from mailer.smtp.rules import Action, Judgement
 from mailer.smtp.session import Phase, Session
 from mailer.smtp.settings import Server
 from mailer.smtp.submission import Fate, Result
-from mailer.smtp.transaction import Mode
+from mailer.smtp.transaction import Attempt, Mode
 
 CHECK_EVERY = 0.25
 """How late a deadline may be noticed."""
@@ -145,7 +145,12 @@ class Loop:
                 self._leave(session, now)
                 continue
             self._sending.add(session)
-            session.begin(partial(agenda.take, session), self._mode(session, now), now)
+            session.begin(
+                partial(agenda.take, session),
+                partial(self._hear, session),
+                self._mode(session, now),
+                now,
+            )
             self._settle(session, now)
 
     def _mode(self, session: Session, now: float) -> Mode:
@@ -210,8 +215,6 @@ class Loop:
         """Draw the consequences of what has happened to *session*."""
         script = session.script
         if script is not None:
-            if script.answers:
-                self._hear(session)
             if script.held:
                 self._holding[session] = None
             if session.lost is not None or script.is_over:
@@ -234,19 +237,18 @@ class Loop:
             self._aside.ask(session, call)
         self._watch(session)
 
-    def _hear(self, session: Session) -> None:
-        script = session.script
-        assert script is not None
-        answers, script.answers = script.answers, []
-        for attempt, stage, reply in answers:
-            consequence = self._agenda.answer(session, attempt, stage, reply, self._pool.opened)
-            if consequence.account is not None:
-                self._report(stage, reply, consequence.account)
-            if consequence.steps_back:
-                self._learnt.plain_until = self._clock() + PLAIN_FOR
-            if consequence.is_closing:
-                self._agenda.put_back(script.finish())
-                self._holding.pop(session, None)
+    def _hear(self, session: Session, attempt: Attempt, stage: Stage, reply: Reply) -> None:
+        """Take the *reply* that decided *attempt*, before the session says anything further."""
+        consequence = self._agenda.answer(session, attempt, stage, reply, self._pool.opened)
+        if consequence is ACCEPTED:
+            return
+        if consequence.account is not None:
+            self._report(stage, reply, consequence.account)
+        if consequence.steps_back:
+            self._learnt.plain_until = self._clock() + PLAIN_FOR
+        if consequence.is_closing and session.script is not None:
+            self._agenda.put_back(session.script.finish())
+            self._holding.pop(session, None)
 
     def _report(self, stage: Stage, reply: Reply, judgement: Judgement) -> None:
         # Ten messages may be refused at once for one reason: the gate hears of it once.
@@ -273,9 +275,9 @@ class Loop:
             self._pool.broken += 1
             self._agenda.lose(session, stage, reason)
             self._drop(session)
-        elif script.is_idle:
-            self._rest(session, now)
-            self._idle.remove(session)
+        elif script.may_quit:
+            session.rest(now)
+            self._sending.discard(session)
             self._leave(session, now)
         else:
             self._drop(session)
@@ -342,9 +344,10 @@ class Loop:
         self._is_halted = True
         for session in list(self._sessions):
             if session.script is not None:
-                self._agenda.put_back(session.script.finish())
-                self._holding.pop(session, None)
-                self._settle(session, now)
+                if session.script.has_unsent:
+                    self._agenda.put_back(session.script.finish())
+                    self._holding.pop(session, None)
+                    self._settle(session, now)
             elif session in self._doorway.opening:
                 self._doorway.opening.discard(session)
                 self._drop(session)

@@ -19,6 +19,9 @@ from typing import Any
 from mailer.errors import ConfigError
 from mailer.smtp.reply import Reply, Stage
 
+MAX_TEXT = 2000
+"""How much of a reply's text is looked at: what matters comes first, and patterns take time."""
+
 
 class Action(Enum):
     """What a submitting client does about a reply."""
@@ -100,8 +103,9 @@ def judge(
     if reply.code < 400 and not extra:
         return _expected(stage, reply)
     name = _known_as(provider or "")
+    text = reply.text[:MAX_TEXT]
     for rule in chain(extra, _own_rules()):
-        if rule.matches(stage, reply, reply.text, name):
+        if rule.matches(stage, reply, text, name):
             return Judgement(rule.action, rule.name)
     return _expected(stage, reply)
 

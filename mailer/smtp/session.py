@@ -1,7 +1,7 @@
 """One connection: how it opens, carries transactions and ends; told by a loop when something happens.
 
 A session never waits. `on_event` takes what the selector saw and moves on as far as that goes; what the
-loop must do for it stands in its attributes: `ask` (make a call), `script` (answers, held attempts),
+loop must do for it stands in its attributes: `ask` (make a call), `script` (has held attempts, is over),
 `refusal` and `lost` (it is dead, and why).
 """
 
@@ -183,8 +183,17 @@ class Session:
             except OSError as exc:
                 self._fail(exc)
 
-    def begin(self, take: Callable[[], Attempt | None], mode: Mode, now: float) -> None:
-        """Send what *take* gives, as long as it gives and as this session's share lasts."""
+    def begin(
+        self,
+        take: Callable[[], Attempt | None],
+        answer: Callable[[Attempt, Stage, Reply], None],
+        mode: Mode,
+        now: float,
+    ) -> None:
+        """Send what *take* gives, as long as it gives and as this session's share lasts.
+
+        *answer* is told of each attempt that is decided.
+        """
 
         def next_attempt() -> Attempt | None:
             if self.is_spent(self._now):
@@ -196,7 +205,11 @@ class Session:
         self._now = now
         self.phase = Phase.SENDING
         self.script = Script(
-            next_attempt, mode, self._server.chunking_window, self._transport.written
+            next_attempt,
+            answer,
+            mode,
+            window=self._server.chunking_window,
+            start=self._transport.written,
         )
         self.script.start()
         self.pump(now)

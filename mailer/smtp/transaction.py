@@ -12,8 +12,8 @@ and so costs one round trip a message. Without, one command is written at a time
 
 Invariants, and what breaks without them:
 
-1. An attempt leaves `open` in exactly one way: into `answers`, or by `finish` or `abandon`. Else a
-   message is lost or sent twice.
+1. An attempt leaves `open` in exactly one way: by a call of *answer*, or by `finish` or `abandon`.
+   Else a message is lost or sent twice.
 2. Where DATA was pipelined and MAIL or RCPT was refused, a 354 is followed by a lone dot, never by the
    content (RFC 2920 section 3.1). Else the content would go to nobody, or be read as commands.
 3. The bytes that end a message are not queued before `release`. Else the caller's journal lies.
@@ -64,14 +64,22 @@ class _Chore(Enum):
 class Script:
     """The mail transactions of one session, one after another.
 
-    *take* gives the next attempt, or None when there is none for now. *window* is how many messages may
-    be in flight with `Mode.CHUNKED`. *start* is how many octets the session has written before.
+    *take* gives the next attempt, or None when there is none for now. *answer* is told of each attempt
+    that a reply to a stage has decided, before anything follows from it. *window* is how many messages
+    may be in flight with `Mode.CHUNKED`. *start* is how many octets the session has written before.
     """
 
     def __init__(
-        self, take: Callable[[], Attempt | None], mode: Mode, window: int = 1, start: int = 0
+        self,
+        take: Callable[[], Attempt | None],
+        answer: Callable[[Attempt, Stage, Reply], None],
+        mode: Mode,
+        *,
+        window: int = 1,
+        start: int = 0,
     ) -> None:
         self._take = take
+        self._tell = answer
         self._mode = mode
         self._window = window
         self._queued = start
@@ -79,14 +87,13 @@ class Script:
         self._is_finishing = False
         self._rset_is_due = False
         self._was_hung_up = False
+        self._was_cut = False
         self.out: list[bytes | memoryview] = []
         """Octets to write now, contents as views; whoever writes them clears the list."""
         self.open: list[Attempt] = []
         """Attempts that are not decided, oldest first."""
         self.held: list[Attempt] = []
         """Those of them whose end waits for `release`."""
-        self.answers: list[tuple[Attempt, Stage, Reply]] = []
-        """Attempts decided by this reply to that stage; whoever reads them clears them."""
         self.broken: str | None = None
         """Why the session must be closed at once, or None."""
 
@@ -107,6 +114,16 @@ class Script:
     def is_over(self) -> bool:
         """Whether the session must be closed now."""
         return self.broken is not None or (self._is_finishing and not self.open)
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether an attempt is under way whose end is not queued."""
+        return any(attempt.end < 0 for attempt in self.open)
+
+    @property
+    def may_quit(self) -> bool:
+        """Whether QUIT would be understood: a server that waits for a content would take it for one."""
+        return self.is_idle and not self._was_cut and self.broken is None
 
     def start(self) -> None:
         """Begin with what `take` gives, if nothing is under way; fill the window if chunked."""
@@ -138,6 +155,7 @@ class Script:
         self.open = [attempt for attempt in self.open if attempt.end >= 0]
         self.held = []
         self._is_finishing = True
+        self._was_cut |= bool(given_back) and self._mode is not Mode.CHUNKED
         return given_back
 
     def abandon(self, written: int) -> tuple[list[Attempt], list[Attempt]]:
@@ -191,10 +209,10 @@ class Script:
             self._reset()
             return
         attempt = None if self._is_finishing else self._take()
+        if self._rset_is_due and not self._is_finishing:
+            self._reset()
         if attempt is None:
             return
-        if self._rset_is_due:
-            self._reset()
         self.open.append(attempt)
         mail, rcpt = attempt.envelope.mail, attempt.envelope.rcpt
         if self._mode is Mode.STEPWISE:
@@ -227,7 +245,7 @@ class Script:
     def _answer(self, attempt: Attempt, stage: Stage, reply: Reply) -> None:
         attempt.is_answered = True
         self.open.remove(attempt)
-        self.answers.append((attempt, stage, reply))
+        self._tell(attempt, stage, reply)
 
     def _hang_up(self, what: Stage | _Chore, attempt: Attempt | None, reply: Reply) -> None:
         self._was_hung_up = True
@@ -293,6 +311,10 @@ class Script:
                 return
         if not attempt.is_answered:
             self._answer(attempt, Stage.FINAL, reply)
-            self._rset_is_due = self._mode is Mode.CHUNKED and not is_accepted
-        if not self._expected or self._mode is Mode.CHUNKED:
-            self.start()
+        if self._mode is Mode.CHUNKED:
+            self._rset_is_due |= not is_accepted
+            self._fill()
+            if self._rset_is_due and self.is_idle and not self._is_finishing:
+                self._reset()
+        elif not self._expected:
+            self._introduce()
