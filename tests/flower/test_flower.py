@@ -102,7 +102,7 @@ def test_in_a_browser_the_search_leads_from_a_reply_code_to_the_failed_batches(f
     with browser(tmp_path) as page:
         text = page.open(f"{flower.url}/tasks?state=FAILURE", "spring-2026, batch 1")
         flower.served.append(text)
-        assert "AuthenticationFailedError" in text
+        assert "535 5.7.8" in text
         search = "var box = document.querySelector('input[type=search]'); "
         search += "box.value = 'result:454'; box.dispatchEvent(new Event('input')); "
         search += "box.dispatchEvent(new KeyboardEvent('keyup', {key: '4'})); 1"
