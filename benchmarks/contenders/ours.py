@@ -15,9 +15,7 @@ _APP = application(_SETTINGS.broker_url)
 def enqueue(kind: str, count: int, run: str, *, check: bool = True) -> dict[str, Any]:
     attachments = ()
     if kind == "attachment":
-        attachments = (
-            Attachment(letters.ATTACHMENT, letters.catalogue(), content_type="application/pdf"),
-        )
+        attachments = (Attachment.from_bytes(letters.catalogue(), letters.ATTACHMENT),)
     campaign = Campaign(
         run,
         template=letters.template_of(kind),
