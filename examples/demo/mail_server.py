@@ -14,7 +14,6 @@ import re
 import ssl
 import sys
 from collections import Counter
-from email import message_from_bytes
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ REFUSED = {
     "full.example": "452 4.2.2 <{to}>: Mailbox full",
 }
 GREYLIST = "451 4.7.1 <{to}>: Greylisted, please try again later"
+MESSAGE_ID = re.compile(rb"^Message-ID: *(<[^>]*>)", re.IGNORECASE | re.MULTILINE)
 PICKY = "554 5.7.1 Message content rejected: we are picky"
 
 
@@ -35,7 +35,7 @@ class Outbox:
         self.folder = folder
         self.counts: Counter[str] = Counter()
         self._greylisted: set[str] = set()
-        self._message_ids: set[str] = set()
+        self._message_ids: set[bytes] = set()
 
     async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
         self, server: SMTP, session: Session, envelope: Envelope, to: str, options: list[str]
@@ -64,7 +64,8 @@ class Outbox:
             self.counts["refused for its content"] += 1
             return PICKY
         content = envelope.original_content or b""
-        message_id = str(message_from_bytes(content)["Message-ID"])
+        found = MESSAGE_ID.search(content)
+        message_id = found[1] if found else b""
         if message_id in self._message_ids:
             self.counts["received twice"] += 1
         self._message_ids.add(message_id)
