@@ -58,7 +58,7 @@ class Gate:
         admitted = self._breaker.admit(name, self._owner, wanted, now)
         if admitted:
             self._has_turn = True
-            admitted = self._slots.acquire(name, admitted, maximum, self._owner, now, self._lease)
+            admitted = self._slots.acquire(name, admitted, maximum, self._owner, None, self._lease)
             self._held += admitted
             if not admitted:
                 self.rest()
@@ -93,7 +93,7 @@ class Gate:
         """Connections are gone: others may have their place."""
         self._held -= count
         self.surplus = max(0, self.surplus - count)
-        self._slots.release(self._account.name, count, self._owner, time())
+        self._slots.release(self._account.name, count, self._owner)
 
     def renew(self) -> None:
         """Keep the lease on the open connections, and learn how many are `surplus`."""
@@ -101,7 +101,7 @@ class Gate:
         if self._has_turn:
             self._breaker.keep_turn(name, self._owner, now)
         if self._held > 0:
-            self.surplus = self._slots.renew(name, self._owner, now, self._lease)
+            self.surplus = self._slots.renew(name, self._owner, None, self._lease)
 
     @property
     def limit(self) -> int:

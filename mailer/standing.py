@@ -79,6 +79,8 @@ class AccountOffice:
     def start(self, name: str) -> Trial | None:
         """Log in once; where that succeeds the account runs again and what waits for it goes on.
 
+        What replies have said about its pace is forgotten, pauses too.
+
         None where somebody else is just trying it. What failed is counted, and said to all workers, as
         any worker's failed login is.
         """
@@ -88,6 +90,7 @@ class AccountOffice:
             return None
         found = probe(self._breaker, self._settings, account, owner)
         if found.judgement is None:
+            self._limits.pace.resume(name)
             self._producer.wake(f"account:{name}")
         return found
 

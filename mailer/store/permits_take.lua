@@ -20,6 +20,7 @@
 local account, token, now, flight = ARGV[1], ARGV[2], clock(ARGV[3]), tonumber(ARGV[4])
 local classes = ARGV[5]
 local wanted, slots = string.len(classes), 100
+local looks = wanted == 0  -- who only looks changes nothing
 local pace = pace_of(account)
 local share = share_at(pace, now)
 local limits, class_count = {}, 0
@@ -59,10 +60,10 @@ local function read(limit)
         used = used + count
         freed[#freed + 1] = {now + limit.seconds, count}
       else
-        redis.call('HDEL', limit.key, field)
+        if not looks then redis.call('HDEL', limit.key, field) end
         local slot = slot_of(limit, taken + flight)
         if limit.kind ~= 'flying' and forgotten_at(limit, slot) > now then
-          redis.call('HINCRBY', limit.key, slot, count)
+          if not looks then redis.call('HINCRBY', limit.key, slot, count) end
           used = used + count
           freed[#freed + 1] = {forgotten_at(limit, slot), count}
         end
@@ -74,7 +75,7 @@ local function read(limit)
       if at > now then
         used = used + tonumber(value)
         freed[#freed + 1] = {at, tonumber(value)}
-      else
+      elseif not looks then
         redis.call('HDEL', limit.key, field)
       end
     end

@@ -5,7 +5,7 @@
 --                  '+<process>' → how many more it asked for in vain, and until when that counts
 -- pace:<a>   hash  read: connections after a throttling reply
 --
--- ARGV: account, process, now, end of the lease,
+-- ARGV: account, process, now ('': by Redis's clock), seconds that the lease lasts,
 --       then 'acquire', how many more, the limit | 'renew', how many it has ('': as known)
 --       | 'release', how many
 -- Returns: acquire: how many more may be opened | renew: how many to close | release: how many it has
@@ -13,7 +13,8 @@
 -- Fair: the limit is dealt out one by one to whoever wants another (max-min). Whoever holds more than
 -- that is told at its next renewal to close the surplus, as far as others go short of their share.
 
-local account, process, now, ends = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
+local account, process, now = ARGV[1], ARGV[2], clock(ARGV[3])
+local ends = string.format('%.6f', now + tonumber(ARGV[4]))
 local what, number = ARGV[5], tonumber(ARGV[6] or '0')
 local ASKED = 3
 local leases, held_key = PREFIX .. 'slots:' .. account, PREFIX .. 'held:' .. account

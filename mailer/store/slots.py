@@ -9,13 +9,13 @@ from mailer.store.connection import Client, load
 
 
 class Slots:
-    """The connections of every account, as methods. Times are seconds since the epoch."""
+    """The connections of every account, as methods. The clock is Redis's where *now* is None."""
 
     def __init__(self, client: Client) -> None:
         self._script = load(client, "pace", "slots")
 
     def acquire(  # noqa: PLR0913, PLR0917 - one row of the semaphore
-        self, account: str, wanted: int, maximum: int, owner: str, now: float, lease: float
+        self, account: str, wanted: int, maximum: int, owner: str, now: float | None, lease: float
     ) -> int:
         """Reserve up to *wanted* more connections for *owner*; returns how many it may open.
 
@@ -23,12 +23,11 @@ class Slots:
         `mailer.store.adaptive`). What it did not get it is taken to want for three seconds: it asks
         again to keep its claim to a fair share.
         """
-        return int(
-            self._script(account, owner, now, now + lease, "acquire", max(0, wanted), maximum)
-        )
+        what = ("acquire", max(0, wanted), maximum)
+        return int(self._script(account, owner, _moment(now), lease, *what))
 
     def renew(
-        self, account: str, owner: str, now: float, lease: float, held: int | None = None
+        self, account: str, owner: str, now: float | None, lease: float, held: int | None = None
     ) -> int:
         """Keep the owner's lease for *lease* seconds more; returns how many connections to close.
 
@@ -37,8 +36,12 @@ class Slots:
         owner knows to be open, which mends a count that a lost call has left wrong.
         """
         known = "" if held is None else held
-        return int(self._script(account, owner, now, now + lease, "renew", known))
+        return int(self._script(account, owner, _moment(now), lease, "renew", known))
 
-    def release(self, account: str, count: int, owner: str, now: float) -> int:
+    def release(self, account: str, count: int, owner: str, now: float | None = None) -> int:
         """Tell that *count* of the owner's connections are closed; returns how many it still has."""
-        return int(self._script(account, owner, now, now, "release", count))
+        return int(self._script(account, owner, _moment(now), 0, "release", count))
+
+
+def _moment(now: float | None) -> float | str:
+    return "" if now is None else now
