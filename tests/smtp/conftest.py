@@ -1,6 +1,7 @@
 """What the SMTP tests share: servers that play transcripts, callers that remember what they heard."""
 
 import contextlib
+import itertools
 import re
 import select
 import socket
@@ -103,13 +104,18 @@ def _steps(transcript: str) -> list[tuple[str, str]]:
 
 
 def _play(connection: socket.socket, transcript: str, context: ssl.SSLContext | None) -> None:
-    for who, what in _steps(transcript):
+    for who, group in itertools.groupby(_steps(transcript), key=lambda step: step[0]):
+        lines = [what for _, what in group]
         if who == "C":
-            _expect(connection, what.encode() + b"\r\n")
-        elif who == "S":
-            _assert_quiet(connection, before=what)
-            connection.sendall(what.encode() + b"\r\n")
-        elif what == "tls":
+            for what in lines:
+                _expect(connection, what.encode() + b"\r\n")
+            continue
+        if who == "S":
+            _assert_quiet(connection, before=lines[0])
+            connection.sendall("".join(f"{what}\r\n" for what in lines).encode())
+            continue
+        (what,) = lines
+        if what == "tls":
             assert context is not None
             connection = context.wrap_socket(connection, server_side=True)
         elif what == "reset":
@@ -176,11 +182,11 @@ def ca_file(authority: trustme.CA, tmp_path):
 @pytest.fixture
 def playing(authority: trustme.CA) -> Iterator[Callable[..., TranscriptServer]]:
     """Start a server that plays transcripts; at the end of the test all must have been played."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("localhost", "127.0.0.1").configure_cert(context)
     servers: list[TranscriptServer] = []
 
-    def play(*transcripts: str) -> TranscriptServer:
+    def play(*transcripts: str, certificate: str = "127.0.0.1") -> TranscriptServer:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert(certificate).configure_cert(context)
         servers.append(TranscriptServer(transcripts, context))
         return servers[-1]
 
@@ -320,3 +326,11 @@ def mail() -> Callable[..., list[Submission]]:
 def content_lines() -> str:
     """CONTENT as transcript lines, with the final dot."""
     return "\n".join(f"C: {line}" for line in re.split("\r\n", CONTENT.decode() + "."))
+
+
+@pytest.fixture
+def free_tcp_port() -> int:
+    """A port on which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

@@ -1,0 +1,440 @@
+"""How a session begins: TLS without a way around it, one login, and who is told what goes wrong."""
+
+import base64
+import logging
+
+import pytest
+
+from mailer.errors import ConfigError, TokenRefusedError
+from mailer.smtp import Action, Driver, Fate, Security, Stage, sasl
+
+ADA = """
+    C: MAIL FROM:<news@shop.example>
+    C: RCPT TO:<ada@example.org>
+    C: DATA
+    S: 250 ok
+    S: 250 ok
+    S: 354 go
+    C: Subject: hello
+    C:
+    C: hello
+    C: .
+    S: 250 queued
+    C: QUIT
+    S: 221 bye
+"""
+GREETING = """
+    S: 220 mx.example ready
+    C: EHLO client.example
+"""
+OFFER = """
+    S: 250-mx.example
+    S: 250-PIPELINING
+    S: 250 AUTH {}
+"""
+
+
+def b64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+PLAIN_LOGIN = f"C: AUTH PLAIN {b64(chr(0) + 'shop' + chr(0) + 'pässword')}\n"
+ACCOUNT = {"username": "shop", "password": lambda: "pässword"}
+
+
+@pytest.fixture
+def refused(drive, mail, gate):
+    """Send one message that cannot be sent; return its result and what the gate heard."""
+
+    def run(server, **changes):
+        (result,) = drive(server, mail("ada@example.org"), **changes)
+        assert result.fate is Fate.UNSENT
+        assert [(stage, judged.action) for stage, _, judged in gate.troubles] == [
+            (result.stage, result.action)
+        ]
+        assert gate.logins == 0
+        return result
+
+    return run
+
+
+def test_starttls_then_ehlo_again_then_login(playing, drive, mail, ca_file, gate):
+    server = playing(
+        GREETING + """
+        S: 250-mx.example
+        S: 250-STARTTLS
+        S: 250 AUTH NTLM
+        C: STARTTLS
+        S: 220 go ahead
+        X: tls
+        C: EHLO client.example
+        """ + OFFER.format("LOGIN PLAIN") + PLAIN_LOGIN + """
+        S: 235 welcome
+        """ + ADA
+    )
+    (result,) = drive(
+        server, mail("ada@example.org"), security=Security.STARTTLS, ca_file=ca_file, **ACCOUNT
+    )
+    assert result.fate is Fate.ACCEPTED
+    assert gate.logins == 1
+
+
+def test_tls_from_the_first_byte(playing, drive, mail, ca_file):
+    server = playing("X: tls" + GREETING + OFFER.format("PLAIN") + PLAIN_LOGIN + "S: 235 welcome" + ADA)
+    (result,) = drive(
+        server, mail("ada@example.org"), security=Security.TLS, ca_file=ca_file, **ACCOUNT
+    )
+    assert result.fate is Fate.ACCEPTED
+
+
+def test_replies_injected_before_the_handshake_are_forgotten(playing, drive, mail, ca_file):
+    server = playing(
+        GREETING + """
+        S: 250-mx.example
+        S: 250 STARTTLS
+        C: STARTTLS
+        S: 220 go ahead
+        S: 250-injected
+        S: 250 AUTH PLAIN
+        X: tls
+        C: EHLO client.example
+        """ + OFFER.format("PLAIN") + PLAIN_LOGIN + "S: 235 welcome" + ADA
+    )
+    (result,) = drive(
+        server, mail("ada@example.org"), security=Security.STARTTLS, ca_file=ca_file, **ACCOUNT
+    )
+    assert result.fate is Fate.ACCEPTED
+
+
+def test_a_server_without_starttls_is_not_used(playing, refused):
+    result = refused(playing(GREETING + OFFER.format("PLAIN")), security=Security.STARTTLS, **ACCOUNT)
+    assert (result.stage, result.action) == (Stage.STARTTLS, Action.ACCOUNT_CONFIG)
+
+
+@pytest.mark.parametrize(
+    ("reply", "action"),
+    [("454 TLS not available", Action.RETRY_LATER), ("502 not implemented", Action.ACCOUNT_CONFIG)],
+)
+def test_a_refused_starttls_never_falls_back_to_plain_text(playing, refused, reply, action):
+    server = playing(GREETING + f"""
+        S: 250-mx.example
+        S: 250 STARTTLS
+        C: STARTTLS
+        S: {reply}
+    """)
+    assert refused(server, security=Security.STARTTLS, **ACCOUNT).action is action
+
+
+def test_a_certificate_of_nobody_we_trust_ends_it(playing, settings, mail, gate, journal):
+    server = playing("X: tls")
+    driver = Driver(settings(server.port, security=Security.TLS, **ACCOUNT), gate)
+    (result,) = driver.send(mail("ada@example.org"), journal)
+    driver.close()
+    assert (result.fate, result.action) == (Fate.UNSENT, Action.ACCOUNT_CONFIG)
+    assert "certificate" in result.rule
+
+
+def test_a_certificate_of_another_host_ends_it(playing, settings, mail, gate, journal, ca_file):
+    server = playing("X: tls", certificate="other.example")
+    driver = Driver(settings(server.port, security=Security.TLS, ca_file=ca_file), gate)
+    (result,) = driver.send(mail("ada@example.org"), journal)
+    driver.close()
+    assert (result.fate, result.action) == (Fate.UNSENT, Action.ACCOUNT_CONFIG)
+    assert "IP address mismatch" in result.rule
+
+
+def test_certificate_files_that_cannot_be_read_are_the_account_s_fault(playing, refused, tmp_path):
+    server = playing(GREETING + """
+        S: 250-mx.example
+        S: 250 STARTTLS
+        C: STARTTLS
+        S: 220 go
+    """)
+    result = refused(server, security=Security.STARTTLS, ca_file=tmp_path / "none.pem")
+    assert result.action is Action.ACCOUNT_CONFIG
+    assert "ca_file" in result.rule
+
+
+def test_a_server_from_before_ehlo_is_greeted_with_helo(playing, drive, mail):
+    server = playing(
+        """
+        S: 220 old
+        C: EHLO client.example
+        S: 502 command not implemented
+        C: HELO client.example
+        S: 250 hello
+        """
+        + ADA.replace("C: RCPT", "S: 250 ok\nC: RCPT").replace("C: DATA\n", "S: 250 ok\nC: DATA\n").replace(
+            "    S: 250 ok\n    S: 250 ok\n    S: 354", "    S: 354"
+        )
+    )
+    (result,) = drive(server, mail("ada@example.org"))
+    assert result.fate is Fate.ACCEPTED
+
+
+@pytest.mark.parametrize(
+    ("greeting", "action"),
+    [
+        ("421 too many concurrent connections", Action.THROTTLE_ACCOUNT),
+        ("421 come back later", Action.RETRY_LATER),
+        ("554 no service for you", Action.ACCOUNT_CONFIG),
+        ("hello", Action.RETRY_LATER),
+    ],
+)
+def test_no_message_fails_at_the_door(playing, refused, greeting, action):
+    result = refused(playing(f"S: {greeting}"))
+    assert (result.stage, result.action) == (Stage.CONNECT, action)
+
+
+def test_a_server_that_is_not_there_leaves_all_unsent(settings, mail, gate, journal, free_tcp_port):
+    driver = Driver(settings(free_tcp_port), gate)
+    results = driver.send(mail("ada@example.org", "bob@example.org"), journal)
+    driver.close()
+    assert {(r.fate, r.stage, r.reply, r.action) for r in results} == {
+        (Fate.UNSENT, Stage.CONNECT, None, Action.RETRY_LATER)
+    }
+    assert gate.open == 0
+
+
+def test_a_silent_server_is_left_at_the_deadline(playing, refused):
+    from mailer.smtp import Timeouts
+
+    result = refused(playing("X: silence"), timeouts=Timeouts(greeting=0.1))
+    assert (result.stage, result.action) == (Stage.CONNECT, Action.RETRY_LATER)
+
+
+def test_a_host_that_cannot_be_resolved_is_said_so(settings, mail, gate, journal):
+    driver = Driver(settings(25, host="no-such-host.invalid"), gate)
+    (result,) = driver.send(mail("ada@example.org"), journal)
+    driver.close()
+    assert (result.fate, result.stage) == (Fate.UNSENT, Stage.CONNECT)
+    assert "no-such-host.invalid" in result.rule
+
+
+# Logging in.
+
+
+def test_a_wrong_password_costs_one_login_whatever_there_is_to_send(playing, drive, mail, gate):
+    server = playing(
+        GREETING + OFFER.format("LOGIN PLAIN") + PLAIN_LOGIN + "S: 535 5.7.8 no"
+    )
+    results = drive(
+        server, mail(*(f"u{n}@example.org" for n in range(200))), max_connections=10, **ACCOUNT
+    )
+    assert {(r.fate, r.stage, r.action, str(r.reply)) for r in results} == {
+        (Fate.UNSENT, Stage.AUTH, Action.AUTH_FAIL, "535 5.7.8 no")
+    }
+    assert len(gate.troubles) == 1
+
+
+def test_a_temporary_failure_of_the_login_is_none_of_the_password(playing, refused):
+    server = playing(GREETING + OFFER.format("PLAIN") + PLAIN_LOGIN + "S: 454 4.7.0 not now")
+    assert refused(server, **ACCOUNT).action is Action.AUTH_RETRY
+
+
+def test_a_mechanism_the_server_does_not_know_after_all_gives_way_to_the_next(playing, drive, mail):
+    server = playing(
+        GREETING + OFFER.format("PLAIN LOGIN") + PLAIN_LOGIN + f"""
+        S: 504 5.5.4 not that one
+        C: AUTH LOGIN
+        S: 334 VXNlcm5hbWU6
+        C: {b64("shop")}
+        S: 334 UGFzc3dvcmQ6
+        C: {b64("pässword")}
+        S: 235 ok
+        """ + ADA
+    )
+    (result,) = drive(server, mail("ada@example.org"), security=Security.PLAIN, **ACCOUNT)
+    assert result.fate is Fate.ACCEPTED
+
+
+def test_cram_md5_answers_the_challenge(playing, drive, mail):
+    # The example of RFC 2195 section 2.
+    server = playing(
+        GREETING + OFFER.format("CRAM-MD5 PLAIN") + f"""
+        C: AUTH CRAM-MD5
+        S: 334 {b64("<1896.697170952@postoffice.reston.mci.net>")}
+        C: {b64("tim b913a602c7eda7a495b4e6e7334d3890")}
+        S: 235 ok
+        """ + ADA
+    )
+    account = {"username": "tim", "password": lambda: "tanstaaftanstaaf"}
+    (result,) = drive(server, mail("ada@example.org"), **account)
+    assert result.fate is Fate.ACCEPTED
+
+
+def test_without_tls_the_mechanisms_that_hide_the_password_come_first():
+    offered = ("PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256")
+    find = sasl.candidates
+    assert find(offered, configured=None, has_token=False, is_encrypted=False)[0] == "SCRAM-SHA-256"
+    assert find(("PLAIN", "CRAM-MD5"), configured=None, has_token=False, is_encrypted=False) == ["CRAM-MD5", "PLAIN"]
+    assert find(("PLAIN", "CRAM-MD5"), configured=None, has_token=False, is_encrypted=True) == ["PLAIN", "CRAM-MD5"]
+    assert find(offered, configured="login", has_token=False, is_encrypted=True) == ["LOGIN"]
+    with pytest.raises(ConfigError, match="NTLM"):
+        find(offered, configured="NTLM", has_token=False, is_encrypted=True)
+
+
+def test_scram_follows_the_example_of_the_rfc_and_makes_the_server_prove_itself(monkeypatch):
+    # RFC 7677 section 3.
+    monkeypatch.setattr(sasl.secrets, "token_urlsafe", lambda _size: "rOprNGfwEbeRWgbNEkqO")
+    conversation = sasl.scram_sha_256(sasl.Credentials("user", "pencil"))
+    assert next(conversation) == b"n,,n=user,r=rOprNGfwEbeRWgbNEkqO"
+    proof = conversation.send(
+        b"r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096"
+    )
+    assert proof == (
+        b"c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,"
+        b"p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ="
+    )
+    assert conversation.send(b"v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=") == b""
+
+
+def test_a_server_that_cannot_prove_itself_is_told_to_stop(playing, refused, monkeypatch):
+    monkeypatch.setattr(sasl.secrets, "token_urlsafe", lambda _size: "abc")
+    server = playing(
+        GREETING + OFFER.format("SCRAM-SHA-256") + f"""
+        C: AUTH SCRAM-SHA-256 {b64("n,,n=shop,r=abc")}
+        S: 334 {b64("r=xyz,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096")}
+        C: *
+        S: 501 5.7.0 cancelled
+        """
+    )
+    assert refused(server, **ACCOUNT).action is Action.AUTH_FAIL
+
+
+def test_an_initial_response_too_long_for_the_command_waits_for_a_challenge(playing, drive, mail):
+    password = "x" * 500
+    server = playing(
+        GREETING + OFFER.format("PLAIN") + f"""
+        C: AUTH PLAIN
+        S: 334
+        C: {b64(chr(0) + "shop" + chr(0) + password)}
+        S: 235 ok
+        """ + ADA
+    )
+    (result,) = drive(server, mail("ada@example.org"), username="shop", password=lambda: password)
+    assert result.fate is Fate.ACCEPTED
+
+
+XOAUTH2 = "C: AUTH XOAUTH2 {}\n"
+
+
+def xoauth2(token: str) -> str:
+    return b64(f"user=shop\x01auth=Bearer {token}\x01\x01")
+
+
+def test_a_refused_token_is_refreshed_once_and_tried_on_a_new_connection(playing, drive, mail, gate):
+    asked = []
+
+    def token(refused: bool) -> str:
+        asked.append(refused)
+        return "new" if refused else "old"
+
+    server = playing(
+        GREETING + OFFER.format("XOAUTH2 PLAIN") + f"""
+        C: AUTH XOAUTH2 {xoauth2("old")}
+        S: 334 {b64('{"status":"401","schemes":"Bearer"}')}
+        C:
+        S: 535 5.7.8 no
+        """,
+        GREETING + OFFER.format("XOAUTH2 PLAIN") + f"""
+        C: AUTH XOAUTH2 {xoauth2("new")}
+        S: 235 ok
+        """ + ADA,
+    )
+    (result,) = drive(server, mail("ada@example.org"), username="shop", token=token)
+    assert result.fate is Fate.ACCEPTED
+    assert asked == [False, True]
+    assert gate.troubles == []
+
+
+def test_a_refreshed_token_that_is_refused_too_ends_it(playing, refused):
+    once = GREETING + OFFER.format("OAUTHBEARER") + """
+        C: AUTH OAUTHBEARER {}
+        S: 334 {}
+        C: AQ==
+        S: 535 5.7.8 no
+    """
+    server = playing(once, once)
+    line = b64(f"n,a=shop,\x01host=127.0.0.1\x01port={server.port}\x01auth=Bearer t\x01\x01")
+    server._transcripts = [once.format(line, b64('{"status":"invalid_token"}'))] * 2
+    assert refused(server, username="shop", token=lambda _refused: "t").action is Action.AUTH_FAIL
+
+
+@pytest.mark.parametrize(
+    ("error", "action"),
+    [
+        (TokenRefusedError("invalid_grant"), Action.AUTH_FAIL),
+        (ConfigError("no such file"), Action.ACCOUNT_CONFIG),
+        (TimeoutError("secret in a message"), Action.AUTH_RETRY),
+    ],
+)
+def test_a_secret_that_cannot_be_had_is_judged_by_its_reason(playing, refused, error, action):
+    def password() -> str:
+        raise error
+
+    result = refused(playing(GREETING + OFFER.format("PLAIN")), username="shop", password=password)
+    assert (result.stage, result.action) == (Stage.AUTH, action)
+    assert "secret in a message" not in result.rule
+
+
+def test_a_server_without_a_login_that_we_know_is_the_account_s_fault(playing, refused):
+    server = playing(GREETING + OFFER.format("NTLM GSSAPI"))
+    assert refused(server, **ACCOUNT).action is Action.ACCOUNT_CONFIG
+
+
+def test_each_connection_logs_in_once(playing, drive, mail, gate):
+    def one(letter: str) -> str:
+        said = GREETING + OFFER.format("PLAIN") + PLAIN_LOGIN + "S: 235 ok" + ADA
+        return said.replace("ada", letter)
+
+    server = playing(one("ada"), one("bob"))
+    driver_changes = {"max_messages_per_connection": 1, **ACCOUNT}
+    results = drive(server, mail("ada@example.org", "bob@example.org"), **driver_changes)
+    assert [r.fate for r in results] == [Fate.ACCEPTED] * 2
+    assert (gate.logins, gate.admitted, gate.gone) == (2, 2, 2)
+
+
+def test_a_forgotten_login_is_made_again_once(playing, drive, mail, gate):
+    login = GREETING + OFFER.format("PLAIN") + PLAIN_LOGIN + "S: 235 ok"
+    forgotten = """
+        C: MAIL FROM:<news@shop.example>
+        C: RCPT TO:<ada@example.org>
+        C: DATA
+        S: 530 5.7.0 Authentication required
+    """
+    server = playing(login + forgotten, login + ADA)
+    (result,) = drive(server, mail("ada@example.org"), **ACCOUNT)
+    assert result.fate is Fate.ACCEPTED
+    assert gate.logins == 2
+    assert gate.troubles == []
+
+
+def test_a_login_forgotten_twice_stops_the_account(playing, drive, mail, gate):
+    login = GREETING + OFFER.format("PLAIN") + PLAIN_LOGIN + "S: 235 ok"
+    forgotten = """
+        C: MAIL FROM:<news@shop.example>
+        C: RCPT TO:<ada@example.org>
+        C: DATA
+        S: 530 5.7.0 Authentication required
+    """
+    server = playing(login + forgotten, login + forgotten)
+    (result,) = drive(server, mail("ada@example.org"), **ACCOUNT)
+    assert (result.fate, result.action) == (Fate.REFUSED, Action.AUTH_FAIL)
+    assert [judged.action for _, _, judged in gate.troubles] == [Action.AUTH_FAIL]
+
+
+def test_the_debug_log_shows_the_dialogue_without_secrets(playing, drive, mail, caplog):
+    caplog.set_level(logging.DEBUG, logger="mailer.smtp")
+    server = playing(GREETING + OFFER.format("PLAIN") + PLAIN_LOGIN + "S: 235 ok" + ADA)
+    drive(server, mail("ada@example.org"), debug=True, **ACCOUNT)
+    assert "primary#1 C: AUTH PLAIN <credentials>" in caplog.messages
+    assert "primary#1 C: RCPT TO:<ada@example.org>" in caplog.messages
+    assert not any("pässword" in line or b64("shop")[:6] in line for line in caplog.messages)
+    assert not any("hello" in line.lower() and "EHLO" not in line for line in caplog.messages)
+
+
+def test_settings_never_show_a_secret(settings):
+    shown = repr(settings(25, token=lambda _refused: "t", **ACCOUNT))
+    assert "shop" not in shown
+    assert "password" not in shown
