@@ -132,7 +132,7 @@ class Renderer:
         self.variant = variant
         self._shared = dict(shared)
         self._programs: dict[tuple[str, ...], Program] = {}
-        self._hits = self._misses = 0
+        self._hits = self._misses = self._failures = 0
         self.encodings = {section: _encoding(variant, section) for section in self.bodies}
         self._chunks = _Chunks()
 
@@ -163,6 +163,7 @@ class Renderer:
             self._record(program, variables)
             return program.play(variables)
         except Exception:  # noqa: BLE001 - whatever the row does to a step, Jinja shall judge it
+            self._failures += 1
             return None
 
     def _record(self, program: Program, variables: Mapping[str, Any]) -> None:

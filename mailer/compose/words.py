@@ -43,6 +43,9 @@ _TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`{|}~-]+")
 _PLAIN_PHRASE: Final = re.compile(
     r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
 )
+# A dot-atom, a little too generous with dots, or a quoted-string.
+_LOCAL_PART: Final = re.compile(r"[^\s()<>\[\]:;@\\,\"]+|\"(?:[^\"\\\r\n]|\\.)*\"")
+_DOMAIN: Final = re.compile(r"[^\s()<>@,;:\\\"\[\]]+|\[[0-9A-Za-z:.]+\]")
 # What RFC 2047 section 5 (3) lets stand for itself in a phrase; good everywhere else too.
 _Q_SAFE: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/")
 
@@ -213,7 +216,7 @@ def addr_spec(name: str, mailbox: str, *, utf8: bool = False) -> str:
     """
     check_text(name, mailbox)
     local, at, domain = mailbox.rpartition("@")
-    if not at or not local or not domain or re.search(r"[\s<>,;\"\\]", domain):
+    if not at or not _LOCAL_PART.fullmatch(local) or not _DOMAIN.fullmatch(domain):
         raise HeaderError(f"header {name}: an address is not of the form local-part@domain")
     if not local.isascii() and not utf8:
         raise HeaderError(
