@@ -4,12 +4,13 @@ Offsets count the batch's messages from 0; positions are the campaign's. Statuse
 ledger has recorded: `note` is called after a script has said yes.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mailer.outcome import OPEN, Detail, Outcome, Status
 from mailer.payload import Entry, encode
-from mailer.store.ledger import Claim, Settlement
+from mailer.routing import Routes
+from mailer.store.ledger import Claim, Part, Settlement
 
 
 @dataclass(slots=True)
@@ -93,13 +94,24 @@ class Batch:
         positions = tuple(self.position(offset) for offset in offsets)
         return positions, encode([self.entries[offset] for offset in offsets])
 
-    def halves(self) -> Iterator[tuple[tuple[int, ...], bytes]]:
+    def halves(self) -> Iterator[Part]:
         """The open messages cut in two."""
         left = self.open()
         middle = (len(left) + 1) // 2
         for half in (left[:middle], left[middle:]):
             if half:
-                yield self.subset(half)
+                yield Part(*self.subset(half))
+
+    def elsewhere(self, routes: Routes, unusable: Collection[str]) -> list[Part]:
+        """The open messages by the accounts that are to send them; empty where all stay as they are."""
+        groups: dict[str, list[int]] = {}
+        left = self.open()
+        for offset, domain in zip(left, self.domains(left), strict=True):
+            account = routes.route(self.entries[offset].fingerprint, domain, unusable)
+            groups.setdefault(account, []).append(offset)
+        if set(groups) <= {self.claim.account}:
+            return []
+        return [Part(*self.subset(offsets), account) for account, offsets in groups.items()]
 
     def words(self, offsets: Sequence[int]) -> Mapping[str, int]:
         """How many of *offsets* have which status, by word."""

@@ -6,6 +6,7 @@ module knows templates and recipients and imports nothing of SMTP; passwords are
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from email.message import EmailMessage
 from functools import cached_property
@@ -14,14 +15,18 @@ from typing import Any, Final, Literal
 
 from mailer.compose import Attachment, Composer
 from mailer.config import Settings
-from mailer.enqueue import Enqueuer, Plan, Progress, Row
+from mailer.enqueue import Enqueuer, Plan, Progress, Router, Row
 from mailer.errors import CampaignChangedError, InputError
 from mailer.producer import Producer, design, retry_overrides, summary
 from mailer.producer import recipient as one_recipient
 from mailer.receipt import Receipt
+from mailer.recipients import Recipient
+from mailer.routing import Routes
 from mailer.schedule import Window
+from mailer.store.breaker import Breaker
 from mailer.store.campaigns import CANCELLED, PAUSED, RUNNING, Failure
 from mailer.store.campaigns import Progress as Status
+from mailer.store.turns import Turns
 from mailer.stored import pack
 
 __all__ = [
@@ -46,7 +51,9 @@ class Campaign:
     """One mailing: what is sent, from whom, with what limits; and how far it is.
 
     *name* is its id, stable: enqueueing again under the same name resumes and never doubles. Names are
-    letters, digits, ``.``, ``_`` and ``-``, 100 at most. *account* names a login that workers have.
+    letters, digits, ``.``, ``_`` and ``-``, 100 at most. *account* names a login that workers have, or
+    several by weight; *pins* binds recipient domains to one of them. What a stopped or exhausted account
+    was to send goes to the others.
     *context* holds variables for all recipients; each recipient's own fields lie over it.
     *start_at* is an aware datetime before which nothing is sent. *retry* overrides single values of
     the configuration's (see `mailer.config.Retry`). *on_uncertain* says what happens when a message
@@ -61,7 +68,8 @@ class Campaign:
         *,
         template: str,
         sender: str | None = None,
-        account: str = "primary",
+        account: str | Mapping[str, float] = "primary",
+        pins: Mapping[str, str] | None = None,
         context: Mapping[str, object] | None = None,
         attachments: Sequence[Attachment] = (),
         inline_images: Sequence[Attachment] = (),
@@ -89,7 +97,10 @@ class Campaign:
             )
         self.name = name
         self._producer = Producer(settings)
-        self._account = account
+        self._routes = (
+            Routes.single(account) if isinstance(account, str) else Routes(account, pins or {})
+        )
+        self._account = ", ".join(self._routes.weights)
         self._start_at = start_at
         self._batch_size = batch_size or self._producer.settings.batch_size
         self._max_backlog = max_backlog or self._producer.settings.max_backlog
@@ -97,13 +108,14 @@ class Campaign:
             "on_uncertain": on_uncertain,
             "retry": retry_overrides(retry or {}),
             "window": _checked_window(window),
+            "routes": None if len(self._routes.weights) == 1 else asdict(self._routes),
         }
         self._design = design(
             self._producer.settings,
             name,
             template,
             sender,
-            account,
+            next(iter(self._routes.weights)),
             context=dict(context or {}),
             attachments=tuple(attachments),
             inline_images=tuple(inline_images),
@@ -140,7 +152,7 @@ class Campaign:
         plan = Plan(
             campaign=self.name,
             design=self._design,
-            route=lambda _: self._account,
+            route=self._route(),
             batch_size=self._batch_size,
             due=self._start_at.timestamp() if self._start_at else 0.0,
             check=check,
@@ -151,7 +163,12 @@ class Campaign:
             progress=progress,
         )
         enqueuer = Enqueuer(
-            plan, self.composer, producer.campaigns, producer.ledger, producer.broker
+            plan,
+            self.composer,
+            campaigns=producer.campaigns,
+            ledger=producer.ledger,
+            turns=Turns(producer.client),
+            broker=producer.broker,
         )
         receipt = enqueuer.run(recipients, lambda: self._open(accept_changes))
         producer.campaigns.close(self.name)
@@ -183,6 +200,17 @@ class Campaign:
 
     def __repr__(self) -> str:
         return f"<Campaign {self.name} template={self._design.template} account={self._account}>"
+
+    def _route(self) -> Router:
+        breaker, now = Breaker(self._producer.client), time()
+        accounts = self._routes.weights
+        unusable = [name for name in accounts if not breaker.state(name, now).usable]
+
+        def route(recipient: Recipient) -> str:
+            domain = recipient.mailbox.rpartition("@")[2]
+            return self._routes.route(recipient.key, domain, unusable)
+
+        return route
 
     def _open(self, accept_changes: bool) -> int:  # noqa: FBT001 - private
         opened = self._producer.campaigns.open(

@@ -8,7 +8,7 @@ under a lease that lapses: a crash between any two lines loses nothing.
 import threading
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import random
 from time import time
 from typing import Final
@@ -25,6 +25,7 @@ from mailer.outcome import Outcome, Retry, Status, judge
 from mailer.payload import decode
 from mailer.permit import Permit
 from mailer.record import Recorder, Report
+from mailer.routing import Routes
 from mailer.schedule import Window
 from mailer.smtp import Driver, Fate, Result, Stage, Submission
 from mailer.store.breaker import COOLING, OPERATOR, STOPPED, AccountState, Breaker
@@ -68,6 +69,8 @@ class Policy:
     retry: Retry
     resend: bool
     window: Window | None = None
+    routes: Routes | None = None
+    """Set where the campaign has several accounts."""
 
     def opens(self, now: float) -> float:
         """When the campaign may send: *now*, or a later time."""
@@ -155,13 +158,27 @@ class Delivery:
         if state.usable and rest.until <= time():
             verdict, rest = self._send_permitted(batch, policy, report)
             state = self._breaker.state(claim.account, time())
-        self._end(batch, report, verdict, state, rest)
+        if state.usable or not self._reroute(batch, policy, report):
+            self._end(batch, report, verdict, state, rest)
+
+    def _reroute(self, batch: Batch, policy: Policy, report: Report) -> bool:
+        """Give what the account cannot send to the campaign's others; False where there are none."""
+        if policy.routes is None:
+            return False
+        now = time()
+        unusable = [
+            name for name in policy.routes.weights if not self._breaker.state(name, now).usable
+        ]
+        parts = batch.elsewhere(policy.routes, unusable)
+        report.queued += self.ledger.split(batch.claim, parts, now) if parts else ()
+        return bool(parts)
 
     def _policy(self, campaign: str) -> Policy:
         wanted = self._campaigns.policy(campaign)
         base = self._settings.retry.model_dump() | wanted.get("retry", {})
         window = Window.parse(wanted["window"]) if wanted.get("window") else None
-        return Policy(Retry(**base), wanted.get("on_uncertain") == "resend", window)
+        routes = Routes(**wanted["routes"]) if wanted.get("routes") else None
+        return Policy(Retry(**base), wanted.get("on_uncertain") == "resend", window, routes)
 
     def _settle_leftovers(self, batch: Batch, policy: Policy, report: Report) -> None:
         """What an earlier lease left transmitting was written, and nobody read the reply."""
@@ -276,7 +293,7 @@ class Delivery:
 
     def _journal(self, batch: Batch, chosen: Sequence[int], policy: Policy) -> Journal:
         def decide(offset: int, result: Result) -> Outcome:
-            return judge(
+            outcome = judge(
                 result,
                 batch.detail(offset),
                 retry=policy.retry,
@@ -284,6 +301,10 @@ class Delivery:
                 now=time(),
                 random=random,
             )
+            if policy.routes and outcome.trouble and result.fate is not Fate.UNCERTAIN:
+                # Not this message's fault, and another account may send it: see `_reroute`.
+                return replace(outcome, status=Status.DEFERRED, reason="")
+            return outcome
 
         return Journal(
             self.ledger,

@@ -130,7 +130,8 @@ class Recorder:
         claim, left = batch.claim, batch.open()
         if len(left) > 1:
             patience = max(self._poison_after - 1, 0)
-            report.queued += self._ledger.split(claim, list(batch.halves()), patience, time())
+            halves = list(batch.halves())
+            report.queued += self._ledger.split(claim, halves, time(), deaths=patience)
             report.words = f"split after {claim.deaths} lost workers"
             return
         for offset in left:

@@ -97,6 +97,15 @@ class Settlement:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Part:
+    """Some of a batch's messages, to be a batch of their own; *account* ``""`` is the same as before."""
+
+    positions: Sequence[int]
+    payload: bytes
+    account: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Burial:
     """A dead letter to be: which positions, in what payload, and why.
 
@@ -264,15 +273,12 @@ class Ledger:
         return int(answer[1]) if answer[0] == b"buried" else -1
 
     def split(
-        self, claim: Claim, parts: Sequence[tuple[Sequence[int], bytes]], deaths: int, now: float
+        self, claim: Claim, parts: Sequence[Part], now: float, *, deaths: int = 0
     ) -> tuple[str, ...]:
-        """Cut a batch into *parts* (positions and payload of each); returns their refs, queued.
-
-        Each part starts with *deaths* against it.
-        """
+        """Cut a batch into *parts*; returns their refs, queued. Each starts with *deaths* against it."""
         flat: list[object] = []
-        for positions, payload in parts:
-            flat += (pack_positions(positions), payload)
+        for part in parts:
+            flat += (pack_positions(part.positions), part.payload, part.account)
         answer = self._split(claim.ref, claim.fence, now, deaths, *flat)
         return tuple(ref.decode() for ref in answer[2:]) if answer[0] == b"split" else ()
 

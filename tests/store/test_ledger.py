@@ -10,6 +10,7 @@ from mailer.store.dead_letters import DeadLetters, Filter, Said
 from mailer.store.ledger import (
     Burial,
     Ledger,
+    Part,
     Settlement,
     Unclaimed,
     Verdict,
@@ -373,8 +374,8 @@ def test_a_single_message_whose_task_is_lost_does_not_hold_campaigns_up(client, 
 def test_a_split_batch_gives_each_half_its_own_messages(client, ledger):
     ref, _ = enqueue(client, [1, 2])
     lease = claim(client, ref)
-    parts = [((position,), b"M\x01" + bytes([position])) for position in lease.positions]
-    refs = ledger.split(lease, parts, 2, NOW)
+    parts = [Part((position,), b"M\x01" + bytes([position])) for position in lease.positions]
+    refs = ledger.split(lease, parts, NOW, deaths=2)
     assert len(refs) == 2
     halves = [claim(client, part) for part in refs]
     assert [(half.positions, half.deaths) for half in halves] == [((0,), 2), ((1,), 2)]
