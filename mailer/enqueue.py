@@ -28,6 +28,7 @@ from mailer.receipt import Receipt
 from mailer.recipients import BrokenRow, Recipient, Rejected, parse
 from mailer.store.campaigns import Campaigns
 from mailer.store.ledger import BULK, Fresh, Ledger
+from mailer.store.turns import Turns
 
 Row = Mapping[str, object] | BrokenRow
 Progress = Callable[[int], None]
@@ -75,13 +76,21 @@ class Composed:
 class Enqueuer:
     """One run of enqueueing a campaign."""
 
-    def __init__(
-        self, plan: Plan, composer: Composer, campaigns: Campaigns, ledger: Ledger, broker: Broker
+    def __init__(  # noqa: PLR0913 - where rows come from, and all that batches go to
+        self,
+        plan: Plan,
+        composer: Composer,
+        *,
+        campaigns: Campaigns,
+        ledger: Ledger,
+        turns: Turns,
+        broker: Broker,
     ) -> None:
         self._plan = plan
         self._composer = composer
         self._campaigns = campaigns
         self._ledger = ledger
+        self._turns = turns
         self._broker = broker
         self._receipt = Receipt(plan.campaign)
         self._under_way: set[bytes] = set()
@@ -224,7 +233,7 @@ class Enqueuer:
                     f"campaign {self._plan.campaign!r} was cancelled while it was enqueued"
                 )
             self._receipt.queued += len(recipients)
-            if done.state == "queued":
+            if done.state == "queued" and self._turns.take(ref, time()):
                 self._publish(Task(BULK, ref, len(recipients), composed.account))
         self._under_way.difference_update(one.key for one in recipients)
 

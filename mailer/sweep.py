@@ -20,6 +20,7 @@ from mailer.store.connection import Client
 from mailer.store.ledger import Ledger
 from mailer.store.limits import Limits
 from mailer.store.line import Line
+from mailer.store.turns import Turns
 from mailer.store.waiting import Waiting
 
 log = logging.getLogger(__name__)
@@ -48,6 +49,7 @@ class Sweeper(threading.Thread):
         self._ledger = Ledger(client)
         self._waiting = Waiting(client)
         self._breaker = Breaker(client)
+        self._turns = Turns(client)
         self._line = Line(client, Limits(client, rates.rules(settings)))
         self._broker = broker
         self._duties = tuple(duties)
@@ -89,8 +91,9 @@ class Sweeper(threading.Thread):
         return publish(self._broker, self._ledger, self._waiting.sweep(now))
 
     def call(self, now: float) -> int:
-        """Queue the batches whose turn it is to get permits; returns how many."""
-        return publish(self._broker, self._ledger, self._line.call(now))
+        """Publish the batches whose turn it is, with a worker or with permits; returns how many."""
+        batches = itertools.chain(self._turns.call(now), self._line.call(now))
+        return publish(self._broker, self._ledger, batches)
 
     def reconcile(self, now: float) -> int:
         """The same, and those whose task message is lost: more are queued than the broker holds."""

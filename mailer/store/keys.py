@@ -14,7 +14,8 @@ mailer:batch:<c>:<n>         hash    state, lease, fence, positions, account    
 mailer:payload:<c>:<n>       string  the batch's messages (mailer.payload)        with its batch
 mailer:enqueued:<c>:<n>      string  the batch was written down                   minutes
 mailer:resumed               set     campaigns whose parked batches are to go on  seconds
-mailer:queued:<queue>        zset    batch ref → time of its last task message    while the batch is queued
+mailer:queued:<queue>        zset    batch ref → time of its last task message;   while the batch is queued
+                                     years ahead while it waits for a turn
 mailer:timers                zset    batch ref → when a lease ends or a wait is   while leased or waiting
                                      over
 mailer:parked:<event>        zset    batch ref → since when it waits for event    while it waits
@@ -40,6 +41,8 @@ mailer:meter:<a>             hash    second → messages sent, where no rate is 
 mailer:lines                 set     scopes <s> for whose permits batches wait    while batches wait for permits
 mailer:line:<s>              zset    campaign → messages it was called for        while batches wait for permits
 mailer:line:<s>:<c>          zset    batch ref → its place                        while batches wait for permits
+mailer:turns:<queue>         zset    campaign → messages it was published for      while batches wait for a turn
+mailer:turns:<queue>:<c>     zset    batch ref → its place                        while batches wait for a turn
 mailer:called:<s>            zset    batch ref → permits that it may take         seconds
 mailer:lock:<name>           string  owner of a cluster-wide duty                 seconds
 
