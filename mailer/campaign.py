@@ -10,6 +10,7 @@ from dataclasses import asdict
 from datetime import datetime
 from email.message import EmailMessage
 from functools import cached_property
+from math import inf
 from time import time
 from typing import Any, Final, Literal
 
@@ -58,7 +59,8 @@ class Campaign:
     *start_at* is an aware datetime before which nothing is sent. *retry* overrides single values of
     the configuration's (see `mailer.config.Retry`). *on_uncertain* says what happens when a message
     was transmitted and the reply was lost: ``hold`` it for a human, or ``resend`` it. *window* are the
-    hours in which it may send, such as ``"Mon-Fri 08:00-18:00 Europe/Berlin"``. What else a message may
+    hours in which it may send, such as ``"Mon-Fri 08:00-18:00 Europe/Berlin"``. Campaigns share workers
+    and accounts by *weight*: one of 2 sends twice as much as one of 1. What else a message may
     have (list id, unsubscribe link, …) are the keywords of `mailer.compose.Design`.
     """
 
@@ -81,6 +83,7 @@ class Campaign:
         retry: Mapping[str, float] | None = None,
         on_uncertain: OnUncertain = "hold",
         window: str | None = None,
+        weight: float = 1.0,
         settings: Settings | None = None,
         **more: Any,
     ) -> None:
@@ -95,6 +98,8 @@ class Campaign:
             raise InputError(
                 "start_at has no time zone: say which, as in datetime.now().astimezone()"
             )
+        if not 0 < weight < inf:
+            raise InputError(f"weight must be a number above 0, got {weight!r}")
         self.name = name
         self._producer = Producer(settings)
         self._routes = (
@@ -108,6 +113,7 @@ class Campaign:
             "on_uncertain": on_uncertain,
             "retry": retry_overrides(retry or {}),
             "window": _checked_window(window),
+            "weight": weight,
             "routes": None if len(self._routes.weights) == 1 else asdict(self._routes),
         }
         self._design = design(

@@ -105,7 +105,13 @@ class Campaigns:
     ) -> Opened:
         """Begin a run of enqueueing. Raises `CampaignChangedError` where *digest* is another's."""
         what, *rest = self._open(
-            name, now, digest, json.dumps(summary), json.dumps(policy), int(accept_changes)
+            name,
+            now,
+            digest,
+            json.dumps(summary),
+            json.dumps(policy),
+            int(accept_changes),
+            policy.get("weight", 1),
         )
         if what == b"cancelled":
             raise CampaignChangedError(

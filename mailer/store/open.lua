@@ -3,7 +3,7 @@
 -- campaign:<c>  hash  created, digest, summary, policy, state; runs += 1; enqueued := 0
 -- campaigns     zset  += campaign
 --
--- ARGV: campaign, now, digest, summary (JSON), policy (JSON), '1' to accept a changed digest
+-- ARGV: campaign, now, digest, summary (JSON), policy (JSON), '1' to accept a changed digest, weight
 -- Returns {'open', run, batches so far} | {'changed', summary as it was} | {'cancelled'}
 
 local campaign, now = ARGV[1], ARGV[2]
@@ -15,6 +15,7 @@ if not before[1] then
   redis.call('HSET', key, 'created', now, 'state', 'running')
   redis.call('ZADD', PREFIX .. 'campaigns', now, campaign)
 end
-redis.call('HSET', key, 'digest', ARGV[3], 'summary', ARGV[4], 'policy', ARGV[5], 'enqueued', '0')
+redis.call('HSET', key, 'digest', ARGV[3], 'summary', ARGV[4], 'policy', ARGV[5], 'enqueued', '0',
+           'weight', ARGV[7])
 local run = (redis.call('HINCRBY', key, 'runs', 1) - 1) % 65535 + 1
 return {'open', run, tonumber(redis.call('HGET', key, 'batches') or '0')}

@@ -4,6 +4,7 @@ from collections import Counter
 
 import pytest
 
+from mailer.store.campaigns import Campaigns
 from mailer.store.ledger import Claim, Fresh, Ledger
 from mailer.store.turns import Turns
 from mailer.store.waiting import Waiting
@@ -80,7 +81,9 @@ def test_messages_are_counted_not_batches(ledger, turns):
 
 
 def test_a_campaign_of_double_weight_gets_twice_as_many(client, ledger, turns):
-    client.hset("mailer:campaign:heavy", "weight", "2")
+    Campaigns(client).open(
+        "heavy", digest="d", summary={}, policy={"weight": 2.0}, accept_changes=False, now=T
+    )
     published = enqueue(ledger, turns, "light", range(1, 61))
     published += enqueue(ledger, turns, "heavy", range(1, 61))
     order = [ref.partition(":")[0] for ref in work_off(ledger, turns, published)]
