@@ -240,6 +240,10 @@ class Delivery:
         """Send what *journal* was opened for; each outcome is recorded as its reply is read."""
         submissions = [self._submission(batch, offset) for offset in journal.chosen]
         journal.finish(driver.send(submissions, journal, limit=connections))
+        for _, outcome, result in journal.to_bury:
+            if outcome.trouble and result.dialogue:
+                self._breaker.explain(batch.claim.account, result.dialogue)
+                break
         self._recorder.bury(batch, journal.to_bury, report)
         report.counts.update(batch.words(journal.chosen))
 

@@ -78,7 +78,7 @@ class Gate:
     def refused(self, stage: Stage, reply: Reply | None, judgement: Judgement) -> None:
         """The account met trouble; every worker hears of it."""
         now, name, action = time(), self._account.name, judgement.action
-        text = str(reply) if reply else "no connection"
+        text = str(reply) if reply else judgement.rule.removeprefix("local: ")
         if action is Action.THROTTLE_ACCOUNT:
             self._pace.throttled(name, text, taken_at=self._taken_at)
             if stage not in _BEFORE_MAIL:

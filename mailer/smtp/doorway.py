@@ -125,7 +125,7 @@ class Doorway:
                 self._pause_until = now + FIRST_PAUSE * 2 ** (self._failures - 1)
                 self._slots += 1
                 return
-        self._give_up(refusal, has_others=has_others)
+        self._give_up(refusal, has_others=has_others, dialogue=session.transcript.lines())
         self._gone += 1
 
     def gone(self) -> None:
@@ -212,14 +212,21 @@ class Doorway:
         self.opening.add(session)
         return session
 
-    def _give_up(self, refusal: RefusedError, *, has_others: bool) -> None:
+    def _give_up(
+        self, refusal: RefusedError, *, has_others: bool, dialogue: tuple[str, ...] = ()
+    ) -> None:
         judgement = _for_the_account(refusal)
         self._gate.refused(refusal.stage, refusal.reply, judgement)
         self.is_shut = True
         is_mild = judgement.action in (Action.RETRY_LATER, Action.THROTTLE_ACCOUNT)
         if not (is_mild and has_others):
             self.trouble = Result(
-                Fate.UNSENT, refusal.stage, refusal.reply, judgement.action, judgement.rule
+                Fate.UNSENT,
+                refusal.stage,
+                refusal.reply,
+                judgement.action,
+                judgement.rule,
+                dialogue,
             )
 
 

@@ -155,6 +155,20 @@ class Breaker:
         )
         return answer.decode()
 
+    def explain(self, account: str, dialogue: tuple[str, ...]) -> None:
+        """Add the end of the session to what is known of a stopped account's trouble, if it lacks.
+
+        Dead letters that are made from now on show it.
+        """
+        with reaching_redis():
+            state, packed = self._client.hmget(keys.account(account), ["state", "said"])
+            if state != STOPPED.encode() or packed is None:
+                return
+            said = Said.decode(packed)
+            if not said.dialogue:
+                told = dataclasses.replace(said, dialogue=dialogue)
+                self._client.hset(keys.account(account), "said", told.encode())
+
     def keep_turn(self, account: str, owner: str, now: float) -> None:
         """*owner* is still at its login."""
         with reaching_redis():

@@ -1,6 +1,7 @@
 """Each row of the breaker's tables, on a real Redis, with a clock of the test's own."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -165,6 +166,16 @@ def test_a_doubt_long_after_another_is_a_first_one(breaker):
     for start in (NOW, NOW + module.SECOND_DOUBT):
         breaker.succeeded("a", "one", start)
         assert breaker.refused("a", "one", Action.REAUTH_ONCE, WRONG, start + 1) == UNKNOWN
+
+
+def test_the_end_of_the_session_is_added_to_what_stopped_the_account_and_to_nothing_else(breaker):
+    dialogue = ("C: AUTH PLAIN ***", "S: 535 5.7.8 no")
+    breaker.explain("a", dialogue)
+    assert breaker.state("a", NOW).said == Said()
+    breaker.refused("a", "one", Action.AUTH_FAIL, WRONG, NOW)
+    breaker.explain("a", dialogue)
+    breaker.explain("a", ("S: something else",))
+    assert breaker.state("a", NOW).said == replace(WRONG, dialogue=dialogue)
 
 
 def test_starting_admits_one_login_and_is_noted(breaker, client):
