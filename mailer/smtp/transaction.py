@@ -152,6 +152,8 @@ class Script:
         The session is of no use after it: where a content was asked for, only closing avoids it.
         """
         given_back = [attempt for attempt in self.open if attempt.end < 0]
+        for attempt in given_back:
+            attempt.is_answered = True
         self.open = [attempt for attempt in self.open if attempt.end >= 0]
         self.held = []
         self._is_finishing = True
@@ -174,7 +176,9 @@ class Script:
 
     def receive(self, reply: Reply, written: int) -> None:
         """Take the next reply, when *written* octets of what was queued have left."""
-        if self.broken is not None:
+        if self.is_over:
+            # Also what was given up is answered, perhaps by 354: a lone dot there would send nothing
+            # to a recipient who was accepted.
             return
         if not self._expected:
             self.broken = f"an unexpected reply: {reply.code}"
