@@ -4,6 +4,9 @@ One Celery application per broker serves producers and workers alike. A task mes
 batch: its arguments are made to be read by people in Flower, with no address, body or secret.
 """
 
+import contextlib
+import os
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +26,8 @@ PREFIX: Final = "mailer."
 DEAD_QUEUE: Final = "mailer.dead"
 DELIVER: Final = "mailer.deliver"
 QUEUES: Final = ("priority", "bulk")
+
+_UNREACHABLE: Final = (OperationalError, ConnectionError, OSError)
 
 VISIBILITY_TIMEOUT: Final = 3600
 """Seconds until the broker gives a lost worker's task message back. Nothing waits for it: the ledger
@@ -102,11 +107,52 @@ def application(broker_url: str) -> Celery:
     return app
 
 
+class OwnConnection:
+    """Connections to the broker of *app*, one for each thread of each process; no failure outlives one.
+
+    Celery's pools keep connections that broke in a way which kombu did not expect, and hand them out
+    again for ever. Here any failure ends the connection, and the next use begins a new one.
+    """
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+        self._own = threading.local()
+
+    @contextmanager
+    def connection(self) -> Iterator[Any]:
+        """This thread's connection. Raises `LedgerUnavailableError` when the broker cannot be reached."""
+        with self._opened():
+            yield self._own.connection
+
+    @contextmanager
+    def producer(self) -> Iterator[Any]:
+        """A producer on this thread's connection; raises as `connection` does."""
+        with self._opened():
+            yield self._own.producer
+
+    @contextmanager
+    def _opened(self) -> Iterator[None]:
+        if getattr(self._own, "pid", None) != os.getpid():
+            self._own.connection = self._app.connection_for_write()
+            self._own.producer = self._app.amqp.Producer(self._own.connection)
+            self._own.pid = os.getpid()
+        try:
+            yield
+        except BaseException as exc:
+            self._own.pid = None
+            with contextlib.suppress(Exception):  # it is broken, nobody knows how
+                self._own.connection.release()
+            if isinstance(exc, _UNREACHABLE):
+                raise LedgerUnavailableError(f"the broker cannot be reached: {exc}") from exc
+            raise
+
+
 class Broker:
     """The queues: publish to them, count what is on them."""
 
     def __init__(self, app: Celery) -> None:
         self.app = app
+        self._own = OwnConnection(app)
 
     def publish(self, tasks: Iterable[Task]) -> int:
         """Publish the task message of each batch; returns how many.
@@ -115,7 +161,7 @@ class Broker:
         found by the workers' sweep all the same.
         """
         published = 0
-        with reaching_broker(), self.app.producer_or_acquire(None) as producer:
+        with self._own.producer() as producer:
             for task in tasks:
                 self.app.send_task(
                     DELIVER,
@@ -131,7 +177,7 @@ class Broker:
     def lengths(self, names: Iterable[str] = QUEUES) -> Mapping[str, int]:
         """Task messages on each queue that nobody has taken yet; 0 for one that does not exist."""
         found = {}
-        with reaching_broker(), self.app.connection_or_acquire() as connection:
+        with self._own.connection() as connection:
             for name in names:
                 with connection.channel() as channel:
                     try:
@@ -144,17 +190,8 @@ class Broker:
 
     def check(self) -> None:
         """Raise `LedgerUnavailableError` unless the broker answers."""
-        with reaching_broker(), self.app.connection_for_write() as connection:
+        with self._own.connection() as connection:
             connection.ensure_connection(max_retries=1, timeout=5)
-
-
-@contextmanager
-def reaching_broker() -> Iterator[None]:
-    """Turn the broker's connection errors into `LedgerUnavailableError`."""
-    try:
-        yield
-    except (OperationalError, ConnectionError, OSError) as exc:
-        raise LedgerUnavailableError(f"the broker cannot be reached: {exc}") from exc
 
 
 def _for_kombu(url: str) -> tuple[str, dict[str, Any]]:

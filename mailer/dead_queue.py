@@ -15,7 +15,7 @@ from celery import Celery
 from kombu import Producer, Queue
 from kombu.exceptions import ChannelError
 
-from mailer.broker import DEAD_QUEUE, reaching_broker
+from mailer.broker import DEAD_QUEUE, OwnConnection
 from mailer.store.dead_letters import DeadLetter
 
 DEAD: Final = "mailer.dead"
@@ -32,6 +32,7 @@ class DeadQueue:
 
     def __init__(self, app: Celery) -> None:
         self._app = app
+        self._own = OwnConnection(app)
         self.queue = Queue(DEAD_QUEUE, routing_key=DEAD_QUEUE)
 
     def __len__(self) -> int:
@@ -44,7 +45,7 @@ class DeadQueue:
 
         Raises `LedgerUnavailableError` when the broker does not take them.
         """
-        with reaching_broker(), self._app.producer_or_acquire(None) as producer:
+        with self._own.producer() as producer:
             for letter in letters:
                 self._app.send_task(
                     DEAD,
@@ -71,11 +72,7 @@ class DeadQueue:
 
     @contextmanager
     def _channel(self) -> Iterator[tuple[str, Any]]:
-        with (
-            reaching_broker(),
-            self._app.connection_or_acquire() as connection,
-            connection.channel() as channel,
-        ):
+        with self._own.connection() as connection, connection.channel() as channel:
             yield connection.transport.driver_type, channel
 
 
