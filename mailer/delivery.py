@@ -201,7 +201,8 @@ class Delivery:
         """Send what is due, as far as limits permit; returns when the rest may go on."""
         driver, gate = self._driver(batch.claim.account)
         while left := batch.due(time() + DUE_SOON):
-            grant = self._limits.take(batch.claim.account, batch.domains(left))
+            claim = batch.claim
+            grant = self._limits.take(claim.account, batch.domains(left), campaign=claim.campaign)
             journal = self._journal(batch, [left[index] for index in grant.granted], policy)
             permit = Permit(self._limits, grant, left)
             journal.heard = permit.note

@@ -92,10 +92,13 @@ class Limits:
         self._flight = flight
         self.pace = Pace(client, {name: rates_of(found) for name, found in self._accounts.items()})
 
-    def take(self, account: str, domains: Sequence[str], now: float | None = None) -> Grant:
+    def take(
+        self, account: str, domains: Sequence[str], now: float | None = None, campaign: str = ""
+    ) -> Grant:
         """Permits for as many messages as may be sent now, in their order.
 
-        *domains* holds the recipient domain of each. Every grant with a *token* must be given back.
+        *domains* holds the recipient domain of each. Where other campaigns than *campaign* stand in line
+        for the account, the grant says that it is crowded. Every grant with a *token* must be given back.
         An account and domains without limits cost no call, but for one in a second.
         """
         limits = [(0, limit) for limit in self._accounts.get(account, ())]
@@ -103,7 +106,7 @@ class Limits:
         measured = not self.pace.has_rate(account) and self.pace.slowed(account, len(domains), now)
         if not limits and not measured:
             return Grant(range(len(domains)), taken_at=time() if now is None else now)
-        return self._ask(account, classes, tuple(limits), len(domains), now)
+        return self._ask(account, classes, tuple(limits), now, campaign)
 
     def give_back(
         self,
@@ -156,7 +159,7 @@ class Limits:
             ends = limit.ends(now)
             arguments += (0, limit.key, limit.kind, limit.count, limit.seconds, ends)
         account = name if kind == "account" else ""
-        answer = self._take(account, "", now, self._flight, b"", *arguments)
+        answer = self._take(account, "", now, self._flight, b"", "", *arguments)
         free, least, free_at = answer[9:12]
         return Room(int(min(float(free), MANY)), int(least), float(free_at))
 
@@ -166,7 +169,7 @@ class Limits:
         found = []
         for limit in self._accounts.get(account, ()):
             arguments = (0, limit.key, limit.kind, limit.count, limit.seconds, limit.ends(moment))
-            answer = self._take(account, "", moment, self._flight, b"", *arguments)
+            answer = self._take(account, "", moment, self._flight, b"", "", *arguments)
             used, allowed = answer[7:9]
             bound = float(allowed)
             found.append(Usage(str(limit), int(used), None if bound == inf else int(bound)))
@@ -194,8 +197,8 @@ class Limits:
         account: str,
         classes: bytes,
         limits: tuple[tuple[int, Limit], ...],
-        asked: int,
         now: float | None,
+        campaign: str,
     ) -> Grant:
         token = urandom(8).hex()
         moment = time() if now is None else now
@@ -203,21 +206,18 @@ class Limits:
         for number, limit in limits:
             ends = limit.ends(moment)
             arguments += (number, limit.key, limit.kind, limit.count, limit.seconds, ends)
-        answer = self._take(
-            account, token, "" if now is None else now, self._flight, classes, *arguments
-        )
+        clock = "" if now is None else now
+        answer = self._take(account, token, clock, self._flight, classes, campaign, *arguments)
         at, retry_at, why, share, crowded, paced, total, *by_class = answer
         if paced:
             limits = (*limits, (0, Limit(f"account:{account}", "rolling", "measured", 1)))
         granted = _granted(classes, int(total), [int(count) for count in by_class])
-        wait = max(0.0, float(retry_at) - float(at))
-        partial = len(granted) < asked
         return Grant(
             granted,
-            retry_at=float(retry_at) if partial else 0.0,
-            wait=wait if partial else 0.0,
-            why=_reason(int(why), limits) if partial else "",
-            scope=_scope(int(why), account, limits) if partial else "",
+            retry_at=float(retry_at),
+            wait=max(0.0, float(retry_at) - float(at)),
+            why=_reason(int(why), limits),
+            scope=_scope(int(why), account, limits),
             share=float(share),
             crowded=int(crowded) > 0,
             taken_at=float(at),

@@ -6,10 +6,10 @@
 --     f<token>     'taken at, how many' of a grant in flight; counts until it is settled, at most
 --                  for *flight* seconds, and from then on as sent at that time
 --     day, step    warm-up: the last day on which was sent, and the how manieth that is
--- pace:<a> hash, queued:bulk, queued:priority zset: read
+-- pace:<a> hash, queued:bulk, queued:priority, line:account:<a> zset: read
 --
 -- ARGV: account, token, now ('': by Redis's clock), flight, class of each message (one octet each),
---       then for each limit: class, key, kind, count, seconds, time of the next reset
+--       campaign ('': none), then for each limit: class, key, kind, count, seconds, time of the next reset
 -- Class 0 is the whole account; a message of class c > 0 wants a permit of 0 and one of c. Kinds:
 -- 'rolling', 'reset', 'steps' (count: '100,500,…' for the 1st, 2nd … day), 'flying' (count at once).
 -- Returns {now, retry at, why (number of the limit, 0 none, -1 pause), share, crowded, paced (a
@@ -30,7 +30,7 @@ local function add(class, key, kind, count, seconds, reset)
                          reset = reset}
   class_count = math.max(class_count, class)
 end
-for i = 6, #ARGV, 6 do
+for i = 7, #ARGV, 6 do
   add(tonumber(ARGV[i]), ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], tonumber(ARGV[i + 4]),
       tonumber(ARGV[i + 5]))
 end
@@ -198,6 +198,10 @@ for _, limit in ipairs(limits) do
 end
 local crowded = redis.call('ZCARD', PREFIX .. 'queued:bulk') +
                 redis.call('ZCARD', PREFIX .. 'queued:priority')
+-- Other campaigns in line for this account are rivals: it is not to be held by one batch after another.
+local line = PREFIX .. 'line:account:' .. account
+crowded = crowded + redis.call('ZCARD', line)
+if ARGV[6] ~= '' and redis.call('ZSCORE', line, ARGV[6]) then crowded = crowded - 1 end
 local answer = {string.format('%.6f', now), string.format('%.6f', soonest), why,
                 string.format('%.6f', share), crowded, pace.base and 1 or 0, total}
 for class = 1, class_count do answer[7 + class] = granted[class] end

@@ -138,6 +138,14 @@ def test_a_batch_that_does_not_wait_any_more_is_passed_over(client, ledger, limi
     assert list(line.call(T + 31.4)) == [("bulk", "c:2")]
 
 
+def test_who_waits_with_a_batch_in_hand_hears_of_rivals_in_line(ledger, limits, line):
+    waiting_batch(ledger, line, "c:1")
+    assert not limits.take("a", ["x"], T + 2, campaign="c").crowded
+    assert limits.take("a", ["x"], T + 2, campaign="d").crowded
+    waiting_batch(ledger, line, "d:1")
+    assert limits.take("a", ["x"], T + 2, campaign="d").crowded
+
+
 def test_a_paused_account_calls_nobody_until_its_pause_is_over(ledger, limits, line):
     waiting_batch(ledger, line, "c:1")
     limits.pace.pause("a", T + 600, "quota")
