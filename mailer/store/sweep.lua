@@ -28,7 +28,7 @@ end
 for i = 4, #ARGV, 2 do
   local queue, on_broker = ARGV[i], tonumber(ARGV[i + 1])
   local key = PREFIX .. 'queued:' .. queue
-  local missing = redis.call('ZCARD', key) - on_broker
+  local missing = redis.call('ZCOUNT', key, '-inf', now + 3600) - on_broker  -- not those without a turn
   if missing > 0 then
     local oldest = redis.call('ZRANGEBYSCORE', key, '-inf', now - overdue, 'LIMIT', 0,
                               math.min(missing, limit))

@@ -17,6 +17,7 @@ from mailer.store.ledger import (
     pack_positions,
     unpack_positions,
 )
+from mailer.store.turns import Turns
 from mailer.store.waiting import Waiting
 from tests.store.batches import (
     LEASE,
@@ -214,6 +215,14 @@ def test_a_lost_task_message_is_found_by_the_broker_holding_too_few(client, ledg
     assert list(sweep(NOW + 20, 10, {"bulk": 2})) == []
     assert list(sweep(NOW + 20, 10, {"bulk": 1})) == [("bulk", first)]
     assert list(sweep(NOW + 21, 30, {"bulk": 1})) == []
+
+
+def test_batches_that_wait_for_a_turn_are_not_missed_on_the_broker(client, ledger):
+    turns = Turns(client, window=1)
+    refs = [enqueue(client, [number])[0] for number in range(3)]
+    assert not all(turns.take(ref, NOW) for ref in refs)
+    on_broker = {"bulk": 3 - len(client.zrangebyscore("mailer:queued:bulk", NOW + 1, "+inf"))}
+    assert list(Waiting(client).sweep(NOW + 20, 10, on_broker)) == []
 
 
 def test_a_dead_letter_keeps_payload_and_recipients_and_is_replayed_once(client, ledger):
