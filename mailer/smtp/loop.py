@@ -94,6 +94,8 @@ class Loop:
         now = self._clock()
         self._assign(now)
         self._open_more(now)
+        if self._holding:
+            self._note(now)
         moved = self._wait(now)
         now = self._clock()
         for key, mask in moved:

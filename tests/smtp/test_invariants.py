@@ -169,6 +169,7 @@ class CapriciousServer:
 
     def _serve(self, connection: socket.socket) -> None:
         connection.settimeout(5)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with connection, connection.makefile("rb") as lines, contextlib.suppress(OSError):
             self._say(connection, "220 hello")
             self._talk(connection, lines)
@@ -226,7 +227,7 @@ class CapriciousServer:
             connection.sendall(octets[start : start + self._pieces])
 
 
-@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     outcomes=OUTCOMES,
     count=st.integers(1, 8),
