@@ -113,6 +113,8 @@ class Enqueuer:
     def _check(self, rows: Iterable[Row]) -> None:
         faults: list[str] = []
         changed: list[int] = []
+        # A run of its own: a later row for a recipient is a duplicate, whatever it says, not a change.
+        run = self._campaigns.begin_check(self._plan.campaign)
         for chunk in _chunks(_numbered(rows), LOOK):
             recipients = []
             for number, row in chunk:
@@ -123,7 +125,7 @@ class Enqueuer:
                 fault = None if self._plan.skip_faulty else self._fault(one)
                 if fault:
                     faults.append(fault)
-            answers = self._ledger.reserve(self._plan.campaign, 0, _fresh(recipients))
+            answers = self._ledger.reserve(self._plan.campaign, run, _fresh(recipients))
             changed += [
                 one.row for one, answer in zip(recipients, answers, strict=True) if answer == "c"
             ]

@@ -59,6 +59,8 @@ class LocalWorker:
         if len(self._deaths) == RESTARTS and now - self._deaths[0] < _PERIOD:
             raise LocalServerError(f"the worker dies again and again: {self._last_words()}")
         self._deaths.append(now)
+        assert self._process.stdin is not None
+        self._process.stdin.close()
         self._start()
 
     def stop(self) -> None:

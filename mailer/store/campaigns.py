@@ -121,6 +121,13 @@ class Campaigns:
             raise CampaignChangedError(_what_changed(name, json.loads(rest[0]), summary))
         return Opened(int(rest[0]), int(rest[1]))
 
+    def begin_check(self, name: str) -> int:
+        """Begin a run that only compares rows with what is queued; 0 for a campaign not known yet."""
+        with reaching_redis():
+            if self._client.hget(keys.campaign(name), "created") is None:
+                return 0
+            return (self._client.hincrby(keys.campaign(name), "runs") - 1) % 65535 + 1
+
     def close(self, name: str) -> None:
         """End a run of enqueueing: every row was read."""
         self._close(name)

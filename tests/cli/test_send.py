@@ -1,0 +1,110 @@
+"""`mailer send`: what is queued, what is not and why, and that nothing is queued twice."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from click import BadParameter
+
+from mailer.cli.letter import headers, moment, pairs
+
+SEND = ("send", "spring", "-t", "hello", "--set", "season=May")
+
+
+def outcomes(mailer, name="spring"):
+    return json.loads(mailer("status", name, "--json").out)["outcomes"]
+
+
+def test_names_each_row_that_was_not_queued_with_its_reason(mailer):
+    done = mailer(*SEND, "people.csv")
+    assert done.code == 0
+    first, *rows = done.out.splitlines()
+    assert first == "spring: 2 queued; not: 1 duplicates of earlier rows, 1 invalid"
+    assert rows[0] == "  row 3: the same recipient stands in an earlier row"
+    assert rows[1].startswith("  row 4: invalid: the email address is malformed")
+    assert outcomes(mailer)["queued"] == 2
+
+
+def test_json_receipt_counts_and_names(mailer):
+    found = json.loads(mailer(*SEND, "people.csv", "--json").out)
+    assert (found["queued"], found["duplicate"], found["invalid"]) == (2, 1, 1)
+    assert [one["row"] for one in found["complaints"]] == [3, 4]
+
+
+def test_twice_queues_once(mailer):
+    mailer(*SEND, "people.csv")
+    done = mailer(*SEND, "people.csv")
+    assert done.out.startswith("spring: 0 queued; not: 2 queued by an earlier run")
+    assert outcomes(mailer)["queued"] == 2
+
+
+def test_reads_json_lines_from_standard_input(mailer):
+    done = mailer(*SEND, "-", stdin='{"email": "ada@example.org", "name": "Ada"}\n')
+    assert done.out == "spring: 1 queued\n"
+
+
+def test_missing_variable_stops_it_before_anything_is_queued(mailer):
+    done = mailer("send", "spring", "-t", "hello", "people.csv")
+    assert done.code == 1
+    assert "'season' is undefined (row 1)" in done.err
+    assert "nothing was queued" in done.err
+    assert mailer("status", "spring").code == 1
+
+
+def test_changed_template_is_refused_until_it_is_accepted(mailer, place):
+    mailer(*SEND, "people.csv")
+    (place / "templates/hello/subject.txt").write_text("Another subject")
+    done = mailer(*SEND, "people.csv")
+    assert done.code == 1
+    assert "campaign 'spring' was enqueued before with another template" in done.err
+    assert mailer(*SEND, "people.csv", "--accept-changes").code == 0
+
+
+def test_dry_run_checks_everything_and_needs_no_redis(mailer):
+    done = mailer(
+        *SEND, "people.csv", "--dry-run", environ={"MAILER_REDIS": "redis://127.0.0.1:1/0"}
+    )
+    assert done.code == 0
+    assert done.out.startswith("spring: 2 could be queued; not: 1 duplicates")
+
+
+def test_no_template_or_sender_is_said(mailer, place):
+    done = mailer("send", "spring", "-t", "helo", "people.csv")
+    assert done.code == 1
+    assert "helo" in done.err
+    (place / "mailer.toml").write_text("")
+    done = mailer(*SEND, "people.csv", "--dry-run")
+    assert "no sender" in done.err
+
+
+def test_pairs_and_headers_are_split_at_the_first_mark():
+    assert pairs(("a=b=c", "d=")) == {"a": "b=c", "d": ""}
+    assert headers(("X-One: a:b", "X-Two:c")) == {"X-One": "a:b", "X-Two": "c"}
+
+
+NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (None, None),
+        ("+2h", NOW + timedelta(hours=2)),
+        ("+90", NOW + timedelta(seconds=90)),
+        ("13:30", NOW.replace(hour=13, minute=30)),
+        ("8:00", NOW.replace(day=2, hour=8)),
+        ("2026-06-01T08:00:00+00:00", datetime(2026, 6, 1, 8, tzinfo=UTC)),
+    ],
+)
+def test_times_are_written_as_people_do(text, expected):
+    assert moment(text, NOW) == expected
+
+
+def test_time_without_a_zone_is_this_machines():
+    assert moment("2026-06-01 08:00") == datetime(2026, 6, 1, 8, 0).astimezone()
+
+
+@pytest.mark.parametrize("text", ["", "soon", "25:00", "+x", "2026-13-01"])
+def test_what_is_no_time_is_refused(text):
+    with pytest.raises(BadParameter, match="is no time"):
+        moment(text, NOW)
