@@ -41,17 +41,17 @@ class Output:
         numbers = sorted({piece for piece in pieces if isinstance(piece, int)})
         self._steps: Callable[[Memo], Any] = _getter(numbers)
         texts = [piece for piece in pieces if isinstance(piece, str)]
-        self._chunks = [*map(quoted.chunk, texts), b"\r\n"]
-        if pieces and isinstance(pieces[-1], str):
-            self._chunks[-2] = quoted.spliced(self._chunks[-2])
+        self._chunks = list(map(quoted.chunk, texts))
         order: list[int] = []
         seen = 0
         for piece in pieces:
-            order.append(seen if isinstance(piece, str) else len(texts) + 1 + numbers.index(piece))
+            order.append(seen if isinstance(piece, str) else len(texts) + numbers.index(piece))
             seen += isinstance(piece, str)
-        if not pieces or not isinstance(pieces[-1], str):
-            order.append(len(texts))  # the line break at the end, after a value's soft one
         self._order: Callable[[list[bytes]], Any] = _getter(order)
+        # Whether the end is known, and is made to end in a line break once for all.
+        self._closed = bool(pieces) and isinstance(pieces[-1], str)
+        if self._closed:
+            self._chunks[-1] = quoted.spliced(self._chunks[-1])
 
     def text(self, memo: Memo) -> str:
         """Return the output as text."""
@@ -61,7 +61,7 @@ class Output:
         """Return the output in quoted-printable, in pieces; raises `quoted.UnspliceableError`."""
         values = self._chunks + list(map(quoted.chunk, self._steps(memo)))
         picked: Sequence[bytes] = self._order(values)
-        return picked
+        return picked if self._closed else (quoted.spliced(b"".join(picked)),)
 
 
 Outputs = dict[str, Output]

@@ -138,7 +138,7 @@ class Variant:
     def _load(self, environment: jinja2.Environment, name: str) -> jinja2.Template:
         try:
             return environment.get_template(name)
-        except jinja2.TemplateError as error:
+        except (jinja2.TemplateError, SyntaxError, RecursionError) as error:
             raise explained(error, name, self.filenames) from error
 
     def _load_headers(self, environment: jinja2.Environment) -> dict[str, jinja2.Template]:
