@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from collections import Counter
 
 import pytest
 
@@ -111,6 +112,21 @@ def test_rates_hold_over_the_cluster_and_are_used_and_block_nobody_else(cluster,
     assert share_used(fast, 200) >= least
     assert len(smtp.taken["minute@shop.example"]) == 60
     assert len(set(smtp.mailboxes)) == len(smtp.mailboxes)
+
+
+@pytest.mark.timeout(120)
+def test_two_campaigns_share_an_account_evenly_though_one_was_first_and_is_larger(cluster, smtp):
+    configure(cluster, smtp, shared='rate = "100/second"')
+    cluster.start("one")
+    enqueue(cluster, "large", "shared", 4_000, batch=100)
+    enqueue(cluster, "small", "shared", 400, batch=100)
+    eventually(lambda: cluster.final("small"), within=60)
+    begun = next(n for n, mailbox in enumerate(smtp.mailboxes) if mailbox.startswith("small"))
+    until = smtp.mailboxes.index("small-399@example.org")
+    between = Counter(mailbox.partition("-")[0] for mailbox in smtp.mailboxes[begun:until])
+    assert begun <= 600
+    assert between["large"] <= 1.5 * between["small"] + 200
+    assert smtp.most_within("shared@shop.example", 1.0) <= 100
 
 
 @pytest.mark.timeout(120)
