@@ -140,3 +140,20 @@ def test_a_worker_told_to_consume_the_dead_letters_refuses_with_an_explanation(c
     assert "mailer dead replay" in str(refusal)
     assert len(cluster.queue) == 3
     assert len(cluster.letters()) == 3
+
+
+@pytest.mark.timeout(120)
+def test_a_dead_letter_that_reaches_a_worker_all_the_same_is_put_back_and_not_sent(cluster, smtp):
+    smtp.passwords["primary"] = "changed"
+    cluster.start("one")
+    cluster.enqueue("spring", "primary", 300)
+    eventually(lambda: len(cluster.queue) == 3)
+    smtp.passwords["primary"] = "right"
+    cluster.breaker.start("primary", time.time())
+    letter = cluster.letters()[0]
+    cluster.client.rpop("mailer.dead")
+    cluster.broker.app.send_task("mailer.dead", args=(letter.identifier,), queue="mailer.bulk")
+    eventually(lambda: "is for people" in cluster.log())
+    eventually(lambda: len(cluster.queue) == 3)
+    assert cluster.outcomes("spring") == {"dead": 300}
+    assert smtp.accepted["primary"] == []
