@@ -52,13 +52,16 @@ class Gate:
         self.troubled = False
 
     def admit(self, wanted: int) -> int:
-        """How many more connections may be opened now."""
+        """How many more connections may be opened now: of an account that logs in, one by one."""
         now = time()
         name, maximum = self._account.name, self._account.max_connections
         admitted = self._breaker.admit(name, self._owner, wanted, now)
         if admitted:
             self._has_turn = True
-            admitted = self._slots.acquire(name, admitted, maximum, self._owner, None, self._lease)
+            at_once = admitted if self._account.user else wanted
+            admitted = self._slots.acquire(
+                name, wanted, maximum, self._owner, None, self._lease, at_once=at_once
+            )
             self._held += admitted
             if not admitted:
                 self.rest()

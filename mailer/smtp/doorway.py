@@ -23,7 +23,7 @@ from mailer.smtp.transport import Address
 
 PROVEN_FOR = 10.0
 """How long one successful login lets others go side by side."""
-ASK_EVERY = 0.5
+ASK_EVERY = 0.1
 """How often the gate is asked again that did not admit all."""
 RESOLVED_FOR = 60.0
 """How long addresses are used before the name is resolved again."""

@@ -6,7 +6,7 @@
 -- pace:<a>   hash  read: connections after a throttling reply
 --
 -- ARGV: account, process, now ('': by Redis's clock), seconds that the lease lasts,
---       then 'acquire', how many more, the limit | 'renew', how many it has ('': as known)
+--       then 'acquire', how many more, the limit, how many at most now | 'renew', how many it has ('': as known)
 --       | 'release', how many
 -- Returns: acquire: how many more may be opened | renew: how many to close | release: how many it has
 --
@@ -92,7 +92,7 @@ redis.call('ZADD', leases, ends, process)
 redis.call('EXPIRE', leases, 7200)
 redis.call('EXPIRE', held_key, 7200)
 if what == 'acquire' then
-  local more = math.max(0, math.min(number, limit - others - own - short))
+  local more = math.max(0, math.min(number, tonumber(ARGV[8]), limit - others - own - short))
   redis.call('HSET', held_key, process, own + more)
   if number > more then
     redis.call('HSET', held_key, '+' .. process, (number - more) .. ' ' .. (now + ASKED))

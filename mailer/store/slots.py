@@ -15,15 +15,25 @@ class Slots:
         self._script = load(client, "pace", "slots")
 
     def acquire(  # noqa: PLR0913, PLR0917 - one row of the semaphore
-        self, account: str, wanted: int, maximum: int, owner: str, now: float | None, lease: float
+        self,
+        account: str,
+        wanted: int,
+        maximum: int,
+        owner: str,
+        now: float | None,
+        lease: float,
+        *,
+        at_once: int | None = None,
     ) -> int:
         """Reserve up to *wanted* more connections for *owner*; returns how many it may open.
 
+        It is given *at_once* of them at most, and its fair share is reckoned by all that it wants.
         All owners together never have more than *maximum*, less while replies ask for it (see
         `mailer.store.adaptive`). What it did not get it is taken to want for three seconds: it asks
         again to keep its claim to a fair share.
         """
-        what = ("acquire", max(0, wanted), maximum)
+        most = max(0, wanted)
+        what = ("acquire", most, maximum, most if at_once is None else min(most, at_once))
         return int(self._script(account, owner, _moment(now), lease, *what))
 
     def renew(

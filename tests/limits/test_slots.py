@@ -160,3 +160,12 @@ def test_threads_that_grab_at_once_never_have_more_than_the_limit_together(redis
         thread.join()
     assert 0 < most <= limit
     assert Slots(client).acquire("a", limit, limit, "last", 1004.0, LEASE) == limit
+
+
+def test_a_fair_share_is_reckoned_by_all_that_is_wanted_and_not_by_what_is_opened_now(
+    slots: Slots,
+) -> None:
+    for _ in range(9):
+        slots.acquire("a", 9, 10, "p1", 100.0, LEASE, at_once=1)
+    assert slots.acquire("a", 9, 10, "p2", 100.0, LEASE, at_once=1) == 1
+    assert slots.renew("a", "p1", 100.0, LEASE) == 4
