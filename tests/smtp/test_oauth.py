@@ -1,0 +1,149 @@
+"""Where tokens come from, and that they are fetched once for all who ask."""
+
+import http.server
+import json
+import ssl
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from mailer.errors import ConfigError, TokenRefusedError, TokenUnavailableError
+from mailer.smtp.oauth import TokenSource, from_command, from_endpoint, from_file
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def counted():
+    clock, fetched = Clock(), []
+
+    def fetch():
+        fetched.append(clock.now)
+        return f"token{len(fetched)}", 3600.0
+
+    return TokenSource(fetch, clock), clock, fetched
+
+
+def test_a_token_is_kept_while_it_lives(counted):
+    source, clock, _ = counted
+    assert [source(False), source(False)] == ["token1", "token1"]
+    clock.now += 3600 - 61
+    assert source(False) == "token1"
+    clock.now += 2
+    assert source(False) == "token2"
+
+
+def test_one_refresh_serves_all_connections_whose_token_was_refused(counted):
+    source, clock, fetched = counted
+    source(False)
+    clock.now += 100
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(source, [True] * 8)) == {"token2"}
+    assert len(fetched) == 2
+
+
+def test_the_repr_hides_the_token(counted):
+    source, *_ = counted
+    source(False)
+    assert "token1" not in repr(source)
+
+
+def test_a_command_and_a_file_give_tokens(tmp_path):
+    path = tmp_path / "token"
+    path.write_text("abc\n")
+    assert from_file(path)(False) == "abc"
+    path.write_text("def\n")
+    assert from_file(path)(False) == "def"
+    assert from_command("printf xyz")(False) == "xyz"
+
+
+@pytest.mark.parametrize(
+    ("source", "error"),
+    [
+        (lambda tmp: from_file(tmp / "none"), ConfigError),
+        (lambda _: from_command("no-such-program-at-all"), ConfigError),
+        (lambda _: from_command("false"), TokenUnavailableError),
+        (lambda _: from_command("true"), TokenRefusedError),
+        (lambda _: from_command(["sleep", "5"], timeout=0.05), TokenUnavailableError),
+    ],
+)
+def test_a_source_that_gives_none_says_why(tmp_path, source, error):
+    with pytest.raises(error):
+        source(tmp_path)(False)
+
+
+def test_a_token_endpoint_must_be_https():
+    with pytest.raises(ConfigError, match="https"):
+        from_endpoint("http://login.example/token", dict)
+
+
+@pytest.fixture
+def endpoint(authority):
+    """A token endpoint that answers as the test wants; gives its address and what it was sent."""
+    answers, forms = [], []
+
+    class Endpoint(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            forms.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
+            code, body = answers.pop(0)
+            self.send_response(code)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.HTTPServer(("127.0.0.1", 0), Endpoint)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    yield f"https://127.0.0.1:{server.server_port}/token", answers, forms
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def fields():
+    return {"grant_type": "refresh_token", "refresh_token": "r&1", "client_id": "c"}
+
+
+def test_a_refresh_token_is_exchanged_at_the_endpoint(endpoint, ca_file):
+    url, answers, forms = endpoint
+    answers.append((200, json.dumps({"access_token": "fresh", "expires_in": 3600}).encode()))
+    assert from_endpoint(url, fields, ca_file=ca_file)(False) == "fresh"
+    assert forms == ["grant_type=refresh_token&refresh_token=r%261&client_id=c"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        ((400, b'{"error": "invalid_grant"}'), TokenRefusedError),
+        ((401, b"go away"), TokenRefusedError),
+        ((400, b'{"error": "temporarily_unavailable"}'), TokenUnavailableError),
+        ((503, b""), TokenUnavailableError),
+        ((200, b"{}"), TokenUnavailableError),
+        ((200, b"no json"), TokenUnavailableError),
+    ],
+)
+def test_an_endpoint_that_says_no_differs_from_one_in_trouble(endpoint, ca_file, answer, error):
+    url, answers, _ = endpoint
+    answers.append(answer)
+    with pytest.raises(error) as caught:
+        from_endpoint(url, fields, ca_file=ca_file)(False)
+    assert "r&1" not in str(caught.value)
+
+
+def test_an_endpoint_without_a_trusted_certificate_is_not_used(endpoint):
+    url, answers, _ = endpoint
+    answers.append((200, b'{"access_token": "x"}'))
+    with pytest.raises(TokenUnavailableError):
+        from_endpoint(url, fields)(False)
