@@ -12,6 +12,7 @@ from speed import Speed
 
 from mailer import Receipt, Settings
 from mailer.campaign import statuses
+from mailer.local import Folder
 from mailer.outcome import without_addresses
 from mailer.store.connection import connect
 from mailer.store.dead_letters import DeadLetters, Filter
@@ -111,6 +112,9 @@ def the_server(console: Console, outbox: Path, served: dict[str, int]) -> None:
 
 def next_steps(console: Console, story: Story) -> None:
     """Commands that work now: the data are kept, and the server starts when it is asked for."""
+    if not Folder(story.folder).persists:
+        console.print("\nfakeredis, which stood in for Redis here, forgets all this at its end.")
+        return
     mailer = f".venv/bin/mailer --local {story.folder}"
     letter = next(DeadLetters(connect(story.settings.redis)).find(Filter(), time.time()))
     console.print("\n[bold]Next[/], look around; everything is kept:")
