@@ -252,10 +252,10 @@ def check_extra(name: str) -> None:
 def check_single(names: Iterable[str]) -> None:
     """Raise `HeaderError` when a header that must be single is there twice."""
     seen: set[str] = set()
-    for name in map(str.lower, names):
-        if name in SINGLE and name in seen:
+    for name in names:
+        if name.lower() in SINGLE and name.lower() in seen:
             raise HeaderError(f"header {name} is there twice; it must be single")
-        seen.add(name)
+        seen.add(name.lower())
 
 
 def _pattern(text: str | None) -> Pattern | None:

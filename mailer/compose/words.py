@@ -201,9 +201,10 @@ def phrase(name: str, display: str, room: int = _WORD - 2) -> Sequence[str]:
     check_text(name, display)
     if display.isascii() and "=?" not in display and "\t" not in display:
         if _PLAIN_PHRASE.fullmatch(display):
-            return display.split(" ")
-        escaped = display.replace("\\", "\\\\").replace('"', '\\"')
-        atoms = list(_atoms(f'"{escaped}"'))
+            atoms = display.split(" ")
+        else:
+            escaped = display.replace("\\", "\\\\").replace('"', '\\"')
+            atoms = list(_atoms(f'"{escaped}"'))
         if max(map(len, atoms)) < LONGEST_LINE - LINE:
             return atoms
     return encoded_words(display, max(room, 24))

@@ -99,7 +99,7 @@ class Folder:
             if path.suffix == ".mjml":
                 text = _html_of_mjml(text, path)
             if path.suffix in {".html", ".mjml"}:
-                text = _EMBED.sub(lambda found: self._content_url(found[2], path), text)
+                text = _EMBED.sub(lambda found: f'"{self._content_url(found[2], path)}"', text)
                 text = _CID.sub(lambda found: self._content_url(found[1], path, found[0]), text)
             self._sources[name] = Source(text, str(path))
         return self._sources[name]
