@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 
 from mailer import smtp
 from mailer.config import Account, Security, Settings
+from mailer.smtp import oauth
 from mailer.smtp.rules import Rule, parse
 
 PATIENCE = 1.0
@@ -63,5 +64,25 @@ def _dsn(account: Account) -> smtp.Dsn | None:
 
 
 def _token(account: Account) -> Callable[[bool], str]:
-    """The access token, read anew at each call: whoever made it keeps it fresh."""
+    """Where the access token comes from; one source for all connections of this process."""
+    if account.token_url:
+        return oauth.from_endpoint(account.token_url, lambda: _grant(account))
+    if account.token_command:
+        return oauth.from_command(account.token_command)
+    if account.token_file:
+        return oauth.from_file(account.token_file)
     return lambda _refused: account.token()
+
+
+def _grant(account: Account) -> dict[str, str]:
+    """What the token endpoint is asked (RFC 6749 section 6); secrets are read for each request."""
+    form = {
+        "grant_type": "refresh_token",
+        "refresh_token": account.secret("refresh_token").read(),
+        "client_id": account.client_id or "",
+    }
+    if client_secret := account.secret("client_secret"):
+        form["client_secret"] = client_secret.read()
+    if account.scope:
+        form["scope"] = account.scope
+    return form

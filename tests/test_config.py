@@ -278,6 +278,13 @@ first_delay = "2x"
             "accounts.a: token_url wants client_id and a refresh_token_env",
         ),
         (
+            (
+                '[accounts.a]\nurl = "smtps://u@h"\ntoken_url = "http://t"\nclient_id = "c"\n'
+                'refresh_token_env = "R"'
+            ),
+            "accounts.a: token_url must be an https:// address",
+        ),
+        (
             '[domains.x]\ngroup = ["a.example"]\n[domains."a.example"]\nconnections = 1',
             "domains.a.example: a.example is in x already",
         ),
@@ -414,9 +421,40 @@ def test_an_account_becomes_a_server(toml, monkeypatch):
     assert server.dsn == smtp.Dsn(notify=("FAILURE", "DELAY"), ret="FULL")
 
 
+def test_oauth_asks_for_a_token_with_the_secrets_of_that_moment(toml, monkeypatch):
+    text = (
+        '[accounts.a]\nurl = "smtps://me@smtp.example.com"\ntoken_url = "https://login.example/token"\n'
+        'client_id = "us"\nclient_secret_env = "CLIENT"\nrefresh_token_env = "REFRESH"\nscope = "mail"\n'
+    )
+    account = load(toml(text), {}).account("a")
+    monkeypatch.setenv("CLIENT", "hunter2")
+    monkeypatch.setenv("REFRESH", "hunter3")
+    assert accounts._grant(account) == {
+        "grant_type": "refresh_token",
+        "refresh_token": "hunter3",
+        "client_id": "us",
+        "client_secret": "hunter2",
+        "scope": "mail",
+    }
+    server = accounts.server(account)
+    assert server.password is None
+    assert "hunter" not in repr(server.token)
+
+
+@pytest.mark.parametrize("way", ["env", "file", "command"])
+def test_oauth_token_comes_from_where_the_account_says(toml, tmp_path, monkeypatch, way):
+    monkeypatch.setenv("TOKEN", "ya29")
+    (tmp_path / "token").write_text("ya29\n")
+    places = {"env": '"TOKEN"', "file": '"token"', "command": '["echo", "ya29"]'}
+    text = f'[accounts.a]\nurl = "smtps://me@h.example"\ntoken_{way} = {places[way]}\n'
+    assert accounts.server(load(toml(text), {}).account("a")).token(False) == "ya29"
+
+
 def test_defaults_of_both_vocabularies_agree(toml):
     ours = accounts.server(load(toml(ACCOUNT), {}).account("primary"))
-    plain = smtp.Server(name="primary", host="h", port=1)
+    plain = smtp.Server(
+        name="primary", host="h", port=1, timeouts=smtp.Timeouts(patience=accounts.PATIENCE)
+    )
     for field in (
         "max_connections",
         "max_messages_per_connection",

@@ -173,6 +173,8 @@ class Login(Model):
                 raise ValueError(f"{' and '.join(given)} are both given; keep one")
         if self.token_url and not (self.client_id and self.secret("refresh_token")):
             raise ValueError("token_url wants client_id and a refresh_token_env, _file or _command")
+        if self.token_url and not self.token_url.startswith("https://"):
+            raise ValueError("token_url must be an https:// address")
         return self
 
 
