@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "mailer"
-LONGEST_MODULE = 380
+LONGEST_MODULE = 400
 MEDIAN_MODULE = 150
 
 # Which of our own modules each wing may know. A name covers all modules below it.

@@ -5,17 +5,26 @@ passes submissions to a `Driver` and gets exactly one `Result` for each; a `Jour
 message before it is sent, a `Gate` is asked before each login.
 """
 
-from mailer.smtp.driver import Driver, Gate, Journal
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from mailer.smtp.interfaces import Gate, Journal
 from mailer.smtp.reply import Reply, ReplyParser, Stage
 from mailer.smtp.rules import Action, Judgement, Rule, judge
 from mailer.smtp.settings import Dsn, Security, Server, Timeouts
 from mailer.smtp.submission import Fate, Result, Submission
 
-__all__ = [
+if TYPE_CHECKING:
+    from mailer.smtp.driver import Driver
+    from mailer.smtp.trial import Trial, try_account
+
+__all__ = [  # noqa: RUF022  # a table of contents
     # Sending
     "Driver",
     "Gate",
     "Journal",
+    "Trial",
+    "try_account",
     # What goes in
     "Dsn",
     "Security",
@@ -34,3 +43,16 @@ __all__ = [
     "Stage",
     "judge",
 ]
+
+# Imported on first use: whoever judges replies, or only says what an account is, opens no sockets.
+_HOMES = {
+    "Driver": "mailer.smtp.driver",
+    "Trial": "mailer.smtp.trial",
+    "try_account": "mailer.smtp.trial",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'mailer.smtp' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
