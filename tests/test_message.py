@@ -11,8 +11,8 @@ MESSAGE = Message("news@shop.example", "ada@example.org", (b"head\r\n", PART, b"
 
 
 def test_a_reference_is_the_hash_of_what_it_stands_for():
-    assert PART == SharedPart.of(FILE)
-    assert PART != SharedPart.of(FILE + b"x")
+    assert SharedPart.of(FILE) == PART
+    assert SharedPart.of(FILE + b"x") != PART
     assert (len(PART.digest), PART.size) == (64, len(FILE))
 
 

@@ -187,7 +187,10 @@ def test_the_digest_changes_when_a_field_does():
 
 
 def test_the_digest_is_the_same_in_every_process():
-    code = "from mailer.recipients import parse; print(parse({'email': 'a@b.de', 'x': {'y': [1, 'ü']}}, 1).digest)"
+    code = (
+        "from mailer.recipients import parse; "
+        "print(parse({'email': 'a@b.de', 'x': {'y': [1, 'ü']}}, 1).digest)"
+    )
     outputs = {
         subprocess.run(
             [sys.executable, "-c", code],

@@ -124,10 +124,9 @@ def guessed_type(filename: str) -> str:
 
 def ascii_filename(filename: str) -> str:
     """Return *filename* in ASCII: accents dropped, the rest as ``_``."""
-    plain = unicodedata.normalize("NFKD", filename).encode("ascii", "ignore").decode()
-    if len(plain) < len(filename) // 2:
-        plain = re.sub(r"[^\x20-\x7e]", "_", filename)
-    return re.sub(r'["\\=?]', "_", plain)
+    plain = [unicodedata.normalize("NFKD", character) for character in filename]
+    letters = [piece.encode("ascii", "ignore").decode() or "_" for piece in plain]
+    return re.sub(r'["\\=?]', "_", "".join(letters))
 
 
 def base64_lines(octets: bytes) -> bytes:

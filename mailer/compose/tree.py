@@ -21,7 +21,7 @@ from mailer.compose.policy import MAIL
 from mailer.message import SharedPart
 
 # A place to be filled: cannot stand in any encoded body, and is no line of its own encoding.
-_SLOT: Final = "=_slot_{}_="
+_SLOT: Final = "=_{}_{}_="
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,22 +135,21 @@ class Skeleton:
 def skeleton(parts: Parts) -> Skeleton:
     """Return the skeleton of *parts*; it begins with the MIME headers, after all other headers."""
     message = EmailMessage(policy=MAIL)
-    files = [image.attachment for image in parts.inline]
-    files += parts.attachments
     slots: list[str | SharedPart] = []
     places: dict[str, str | SharedPart] = {}
     bodies: dict[str, Body | None] = {}
     for name, body in (("text", parts.text), ("html", parts.html)):
-        place = _SLOT.format(name)
+        place = _SLOT.format(parts.seed, name)
         places[place] = name
         bodies[name] = body and Body(body.subtype, body.encoding, place)
-    stand_ins: dict[int, Attachment] = {}
-    for number, file in enumerate(files):
-        place = _SLOT.format(number)
+
+    def stand_in(file: Attachment) -> Attachment:
+        place = _SLOT.format(parts.seed, len(places))
         places[place] = SharedPart.of(file.encoded)
-        stand_ins[id(file)] = _StandIn(file, place)
-    inline = [Inline(stand_ins[id(i.attachment)], i.content_id) for i in parts.inline]
-    attached = [stand_ins[id(file)] for file in parts.attachments]
+        return _StandIn(file, place)
+
+    inline = [Inline(stand_in(image.attachment), image.content_id) for image in parts.inline]
+    attached = [stand_in(file) for file in parts.attachments]
     fill(message, Parts(bodies["text"], bodies["html"], inline, attached, parts.seed))
     rest = message.as_bytes()
     pieces: list[bytes] = []

@@ -9,7 +9,9 @@ from typing import Final
 
 from mailer.errors import HeaderError
 
-_FIELD: Final = re.compile(rb"[!-9;-~]+: ?[^\r\n]*\S[^\r\n]*(?:\r\n[ \t][^\r\n]*\S[^\r\n]*)*\r\n")
+_FIELD: Final = re.compile(
+    rb"[!-9;-~]+:(?: [^\r\n]*\S[^\r\n]*(?:\r\n[ \t][^\r\n]*\S[^\r\n]*)*)?\r\n"
+)
 _NAME: Final = re.compile(rb"^([!-9;-~]+):", re.MULTILINE)
 _LONG: Final = re.compile(rb"[^\n]{1000,}")
 _GLUED: Final = re.compile(rb"\?==\?")

@@ -145,6 +145,8 @@ def fold_text(name: str, text: str) -> str:
     """Return the field *name* with the free text *text* (Subject, Comments), CRLF at its end."""
     check_text(name, text)
     text = text.strip(" \t")
+    if not text:
+        return f"{name}:\r\n"
     if len(name) + len(text) <= LINE - 2 and text.isascii() and "=?" not in text:
         return f"{name}: {text}\r\n"
     atoms = text.split(" ")

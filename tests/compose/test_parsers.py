@@ -20,7 +20,7 @@ from tests.compose.conftest import bytes_of, read, row
 
 CASES = {
     "emoji": "👩‍👩‍👧‍👦 🏳️‍🌈 e\u0301",
-    "right to left": "שלום \u200fעולם، مرحبا",
+    "right to left": "שלום \u200fעולם، مرحبا",  # noqa: RUF001 - Hebrew is meant
     "cjk": "漢字仮名交じり文 한국어 " * 4,
     "300 characters": "Ada von und zu " * 20 + "x",
     "quotes": "\"Ada\" 'the' \\ <b> & Co., (x); =?",

@@ -168,7 +168,8 @@ def test_layouts_are_shared_and_found_from_the_root(make):
     composer = make(
         {
             "layouts/base.html": "<html>{% block b %}base{% endblock %}</html>",
-            "body.html": "{% extends 'layouts/base.html' %}{% block b %}{{ super() }}+{{ name }}{% endblock %}",
+            "body.html": "{% extends 'layouts/base.html' %}"
+            "{% block b %}{{ super() }}+{{ name }}{% endblock %}",
             "body.txt": "x",
         }
     )
@@ -178,8 +179,9 @@ def test_layouts_are_shared_and_found_from_the_root(make):
 def test_the_text_is_made_from_the_html_when_there_is_none(make):
     composer = make(
         {
-            "body.html": "<html><head><title>no</title><style>p{}</style></head><body><h1>Hi {{ name }}</h1>"
-            "<p>See <a href='https://x.example/?r={{ name }}'>this</a> &amp; that.</p><ul><li>one</li></ul></body></html>"
+            "body.html": "<html><head><title>no</title><style>p{}</style></head><body>"
+            "<h1>Hi {{ name }}</h1><p>See <a href='https://x.example/?r={{ name }}'>this</a>"
+            " &amp; that.</p><ul><li>one</li></ul></body></html>"
         }
     )
     said = text(composer, name="A&B")
@@ -245,9 +247,11 @@ def test_rules_are_written_onto_elements_across_files(make):
     composer = make(
         {
             "layouts/base.html": "<html><head><style>p { color: red } .big td { margin: 0 }"
-            "@media print { p { color: blue } }</style></head><body>{% block b %}{% endblock %}</body></html>",
+            "@media print { p { color: blue } }</style></head><body>"
+            "{% block b %}{% endblock %}</body></html>",
             "body.html": "{% extends 'layouts/base.html' %}{% block b %}<p>a</p>"
-            "<table class='{{ 'big' }} big'>{% for i in [1, 2] %}<tr><td style='x: y'>{{ i }}</td></tr>{% endfor %}</table>"
+            "<table class='{{ 'big' }} big'>{% for i in [1, 2] %}<tr><td style='x: y'>{{ i }}</td></tr>"
+            "{% endfor %}</table>"
             "{% include 'part.html' %}{% endblock %}",
             "part.html": "<p class='{{ name }}'>b</p>",
             "body.txt": "x",
@@ -281,7 +285,7 @@ def test_no_style_sheet_is_fetched(make):
     link = (
         "<link rel='stylesheet' href='http://127.0.0.1:9/x.css'><style>p{color:red}</style><p>x</p>"
     )
-    assert link.split("<p>")[0] in html(make({"body.html": link, "body.txt": "x"}))
+    assert link.split("<p>", maxsplit=1)[0] in html(make({"body.html": link, "body.txt": "x"}))
 
 
 # The sandbox.

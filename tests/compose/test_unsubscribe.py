@@ -1,0 +1,102 @@
+"""Unsubscribing: tokens, URLs, what RFC 8058 wants."""
+
+import itsdangerous
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mailer.compose.unsubscribe import TokenSigner, Unsubscribe, read_token
+from mailer.errors import InputError
+from tests.compose.conftest import bytes_of, read, row
+
+BODY = {"body.txt": "{{ unsubscribe_url }}"}
+
+
+@given(
+    st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1),
+    st.text(st.characters(exclude_categories=["Cs"])),
+)
+def test_a_token_says_who_and_from_what(mailbox, campaign):
+    token = TokenSigner("secret").token(mailbox, campaign)
+    assert token.isascii()
+    assert set(token) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.")
+    said = read_token(token, "secret")
+    assert (said.mailbox, said.campaign) == (mailbox, campaign)
+
+
+def test_a_token_is_one_that_itsdangerous_itself_accepts():
+    token = TokenSigner("secret").token("ada@example.org", "spring")
+    import hashlib  # noqa: PLC0415 - beside its only use
+
+    itsdangerous.Signer("secret", salt="mailer.unsubscribe", digest_method=hashlib.sha256).unsign(
+        token
+    )
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [lambda t: t[:-1], lambda t: "x" + t, lambda t: t.split(".")[0], lambda t: "", lambda t: "é.x"],
+)
+def test_a_token_that_was_tampered_with_is_refused(spoil):
+    token = TokenSigner("secret").token("ada@example.org", "spring")
+    with pytest.raises(InputError, match="not one of ours"):
+        read_token(spoil(token), "secret")
+    with pytest.raises(InputError):
+        read_token(token, "another secret")
+
+
+def test_the_url_is_the_same_in_the_header_and_in_the_text(make):
+    composer = make(BODY, unsubscribe=Unsubscribe("https://shop.example/u/{token}"), secret="s")
+    message = read(bytes_of(composer, row()))
+    url = message.get_content().strip()
+    assert message["List-Unsubscribe"] == f"<{url}>"
+    assert message["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+
+
+def test_a_url_of_the_senders_own_takes_fields_of_the_row(make):
+    composer = make(BODY, unsubscribe=Unsubscribe("https://crm.example/off?id={id}&l=7"))
+    message = read(bytes_of(composer, row(id="a&b/ü")))
+    assert message["List-Unsubscribe"] == "<https://crm.example/off?id=a%26b%2F%C3%BC&l=7>"
+
+
+def test_a_mailto_comes_second(make):
+    unsubscribe = Unsubscribe(
+        "https://shop.example/u/{token}", mailto="off+{token}@shop.example?subject=off"
+    )
+    message = read(bytes_of(make(BODY, unsubscribe=unsubscribe, secret="s"), row()))
+    first, second = message["List-Unsubscribe"].split(", ")
+    assert first.startswith("<https://shop.example/u/")
+    assert second.startswith("<mailto:off+")
+    assert second.endswith("@shop.example?subject=off>")
+
+
+def test_a_mailto_alone_is_no_one_click(make):
+    composer = make({"body.txt": "x"}, unsubscribe=Unsubscribe(mailto="off@shop.example"))
+    message = read(bytes_of(composer, row()))
+    assert message["List-Unsubscribe"] == "<mailto:off@shop.example>"
+    assert "List-Unsubscribe-Post" not in message
+
+
+def test_a_field_that_the_row_lacks_names_the_row(make):
+    composer = make({"body.txt": "x"}, unsubscribe=Unsubscribe("https://crm.example/{id}"))
+    with pytest.raises(InputError, match=r"wants the field 'id', which is not there \(row 3\)"):
+        composer.compose(row(3))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {}, {"url": "http://shop.example/u"}, {"url": "shop.example/u"}, {"url": "https://x.example/a b"},
+        {"url": "https://x.example/>"}, {"url": "https://x.example/ü"}, {"mailto": "a b@c.example"},
+    ],
+)  # fmt: skip
+def test_what_could_not_work_is_refused(settings):
+    with pytest.raises(InputError):
+        Unsubscribe(**settings)
+
+
+def test_http_is_taken_when_one_click_is_not_wanted(make):
+    composer = make(
+        {"body.txt": "x"}, unsubscribe=Unsubscribe("http://x.example/u", one_click=False)
+    )
+    assert "List-Unsubscribe-Post" not in read(bytes_of(composer, row()))
