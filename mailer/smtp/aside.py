@@ -4,10 +4,10 @@ One thread does them one after another, so that the driver's heartbeat goes on m
 by the first call and ends when nobody asked for a while.
 """
 
-import os
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -18,7 +18,6 @@ class Aside:
     """A thread for what blocks. `fileno` becomes readable when `results` has something new."""
 
     def __init__(self) -> None:
-        self._owner = os.getpid()
         self._calls: SimpleQueue[tuple[object, Callable[[], Any]]] = SimpleQueue()
         self._results: SimpleQueue[tuple[object, Any, Exception | None]] = SimpleQueue()
         self._near, self._far = socket.socketpair()
@@ -41,10 +40,8 @@ class Aside:
 
     def results(self) -> list[tuple[object, Any, Exception | None]]:
         """Return what was finished since: ticket, value, error."""
-        try:
+        with suppress(BlockingIOError):
             self._near.recv(4096)
-        except BlockingIOError:
-            pass
         found = []
         while not self._results.empty():
             found.append(self._results.get())
@@ -75,8 +72,6 @@ class Aside:
         self._results.put((ticket, value, error))
         with self._lock:
             if self._far.fileno() >= 0:
-                try:
+                # Full means that the loop will wake anyway.
+                with suppress(BlockingIOError):
                     self._far.send(b"\0")
-                except BlockingIOError:
-                    # Full means that the loop will wake anyway.
-                    pass

@@ -35,9 +35,9 @@ def log_in(
         return None
     if (server.password or server.token) is None:
         raise _misconfigured("a username without password or token")
-    mechanisms = _candidates(server, offered, is_encrypted)
+    mechanisms = _candidates(server, offered, is_encrypted=is_encrypted)
     for mechanism in mechanisms[:2]:
-        secret = yield from _secret(server, mechanism, refresh_token)
+        secret = yield from _secret(server, mechanism, refresh_token=refresh_token)
         credentials = sasl.Credentials(server.username, secret, server.host, server.port)
         if "\0" in f"{server.username}{secret}":
             raise _misconfigured("a NUL in the login name, password or token")
@@ -53,7 +53,7 @@ def log_in(
     raise RefusedError(Stage.AUTH, reply, judgement, token_is_stale=is_stale)
 
 
-def _candidates(server: Server, offered: Extensions, is_encrypted: bool) -> list[str]:
+def _candidates(server: Server, offered: Extensions, *, is_encrypted: bool) -> list[str]:
     try:
         mechanisms = sasl.candidates(
             offered.mechanisms,
@@ -71,7 +71,7 @@ def _candidates(server: Server, offered: Extensions, is_encrypted: bool) -> list
 
 
 def _secret(
-    server: Server, mechanism: str, refresh_token: bool
+    server: Server, mechanism: str, *, refresh_token: bool
 ) -> Generator[Step, Reply | str, str]:
     call: Callable[[], str]
     if mechanism in sasl.TOKEN_MECHANISMS and server.token is not None:

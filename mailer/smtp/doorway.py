@@ -68,7 +68,9 @@ class Doorway:
         self.is_shut = False
         """Whether no more are opened in this call."""
         self.trouble: Result | None = None
-        """Why no session can be had at all."""
+        """Why nothing can be sent any more."""
+        self.refusal: Result | None = None
+        """Why no more sessions are opened; those that are open may go on."""
 
     def open(self, wanted: int, now: float) -> list[Session]:
         """Begin up to *wanted* sessions, as many as may be begun now."""
@@ -152,7 +154,7 @@ class Doorway:
         self._is_resolving = False
         if addresses:
             self._learnt.addresses = addresses
-        else:
+        elif not self._learnt.addresses:
             reason = describe(error) if error is not None else "no address"
             self._give_up(
                 _unavailable(Stage.CONNECT, f"{self._server.host} cannot be resolved: {reason}"),
@@ -166,7 +168,8 @@ class Doorway:
 
     def _has_addresses(self, now: float) -> bool:
         learnt = self._learnt
-        if not self._is_resolving and now - learnt.resolved_at >= RESOLVED_FOR:
+        is_old = now - learnt.resolved_at >= RESOLVED_FOR
+        if not self._is_resolving and (is_old or not learnt.addresses):
             learnt.resolved_at = now
             look_up = partial(
                 socket.getaddrinfo, self._server.host, self._server.port, type=socket.SOCK_STREAM
@@ -174,7 +177,6 @@ class Doorway:
             try:
                 learnt.addresses = list(look_up(flags=socket.AI_NUMERICHOST))
             except OSError:
-                learnt.addresses = []
                 self._is_resolving = True
                 self._aside.ask(self, look_up)
         elif self._is_resolving and now - learnt.resolved_at >= self._server.timeouts.resolve:
@@ -218,16 +220,17 @@ class Doorway:
         judgement = _for_the_account(refusal)
         self._gate.refused(refusal.stage, refusal.reply, judgement)
         self.is_shut = True
+        self.refusal = Result(
+            Fate.UNSENT,
+            refusal.stage,
+            refusal.reply,
+            judgement.action,
+            judgement.rule,
+            dialogue,
+        )
         is_mild = judgement.action in (Action.RETRY_LATER, Action.THROTTLE_ACCOUNT)
         if not (is_mild and has_others):
-            self.trouble = Result(
-                Fate.UNSENT,
-                refusal.stage,
-                refusal.reply,
-                judgement.action,
-                judgement.rule,
-                dialogue,
-            )
+            self.trouble = self.refusal
 
 
 def _unavailable(stage: Stage, reason: str) -> RefusedError:

@@ -77,12 +77,12 @@ class Driver:
                 self._server,
                 self._gate,
                 journal,
-                self._pool,
-                self._aside,
-                self._learnt,
-                agenda,
-                self._clock,
-                most if limit is None else max(1, min(limit, most)),
+                pool=self._pool,
+                aside=self._aside,
+                learnt=self._learnt,
+                agenda=agenda,
+                clock=self._clock,
+                most=most if limit is None else max(1, min(limit, most)),
             )
             loop.run()
             return agenda.finished()

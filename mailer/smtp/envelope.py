@@ -47,12 +47,12 @@ def address(submission: Submission, offered: Extensions, dsn: Dsn | None) -> Env
         rcpt = wire.command(rcpt)
     except WireError as exc:
         return _refused(Stage.RCPT, Action.FAIL_RECIPIENT, str(exc))
-    mail = _mail(submission, offered, dsn if wants_dsn else None, needs_utf8)
+    mail = _mail(submission, offered, dsn if wants_dsn else None, needs_utf8=needs_utf8)
     return mail if isinstance(mail, Result) else Envelope(mail, rcpt, content, has_dots)
 
 
 def _mail(
-    submission: Submission, offered: Extensions, dsn: Dsn | None, needs_utf8: bool
+    submission: Submission, offered: Extensions, dsn: Dsn | None, *, needs_utf8: bool
 ) -> bytes | Result:
     content = submission.content
     try:

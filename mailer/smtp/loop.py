@@ -40,11 +40,12 @@ _SELECT_LIMIT = 1024
 class Loop:
     """The turns of one call. Everything is used from one thread."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # all that one call stands on
         self,
         server: Server,
         gate: Gate,
         journal: Journal,
+        *,
         pool: Pool,
         aside: Aside,
         learnt: Learnt,
@@ -118,6 +119,8 @@ class Loop:
         if self._agenda.waiting and self._doorway.next_time() > now:
             until = min(until, self._doorway.next_time())
         timeout = max(0.0, until - now)
+        if self._agenda.stop is not None and not self._is_halted:
+            timeout = 0.0
         if 0.0 < timeout <= LONGEST:
             # Selectors count in milliseconds; the select call does not, and can watch a selector.
             descriptor = getattr(self._selector, "fileno", lambda: _SELECT_LIMIT)()
@@ -172,6 +175,8 @@ class Loop:
                 self._sessions.add(session)
                 self._watch(session)
             agenda.stop = agenda.stop or self._doorway.trouble
+        if not self._sessions and self._doorway.is_shut:
+            agenda.stop = agenda.stop or self._doorway.refusal
         if self._sessions or not self._doorway.is_kept_waiting(now):
             self._starved_since = inf
         elif now - self._starved_since >= self._server.timeouts.patience:
@@ -224,10 +229,6 @@ class Loop:
                 return
             if script.is_idle:
                 self._rest(session, now)
-        elif session.phase is Phase.CLOSED or session.phase is Phase.LEAVING:
-            if session.phase is Phase.CLOSED or session.lost is not None:
-                self._drop(session)
-                return
         elif not session.is_alive:
             self._fail(session, now)
             return
@@ -285,14 +286,14 @@ class Loop:
             self._drop(session)
 
     def _fail(self, session: Session, now: float) -> None:
-        """Part from a session that did not open, or that was lost while it rested."""
+        """Part from a session that did not open, or is gone while it rested or said goodbye."""
         if session in self._doorway.opening:
             has_others = len(self._sessions) > len(self._doorway.opening)
             self._doorway.failed(session, now, has_others=has_others)
             self._agenda.stop = self._agenda.stop or self._doorway.trouble
             self._drop(session, is_counted=False)
         else:
-            self._pool.retired += 1
+            self._pool.retired += session.phase is Phase.READY
             self._drop(session)
 
     def _hear_from_aside(self, now: float) -> None:

@@ -55,7 +55,9 @@ class TokenSource:
             if is_stale or now >= self._expires:
                 token, lifetime = self._fetch()
                 if not token or not token.isprintable():
-                    raise TokenRefusedError("the source of the OAuth token gave none that can be used")
+                    raise TokenRefusedError(
+                        "the source of the OAuth token gave none that can be used"
+                    )
                 self._token, self._fetched = token, now
                 self._expires = now + max(0.0, lifetime - LEEWAY)
             return self._token
@@ -73,7 +75,9 @@ def from_command(command: str | Sequence[str], timeout: float = TIMEOUT) -> Toke
         except FileNotFoundError as exc:
             raise ConfigError(f"token command {words[0]!r}: no such program") from exc
         except (OSError, subprocess.TimeoutExpired) as exc:
-            raise TokenUnavailableError(f"token command {words[0]!r}: {type(exc).__name__}") from exc
+            raise TokenUnavailableError(
+                f"token command {words[0]!r}: {type(exc).__name__}"
+            ) from exc
         if done.returncode != 0:
             raise TokenUnavailableError(f"token command {words[0]!r} ended with {done.returncode}")
         return done.stdout.strip(), LIFETIME
@@ -119,7 +123,9 @@ def from_endpoint(
             with exc:
                 raise _refusal(url, exc.code, exc.read(1 << 16)) from exc
         except (OSError, TimeoutError) as exc:
-            raise TokenUnavailableError(f"token endpoint {_host(url)}: {type(exc).__name__}") from exc
+            raise TokenUnavailableError(
+                f"token endpoint {_host(url)}: {type(exc).__name__}"
+            ) from exc
 
     return TokenSource(fetch)
 

@@ -54,7 +54,7 @@ class Pool:
         )
 
     def borrow(self, most: int, now: float) -> tuple[list[Session], list[Session]]:
-        """Take out up to *most* sessions that may be used, and all that may not: those are to leave."""
+        """Take out up to *most* usable sessions, and those met that are not: they are to leave."""
         usable: list[Session] = []
         spent: list[Session] = []
         while self._idle and len(usable) < most:
@@ -68,7 +68,7 @@ class Pool:
         self._idle.append(session)
 
     def take_spent(self, now: float, surplus: int = 0) -> list[Session]:
-        """Take out what is idle, old, used up or hung up, and of the others the *surplus* longest idle."""
+        """Take out what is idle, old, used up or hung up; of the others the *surplus* longest idle."""
         usable = [session for session in self._idle if session.is_usable(now)][surplus:]
         spent = [session for session in self._idle if session not in usable]
         self._idle = usable

@@ -128,9 +128,7 @@ def parse(
     return tuple(rules)
 
 
-_KEYS = frozenset(
-    {"name", "action", "provider", "stage", "code", "enhanced", "text", "unless"}
-)
+_KEYS = frozenset({"name", "action", "provider", "stage", "code", "enhanced", "text", "unless"})
 
 
 def _rule(table: Mapping[str, object], name: str) -> Rule:

@@ -47,7 +47,7 @@ class Session:
     *refresh_token* says that the last access token was refused.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # the pool's knowledge of what it begins
         self,
         server: Server,
         address: Address,
@@ -62,6 +62,7 @@ class Session:
         self.refresh_token = refresh_token
         self._parser = ReplyParser()
         self._opened: Opened | None = None
+        self._is_secure = False
         self._now = now
         self.transcript = Transcript(f"{server.name}#{serial}" if server.debug else None)
         self._awaited = Stage.CONNECT
@@ -118,8 +119,8 @@ class Session:
 
     @property
     def tls(self) -> ssl.SSLSocket | None:
-        """The encrypted socket, to be asked about its cipher and certificate."""
-        return self._transport.tls()
+        """The encrypted socket, once hands are shaken, to be asked about its cipher and certificate."""
+        return self._transport.tls() if self._is_secure else None
 
     def fileno(self) -> int:
         """Return the descriptor for a selector."""
@@ -325,6 +326,7 @@ class Session:
             self._refuse(action, f"no TLS: {tls.describe(exc)}")
             return
         if is_done:
+            self._is_secure = True
             self._go_on(None, now)
 
     def _refuse(self, action: Action, reason: str) -> None:

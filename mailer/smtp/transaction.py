@@ -139,7 +139,7 @@ class Script:
             if self._mode is Mode.CHUNKED:
                 self._send_chunk(attempt)
                 continue
-            data = wire.as_data(attempt.envelope.content, attempt.envelope.has_dots)
+            data = wire.as_data(attempt.envelope.content, has_dots=attempt.envelope.has_dots)
             self._send(memoryview(data))
             attempt.end = self._queued
             self._expected.append((Stage.FINAL, attempt))
@@ -275,9 +275,9 @@ class Script:
         if not is_accepted and not attempt.is_answered:
             self._answer(attempt, what, reply)
         if self._mode is Mode.STEPWISE:
-            self._step(what, attempt, is_accepted)
+            self._step(what, attempt, is_accepted=is_accepted)
 
-    def _step(self, what: Stage, attempt: Attempt, is_accepted: bool) -> None:
+    def _step(self, what: Stage, attempt: Attempt, *, is_accepted: bool) -> None:
         if not is_accepted:
             self._rset_is_due = attempt.has_sender
             self._introduce()

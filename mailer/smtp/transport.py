@@ -34,16 +34,13 @@ class Transport:
         self.written = 0
         """How many octets may have left since the last handshake; exact without TLS."""
         self._taken = 0
-        try:
-            self._socket.setblocking(False)
-            # Every write is a whole turn of the dialogue: waiting for more to say would cost an RTT.
-            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            code = self._socket.connect_ex(place)
-            if code not in (0, errno.EINPROGRESS, errno.EWOULDBLOCK):
-                raise OSError(code, os.strerror(code))
-        except OSError:
+        self._socket.setblocking(False)
+        # Every write is a whole turn of the dialogue: waiting for more to say would cost an RTT.
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        code = self._socket.connect_ex(place)
+        if code not in (0, errno.EINPROGRESS, errno.EWOULDBLOCK):
             self._socket.close()
-            raise
+            raise OSError(code, os.strerror(code))
 
     @property
     def is_writing(self) -> bool:

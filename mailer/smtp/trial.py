@@ -24,8 +24,9 @@ _AGE: Final = 600.0
 class Trial:
     """What was found: all is well when *judgement* is None.
 
-    *offered* are the extensions, *encryption* the TLS version and cipher, *expires* when the server's
-    certificate ends (as it says itself, ``Jun  1 12:00:00 2027 GMT``). Otherwise *stage* and *reply*
+    *offered* are the extensions, *encryption* the TLS version and cipher, *certificate* the names that
+    the server's certificate is for, *expires* when it ends (as it says itself,
+    ``Jun  1 12:00:00 2027 GMT``). Otherwise *stage* and *reply*
     say where it failed; *reply* is None where the fault was found on this side. *dialogue* is what was
     said, without credentials.
     """
@@ -35,6 +36,7 @@ class Trial:
     offered: Extensions = field(default_factory=Extensions)
     mechanism: str | None = None
     encryption: str | None = None
+    certificate: tuple[str, ...] = ()
     expires: str | None = None
     stage: Stage | None = None
     reply: Reply | None = None
@@ -143,12 +145,14 @@ def _found(session: Session, place: str, began: float) -> Trial:
     cipher = encrypted.cipher() if encrypted else None
     certificate = (encrypted.getpeercert() or {}) if encrypted and cipher else {}
     expires = certificate.get("notAfter")
+    names = certificate.get("subjectAltName", ())
     return Trial(
         place=place,
         seconds=time.monotonic() - began,
         offered=session.offered,
         mechanism=session.mechanism,
         encryption=f"{cipher[1]} {cipher[0]}" if cipher else None,
+        certificate=tuple(str(name[1]) for name in names),
         expires=expires if isinstance(expires, str) else None,
         stage=stage,
         reply=reply,

@@ -57,7 +57,7 @@ def check_content(content: bytes) -> bool:
     return odd is not None or content.startswith(b".")
 
 
-def as_data(content: bytes, has_dots: bool) -> bytes:
+def as_data(content: bytes, *, has_dots: bool) -> bytes:
     """Return checked *content* as DATA carries it: dots doubled, final dot added (section 4.5.2).
 
     *has_dots* is what `check_content` said of it.

@@ -15,7 +15,17 @@ from dataclasses import replace
 import pytest
 import trustme
 
-from mailer.smtp import Driver, Judgement, Reply, Result, Security, Server, Stage, Submission, Timeouts
+from mailer.smtp import (
+    Driver,
+    Judgement,
+    Reply,
+    Result,
+    Security,
+    Server,
+    Stage,
+    Submission,
+    Timeouts,
+)
 
 PATIENCE = 10.0
 """Seconds after which a test's server gives up on its client."""
@@ -35,8 +45,9 @@ class TranscriptError(AssertionError):
 class TranscriptServer:
     """Plays one transcript for each connection, in the order in which they come.
 
-    Lines are `S: reply` and `C: command`; consecutive C lines must come without any S between. `X: tls`, `X: close`, `X: reset`, `X: silence` do so. Any
-    other octet from the client is an error, and so is what it says before its turn.
+    Lines are `S: reply` and `C: command`; consecutive C lines must come without any S between them.
+    `X: tls`, `X: close`, `X: reset` and `X: silence` do so. Any other octet from the client is an error,
+    and so is what it says before its turn.
     """
 
     def __init__(self, transcripts: Sequence[str], context: ssl.SSLContext | None) -> None:
@@ -73,7 +84,7 @@ class TranscriptServer:
         try:
             connection.settimeout(PATIENCE)
             _play(connection, self._transcripts[number], self._context)
-        except Exception as exc:
+        except Exception as exc:  # noqa: BLE001 - reported by `check`
             self.errors.append(f"connection {number + 1}: {type(exc).__name__}: {exc}")
         finally:
             connection.close()
@@ -155,7 +166,9 @@ def _assert_quiet(connection: socket.socket, before: str) -> None:
     if isinstance(connection, ssl.SSLSocket):
         has_more = connection.pending() > 0
     if has_more:
-        extra = connection.recv(200, 0 if isinstance(connection, ssl.SSLSocket) else socket.MSG_PEEK)
+        extra = connection.recv(
+            200, 0 if isinstance(connection, ssl.SSLSocket) else socket.MSG_PEEK
+        )
         if extra:
             raise TranscriptError(f"before {before!r} the client ran ahead: {extra!r}")
 
@@ -212,7 +225,9 @@ class RememberingJournal:
         for index, result in results:
             assert index not in self.results, "a result is told once"
             self.results[index] = result
-        may_go_on = self._stop_after is None or len(self.started) + len(starting) <= self._stop_after
+        may_go_on = (
+            self._stop_after is None or len(self.started) + len(starting) <= self._stop_after
+        )
         if may_go_on:
             self.started.extend(starting)
         return may_go_on

@@ -61,10 +61,16 @@ def test_a_refused_recipient_spoils_its_own_chunk_only(playing, chunk, mail):
         S: 503 5.5.1 no valid recipients
     """
     server = playing(
-        OPEN + sent("a") + sent("b") + refused + OK + """
+        OPEN
+        + sent("a")
+        + sent("b")
+        + refused
+        + OK
+        + """
         C: RSET
         S: 250 ok
-        """ + BYE
+        """
+        + BYE
     )
     first, second = chunk(server, mail("a@example.org", "b@example.org"))
     assert (first.fate, first.action) == (Fate.REFUSED, Action.FAIL_RECIPIENT)
@@ -88,13 +94,16 @@ def test_after_a_421_the_rest_of_the_window_is_known_to_be_unsent(playing, chunk
 
 def test_chunks_are_never_dot_stuffed(playing, chunk):
     server = playing(
-        OPEN + """
+        OPEN
+        + """
         C: MAIL FROM:<news@shop.example>
         C: RCPT TO:<a@example.org>
         C: BDAT 9 LAST
         C: .dot
         C: .
-        """ + OK + BYE
+        """
+        + OK
+        + BYE
     )
     (result,) = chunk(server, [Submission("news@shop.example", "a@example.org", b".dot\r\n.")])
     assert result.fate is Fate.ACCEPTED

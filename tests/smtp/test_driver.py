@@ -8,6 +8,7 @@ import threading
 import time
 import types
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -70,8 +71,12 @@ def test_a_session_lives_from_one_call_to_the_next(playing, driver, mail, new_jo
     assert (gate.admitted, gate.gone) == (1, 1)
 
 
-def test_a_session_that_the_server_has_left_is_discarded_before_it_is_used(playing, driver, mail, new_journal):
-    server = playing(OPEN + one("ada") + "S: 421 4.4.2 idle too long\nX: close", OPEN + one("bob") + BYE)
+def test_a_session_that_the_server_has_left_is_discarded_before_it_is_used(
+    playing, driver, mail, new_journal
+):
+    server = playing(
+        OPEN + one("ada") + "S: 421 4.4.2 idle too long\nX: close", OPEN + one("bob") + BYE
+    )
     ours = driver(server.port)
     ours.send(mail("ada@example.org"), new_journal())
     server._threads[0].join()
@@ -86,8 +91,14 @@ def test_a_session_that_the_server_has_left_is_discarded_before_it_is_used(playi
     [("", {"max_messages_per_connection": 1}), ("\n    S: 250 LIMITS MAILMAX=1 RCPTMAX=x", {})],
     ids=["as the account says", "as the server says"],
 )
-def test_a_session_retires_after_its_share_of_messages(playing, driver, mail, journal, offer, changes):
-    greeting = GREETING.format(offer).replace("S: 250 PIPELINING\n", "S: 250-PIPELINING\n") if offer else OPEN
+def test_a_session_retires_after_its_share_of_messages(
+    playing, driver, mail, journal, offer, changes
+):
+    greeting = (
+        GREETING.format(offer).replace("S: 250 PIPELINING\n", "S: 250-PIPELINING\n")
+        if offer
+        else OPEN
+    )
     server = playing(greeting + one("ada") + BYE, greeting + one("bob") + BYE)
     ours = driver(server.port, **changes)
     results = ours.send(mail("ada@example.org", "bob@example.org"), journal)
@@ -168,7 +179,9 @@ def test_sessions_open_side_by_side_once_one_login_has_succeeded(driver, mail, j
     listener.close()
 
 
-def test_a_reply_that_never_comes_after_the_dot_leaves_the_message_uncertain(playing, driver, mail, journal):
+def test_a_reply_that_never_comes_after_the_dot_leaves_the_message_uncertain(
+    playing, driver, mail, journal
+):
     server = playing(OPEN + one("ada").replace("S: 250 queued", "X: silence"))
     ours = driver(server.port, timeouts=Timeouts(final=0.1))
     (result,) = ours.send(mail("ada@example.org"), journal)
@@ -205,7 +218,9 @@ def test_the_journal_hears_a_heartbeat_while_a_reply_is_awaited(playing, driver,
     server = playing(OPEN + one("ada").replace("S: 250 queued", "X: silence"))
     ours = driver(server.port, timeouts=Timeouts(final=1.6))
     ours.send(mail("ada@example.org"), journal)
-    gaps = [later - earlier for earlier, later in zip(journal.beats, journal.beats[1:], strict=False)]
+    gaps = [
+        later - earlier for earlier, later in zip(journal.beats, journal.beats[1:], strict=False)
+    ]
     assert len(gaps) >= 2
     assert max(gaps) < 1.0
 
@@ -347,7 +362,7 @@ def test_patched_sockets_are_refused_with_what_to_do(monkeypatch, settings, gate
     fake = types.ModuleType("gevent.monkey")
     fake.is_module_patched = lambda name: name == "socket"
     monkeypatch.setitem(sys.modules, "gevent.monkey", fake)
-    with pytest.raises(ConfigError, match="gevent.*--pool prefork"):
+    with pytest.raises(ConfigError, match=r"gevent.*--pool prefork"):
         Driver(settings(25), gate)
 
 
@@ -356,13 +371,75 @@ def test_nothing_to_send_opens_nothing(driver, journal, gate, free_tcp_port):
     assert gate.admitted == 0
 
 
+def open_descriptors() -> set[str]:
+    return {place.name for place in Path("/proc/self/fd").iterdir() if place.exists()}
+
+
 def test_a_driver_leaves_no_descriptor_open(playing, settings, gate, mail, journal):
     server = playing(OPEN + one("ada") + BYE)
     gc.collect()
-    before = set(os.listdir("/proc/self/fd"))
+    before = open_descriptors()
     ours = Driver(replace(settings(server.port), max_connections=3), gate)
     ours.send(mail("ada@example.org"), journal)
     ours.close()
     server.check()
     server.close()
-    assert len(set(os.listdir("/proc/self/fd")) - before) <= 0
+    assert open_descriptors() <= before
+
+
+def test_when_no_more_may_be_opened_and_the_last_is_gone_the_rest_is_unsent(
+    playing, settings, gate, mail, journal
+):
+    """The second connection is throttled; the first goes on alone and retires."""
+    server = playing(OPEN + one("ada") + BYE, "S: 421 too many concurrent connections")
+    ours = Driver(settings(server.port, max_messages_per_connection=1, max_connections=2), gate)
+    names = ["ada", *(f"u{n}" for n in range(9))]
+    results = ours.send(mail(*(f"{name}@example.org" for name in names)), journal)
+    ours.close()
+    assert results[0].fate is Fate.ACCEPTED
+    assert {(result.fate, result.action) for result in results[1:]} == {
+        (Fate.UNSENT, Action.THROTTLE_ACCOUNT)
+    }
+    server.check()
+
+
+def test_a_name_is_resolved_beside_the_loop_and_a_second_call_tries_again(
+    settings, gate, mail, new_journal, monkeypatch
+):
+    asked = []
+
+    def look_up(host, port, **options):
+        if "flags" in options:
+            raise socket.gaierror(socket.EAI_NONAME, "no number")
+        asked.append(threading.current_thread().name)
+        raise socket.gaierror(socket.EAI_AGAIN, "try again")
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    ours = Driver(settings(25, host="mail.example"), gate)
+    for _ in range(2):
+        (result,) = ours.send(mail("ada@example.org"), new_journal())
+        assert (result.fate, result.action) == (Fate.UNSENT, Action.RETRY_LATER)
+        assert "mail.example cannot be resolved" in result.rule
+    ours.close()
+    assert asked == ["mailer-smtp-aside"] * 2
+
+
+def test_another_address_is_tried_where_one_does_not_answer(
+    playing, settings, gate, mail, journal, monkeypatch
+):
+    server = playing(OPEN + one("ada") + BYE)
+    dead = socket.socket()
+    dead.bind(("127.0.0.1", 0))
+    places = [dead.getsockname(), ("127.0.0.1", server.port)]
+    monkeypatch.setattr(
+        socket,
+        "getaddrinfo",
+        lambda *_a, **_k: [(socket.AF_INET, socket.SOCK_STREAM, 6, "", place) for place in places],
+    )
+    ours = Driver(settings(25, host="mail.example"), gate)
+    (result,) = ours.send(mail("ada@example.org"), journal)
+    ours.close()
+    dead.close()
+    server.check()
+    assert result.fate is Fate.ACCEPTED
+    assert gate.troubles == []

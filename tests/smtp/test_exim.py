@@ -86,7 +86,9 @@ def exim_port():
         shutil.rmtree(home, ignore_errors=True)
 
 
-def test_step_by_step_over_connections_that_take_three_messages_each(exim_port, settings, gate, journal):
+def test_step_by_step_over_connections_that_take_three_messages_each(
+    exim_port, settings, gate, journal
+):
     names = ["no" if n == 4 else "later" if n == 8 else f"u{n}" for n in range(20)]
     driver = Driver(settings(exim_port, max_connections=2, timeouts=Timeouts()), gate)
     results = driver.send(
@@ -98,7 +100,11 @@ def test_step_by_step_over_connections_that_take_three_messages_each(exim_port, 
     )
     driver.close()
     assert [result.action for result in results] == [
-        Action.FAIL_RECIPIENT if name == "no" else Action.RETRY_LATER if name == "later" else Action.OK
+        Action.FAIL_RECIPIENT
+        if name == "no"
+        else Action.RETRY_LATER
+        if name == "later"
+        else Action.OK
         for name in names
     ]
     assert sum(result.fate is Fate.ACCEPTED for result in results) == 18

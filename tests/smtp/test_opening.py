@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from mailer.errors import ConfigError, TokenRefusedError
-from mailer.smtp import Action, Driver, Fate, Security, Stage, sasl
+from mailer.smtp import Action, Driver, Fate, Security, Stage, Timeouts, sasl
 
 ADA = """
     C: MAIL FROM:<news@shop.example>
@@ -60,7 +60,8 @@ def refused(drive, mail, gate):
 
 def test_starttls_then_ehlo_again_then_login(playing, drive, mail, ca_file, gate):
     server = playing(
-        GREETING + """
+        GREETING
+        + """
         S: 250-mx.example
         S: 250-STARTTLS
         S: 250 AUTH NTLM
@@ -68,9 +69,13 @@ def test_starttls_then_ehlo_again_then_login(playing, drive, mail, ca_file, gate
         S: 220 go ahead
         X: tls
         C: EHLO client.example
-        """ + OFFER.format("LOGIN PLAIN") + PLAIN_LOGIN + """
+        """
+        + OFFER.format("LOGIN PLAIN")
+        + PLAIN_LOGIN
+        + """
         S: 235 welcome
-        """ + ADA
+        """
+        + ADA
     )
     (result,) = drive(
         server, mail("ada@example.org"), security=Security.STARTTLS, ca_file=ca_file, **ACCOUNT
@@ -80,7 +85,9 @@ def test_starttls_then_ehlo_again_then_login(playing, drive, mail, ca_file, gate
 
 
 def test_tls_from_the_first_byte(playing, drive, mail, ca_file):
-    server = playing("X: tls" + GREETING + OFFER.format("PLAIN") + PLAIN_LOGIN + "S: 235 welcome" + ADA)
+    server = playing(
+        "X: tls" + GREETING + OFFER.format("PLAIN") + PLAIN_LOGIN + "S: 235 welcome" + ADA
+    )
     (result,) = drive(
         server, mail("ada@example.org"), security=Security.TLS, ca_file=ca_file, **ACCOUNT
     )
@@ -89,7 +96,8 @@ def test_tls_from_the_first_byte(playing, drive, mail, ca_file):
 
 def test_replies_injected_before_the_handshake_are_forgotten(playing, drive, mail, ca_file):
     server = playing(
-        GREETING + """
+        GREETING
+        + """
         S: 250-mx.example
         S: 250 STARTTLS
         C: STARTTLS
@@ -98,7 +106,11 @@ def test_replies_injected_before_the_handshake_are_forgotten(playing, drive, mai
         S: 250 AUTH PLAIN
         X: tls
         C: EHLO client.example
-        """ + OFFER.format("PLAIN") + PLAIN_LOGIN + "S: 235 welcome" + ADA
+        """
+        + OFFER.format("PLAIN")
+        + PLAIN_LOGIN
+        + "S: 235 welcome"
+        + ADA
     )
     (result,) = drive(
         server, mail("ada@example.org"), security=Security.STARTTLS, ca_file=ca_file, **ACCOUNT
@@ -107,7 +119,9 @@ def test_replies_injected_before_the_handshake_are_forgotten(playing, drive, mai
 
 
 def test_a_server_without_starttls_is_not_used(playing, refused):
-    result = refused(playing(GREETING + OFFER.format("PLAIN")), security=Security.STARTTLS, **ACCOUNT)
+    result = refused(
+        playing(GREETING + OFFER.format("PLAIN")), security=Security.STARTTLS, **ACCOUNT
+    )
     assert (result.stage, result.action) == (Stage.STARTTLS, Action.ACCOUNT_CONFIG)
 
 
@@ -116,12 +130,15 @@ def test_a_server_without_starttls_is_not_used(playing, refused):
     [("454 TLS not available", Action.RETRY_LATER), ("502 not implemented", Action.ACCOUNT_CONFIG)],
 )
 def test_a_refused_starttls_never_falls_back_to_plain_text(playing, refused, reply, action):
-    server = playing(GREETING + f"""
+    server = playing(
+        GREETING
+        + f"""
         S: 250-mx.example
         S: 250 STARTTLS
         C: STARTTLS
         S: {reply}
-    """)
+    """
+    )
     assert refused(server, security=Security.STARTTLS, **ACCOUNT).action is action
 
 
@@ -144,12 +161,15 @@ def test_a_certificate_of_another_host_ends_it(playing, settings, mail, gate, jo
 
 
 def test_certificate_files_that_cannot_be_read_are_the_account_s_fault(playing, refused, tmp_path):
-    server = playing(GREETING + """
+    server = playing(
+        GREETING
+        + """
         S: 250-mx.example
         S: 250 STARTTLS
         C: STARTTLS
         S: 220 go
-    """)
+    """
+    )
     result = refused(server, security=Security.STARTTLS, ca_file=tmp_path / "none.pem")
     assert result.action is Action.ACCOUNT_CONFIG
     assert "ca_file" in result.rule
@@ -164,9 +184,9 @@ def test_a_server_from_before_ehlo_is_greeted_with_helo(playing, drive, mail):
         C: HELO client.example
         S: 250 hello
         """
-        + ADA.replace("C: RCPT", "S: 250 ok\nC: RCPT").replace("C: DATA\n", "S: 250 ok\nC: DATA\n").replace(
-            "    S: 250 ok\n    S: 250 ok\n    S: 354", "    S: 354"
-        )
+        + ADA.replace("C: RCPT", "S: 250 ok\nC: RCPT")
+        .replace("C: DATA\n", "S: 250 ok\nC: DATA\n")
+        .replace("    S: 250 ok\n    S: 250 ok\n    S: 354", "    S: 354")
     )
     (result,) = drive(server, mail("ada@example.org"))
     assert result.fate is Fate.ACCEPTED
@@ -197,8 +217,6 @@ def test_a_server_that_is_not_there_leaves_all_unsent(settings, mail, gate, jour
 
 
 def test_a_silent_server_is_left_at_the_deadline(playing, refused):
-    from mailer.smtp import Timeouts
-
     result = refused(playing("X: silence"), timeouts=Timeouts(greeting=0.1))
     assert (result.stage, result.action) == (Stage.CONNECT, Action.RETRY_LATER)
 
@@ -215,9 +233,7 @@ def test_a_host_that_cannot_be_resolved_is_said_so(settings, mail, gate, journal
 
 
 def test_a_wrong_password_costs_one_login_whatever_there_is_to_send(playing, drive, mail, gate):
-    server = playing(
-        GREETING + OFFER.format("LOGIN PLAIN") + PLAIN_LOGIN + "S: 535 5.7.8 no"
-    )
+    server = playing(GREETING + OFFER.format("LOGIN PLAIN") + PLAIN_LOGIN + "S: 535 5.7.8 no")
     results = drive(
         server, mail(*(f"u{n}@example.org" for n in range(200))), max_connections=10, **ACCOUNT
     )
@@ -234,7 +250,10 @@ def test_a_temporary_failure_of_the_login_is_none_of_the_password(playing, refus
 
 def test_a_mechanism_the_server_does_not_know_after_all_gives_way_to_the_next(playing, drive, mail):
     server = playing(
-        GREETING + OFFER.format("PLAIN LOGIN") + PLAIN_LOGIN + f"""
+        GREETING
+        + OFFER.format("PLAIN LOGIN")
+        + PLAIN_LOGIN
+        + f"""
         S: 504 5.5.4 not that one
         C: AUTH LOGIN
         S: 334 VXNlcm5hbWU6
@@ -242,7 +261,8 @@ def test_a_mechanism_the_server_does_not_know_after_all_gives_way_to_the_next(pl
         S: 334 UGFzc3dvcmQ6
         C: {b64("pässword")}
         S: 235 ok
-        """ + ADA
+        """
+        + ADA
     )
     (result,) = drive(server, mail("ada@example.org"), security=Security.PLAIN, **ACCOUNT)
     assert result.fate is Fate.ACCEPTED
@@ -251,12 +271,15 @@ def test_a_mechanism_the_server_does_not_know_after_all_gives_way_to_the_next(pl
 def test_cram_md5_answers_the_challenge(playing, drive, mail):
     # The example of RFC 2195 section 2.
     server = playing(
-        GREETING + OFFER.format("CRAM-MD5 PLAIN") + f"""
+        GREETING
+        + OFFER.format("CRAM-MD5 PLAIN")
+        + f"""
         C: AUTH CRAM-MD5
         S: 334 {b64("<1896.697170952@postoffice.reston.mci.net>")}
         C: {b64("tim b913a602c7eda7a495b4e6e7334d3890")}
         S: 235 ok
-        """ + ADA
+        """
+        + ADA
     )
     account = {"username": "tim", "password": lambda: "tanstaaftanstaaf"}
     (result,) = drive(server, mail("ada@example.org"), **account)
@@ -267,8 +290,14 @@ def test_without_tls_the_mechanisms_that_hide_the_password_come_first():
     offered = ("PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256")
     find = sasl.candidates
     assert find(offered, configured=None, has_token=False, is_encrypted=False)[0] == "SCRAM-SHA-256"
-    assert find(("PLAIN", "CRAM-MD5"), configured=None, has_token=False, is_encrypted=False) == ["CRAM-MD5", "PLAIN"]
-    assert find(("PLAIN", "CRAM-MD5"), configured=None, has_token=False, is_encrypted=True) == ["PLAIN", "CRAM-MD5"]
+    assert find(("PLAIN", "CRAM-MD5"), configured=None, has_token=False, is_encrypted=False) == [
+        "CRAM-MD5",
+        "PLAIN",
+    ]
+    assert find(("PLAIN", "CRAM-MD5"), configured=None, has_token=False, is_encrypted=True) == [
+        "PLAIN",
+        "CRAM-MD5",
+    ]
     assert find(offered, configured="login", has_token=False, is_encrypted=True) == ["LOGIN"]
     with pytest.raises(ConfigError, match="NTLM"):
         find(offered, configured="NTLM", has_token=False, is_encrypted=True)
@@ -292,7 +321,9 @@ def test_scram_follows_the_example_of_the_rfc_and_makes_the_server_prove_itself(
 def test_a_server_that_cannot_prove_itself_is_told_to_stop(playing, refused, monkeypatch):
     monkeypatch.setattr(sasl.secrets, "token_urlsafe", lambda _size: "abc")
     server = playing(
-        GREETING + OFFER.format("SCRAM-SHA-256") + f"""
+        GREETING
+        + OFFER.format("SCRAM-SHA-256")
+        + f"""
         C: AUTH SCRAM-SHA-256 {b64("n,,n=shop,r=abc")}
         S: 334 {b64("r=xyz,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096")}
         C: *
@@ -305,12 +336,15 @@ def test_a_server_that_cannot_prove_itself_is_told_to_stop(playing, refused, mon
 def test_an_initial_response_too_long_for_the_command_waits_for_a_challenge(playing, drive, mail):
     password = "x" * 500
     server = playing(
-        GREETING + OFFER.format("PLAIN") + f"""
+        GREETING
+        + OFFER.format("PLAIN")
+        + f"""
         C: AUTH PLAIN
         S: 334
         C: {b64(chr(0) + "shop" + chr(0) + password)}
         S: 235 ok
-        """ + ADA
+        """
+        + ADA
     )
     (result,) = drive(server, mail("ada@example.org"), username="shop", password=lambda: password)
     assert result.fate is Fate.ACCEPTED
@@ -323,24 +357,31 @@ def xoauth2(token: str) -> str:
     return b64(f"user=shop\x01auth=Bearer {token}\x01\x01")
 
 
-def test_a_refused_token_is_refreshed_once_and_tried_on_a_new_connection(playing, drive, mail, gate):
+def test_a_refused_token_is_refreshed_once_and_tried_on_a_new_connection(
+    playing, drive, mail, gate
+):
     asked = []
 
-    def token(refused: bool) -> str:
+    def token(refused: bool) -> str:  # noqa: FBT001 - as it is called
         asked.append(refused)
         return "new" if refused else "old"
 
     server = playing(
-        GREETING + OFFER.format("XOAUTH2 PLAIN") + f"""
+        GREETING
+        + OFFER.format("XOAUTH2 PLAIN")
+        + f"""
         C: AUTH XOAUTH2 {xoauth2("old")}
         S: 334 {b64('{"status":"401","schemes":"Bearer"}')}
         C:
         S: 535 5.7.8 no
         """,
-        GREETING + OFFER.format("XOAUTH2 PLAIN") + f"""
+        GREETING
+        + OFFER.format("XOAUTH2 PLAIN")
+        + f"""
         C: AUTH XOAUTH2 {xoauth2("new")}
         S: 235 ok
-        """ + ADA,
+        """
+        + ADA,
     )
     (result,) = drive(server, mail("ada@example.org"), username="shop", token=token)
     assert result.fate is Fate.ACCEPTED
@@ -349,12 +390,16 @@ def test_a_refused_token_is_refreshed_once_and_tried_on_a_new_connection(playing
 
 
 def test_a_refreshed_token_that_is_refused_too_ends_it(playing, refused):
-    once = GREETING + OFFER.format("OAUTHBEARER") + """
+    once = (
+        GREETING
+        + OFFER.format("OAUTHBEARER")
+        + """
         C: AUTH OAUTHBEARER {}
         S: 334 {}
         C: AQ==
         S: 535 5.7.8 no
     """
+    )
     server = playing(once, once)
     line = b64(f"n,a=shop,\x01host=127.0.0.1\x01port={server.port}\x01auth=Bearer t\x01\x01")
     server._transcripts = [once.format(line, b64('{"status":"invalid_token"}'))] * 2

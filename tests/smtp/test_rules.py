@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailer.errors import ConfigError, ReplySyntaxError
-from mailer.smtp import Action, Reply, Stage, judge
+from mailer.smtp import Action, Reply, ReplyParser, Stage, judge
 from mailer.smtp.rules import parse
 
 HERE = Path(__file__).parent
@@ -54,7 +54,12 @@ def test_the_provider_s_name_is_found_in_any_spelling():
 @given(code=st.integers(400, 599), text=st.text(max_size=40))
 def test_no_reply_before_the_first_message_fails_a_message(stage, code, text):
     action = judge(Stage.named(stage), Reply(code, None, (text,))).action
-    assert action not in {Action.FAIL_MESSAGE, Action.FAIL_RECIPIENT, Action.SPLIT_RECIPIENTS, Action.OK}
+    assert action not in {
+        Action.FAIL_MESSAGE,
+        Action.FAIL_RECIPIENT,
+        Action.SPLIT_RECIPIENTS,
+        Action.OK,
+    }
 
 
 @given(stage=st.sampled_from(Stage), code=st.integers(200, 599), text=st.text(max_size=60))
@@ -74,7 +79,17 @@ def test_a_long_reply_takes_no_time_to_judge():
 
 
 def test_a_user_s_rule_comes_before_all_others():
-    rules = parse([{"name": "mine", "code": 550, "text": "go away", "action": "retry_later", "stage": ["rcpt"]}])
+    rules = parse(
+        [
+            {
+                "name": "mine",
+                "code": 550,
+                "text": "go away",
+                "action": "retry_later",
+                "stage": ["rcpt"],
+            }
+        ]
+    )
     reply = Reply.parse("550 5.1.1 Go away, unknown user")
     judgement = judge(Stage.RCPT, reply, None, rules)
     assert (judgement.action, judgement.rule) == (Action.RETRY_LATER, "mine")
@@ -82,7 +97,9 @@ def test_a_user_s_rule_comes_before_all_others():
 
 
 def test_a_rule_s_exception_keeps_it_silent():
-    (rule,) = parse([{"code": "5", "text": ["quota"], "unless": ["mailbox"], "action": "account_quota"}])
+    (rule,) = parse(
+        [{"code": "5", "text": ["quota"], "unless": ["mailbox"], "action": "account_quota"}]
+    )
     assert rule.matches(Stage.FINAL, Reply.parse("550 quota"), "quota", "")
     assert not rule.matches(Stage.FINAL, Reply.parse("550 quota"), "mailbox quota", "")
 
@@ -118,7 +135,12 @@ def test_a_faulty_rule_is_named_with_its_place(table, complaint):
         ("550-5.7.1 a copy that was cut", 550, "5.7.1", "a copy that was cut"),
         ("550: no such user", 550, None, "no such user"),
         ("550 #5.1.0 Address rejected.", 550, "5.1.0", "Address rejected."),
-        ("550 sorry, no mailbox here by that name. (#5.1.1)", 550, "5.1.1", "sorry, no mailbox here by that name. (#5.1.1)"),
+        (
+            "550 sorry, no mailbox here by that name. (#5.1.1)",
+            550,
+            "5.1.1",
+            "sorry, no mailbox here by that name. (#5.1.1)",
+        ),
         ("550 4.7.1 the class disagrees", 550, None, "4.7.1 the class disagrees"),
         ("354", 354, None, ""),
         ("550 5.1.1", 550, "5.1.1", ""),
@@ -142,8 +164,6 @@ def test_what_is_no_single_reply_is_an_error(said):
 
 
 def test_a_reply_without_end_is_an_error():
-    from mailer.smtp import ReplyParser
-
     with pytest.raises(ReplySyntaxError, match="more than 65536 octets"):
         ReplyParser().feed(b"250-" + b"x" * 1000 + b"\r\n" + (b"250-" + b"x" * 1000 + b"\r\n") * 70)
     with pytest.raises(ReplySyntaxError, match="reply line"):

@@ -20,6 +20,11 @@ pytestmark = [
 CONTENT = b"Subject: hello\r\n\r\n" + (b"x" * 76 + b"\r\n") * 200
 
 
+def is_listening(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 @pytest.fixture
 def sink():
     """Start smtp-sink with flags; gives its port."""
@@ -31,15 +36,14 @@ def sink():
             port = probe.getsockname()[1]
         as_nobody = ("-u", "nobody") if os.geteuid() == 0 else ()
         running.append(
-            subprocess.Popen([SINK, *as_nobody, *flags, f"127.0.0.1:{port}", "100"], stderr=subprocess.DEVNULL)
+            subprocess.Popen(
+                [SINK, *as_nobody, *flags, f"127.0.0.1:{port}", "100"], stderr=subprocess.DEVNULL
+            )
         )
         deadline = time.monotonic() + 10
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
-                return port
-            except OSError:
-                assert time.monotonic() < deadline, "smtp-sink did not come up"
+        while not is_listening(port):
+            assert time.monotonic() < deadline, "smtp-sink did not come up"
+        return port
 
     yield start
     for process in running:
@@ -53,7 +57,8 @@ def send(settings, gate, journal):
         changes = {"max_connections": 4, "timeouts": Timeouts(final=10)} | changes
         driver = Driver(settings(port, **changes), gate)
         results = driver.send(
-            [Submission("a@shop.example", f"u{n}@example.org", CONTENT) for n in range(count)], journal
+            [Submission("a@shop.example", f"u{n}@example.org", CONTENT) for n in range(count)],
+            journal,
         )
         driver.close()
         assert len(results) == count
@@ -63,7 +68,9 @@ def send(settings, gate, journal):
     return run
 
 
-@pytest.mark.parametrize("flags", [(), ("-p",), ("-8",), ("-e",)], ids=["as it is", "no pipelining", "7 bit", "no ESMTP"])
+@pytest.mark.parametrize(
+    "flags", [(), ("-p",), ("-8",), ("-e",)], ids=["as it is", "no pipelining", "7 bit", "no ESMTP"]
+)
 def test_all_is_accepted(sink, send, flags):
     assert {result.fate for result in send(sink(*flags))} == {Fate.ACCEPTED}
 
@@ -102,7 +109,9 @@ def test_a_hard_refusal_at_the_door_fails_no_message(sink, send, command):
 
 @pytest.mark.parametrize("flag", ["-q", "-Q"], ids=["cut", "421 and cut"])
 @pytest.mark.parametrize("command", ["connect", "ehlo", "mail", "rcpt", "data"])
-def test_a_cut_before_the_dot_leaves_all_unsent_after_a_few_connections(sink, send, gate, flag, command):
+def test_a_cut_before_the_dot_leaves_all_unsent_after_a_few_connections(
+    sink, send, gate, flag, command
+):
     results = send(sink(flag, command))
     assert {result.fate for result in results} == {Fate.UNSENT}
     assert {result.action for result in results} <= {Action.RETRY_LATER, Action.THROTTLE_ACCOUNT}

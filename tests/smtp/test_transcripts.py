@@ -2,7 +2,7 @@
 
 import pytest
 
-from mailer.smtp import Action, Fate, Stage, Submission
+from mailer.smtp import Action, Driver, Dsn, Fate, Stage, Submission
 
 HELLO = """
     S: 220 mx.example ready
@@ -34,108 +34,156 @@ def fates(results):
     return [result.fate for result in results]
 
 
-def test_content_and_the_next_envelope_go_in_one_write_where_pipelining_is_offered(playing, drive, mail):
+def test_content_and_the_next_envelope_go_in_one_write_where_pipelining_is_offered(
+    playing, drive, mail
+):
     server = playing(
-        PIPELINING + ADA + """
+        PIPELINING
+        + ADA
+        + """
         S: 250 sender ok
         S: 250 recipient ok
         S: 354 go
-        """ + CONTENT + BOB + """
+        """
+        + CONTENT
+        + BOB
+        + """
         S: 250 2.0.0 queued as 1
         S: 250 sender ok
         S: 250 recipient ok
         S: 354 go
-        """ + CONTENT + """
+        """
+        + CONTENT
+        + """
         S: 250 2.0.0 queued as 2
-        """ + BYE
+        """
+        + BYE
     )
     results = drive(server, mail("ada@example.org", "bob@example.org"))
     assert fates(results) == [Fate.ACCEPTED, Fate.ACCEPTED]
-    assert [str(result.reply) for result in results] == ["250 2.0.0 queued as 1", "250 2.0.0 queued as 2"]
+    assert [str(result.reply) for result in results] == [
+        "250 2.0.0 queued as 1",
+        "250 2.0.0 queued as 2",
+    ]
 
 
 def test_one_command_at_a_time_where_pipelining_is_not_offered(playing, drive, mail):
-    one = """
+    one = (
+        """
         C: MAIL FROM:<news@shop.example>
         S: 250 ok
         C: RCPT TO:<ada@example.org>
         S: 250 ok
         C: DATA
         S: 354 go
-        """ + CONTENT + """
+        """
+        + CONTENT
+        + """
         S: 250 queued
     """
+    )
     server = playing(PLAIN + one + one.replace("ada", "bob") + BYE)
     assert fates(drive(server, mail("ada@example.org", "bob@example.org"))) == [Fate.ACCEPTED] * 2
 
 
 def test_a_disabled_extension_is_overlooked(playing, drive, mail):
     server = playing(
-        PIPELINING + """
+        PIPELINING
+        + """
         C: MAIL FROM:<news@shop.example>
         S: 250 ok
         C: RCPT TO:<ada@example.org>
         S: 250 ok
         C: DATA
         S: 354 go
-        """ + CONTENT + """
+        """
+        + CONTENT
+        + """
         S: 250 queued
-        """ + BYE
+        """
+        + BYE
     )
     results = drive(server, mail("ada@example.org"), disable_extensions=frozenset({"pipelining"}))
     assert fates(results) == [Fate.ACCEPTED]
 
 
-def test_a_354_after_a_refused_recipient_gets_a_lone_dot_and_never_the_content(playing, drive, mail):
+def test_a_354_after_a_refused_recipient_gets_a_lone_dot_and_never_the_content(
+    playing, drive, mail
+):
     server = playing(
-        PIPELINING + ADA + """
+        PIPELINING
+        + ADA
+        + """
         S: 250 ok
         S: 550 5.1.1 no such user
         S: 354 go
         C: .
-        """ + BOB + """
+        """
+        + BOB
+        + """
         S: 554 5.5.1 no valid recipients
         S: 250 ok
         S: 250 ok
         S: 354 go
-        """ + CONTENT + """
+        """
+        + CONTENT
+        + """
         S: 250 queued
-        """ + BYE
+        """
+        + BYE
     )
     first, second = drive(server, mail("ada@example.org", "bob@example.org"))
-    assert (first.fate, first.stage, first.action) == (Fate.REFUSED, Stage.RCPT, Action.FAIL_RECIPIENT)
+    assert (first.fate, first.stage, first.action) == (
+        Fate.REFUSED,
+        Stage.RCPT,
+        Action.FAIL_RECIPIENT,
+    )
     assert second.fate is Fate.ACCEPTED
 
 
 def test_a_354_after_a_refused_sender_gets_a_lone_dot_too(playing, drive, mail, gate):
     server = playing(
-        PIPELINING + ADA + """
+        PIPELINING
+        + ADA
+        + """
         S: 451 4.3.0 try later
         S: 503 5.5.1 need MAIL
         S: 354 go
         C: .
         S: 250 whatever
-        """ + BYE
+        """
+        + BYE
     )
     (result,) = drive(server, mail("ada@example.org"))
-    assert (result.fate, result.stage, result.action) == (Fate.REFUSED, Stage.MAIL, Action.RETRY_LATER)
+    assert (result.fate, result.stage, result.action) == (
+        Fate.REFUSED,
+        Stage.MAIL,
+        Action.RETRY_LATER,
+    )
 
 
 def test_an_open_transaction_is_reset_before_the_next_in_the_same_write(playing, drive, mail):
     server = playing(
-        PIPELINING + ADA + """
+        PIPELINING
+        + ADA
+        + """
         S: 250 ok
         S: 450 4.7.1 greylisted
         S: 503 5.5.1 no valid recipients
         C: RSET
-        """ + BOB + """
+        """
+        + BOB
+        + """
         S: 250 reset
         S: 250 ok
         S: 250 ok
         S: 354 go
-        """ + CONTENT + """
+        """
+        + CONTENT
+        + """
         S: 250 queued
-        """ + BYE
+        """
+        + BYE
     )
     first, second = drive(server, mail("ada@example.org", "bob@example.org"))
     assert (first.fate, first.action) == (Fate.REFUSED, Action.RETRY_LATER)
@@ -144,7 +192,8 @@ def test_an_open_transaction_is_reset_before_the_next_in_the_same_write(playing,
 
 def test_an_open_transaction_is_reset_before_the_next_step_by_step(playing, drive, mail):
     server = playing(
-        PLAIN + """
+        PLAIN
+        + """
         C: MAIL FROM:<news@shop.example>
         S: 250 ok
         C: RCPT TO:<ada@example.org>
@@ -157,9 +206,12 @@ def test_an_open_transaction_is_reset_before_the_next_step_by_step(playing, driv
         S: 250 ok
         C: DATA
         S: 354 go
-        """ + CONTENT + """
+        """
+        + CONTENT
+        + """
         S: 250 queued
-        """ + BYE
+        """
+        + BYE
     )
     first, second = drive(server, mail("ada@example.org", "bob@example.org"))
     assert (first.fate, second.fate) == (Fate.REFUSED, Fate.ACCEPTED)
@@ -167,64 +219,93 @@ def test_an_open_transaction_is_reset_before_the_next_step_by_step(playing, driv
 
 def test_refused_content_is_this_message_s_affair_only(playing, drive, mail):
     server = playing(
-        PIPELINING + ADA + """
+        PIPELINING
+        + ADA
+        + """
         S: 250 ok
         S: 250 ok
         S: 354 go
-        """ + CONTENT + BOB + """
+        """
+        + CONTENT
+        + BOB
+        + """
         S: 554 5.7.1 message content rejected as spam
         S: 250 ok
         S: 250 ok
         S: 354 go
-        """ + CONTENT + """
+        """
+        + CONTENT
+        + """
         S: 250 queued
-        """ + BYE
+        """
+        + BYE
     )
     first, second = drive(server, mail("ada@example.org", "bob@example.org"))
-    assert (first.fate, first.stage, first.action) == (Fate.REFUSED, Stage.FINAL, Action.FAIL_MESSAGE)
+    assert (first.fate, first.stage, first.action) == (
+        Fate.REFUSED,
+        Stage.FINAL,
+        Action.FAIL_MESSAGE,
+    )
     assert second.fate is Fate.ACCEPTED
 
 
 def test_a_connection_cut_before_the_dot_leaves_the_message_to_another(playing, drive, mail):
     server = playing(
-        PIPELINING + ADA + """
+        PIPELINING
+        + ADA
+        + """
         S: 250 ok
         S: 250 ok
         X: close
         """,
-        PLAIN + """
+        PLAIN
+        + """
         C: MAIL FROM:<news@shop.example>
         S: 250 ok
         C: RCPT TO:<ada@example.org>
         S: 250 ok
         C: DATA
         S: 354 go
-        """ + CONTENT + """
+        """
+        + CONTENT
+        + """
         S: 250 queued
-        """ + BYE,
+        """
+        + BYE,
     )
     assert fates(drive(server, mail("ada@example.org"))) == [Fate.ACCEPTED]
 
 
-def test_a_connection_cut_after_the_dot_leaves_one_uncertain_and_the_next_unharmed(playing, drive, mail, journal):
+def test_a_connection_cut_after_the_dot_leaves_one_uncertain_and_the_next_unharmed(
+    playing, drive, mail, journal
+):
     server = playing(
-        PIPELINING + ADA + """
+        PIPELINING
+        + ADA
+        + """
         S: 250 ok
         S: 250 ok
         S: 354 go
-        """ + CONTENT + BOB + """
+        """
+        + CONTENT
+        + BOB
+        + """
         X: close
         """,
-        PIPELINING.replace("PIPELINING", "HELP") + """
+        PIPELINING.replace("PIPELINING", "HELP")
+        + """
         C: MAIL FROM:<news@shop.example>
         S: 250 ok
         C: RCPT TO:<bob@example.org>
         S: 250 ok
         C: DATA
         S: 354 go
-        """ + CONTENT + """
+        """
+        + CONTENT
+        + """
         S: 250 queued
-        """ + BYE,
+        """
+        + BYE,
     )
     first, second = drive(server, mail("ada@example.org", "bob@example.org"))
     assert (first.fate, first.reply) == (Fate.UNCERTAIN, None)
@@ -234,29 +315,45 @@ def test_a_connection_cut_after_the_dot_leaves_one_uncertain_and_the_next_unharm
 
 def test_a_421_ends_the_session_and_what_it_did_not_answer_is_sent_elsewhere(playing, drive, mail):
     server = playing(
-        PIPELINING + ADA + """
+        PIPELINING
+        + ADA
+        + """
         S: 250 ok
         S: 250 ok
         S: 354 go
-        """ + CONTENT + BOB + """
+        """
+        + CONTENT
+        + BOB
+        + """
         S: 250 queued
         S: 421 4.4.2 too many messages in this connection
         """,
-        PIPELINING + BOB + """
+        PIPELINING
+        + BOB
+        + """
         S: 250 ok
         S: 250 ok
         S: 354 go
-        """ + CONTENT + """
+        """
+        + CONTENT
+        + """
         S: 250 queued
-        """ + BYE,
+        """
+        + BYE,
     )
     assert fates(drive(server, mail("ada@example.org", "bob@example.org"))) == [Fate.ACCEPTED] * 2
 
 
-def test_a_server_that_never_takes_a_first_message_is_left_after_a_few_connections(playing, drive, mail):
-    once = PIPELINING + ADA + """
+def test_a_server_that_never_takes_a_first_message_is_left_after_a_few_connections(
+    playing, drive, mail
+):
+    once = (
+        PIPELINING
+        + ADA
+        + """
         S: 421 4.7.0 too many messages in this connection
     """
+    )
     server = playing(once, once, once)
     (result,) = drive(server, mail("ada@example.org"))
     assert (result.fate, result.action) == (Fate.UNSENT, Action.RETRY_LATER)
@@ -265,32 +362,42 @@ def test_a_server_that_never_takes_a_first_message_is_left_after_a_few_connectio
 
 def test_lost_step_is_tried_once_more_without_pipelining(playing, drive, mail):
     server = playing(
-        PIPELINING + ADA + """
+        PIPELINING
+        + ADA
+        + """
         S: 500 5.5.1 Invalid command: Pipelining not supported
         """,
-        PIPELINING + """
+        PIPELINING
+        + """
         C: MAIL FROM:<news@shop.example>
         S: 250 ok
         C: RCPT TO:<ada@example.org>
         S: 250 ok
         C: DATA
         S: 354 go
-        """ + CONTENT + """
+        """
+        + CONTENT
+        + """
         S: 250 queued
-        """ + BYE,
+        """
+        + BYE,
     )
     assert fates(drive(server, mail("ada@example.org"))) == [Fate.ACCEPTED]
 
 
 def test_lost_step_twice_is_the_message_s_end(playing, drive, mail):
     server = playing(
-        PIPELINING + ADA + """
+        PIPELINING
+        + ADA
+        + """
         S: 500 5.5.1 unrecognized command
         """,
-        PIPELINING + """
+        PIPELINING
+        + """
         C: MAIL FROM:<news@shop.example>
         S: 500 5.5.1 unrecognized command
-        """ + BYE,
+        """
+        + BYE,
     )
     (result,) = drive(server, mail("ada@example.org"))
     assert (result.fate, result.action) == (Fate.REFUSED, Action.PROTOCOL_ERROR)
@@ -298,44 +405,61 @@ def test_lost_step_twice_is_the_message_s_end(playing, drive, mail):
 
 def test_what_is_no_reply_at_all_is_tried_once_more_without_pipelining(playing, drive, mail):
     server = playing(
-        PIPELINING + ADA + """
+        PIPELINING
+        + ADA
+        + """
         S: hello there
         """,
-        PIPELINING + """
+        PIPELINING
+        + """
         C: MAIL FROM:<news@shop.example>
         S: 250 ok
         C: RCPT TO:<ada@example.org>
         S: 250 ok
         C: DATA
         S: 354 go
-        """ + CONTENT + """
+        """
+        + CONTENT
+        + """
         S: 250 queued
-        """ + BYE,
+        """
+        + BYE,
     )
     assert fates(drive(server, mail("ada@example.org"))) == [Fate.ACCEPTED]
 
 
-def test_a_used_up_quota_ends_the_call_and_the_rest_is_unsent_for_that_reason(playing, drive, mail, gate):
+def test_a_used_up_quota_ends_the_call_and_the_rest_is_unsent_for_that_reason(
+    playing, drive, mail, gate
+):
     server = playing(
-        PIPELINING + ADA + """
+        PIPELINING
+        + ADA
+        + """
         S: 550 5.4.5 Daily user sending limit exceeded
         """,
     )
     first, second = drive(server, mail("ada@example.org", "bob@example.org"))
     assert (first.fate, first.action) == (Fate.REFUSED, Action.ACCOUNT_QUOTA)
-    assert (second.fate, second.action, second.reply) == (Fate.UNSENT, Action.ACCOUNT_QUOTA, first.reply)
+    assert (second.fate, second.action, second.reply) == (
+        Fate.UNSENT,
+        Action.ACCOUNT_QUOTA,
+        first.reply,
+    )
     assert [judgement.action for _, _, judgement in gate.troubles] == [Action.ACCOUNT_QUOTA]
 
 
 def test_throttling_ends_the_call_but_keeps_the_session(playing, drive, mail, gate):
     server = playing(
-        PIPELINING + ADA + """
+        PIPELINING
+        + ADA
+        + """
         S: 250 ok
         S: 450 4.7.1 too many messages from you, slow down
         S: 503 no recipients
         C: RSET
         S: 250 ok
-        """ + BYE,
+        """
+        + BYE,
     )
     first, second = drive(server, mail("ada@example.org", "bob@example.org"))
     assert (first.fate, first.action) == (Fate.REFUSED, Action.THROTTLE_ACCOUNT)
@@ -344,38 +468,54 @@ def test_throttling_ends_the_call_but_keeps_the_session(playing, drive, mail, ga
 
 def test_a_full_recipient_list_gets_one_more_transaction(playing, drive, mail):
     server = playing(
-        PIPELINING + ADA + """
+        PIPELINING
+        + ADA
+        + """
         S: 250 ok
         S: 452 4.5.3 too many recipients
         S: 503 no recipients
         C: RSET
-        """ + ADA + """
+        """
+        + ADA
+        + """
         S: 250 ok
         S: 250 ok
         S: 250 ok
         S: 354 go
-        """ + CONTENT + """
+        """
+        + CONTENT
+        + """
         S: 250 queued
-        """ + BYE,
+        """
+        + BYE,
     )
     assert fates(drive(server, mail("ada@example.org"))) == [Fate.ACCEPTED]
 
 
 @pytest.mark.parametrize("late", [False, True], ids=["at once", "after the content was asked for"])
 def test_a_stop_by_the_journal_sends_no_content(playing, settings, mail, gate, new_journal, late):
-    from mailer.smtp import Driver
-
     server = playing(
-        PIPELINING + ADA + """
+        PIPELINING
+        + ADA
+        + """
         S: 250 ok
         S: 250 ok
         S: 354 go
-        """ + ((CONTENT + BOB + """
+        """
+        + (
+            (
+                CONTENT
+                + BOB
+                + """
         S: 250 queued
         S: 250 ok
         S: 250 ok
         S: 354 go
-        """) if late else "")
+        """
+            )
+            if late
+            else ""
+        )
     )
     journal = new_journal(stop_after=1 if late else 0)
     driver = Driver(settings(server.port), gate)
@@ -388,7 +528,9 @@ def test_a_stop_by_the_journal_sends_no_content(playing, settings, mail, gate, n
 
 def test_a_content_without_a_line_end_gets_one_and_dots_are_doubled(playing, drive):
     server = playing(
-        PIPELINING + ADA + """
+        PIPELINING
+        + ADA
+        + """
         S: 250 ok
         S: 250 ok
         S: 354 go
@@ -397,7 +539,8 @@ def test_a_content_without_a_line_end_gets_one_and_dots_are_doubled(playing, dri
         C: last.
         C: .
         S: 250 queued
-        """ + BYE
+        """
+        + BYE
     )
     submission = Submission("news@shop.example", "ada@example.org", b".first\r\n..\r\nlast.")
     assert fates(drive(server, [submission])) == [Fate.ACCEPTED]
@@ -405,13 +548,18 @@ def test_a_content_without_a_line_end_gets_one_and_dots_are_doubled(playing, dri
 
 def test_what_may_not_be_written_is_refused_and_nothing_of_it_is_said(playing, drive, mail):
     server = playing(
-        PIPELINING + BOB + """
+        PIPELINING
+        + BOB
+        + """
         S: 250 ok
         S: 250 ok
         S: 354 go
-        """ + CONTENT + """
+        """
+        + CONTENT
+        + """
         S: 250 queued
-        """ + BYE
+        """
+        + BYE
     )
     bad = [
         Submission("news@shop.example", "ada@example.org", b"a\nb\r\n"),
@@ -447,11 +595,12 @@ def test_parameters_go_with_what_the_server_offers(playing, drive):
         C: grüß
         C: .
         S: 250 queued
-        """.replace("SIZE=6", "SIZE=8") + BYE
+        """.replace("SIZE=6", "SIZE=8")
+        + BYE
     )
-    from mailer.smtp import Dsn
-
-    submission = Submission("news@bücher.example", "jürgen@bücher.example", "grüß\r\n".encode(), envid="a+b")
+    submission = Submission(
+        "news@bücher.example", "jürgen@bücher.example", "grüß\r\n".encode(), envid="a+b"
+    )
     results = drive(server, [submission], dsn=Dsn(notify=("FAILURE", "DELAY")))
     assert fates(results) == [Fate.ACCEPTED]
 
@@ -464,7 +613,8 @@ def test_what_the_server_cannot_take_is_refused_before_it_is_sent(playing, drive
         S: 250-mx.example
         S: 250-SIZE 10
         S: 250 PIPELINING
-        """ + BYE
+        """
+        + BYE
     )
     refused = drive(
         server,
@@ -481,27 +631,35 @@ def test_what_the_server_cannot_take_is_refused_before_it_is_sent(playing, drive
 
 def test_the_null_reverse_path_is_written_as_such(playing, drive):
     server = playing(
-        PIPELINING + ADA.replace("news@shop.example", "") + """
+        PIPELINING
+        + ADA.replace("news@shop.example", "")
+        + """
         S: 250 ok
         S: 250 ok
         S: 354 go
         C: a
         C: .
         S: 250 queued
-        """ + BYE
+        """
+        + BYE
     )
     assert fates(drive(server, [Submission("", "ada@example.org", b"a\r\n")])) == [Fate.ACCEPTED]
 
 
 def test_a_failure_brings_the_dialogue_without_content_and_local_parts(playing, drive, mail):
     server = playing(
-        PIPELINING + ADA + """
+        PIPELINING
+        + ADA
+        + """
         S: 250 ok
         S: 250 ok
         S: 354 go
-        """ + CONTENT + """
+        """
+        + CONTENT
+        + """
         S: 554 5.7.1 <ada@example.org>: spam
-        """ + BYE
+        """
+        + BYE
     )
     (result,) = drive(server, mail("ada@example.org"))
     assert "C: RCPT TO:<***@example.org>" in result.dialogue

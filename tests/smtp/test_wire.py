@@ -10,7 +10,9 @@ from mailer.errors import WireError
 from mailer.smtp import Reply, wire
 from mailer.smtp.extensions import Extensions
 
-LINES = st.lists(st.binary(max_size=30).map(lambda b: re.sub(rb"[\r\n\0]", b".", b)), min_size=1, max_size=12)
+LINES = st.lists(
+    st.binary(max_size=30).map(lambda b: re.sub(rb"[\r\n\0]", b".", b)), min_size=1, max_size=12
+)
 
 
 def unstuffed(data: bytes) -> bytes:
@@ -27,7 +29,7 @@ def unstuffed(data: bytes) -> bytes:
 @example([b"", b".", b"..", b"x"])
 def test_dots_are_doubled_so_that_the_server_reads_what_was_composed(lines):
     content = b"\r\n".join(lines) + b"\r\n"
-    data = wire.as_data(content, wire.check_content(content))
+    data = wire.as_data(content, has_dots=wire.check_content(content))
     assert b"\r\n.\r\n" not in data[:-5]
     assert unstuffed(data) == content
 
@@ -87,8 +89,10 @@ def test_an_address_is_written_as_a_path(address, path, needs_utf8):
     [
         "", "ada", "@example.org", "ada@", "ada@exa mple.org", "a da@example.org", "ada@example.org>",
         "<ada@example.org", "ada@example.org\r\nDATA", "ada\n@example.org", "ada\0@example.org",
-        "ada\u2028@example.org", "ada\u00a0b@example.org", "ada@-\u0301.example", "ada@.example.org", '"a"b@example.org',
-        "a" * 250 + "@example.org", '"a\\"@example.org', "ada\x7f@example.org", "ada@example..org", "ada\x85@example.org",
+        "ada\u2028@example.org", "ada\u00a0b@example.org", "ada@-\u0301.example", "ada@.example.org",
+        '"a"b@example.org',
+        "a" * 250 + "@example.org", '"a\\"@example.org', "ada\x7f@example.org", "ada@example..org",
+        "ada\x85@example.org",
     ],
 )  # fmt: skip
 def test_what_could_break_a_command_is_no_address(address):
@@ -108,7 +112,9 @@ def test_no_address_ends_a_command_before_its_end(address):
     assert not re.search(rb"[\x00-\x1f\x7f]", line[:-2])
 
 
-@pytest.mark.parametrize("line", [b"MAIL FROM:<a>\r\nDATA\r\n", b"x\0\r\n", b"x\x7f\r\n", b"x\t\r\n", b"x", b"\r\n"])
+@pytest.mark.parametrize(
+    "line", [b"MAIL FROM:<a>\r\nDATA\r\n", b"x\0\r\n", b"x\x7f\r\n", b"x\t\r\n", b"x", b"\r\n"]
+)
 def test_a_command_is_one_line_without_controls(line):
     with pytest.raises(WireError):
         wire.command(line)
@@ -128,6 +134,8 @@ def test_extensions_are_read_in_all_their_spellings():
     assert (offered.size, offered.mail_max, offered.mechanisms) == (1000, 7, ("LOGIN", "PLAIN"))
 
 
-@pytest.mark.parametrize(("line", "size"), [("SIZE", None), ("SIZE 0", None), ("SIZE x", None), ("SIZE 5", 5)])
+@pytest.mark.parametrize(
+    ("line", "size"), [("SIZE", None), ("SIZE 0", None), ("SIZE x", None), ("SIZE 5", 5)]
+)
 def test_no_size_and_size_zero_mean_no_limit(line, size):
     assert Extensions.read(Reply.parse(f"250-me\n250 {line}")).size == size
