@@ -1,15 +1,17 @@
 """The bytes that leave: a message's own parts, the parts that its campaign stores once, signatures."""
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from threading import Lock
-from typing import Final
+from typing import Final, overload
 
+from mailer.batch import Batch
 from mailer.config import Settings
 from mailer.dkim import Signer
 from mailer.errors import PayloadError
-from mailer.message import Message, SharedPart
-from mailer.store.ledger import Claim, Ledger
+from mailer.message import SharedPart
+from mailer.smtp import Submission
+from mailer.store.ledger import Ledger
 from mailer.stored import unpack
 
 CACHE: Final = 64 << 20
@@ -26,21 +28,20 @@ class Contents:
         self._size = 0
         self._lock = Lock()
 
-    def of(self, claim: Claim, message: Message) -> bytes:
-        """The message's octets as the server is to get them, before dot-stuffing.
+    def outgoing(self, batch: Batch, offsets: Sequence[int]) -> "Outgoing":
+        """The batch's messages at *offsets*, to be submitted.
 
         Raises `PayloadError` when a part that the campaign stores is gone.
         """
-        if len(message.content) == 1 and isinstance(message.content[0], bytes):
-            content = message.content[0]
-        else:
-            content = b"".join(
-                self._shared(claim.campaign, part) if isinstance(part, SharedPart) else part
-                for part in message.content
-            )
-        for signer in self._signers.get(claim.account, ()):
-            content = signer.sign(content) + content
-        return content
+        parts = {
+            part.digest: part
+            for offset in offsets
+            for part in batch.entries[offset].message.content
+            if isinstance(part, SharedPart)
+        }
+        claim = batch.claim
+        shared = {digest: self._shared(claim.campaign, part) for digest, part in parts.items()}
+        return Outgoing(batch, offsets, shared, self._signers.get(claim.account, ()))
 
     def _shared(self, campaign: str, part: SharedPart) -> bytes:
         with self._lock:
@@ -57,6 +58,47 @@ class Contents:
             while self._size > CACHE and len(self._cache) > 1:
                 self._size -= len(self._cache.popitem(last=False)[1])
         return found
+
+
+class Outgoing(Sequence[Submission]):
+    """Messages of a batch, each finished when its turn comes: with attachments, all might not fit."""
+
+    def __init__(
+        self,
+        batch: Batch,
+        offsets: Sequence[int],
+        shared: Mapping[str, bytes],
+        signers: Sequence[Signer],
+    ) -> None:
+        self._entries = batch.entries
+        self._offsets = offsets
+        self._shared = shared
+        self._signers = signers
+
+    def __len__(self) -> int:
+        return len(self._offsets)
+
+    @overload
+    def __getitem__(self, index: int) -> Submission: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Submission]: ...
+    def __getitem__(self, index: int | slice) -> Submission | Sequence[Submission]:
+        if isinstance(index, slice):
+            return [self._finished(offset) for offset in self._offsets[index]]
+        return self._finished(self._offsets[index])
+
+    def _finished(self, offset: int) -> Submission:
+        """The message as the server is to get it, before dot-stuffing; signatures by whoever sends."""
+        message = self._entries[offset].message
+        content = message.joined(self._shared)
+        for signer in self._signers:
+            content = signer.sign(content) + content
+        return Submission(
+            reverse_path=message.reverse_path,
+            forward_path=message.forward_path,
+            content=content,
+            smtputf8=message.smtputf8,
+        )
 
 
 def _signers(settings: Settings) -> Mapping[str, tuple[Signer, ...]]:

@@ -27,7 +27,7 @@ from mailer.permit import Permit
 from mailer.record import Recorder, Report
 from mailer.routing import Routes
 from mailer.schedule import Window
-from mailer.smtp import Driver, Fate, Result, Stage, Submission
+from mailer.smtp import Driver, Fate, Result, Stage
 from mailer.store.breaker import COOLING, OPERATOR, STOPPED, AccountState, Breaker
 from mailer.store.campaigns import Campaigns
 from mailer.store.connection import Client
@@ -239,8 +239,8 @@ class Delivery:
         self, batch: Batch, driver: Driver, connections: int, journal: Journal, report: Report
     ) -> None:
         """Send what *journal* was opened for; each outcome is recorded as its reply is read."""
-        submissions = [self._submission(batch, offset) for offset in journal.chosen]
-        journal.finish(driver.send(submissions, journal, limit=connections))
+        outgoing = self._contents.outgoing(batch, journal.chosen)
+        journal.finish(driver.send(outgoing, journal, limit=connections))
         for _, outcome, result in journal.to_bury:
             if outcome.trouble and result.dialogue:
                 self._breaker.explain(batch.claim.account, result.dialogue)
@@ -319,15 +319,6 @@ class Delivery:
             lease=self._settings.worker.lease,
             stopping=self._stopping,
             yields=batch.claim.queue != PRIORITY and self._yields(),
-        )
-
-    def _submission(self, batch: Batch, offset: int) -> Submission:
-        message = batch.entries[offset].message
-        return Submission(
-            reverse_path=message.reverse_path,
-            forward_path=message.forward_path,
-            content=self._contents.of(batch.claim, message),
-            smtputf8=message.smtputf8,
         )
 
     def _driver(self, name: str) -> tuple[Driver, Gate]:
