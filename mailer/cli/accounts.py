@@ -28,7 +28,7 @@ def accounts() -> None:
     """  # noqa: D301 - click's mark against rewrapping
 
 
-@accounts.command(name="list")
+@accounts.command(name="list", short_help="State, rate, what waits, and why.")
 @click.option("--json", "json_", is_flag=True, help="Print a JSON array.")
 @pass_session
 def list_(session: Session, *, json_: bool) -> None:
@@ -48,7 +48,7 @@ def list_(session: Session, *, json_: bool) -> None:
         click.echo("No accounts: add a table [accounts.primary] with a url to mailer.toml")
 
 
-@accounts.command()
+@accounts.command(short_help="Log in, say what the server offers, send nothing.")
 @click.argument("names", nargs=-1, metavar="[NAME...]")
 @click.option("--verbose", "-v", is_flag=True, help="Show the dialogue, without credentials.")
 @click.option("--json", "json_", is_flag=True, help="Print a JSON array.")
@@ -75,7 +75,7 @@ def check(session: Session, names: tuple[str, ...], *, verbose: bool, json_: boo
         raise SubmissionError(f"{', '.join(failed)} cannot be used")
 
 
-@accounts.command()
+@accounts.command(short_help="Log in once; let the account run again.")
 @click.argument("name")
 @pass_session
 def start(session: Session, name: str) -> None:
@@ -104,7 +104,7 @@ def start(session: Session, name: str) -> None:
             _replay(session, name)
 
 
-@accounts.command()
+@accounts.command(short_help="Stop an account on all workers.")
 @click.argument("name")
 @pass_session
 def stop(session: Session, name: str) -> None:
@@ -122,7 +122,7 @@ def _replay(session: Session, name: str) -> None:
     from mailer.cli.dead import replay  # noqa: PLC0415 - where it was asked for only
 
     context = click.get_current_context()
-    context.invoke(replay, account=name, yes=True)
+    context.invoke(replay, account=name)
     del session
 
 

@@ -57,7 +57,7 @@ def dead() -> None:
     """  # noqa: D301 - click's mark against rewrapping
 
 
-@dead.command(name="list")
+@dead.command(name="list", short_help="List dead letters.")
 @_filters
 @click.option("--json", "json_", is_flag=True, help="Print a JSON array.")
 @pass_session
@@ -78,7 +78,7 @@ def list_(session: Session, /, *, json_: bool, **which: Any) -> None:
         click.echo("No dead letters." if not any(which.values()) else "No such dead letters.")
 
 
-@dead.command()
+@dead.command(short_help="One of them: why, dialogue, headers.")
 @click.argument("identifier", metavar="ID")
 @click.option("--all", "all_", is_flag=True, help="Every message, not the first five.")
 @click.option("--json", "json_", is_flag=True, help="Print JSON.")
@@ -117,33 +117,38 @@ def show(session: Session, identifier: str, *, all_: bool, json_: bool) -> None:
         click.echo(f"\n… and {plural(letter.messages - len(heads), 'message')} more (--all)")
 
 
-@dead.command()
+@dead.command(short_help="Queue them again.")
 @click.argument("identifiers", nargs=-1, metavar="[ID...]")
 @_filters
 @click.option("--through", metavar="NAME", default="", help="Send through this account instead.")
 @click.option("--edit-sender", metavar="F", default="", help="Send in this name instead.")
-@click.option("--yes", "-y", is_flag=True, help="Replay all without asking.")
 @pass_session
 def replay(session: Session, /, identifiers: tuple[str, ...], **given: Any) -> None:
     """Queue dead letters again: those named, or all that the filters mean.
 
-    What was accepted meanwhile is not sent again; doing it twice does nothing more.
+    What was accepted meanwhile is not sent again; doing it twice does nothing more. --account means
+    the letters of that account or, where it has none, those of others, sent through it.
 
     \b
     Example:
       mailer accounts start primary && mailer dead replay --account primary
+      mailer dead replay spring-2026:17.1 --account backup
       mailer dead replay --account old --through new --edit-sender "Shop <shop@new.example>"
     """  # noqa: D301
-    account, sender, yes = given.pop("through"), given.pop("edit_sender"), given.pop("yes")
+    account, sender = given.pop("through"), given.pop("edit_sender")
     office = _office(session)
-    letters = _meant(office, identifiers, given, verb="Replay", yes=yes)
+    other = given["account"]
+    if other and not account and (identifiers or not _any(office, account=other)):
+        session.settings.account(other)
+        account, given["account"] = other, None
+    letters = _meant(office, identifiers, given)
     moved = _moving(
         office.replay(letters, account=account, sender=sender), len(letters), "replaying"
     )
     _tell(moved, {"replayed": "queued again", "settled": "needed nothing more"})
 
 
-@dead.command()
+@dead.command(short_help="Remove them for good.")
 @click.argument("identifiers", nargs=-1, metavar="[ID...]")
 @_filters
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
@@ -157,7 +162,9 @@ def purge(session: Session, /, identifiers: tuple[str, ...], **given: Any) -> No
     """  # noqa: D301
     yes = given.pop("yes")
     office = _office(session)
-    letters = _meant(office, identifiers, given, verb="Purge", yes=yes)
+    letters = _meant(office, identifiers, given)
+    if not identifiers and letters and not yes:
+        letters = letters if _is_sure("Purge", letters) else []
     moved = _moving(office.purge(letters), len(letters), "purging")
     _tell(moved, {"dropped": "dropped"})
 
@@ -168,27 +175,25 @@ def _office(session: Session) -> DeadLetterOffice:
 
 
 def _meant(
-    office: DeadLetterOffice,
-    identifiers: tuple[str, ...],
-    which: dict[str, Any],
-    *,
-    verb: str,
-    yes: bool,
+    office: DeadLetterOffice, identifiers: tuple[str, ...], which: dict[str, Any]
 ) -> list[DeadLetter]:
-    """The letters that are meant; asks where nobody named one and somebody can answer."""
-    narrowed = any(value is not None for value in which.values())
-    if identifiers and narrowed:
+    if identifiers and any(value is not None for value in which.values()):
         raise click.UsageError("name ids or filter, not both")
     if identifiers:
         return [office.get(identifier) for identifier in identifiers]
-    letters = list(office.find(Filter(**which), time.time()))
-    if not letters or yes:
-        return letters
+    return list(office.find(Filter(**which), time.time()))
+
+
+def _any(office: DeadLetterOffice, **which: Any) -> bool:
+    return next(iter(office.find(Filter(**which), time.time())), None) is not None
+
+
+def _is_sure(verb: str, letters: list[DeadLetter]) -> bool:
     messages = plural(sum(letter.messages for letter in letters), "message")
     question = f"{verb} {plural(len(letters), 'dead letter')} with {messages}?"
     if not sys.stdin.isatty():
         raise click.UsageError(f"{question} Say --yes to do it without being asked")
-    return letters if click.confirm(question) else []
+    return click.confirm(question)
 
 
 def _moving(moves: Iterator[Moved], total: int, what: str) -> list[Moved]:

@@ -9,12 +9,11 @@ from rich.progress import Progress, TaskID
 
 from mailer import Campaign
 from mailer.cli import receipt as receipts
-from mailer.cli.letter import campaign, campaign_options
+from mailer.cli.letter import campaign, campaign_options, enqueued
 from mailer.cli.output import as_json, count, span
 from mailer.cli.progress import bars
 from mailer.cli.session import Session, pass_session
 from mailer.local import DEFAULT_FOLDER, Folder, LocalWorker
-from mailer.recipients import read_rows
 from mailer.store.campaigns import Progress as Status
 
 _POLL = 0.5
@@ -55,14 +54,7 @@ def run(session: Session, /, name: str, recipients: str, *, json_: bool, **given
         )
         with worker, bars() as progress:
             bar = progress.add_task("queueing", total=None)
-            receipt = made.enqueue(
-                read_rows(recipients),
-                check=not given["no_check"],
-                skip_faulty=given["skip_faulty"],
-                accept_changes=given["accept_changes"],
-                processes=given["processes"],
-                progress=lambda number: progress.advance(bar, number),
-            )
+            receipt = enqueued(made, recipients, given, lambda n: progress.advance(bar, n))
             if not json_:
                 receipts.show(receipt, json_=False)
             status = _deliver(made, worker, progress, bar)

@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from mailer.cli import receipt as receipts
-from mailer.cli.letter import campaign, campaign_options
+from mailer.cli.letter import campaign, campaign_options, enqueued
 from mailer.cli.progress import bars
 from mailer.cli.session import Session, pass_session
 from mailer.recipients import read_rows
@@ -16,9 +16,6 @@ from mailer.rehearsal import rehearse
 @click.argument("name")
 @click.argument("recipients", metavar="RECIPIENTS")
 @campaign_options
-@click.option(
-    "--max-backlog", type=click.IntRange(1), help="Stay at most so far ahead of the workers."
-)
 @click.option("--dry-run", is_flag=True, help="Check and render every row; queue nothing.")
 @click.option("--json", "json_", is_flag=True, help="Print the receipt as JSON.")
 @pass_session
@@ -46,12 +43,5 @@ def send(
     made = campaign(session.settings, name, given)
     with bars() as progress:
         bar = progress.add_task("queueing", total=None)
-        receipt = made.enqueue(
-            read_rows(recipients),
-            check=not given["no_check"],
-            skip_faulty=given["skip_faulty"],
-            accept_changes=given["accept_changes"],
-            processes=given["processes"],
-            progress=lambda number: progress.advance(bar, number),
-        )
+        receipt = enqueued(made, recipients, given, lambda n: progress.advance(bar, n))
     receipts.show(receipt, json_=json_)

@@ -27,7 +27,7 @@ def suppress() -> None:
     """  # noqa: D301 - click's mark against rewrapping
 
 
-@suppress.command()
+@suppress.command(short_help="Put addresses on the list.")
 @click.argument("emails", nargs=-1, required=True, metavar="EMAIL...")
 @click.option("--reason", default="by hand", show_default=True, help="Why; shown in the list.")
 @pass_session
@@ -45,7 +45,7 @@ def add(session: Session, emails: tuple[str, ...], reason: str) -> None:
     click.echo(_added(added, len(keyed)))
 
 
-@suppress.command()
+@suppress.command(short_help="Take addresses off the list.")
 @click.argument("emails", nargs=-1, required=True, metavar="EMAIL...")
 @pass_session
 def remove(session: Session, emails: tuple[str, ...]) -> None:
@@ -62,7 +62,7 @@ def remove(session: Session, emails: tuple[str, ...]) -> None:
         raise InputError(f"{plural(len(keys) - removed, 'address')} not on the list")
 
 
-@suppress.command(name="list")
+@suppress.command(name="list", short_help="Show the list.")
 @click.option("--json", "json_", is_flag=True, help="Print a JSON array.")
 @pass_session
 def list_(session: Session, *, json_: bool) -> None:
@@ -81,7 +81,7 @@ def list_(session: Session, *, json_: bool) -> None:
         click.echo("Nobody is suppressed.")
 
 
-@suppress.command(name="import")
+@suppress.command(name="import", short_help="Put the addresses of a file on it.")
 @click.argument("source", metavar="FILE")
 @click.option("--reason", default="imported", show_default=True, help="Where a row has none.")
 @pass_session
@@ -117,7 +117,7 @@ def import_(session: Session, source: str, reason: str) -> None:
         raise InputError(f"{plural(len(faults), 'row')} left out: {rows}{more}")
 
 
-@suppress.command()
+@suppress.command(short_help="Write the list as CSV.")
 @click.argument("target", type=click.File("w", encoding="utf-8"), default="-", metavar="[FILE]")
 @pass_session
 def export(session: Session, target: IO[str]) -> None:

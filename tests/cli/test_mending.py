@@ -84,7 +84,7 @@ def test_wrong_password_is_seen_mended_and_replayed_once(mailer, place, server):
     assert "Subject: Hello Ada" in shown
     assert "Dear Ada" not in shown
 
-    refused = mailer(*LOCAL, "dead", "replay", "--yes")
+    refused = mailer(*LOCAL, "dead", "replay")
     assert (refused.code, refused.err) == (
         1,
         (
@@ -103,9 +103,9 @@ def test_wrong_password_is_seen_mended_and_replayed_once(mailer, place, server):
         "primary: logged in, and runs again",
         "2 messages lie among the dead letters: mailer dead replay --account primary",
     ]
-    replayed = mailer(*LOCAL, "dead", "replay", "--account", "primary", "--yes")
+    replayed = mailer(*LOCAL, "dead", "replay", "--account", "primary")
     assert replayed.out == "1 dead letter: 2 messages queued again\n"
-    assert mailer(*LOCAL, "dead", "replay", "--yes").out == "nothing to do\n"
+    assert mailer(*LOCAL, "dead", "replay").out == "nothing to do\n"
 
     done = json.loads(mailer(*RUN).out)
     assert done["outcomes"]["accepted"] == 2
