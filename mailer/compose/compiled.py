@@ -13,6 +13,7 @@ with Jinja's.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, Final
@@ -23,7 +24,7 @@ from mailer.compose.template import Hole, NotTraceableError, Trace, Variant
 from mailer.compose.text import plain, text_of, text_of_pieces
 
 # A list whose rows all take different ways is not worth recording.
-_MAX_LEAVES: Final = 2000
+_MAX_LEAVES: Final = 500
 _MAX_MISSES: Final = 50
 _MAX_SHAPES: Final = 100
 _MAX_CHUNKS: Final = 5000
@@ -31,6 +32,10 @@ _MAX_CHUNKS: Final = 5000
 Memo = list[Any]
 Pieces = list[str | int]
 Bodies = dict[str, Sequence[bytes]]
+
+
+# The ways through a template have most of their text in common.
+_constant_chunk = lru_cache(4096)(quoted.chunk)
 
 
 class Output:
@@ -41,7 +46,7 @@ class Output:
         numbers = sorted({piece for piece in pieces if isinstance(piece, int)})
         self._steps: Callable[[Memo], Any] = _getter(numbers)
         texts = [piece for piece in pieces if isinstance(piece, str)]
-        self._chunks = list(map(quoted.chunk, texts))
+        self._chunks = list(map(_constant_chunk, texts))
         order: list[int] = []
         seen = 0
         for piece in pieces:
@@ -90,7 +95,7 @@ class _Node:
 
 
 class Program:
-    """The recordings of one template for rows with the same fields."""
+    """The recordings of one template for rows with the same fields; *leaves* are how many."""
 
     def __init__(self) -> None:
         self._root = _Node()
@@ -157,7 +162,7 @@ class Renderer:
             if played is not None:
                 self._hits += 1
                 return played
-            if self._misses > max(_MAX_MISSES, self._hits // 4) or program.leaves >= _MAX_LEAVES:
+            if self._misses >= min(max(_MAX_MISSES, self._hits // 4), _MAX_LEAVES):
                 return None
             self._misses += 1
             self._record(program, variables)

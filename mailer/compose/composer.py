@@ -26,6 +26,8 @@ from mailer.message import Message, SharedPart
 from mailer.recipients import Recipient
 
 _T = TypeVar("_T")
+# Language tags whose plan is remembered; a list with more of them is looked up row by row.
+_MAX_TAGS: Final = 500
 # Settings that change nothing in a message, or that the digest takes from elsewhere.
 _NOT_IN_DIGEST: Final = frozenset({"date", "templates_path", "attachments_path", "secret"})
 
@@ -155,6 +157,8 @@ class Composer:
             if plan is None:
                 plan = Plan(variant, self.design, self._files, self.headers)
                 self._plans[variant.language] = plan
+            if isinstance(language, str) and len(self._plans) < _MAX_TAGS:
+                self._plans[language] = plan
         return plan
 
     def _digest(self) -> str:

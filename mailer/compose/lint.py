@@ -50,13 +50,13 @@ def lint(composer: Composer, recipient: Recipient) -> list[Finding]:
         content = composer.compose(recipient).joined(composer.shared)
     except MailerError as error:
         return [Finding("error", "renders", str(error), "template")]
-    subject = Subject(composer, message, content)
-    found = [finding for rule in _RULES for finding in rule(subject)]
+    inspected = Inspected(composer, message, content)
+    found = [finding for rule in _RULES for finding in rule(inspected)]
     order: dict[Level, int] = {"error": 0, "warning": 1, "advice": 2}
     return sorted(found, key=lambda finding: order[finding.level])
 
 
-class Subject:
+class Inspected:
     """What is looked at: the message, its bytes, its HTML taken apart."""
 
     def __init__(self, composer: Composer, message: EmailMessage, content: bytes) -> None:
@@ -125,10 +125,10 @@ class Page(HTMLParser):
         return [attributes for name, attributes in self.tags if name == tag]
 
 
-Rule = Callable[[Subject], Iterator[Finding]]
+Rule = Callable[[Inspected], Iterator[Finding]]
 
 
-def _bytes(it: Subject) -> Iterator[Finding]:
+def _bytes(it: Inspected) -> Iterator[Finding]:
     for fault in faults(it.content, utf8=True):
         yield Finding("error", "bytes", fault, "message")
     if len(it.content) > _LARGEST:
@@ -136,7 +136,7 @@ def _bytes(it: Subject) -> Iterator[Finding]:
         yield Finding("warning", "size", f"{size:.1f} MB; many servers refuse 10", "message")
 
 
-def _parts(it: Subject) -> Iterator[Finding]:
+def _parts(it: Inspected) -> Iterator[Finding]:
     if it.html is None:
         yield Finding("advice", "html-part", "there is no body.html", "template")
         return
@@ -154,7 +154,7 @@ def _parts(it: Subject) -> Iterator[Finding]:
         yield Finding("warning", "well-formed", f"ends what was not begun: {tags}", "body.html")
 
 
-def _images(it: Subject) -> Iterator[Finding]:
+def _images(it: Inspected) -> Iterator[Finding]:
     images = it.page.all("img")
     for image in images:
         source = image.get("src", "")
@@ -170,7 +170,7 @@ def _images(it: Subject) -> Iterator[Finding]:
         yield Finding("warning", "mostly-images", "little text for its images", "body.html")
 
 
-def _links(it: Subject) -> Iterator[Finding]:
+def _links(it: Inspected) -> Iterator[Finding]:
     for target, text in it.page.links:
         if target.startswith("http://"):
             yield Finding("warning", "https", "a link without https", target)
@@ -182,7 +182,7 @@ def _links(it: Subject) -> Iterator[Finding]:
             yield Finding("advice", "link-text", f"a link that only says {text!r}", target)
 
 
-def _markup(it: Subject) -> Iterator[Finding]:
+def _markup(it: Inspected) -> Iterator[Finding]:
     for tag in sorted({name for name, _ in it.page.tags} & _ACTIVE):
         yield Finding("error", "active", f"mail readers strip <{tag}>; many refuse it", tag)
     if it.page.all("link"):
@@ -197,7 +197,7 @@ def _markup(it: Subject) -> Iterator[Finding]:
             yield Finding("warning", "viewport", "no viewport: phones shrink the page", "head")
 
 
-def _subject(it: Subject) -> Iterator[Finding]:
+def _subject(it: Inspected) -> Iterator[Finding]:
     text = str(it.message["Subject"])
     if not text:
         yield Finding("error", "subject", "the subject is empty", "Subject")
@@ -211,7 +211,7 @@ def _subject(it: Subject) -> Iterator[Finding]:
         yield Finding("warning", "false-reply", "looks like an answer that it is not", "Subject")
 
 
-def _unsubscribe(it: Subject) -> Iterator[Finding]:
+def _unsubscribe(it: Inspected) -> Iterator[Finding]:
     if not it.design.bulk:
         return
     if "List-Unsubscribe" not in it.message:

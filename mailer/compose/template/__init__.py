@@ -17,6 +17,7 @@ from jinja2 import meta, nodes
 from mailer.compose.design import Design
 from mailer.compose.template.environment import Plain, Sandboxed, explained, set_up
 from mailer.compose.template.folder import Folder
+from mailer.compose.template.formats import is_known
 from mailer.compose.template.holes import Hole, NotTraceableError, Trace
 from mailer.compose.template.ropes import pieces_of
 from mailer.compose.template.styles import inline_styles
@@ -52,10 +53,14 @@ class Template:
             language = self.language
         variant = self._variants.get(language)
         if variant is None:
-            if len(self._variants) >= _MAX_LANGUAGES:
+            if len(self._variants) >= _MAX_LANGUAGES or not self._is_known(language):
                 return self._variants[self.language]
             variant = self._variants[language] = Variant(self.folder, language, self.trusted)
         return variant
+
+    def _is_known(self, language: str) -> bool:
+        own = language == self.language or language.lower() in self.folder.languages
+        return own or is_known(language)
 
     @property
     def digest(self) -> str:

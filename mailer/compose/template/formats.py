@@ -18,14 +18,23 @@ _KEPT: Final = 4096
 Filter = Callable[..., str]
 
 
+def is_known(language: str) -> bool:
+    """Tell whether Babel knows *language*, or the language that it is a variant of."""
+    return _parsed(language) is not None
+
+
 def locale_of(language: str) -> Locale:
-    """Return what Babel knows about *language* (``pt-BR``, ``de_AT``); English when it knows nothing."""
+    """Return what Babel knows about *language* (``pt-BR``, ``de_AT``), else about English."""
+    return _parsed(language) or Locale("en")
+
+
+def _parsed(language: str) -> Locale | None:
     for tag in (language, language.partition("-")[0].partition("_")[0]):
         try:
             return Locale.parse(tag.replace("-", "_"))
         except (ValueError, TypeError, UnknownLocaleError):
             continue
-    return Locale("en")
+    return None
 
 
 def filters(locale: Locale) -> dict[str, Filter]:
