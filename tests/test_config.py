@@ -3,6 +3,7 @@
 import re
 import stat
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -549,8 +550,13 @@ def test_a_file_that_cannot_be_read_is_named(toml):
 
 def test_every_key_is_documented():
     """Each key of the configuration has its line in docs/configuration.md."""
-    from pathlib import Path  # noqa: PLC0415
-
     text = (Path(__file__).parents[1] / "docs/configuration.md").read_text()
     for name in Settings.model_fields:
         assert f"`{name}`" in text or f"[{name}" in text, name
+
+
+def test_example_configuration_loads():
+    settings = load(Path(__file__).parents[1] / "examples/mailer.toml", {})
+    assert settings.account("office").host == "smtp.office365.com"
+    assert settings.account("office").uses_oauth
+    assert accounts.rules(settings)

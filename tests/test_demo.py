@@ -1,5 +1,6 @@
 """`make demo`, smaller: the report is true, its commands work, and an interrupt leaves nothing."""
 
+import json
 import os
 import re
 import shlex
@@ -79,6 +80,25 @@ def test_commands_that_it_suggests_work_afterwards(demo):
         done = subprocess.run(words, cwd=place, capture_output=True, text=True, check=False)
         assert (done.returncode, done.stderr) == (0, ""), line
         assert done.stdout.strip(), line
+
+
+@pytest.mark.parametrize("campaign", ["spring-2026", "members-may"])
+def test_failures_name_everyone_who_was_not_accepted(demo, campaign):
+    place, out = demo
+    words = [
+        sys.executable,
+        "-m",
+        "mailer",
+        "--local",
+        ".mailer/demo",
+        "failures",
+        campaign,
+        "--json",
+    ]
+    done = subprocess.run(words, cwd=place, capture_output=True, text=True, check=True)
+    named = [json.loads(line)["email"] for line in done.stdout.splitlines()]
+    numbers = numbers_of(campaign, out)
+    assert len(named) == len(set(named)) == numbers["total"] - numbers["accepted"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 
 import click
 
-from mailer import campaign
 from mailer.cli.output import count, moment, on_terminal, table
 from mailer.cli.session import Session, pass_session
 from mailer.outcome import Status
 from mailer.store.campaigns import Failure
+from mailer.unaccepted import unaccepted
 
 _FAILED = (Status.REJECTED, Status.DEFERRED, Status.UNCERTAIN, Status.DEAD, Status.DROPPED)
 _FIELDS = ("email", "outcome", "stage", "reply", "action", "rule", "attempts", "at", "next")
@@ -45,7 +45,7 @@ def failures(
     if csv_ and json_:
         raise click.UsageError("--csv and --json exclude each other")
     wanted = set(outcomes) or {status.word for status in _FAILED}
-    found = (one for one in campaign.failures(session.settings, name) if one.status.word in wanted)
+    found = (one for one in unaccepted(session.settings, name) if one.status.word in wanted)
     if csv_:
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(_FIELDS)
