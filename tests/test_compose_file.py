@@ -1,13 +1,22 @@
 """docker-compose.yml keeps what it promises, as far as that can be seen without an engine."""
 
+import contextlib
 import json
+import os
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import jsonschema
 import pytest
+import redis
 import yaml
 
 from mailer.config import duration, load
+from mailer.local.binary import server_binary
+from tests.conftest import free_port
+from tests.local.processes import wait_for
 
 ROOT = Path(__file__).parents[1]
 
@@ -60,3 +69,80 @@ def test_its_environment_is_a_configuration_that_loads(compose):
     settings = load(environ=compose["services"]["worker"]["environment"], secrets=True)
     assert settings.account("primary").host == "mail"
     assert settings.redis == "redis://redis:6379/0"
+
+
+# There is no engine here: each command and health check is run directly instead.
+
+
+@contextlib.contextmanager
+def running(words, tmp_path, environ=None):
+    with (tmp_path / "log").open("ab") as log:
+        process = subprocess.Popen(
+            words, cwd=tmp_path, env=os.environ | (environ or {}), stdout=log, stderr=log
+        )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def here(words):
+    """*words* with the programs of this environment instead of the image's."""
+    programs = {"celery": [sys.executable, "-m", "celery"], "python": [sys.executable]}
+    return [*programs.get(words[0], words[:1]), *words[1:]]
+
+
+def answers(words, environ=None):
+    done = subprocess.run(
+        words, env=os.environ | (environ or {}), capture_output=True, timeout=60, check=False
+    )
+    return done.returncode == 0
+
+
+@pytest.fixture
+def server(compose, tmp_path):
+    """Redis as the file starts it, on a port of its own."""
+    port = free_port()
+    words = [str(server_binary()), *compose["services"]["redis"]["command"][1:]]
+    with running([*words, "--port", str(port), "--dir", str(tmp_path)], tmp_path):
+        with redis.Redis(port=port) as client:
+
+            def pongs():
+                with contextlib.suppress(redis.ConnectionError):
+                    return client.ping()
+
+            wait_for(pongs)
+        yield f"redis://127.0.0.1:{port}/0"
+
+
+def test_redis_starts_as_written_and_persists(server, tmp_path):
+    with redis.Redis.from_url(server) as client:
+        client.set("kept", "yes")
+    assert list(tmp_path.glob("appendonlydir/*.aof"))
+
+
+def test_worker_starts_as_written_and_its_health_check_finds_it(compose, server, tmp_path):
+    service = compose["services"]["worker"]
+    environ = service["environment"] | {"MAILER_REDIS": server, "HOSTNAME": socket.gethostname()}
+    kind, check = service["healthcheck"]["test"]
+    assert kind == "CMD-SHELL"
+    assert check.startswith("celery ")
+    check = f"{sys.executable} -m {check}".replace("$$", "$")
+    with running(here(service["command"]), tmp_path, environ):
+        wait_for(lambda: answers(["sh", "-c", check], environ), seconds=60)
+
+
+def test_flower_starts_as_written_and_its_health_check_finds_it(compose, server, tmp_path):
+    service = compose["services"]["flower"]
+    environ = service["environment"] | {"MAILER_REDIS": server, "FLOWER_BASIC_AUTH": "a:b"}
+    port = str(free_port())
+    words = [
+        word.replace("5555", port).replace("/srv/flower", str(tmp_path))
+        for word in here(service["command"])
+    ]
+    kind, *check = service["healthcheck"]["test"]
+    assert kind == "CMD"
+    check = [word.replace("5555", port) for word in here(check)]
+    with running(words, tmp_path, environ):
+        wait_for(lambda: answers(check), seconds=60)
