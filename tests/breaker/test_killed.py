@@ -66,12 +66,12 @@ def test_a_replay_killed_in_the_middle_and_run_again_sends_everything_once(clust
     cluster.set_password("primary", "changed")
     cluster.breaker.start("primary", time.time())
     letters = len(cluster.letters())
-    replay = mailer(cluster, "dead", "replay", "--yes")
+    replay = mailer(cluster, "dead", "replay")
     eventually(lambda: len(cluster.letters()) < letters * 3 / 4, every=0.01)
     replay.kill()
     replay.communicate()
     assert cluster.letters(), "it was killed too late to show anything"
-    again = mailer(cluster, "dead", "replay", "--yes")
+    again = mailer(cluster, "dead", "replay")
     _, said = again.communicate(timeout=120)
     assert again.returncode == 0, said
     eventually(lambda: cluster.final("spring"), within=120)
