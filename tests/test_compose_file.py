@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -136,6 +137,10 @@ def test_worker_starts_as_written_and_its_health_check_finds_it(compose, server,
 def test_flower_starts_as_written_and_its_health_check_finds_it(compose, server, tmp_path):
     service = compose["services"]["flower"]
     environ = service["environment"] | {"MAILER_REDIS": server, "FLOWER_BASIC_AUTH": "a:b"}
+    # An empty one would lock everybody out.
+    assert re.fullmatch(
+        r"\$\{FLOWER_BASIC_AUTH:-\w+:\w+\}", service["environment"]["FLOWER_BASIC_AUTH"]
+    )
     port = str(free_port())
     words = [
         word.replace("5555", port).replace("/srv/flower", str(tmp_path))
