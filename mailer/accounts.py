@@ -11,8 +11,9 @@ from mailer.config import Account, Security, Settings
 from mailer.smtp import oauth
 from mailer.smtp.rules import Rule, parse
 
-PATIENCE = 1.0
-"""Seconds that a batch waits for a connection before it lets another go first."""
+PATIENCE = 2.5
+"""Seconds that a batch waits for a connection before it lets another go first: within two, those who
+have more than their share learn of it and hang up."""
 
 _SECURITY = {
     Security.STARTTLS: smtp.Security.STARTTLS,
