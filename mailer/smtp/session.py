@@ -341,13 +341,17 @@ class Session:
         if not data:
             self._lose("the server has hung up")
             return
+        parser = self._parser
         try:
-            replies = self._parser.feed(data)
+            replies = parser.feed(data)
         except ReplySyntaxError as exc:
             self.is_garbled = True
             self._lose(str(exc))
             return
         for reply in replies:
+            if self._parser is not parser:
+                # A handshake has begun, and may even be over: the rest was said in the clear.
+                break
             self.transcript.heard(reply)
             self._hear(reply, now)
         if replies and self.script is not None:
@@ -364,7 +368,7 @@ class Session:
             self._lose(f"the server said {reply.code} unasked")
         elif self.phase is Phase.LEAVING:
             self.close()
-        # In a handshake or a call, what is still in the buffer was never asked for: overlooked.
+        # What comes during a call was never asked for: overlooked.
 
     def _wait(self, now: float) -> None:
         """Set the deadline of what is waited for now; called when something has moved only."""
