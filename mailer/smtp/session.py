@@ -348,11 +348,14 @@ class Session:
             self.is_garbled = True
             self._lose(str(exc))
             return
-        for reply in replies:
+        for number, reply in enumerate(replies):
             if self._parser is not parser:
                 # A handshake has begun, and may even be over: the rest was said in the clear.
                 break
             self.transcript.heard(reply)
+            if number and self.phase is Phase.LISTENING:
+                self._lose(f"the server said {reply.code} before it was asked")
+                break
             self._hear(reply, now)
         if replies and self.script is not None:
             self.pump(now)

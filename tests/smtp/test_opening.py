@@ -118,6 +118,12 @@ def test_replies_injected_before_the_handshake_are_forgotten(playing, drive, mai
     assert result.fate is Fate.ACCEPTED
 
 
+def test_a_reply_that_came_before_its_command_is_none(playing, refused):
+    server = playing("S: 220 mx.example ready\nS: 250 AUTH PLAIN\nC: EHLO client.example")
+    result = refused(server, **ACCOUNT)
+    assert (result.stage, result.action) == (Stage.EHLO, Action.RETRY_LATER)
+
+
 def test_a_server_without_starttls_is_not_used(playing, refused):
     result = refused(
         playing(GREETING + OFFER.format("PLAIN")), security=Security.STARTTLS, **ACCOUNT
