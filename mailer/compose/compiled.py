@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from mailer.compose import quoted
 from mailer.compose.attachments import base64_lines
-from mailer.compose.template import Hole, NotTraceableError, Trace, Variant
+from mailer.compose.template import Hole, NotTraceableError, Trace, Variant, start
 from mailer.compose.text import plain, text_of, text_of_pieces
 
 # A list whose rows all take different ways is not worth recording.
@@ -103,7 +103,7 @@ class Program:
 
     def play(self, variables: Mapping[str, Any]) -> tuple[Outputs, Memo] | None:
         """Return the outputs for a row and the results of the steps, or None for a way unknown."""
-        memo: Memo = [variables]
+        memo = start(variables)
         node = self._root
         while True:
             for step in node.steps:

@@ -17,6 +17,8 @@ from typing import Final
 LINE: Final = 76
 _SOFT: Final = b"=\r\n"
 
+# Up to this length the Python below is faster than what it takes to check the C function's work.
+_SHORT: Final = 400
 # What is encoded at the start of a line, for dot-stuffing's and for mboxes' sake.
 _GUARDED: Final = (".", "From ")
 _AT_LINE_START: Final = re.compile(rb"^(?:\.|From )", re.MULTILINE)
@@ -49,16 +51,34 @@ def encode(text: str) -> bytes:
     return octets.replace(b"\n", b"\r\n")
 
 
+class _Written(dict[str, str]):
+    """Characters as quoted-printable writes them within a line, worked out when first met."""
+
+    def __missing__(self, character: str) -> str:
+        octets = normal(character).encode()
+        plain = len(octets) == 1 and 0x20 <= octets[0] < 0x7F and character != "="
+        written = character if plain else "".join([f"={octet:02X}" for octet in octets])
+        if len(self) < _WRITTEN_KEPT:
+            self[character] = written
+        return written
+
+
+_WRITTEN: Final = _Written()
+_WRITTEN_KEPT: Final = 10_000
+
+
 class UnspliceableError(ValueError):
     """A carriage return, which may be half of a line end that goes on in the next text."""
 
 
 def chunk(text: str) -> bytes:
     """Return *text* as a chunk; nothing for no text. Raises `UnspliceableError`."""
-    if text.isascii() and text.isprintable():
-        # Names, numbers, URLs: most values are a line or two of this. The unbound method, because
-        # markup's own would escape.
-        plain = str.replace(text, "=", "=3D")
+    # Names, numbers, URLs: most values are a line or two of what is not worth a call to C.
+    if len(text) < _SHORT and "\n" not in text and "\r" not in text:
+        if text.isascii() and text.isprintable():
+            plain = str.replace(text, "=", "=3D")  # unbound: markup's own would escape
+        else:
+            plain = "".join(map(_WRITTEN.__getitem__, text))
         if not plain.startswith(_GUARDED) and not plain.endswith(" "):
             if len(plain) < LINE:
                 return plain.encode() + _SOFT if plain else b""

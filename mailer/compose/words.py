@@ -23,6 +23,7 @@ import binascii
 import quopri
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Final
 from urllib.parse import quote
 
@@ -67,6 +68,7 @@ _Q_KEPT: Final = 10_000
 _CONTINUED: Final = ("=8", "=9", "=A", "=B")
 
 
+@lru_cache(1024)
 def check_name(name: str) -> None:
     """Raise `HeaderError` unless *name* may name a header field (RFC 5322 section 2.2)."""
     if not _NAME.fullmatch(name):
@@ -149,8 +151,7 @@ def fold_text(name: str, text: str) -> str:
         return f"{name}:\r\n"
     if len(name) + len(text) <= LINE - 2 and text.isascii() and "=?" not in text:
         return f"{name}: {text}\r\n"
-    atoms = text.split(" ")
-    if not text.isascii() or "=?" in text or max(map(len, atoms)) > LONGEST_LINE - LINE:
+    if not text.isascii() or "=?" in text or max(map(len, text.split())) > LONGEST_LINE - LINE:
         return _assemble(name, encoded_words(text, max(LINE - 4 - len(name), 24)), width=76)
     return _assemble(name, _atoms(text))
 

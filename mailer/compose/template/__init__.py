@@ -18,13 +18,13 @@ from mailer.compose.design import Design
 from mailer.compose.template.environment import Plain, Sandboxed, explained, set_up
 from mailer.compose.template.folder import Folder
 from mailer.compose.template.formats import is_known
-from mailer.compose.template.holes import Hole, NotTraceableError, Trace
+from mailer.compose.template.holes import Hole, NotTraceableError, Trace, start
 from mailer.compose.template.ropes import pieces_of
 from mailer.compose.template.styles import inline_styles
 from mailer.compose.template.tracing import Tracing, record
 from mailer.errors import TemplateError
 
-__all__ = ["Hole", "NotTraceableError", "Template", "Trace", "Variant"]
+__all__ = ["Hole", "NotTraceableError", "Template", "Trace", "Variant", "start"]
 
 # A list whose rows name more languages than this is broken; the rest is written in the design's
 # own.

@@ -29,26 +29,30 @@ class NotTraceableError(Exception):
     """The template does something with a field that cannot be recorded."""
 
 
+def start(variables: Mapping[str, Any]) -> Memo:
+    """Return what the first step may refer to: the variables of a row, and the value of each."""
+    return [variables, *variables.values()]
+
+
 class Trace:
     """A recording: *steps*, *guards* as (number of steps before it, step, answer), and results.
 
-    Step 0 is the row's variables.
+    Results are numbered: 0 is the row's variables, then come their values in order, then the steps'.
+    *fields* are the holes of the variables.
     """
 
     def __init__(self, variables: Mapping[str, Any]) -> None:
         self.steps: list[Step] = []
         self.guards: list[tuple[int, int, Any]] = []
-        self.memo: Memo = [variables]
+        self.memo: Memo = start(variables)
+        self.fields: dict[str, Hole] = {}
+        for number, name in enumerate(variables, 1):
+            self.fields[name] = hole = Hole(self, number, variables[name])
+            hole.is_field = True
         self._known: dict[object, Hole] = {}
         self._answered: set[int] = set()
         # Constants that take part in keys by identity must live as long as the keys.
         self._kept: list[object] = []
-
-    def field(self, name: str) -> "Hole":
-        """Return the hole of a variable of the row."""
-        hole = self._step(("field", name), lambda memo: memo[0][name])
-        hole.is_field = True
-        return hole
 
     def derive(self, operation: object, function: Callable[..., Any], *args: Any) -> "Hole":
         """Record ``function(*args)``, where some of *args* are holes, and return the result's hole.
@@ -86,7 +90,7 @@ class Trace:
             value = step(self.memo)
             self.steps.append(step)
             self.memo.append(value)
-            self._known[key] = Hole(self, len(self.steps), value)
+            self._known[key] = Hole(self, len(self.memo) - 1, value)
         return self._known[key]
 
     def _key(self, value: Any) -> object:

@@ -298,7 +298,7 @@ def record(
     Raises whatever the run raises: `NotTraceableError`, or what the template would raise anyway.
     """
     trace = Trace(variables)
-    context = {**constants, **{name: trace.field(name) for name in variables}}
+    context = {**constants, **trace.fields}
     outputs: dict[builtins.str, list[builtins.str | Hole]] = {}
     for name, template in templates.items():
         outputs[name] = flattened(template.root_render_func(template.new_context(dict(context))))
