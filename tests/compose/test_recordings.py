@@ -154,6 +154,7 @@ def assert_all_equal(files: dict[str, str], rows: list[dict[str, object]]) -> Co
 
 SLOW = settings(
     max_examples=60,
+    deadline=None,
     # Explaining traces every line, which takes minutes here.
     phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
