@@ -56,9 +56,7 @@ def _mail(
 ) -> bytes | Result:
     content = submission.content
     try:
-        sender, sender_needs_utf8 = b"", False
-        if submission.reverse_path:
-            sender, sender_needs_utf8 = wire.mailbox(submission.reverse_path)
+        sender, sender_needs_utf8 = wire.sender(submission.reverse_path)
         parameters = _mail_dsn(dsn, submission.envid) if dsn is not None else b""
     except WireError as exc:
         return _refused(Stage.MAIL, Action.FAIL_MESSAGE, f"reverse-path: {exc}")

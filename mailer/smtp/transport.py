@@ -34,6 +34,7 @@ class Transport:
         self.written = 0
         """How many octets may have left since the last handshake; exact without TLS."""
         self._taken = 0
+        self._is_encrypted = False
         self._socket.setblocking(False)
         # Every write is a whole turn of the dialogue: waiting for more to say would cost an RTT.
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -67,6 +68,7 @@ class Transport:
         self._socket = context.wrap_socket(
             self._socket, server_hostname=host, do_handshake_on_connect=False
         )
+        self._is_encrypted = True
         self.written = self._taken = 0
 
     def shake_hands(self) -> bool:
@@ -86,14 +88,19 @@ class Transport:
         """Return what has arrived, None if nothing, b"" if the server has hung up."""
         try:
             data = self._socket.recv(_READ)
-            if isinstance(self._socket, ssl.SSLSocket):
-                # What is decrypted already would not wake the selector again.
-                while data and (waiting := self._socket.pending()):
-                    data += self._socket.recv(waiting)
+            if self._is_encrypted:
+                data = self._with_decrypted(data)
         except _BUSY:
             return None
         except ssl.SSLEOFError:
             return b""
+        return data
+
+    def _with_decrypted(self, data: bytes) -> bytes:
+        """Add to *data* what is decrypted already: it would not wake the selector again."""
+        assert isinstance(self._socket, ssl.SSLSocket)
+        while data and (waiting := self._socket.pending()):
+            data += self._socket.recv(waiting)
         return data
 
     def is_quiet(self) -> bool:
@@ -117,7 +124,7 @@ class Transport:
             if self._offset or len(data) > _AT_ONCE:
                 part = memoryview(data)[self._offset : self._offset + _AT_ONCE]
             # Of a write that did not go through, TLS may have sent whole records.
-            if isinstance(self._socket, ssl.SSLSocket):
+            if self._is_encrypted:
                 self.written = self._taken + len(part)
             try:
                 count = self._socket.send(part)

@@ -10,6 +10,7 @@ rest of a submission. Errors name no address.
 """
 
 import re
+from functools import lru_cache
 
 import idna
 
@@ -108,6 +109,12 @@ def mailbox(address: str) -> tuple[bytes, bool]:
     if len(path) > MAX_PATH:
         raise WireError(f"an address of more than {MAX_PATH} octets")
     return path, is_international
+
+
+@lru_cache(maxsize=64)
+def sender(address: str) -> tuple[bytes, bool]:
+    """Return what `mailbox` does, and remember it: senders are few."""
+    return mailbox(address) if address else (b"", False)
 
 
 def _ascii_domain(domain: str) -> str:
