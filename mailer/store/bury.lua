@@ -12,7 +12,7 @@
 local ref, fence, now, id, letter = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local campaign = campaign_of(ref)
 local key = PREFIX .. 'batch:' .. ref
-if not holds(ref, fence) then return {'lost'} end
+if not holds(ref, fence, now) then return {'lost'} end
 
 local changes, buried, others = {}, 0, {}
 local letters = letters_of(campaign, ARGV[9], redis.call('HGET', key, 'without'))

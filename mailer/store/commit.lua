@@ -17,7 +17,7 @@
 local URGENT = 10
 local ref, fence, now, ends, yields, account = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local campaign = campaign_of(ref)
-if not holds(ref, fence) then return 'lost' end
+if not holds(ref, fence, now) then return 'lost' end
 
 local changes, settled = {}, 0
 for position in string.gmatch(ARGV[7], '%d+') do

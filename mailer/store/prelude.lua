@@ -117,12 +117,13 @@ end
 
 -- True while *fence* is the batch's newest lease: whoever holds an older one may change nothing. A lease
 -- that lapsed (Redis was away, say) and was not taken by anybody since is its holder's again.
-local function holds(ref, fence)
+local function holds(ref, fence, now)
   local key = PREFIX .. 'batch:' .. ref
   local lease = redis.call('HMGET', key, 'state', 'fence', 'queue', 'lapsed')
   if lease[2] ~= fence then return false end
   if lease[1] == 'queued' and lease[4] == fence then
     redis.call('ZREM', PREFIX .. 'queued:' .. lease[3], ref)
+    redis.call('ZADD', PREFIX .. 'timers', now, ref)  -- until a commit renews it
     redis.call('HSET', key, 'state', 'leased')
     redis.call('HINCRBY', key, 'deaths', -1)
     redis.call('HDEL', key, 'lapsed')

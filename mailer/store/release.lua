@@ -8,7 +8,7 @@
 
 local ref, fence, now, how, what = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
 local key = PREFIX .. 'batch:' .. ref
-if not holds(ref, fence) then return {'lost'} end
+if not holds(ref, fence, now) then return {'lost'} end
 if tonumber(redis.call('HGET', key, 'open')) <= 0 then
   forget_batch(ref)
   return {'final'}

@@ -11,7 +11,7 @@
 local ref, fence, now = ARGV[1], ARGV[2], ARGV[3]
 local campaign = campaign_of(ref)
 local key = PREFIX .. 'batch:' .. ref
-if not holds(ref, fence) then return {'lost'} end
+if not holds(ref, fence, now) then return {'lost'} end
 local from = redis.call('HMGET', key, 'account', 'queue')
 local answer = {'split', from[2]}
 for i = 5, #ARGV, 3 do
