@@ -1,7 +1,6 @@
 """`mailer suppress`: the addresses that never get mail."""
 
 import csv
-import sys
 import time
 from collections.abc import Iterable, Iterator
 from typing import IO
@@ -127,7 +126,7 @@ def export(session: Session, target: IO[str]) -> None:
     Example:
       mailer suppress export suppressed.csv
     """  # noqa: D301
-    writer = csv.writer(sys.stdout if target.name == "<stdout>" else target, lineterminator="\n")
+    writer = csv.writer(target, lineterminator="\n")
     writer.writerow(("email", "reason", "since"))
     writer.writerows(_record(entry).values() for entry in Suppression(session.client))
 

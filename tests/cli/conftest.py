@@ -1,13 +1,12 @@
-"""Commands run as users run them: a process, its output, its exit code."""
+"""Commands run as users run them: words in; output, complaints and an exit code out."""
 
+import io
 import os
-import subprocess
-import sys
 from dataclasses import dataclass
 
 import pytest
 
-COMMAND = [sys.executable, "-W", "error::ResourceWarning", "-m", "mailer"]
+from mailer.cli import main
 
 
 @dataclass
@@ -37,24 +36,21 @@ def place(tmp_path, redis_url):
 
 
 @pytest.fixture
-def mailer(place):
-    """Run `mailer` in that folder."""
+def mailer(place, monkeypatch, capsys):
+    """Run `mailer` in that folder, in this process: imports are paid for once."""
 
     def run(*words, stdin="", environ=None):
-        environment = {
-            key: value for key, value in os.environ.items() if not key.startswith("MAILER_")
-        }
-        done = subprocess.run(
-            [*COMMAND, *map(str, words)],
-            cwd=place,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-            env=environment | (environ or {}),
-        )
-        assert "Traceback" not in done.stderr
-        return Ran(done.returncode, done.stdout, done.stderr)
+        with monkeypatch.context() as patch:
+            patch.chdir(place)
+            patch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
+            for name in [name for name in os.environ if name.startswith("MAILER_")]:
+                patch.delenv(name)
+            for name, value in (environ or {}).items():
+                patch.setenv(name, value)
+            with pytest.raises(SystemExit) as ended:
+                main([str(word) for word in words])
+        out, err = capsys.readouterr()
+        assert "Traceback" not in err
+        return Ran(ended.value.code, out, err)
 
     return run
