@@ -13,6 +13,7 @@ from celery.utils.imports import cwd_in_path
 
 from mailer.broker import defaults
 from mailer.config import load
+from mailer.errors import ConfigError
 from mailer.reconnect import guard_redis_transport
 from mailer.worker import attach
 
@@ -47,4 +48,7 @@ def _from_module(name: str) -> dict[str, Any]:
     }
 
 
-app = make()
+try:
+    app = make()
+except ConfigError as exc:  # `celery -A mailer` would show where we are, instead of what is wrong
+    raise SystemExit("\n".join(f"mailer: {line}" for line in str(exc).splitlines())) from None

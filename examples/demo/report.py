@@ -60,7 +60,7 @@ def outcomes(console: Console, story: Story) -> None:
     console.print(
         f"\n[bold]Rate[/]: {story.speed.best:,.0f} messages a second at best; "
         f"{took:.0f} s in all, greylisting waited out "
-        "(one mail server in Python takes 300 at most)",
+        "(a mail server in Python takes no more)",
         soft_wrap=True,
     )
 
