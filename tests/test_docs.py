@@ -13,7 +13,9 @@ from mailer.cli.main import cli
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
-COMMAND = re.compile(r"(?:^ {4}|`|&& )mailer ((?:--\w+ [^\s`…]+ )*)([a-z]+)(?: ([a-z]+))?", re.MULTILINE)
+COMMAND = re.compile(
+    r"(?:^ {4}|`|&& )mailer ((?:--\w+ [^\s`…]+ )*)([a-z]+)(?: ([a-z]+))?", re.MULTILINE
+)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda file: file.name)

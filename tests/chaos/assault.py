@@ -100,7 +100,8 @@ ALL = (
 def after_accepted(world, number):
     """Wait until the mail server has accepted so many messages, or all is over."""
     wait_until(
-        lambda: len(world.events("accepted")) >= number or _is_over(world), what=f"{number} accepted"
+        lambda: len(world.events("accepted")) >= number or _is_over(world),
+        what=f"{number} accepted",
     )
 
 

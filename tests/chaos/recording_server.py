@@ -13,8 +13,8 @@ On the control port, each line of JSON is a wish and is answered with a line:
 ``{"delay": seconds}``           each message takes so long to be accepted
 ``{"answer": [STAGE, ADDRESS PART, REPLY, n]}``   the next n such commands get this reply
 
-Phases: greeting, mail, data (before 354), content (the first octets are there), dot (all are there, nothing
-is on record), recorded (on record, no reply), replied.
+Phases: greeting, mail, data (before 354), content (the first octets are there), dot (all are there,
+nothing is on record), recorded (on record, no reply), replied.
 """
 
 import itertools
@@ -31,7 +31,7 @@ from collections import Counter
 PHASES = ("greeting", "mail", "data", "content", "dot", "recorded", "replied")
 
 
-class Cut(Exception):
+class CutError(Exception):
     """The session ends here."""
 
 
@@ -72,7 +72,7 @@ class Wishes:
         with self._lock:
             if self._cuts[phase] > 0:
                 self._cuts[phase] -= 1
-                raise Cut
+                raise CutError
             if self._hold != phase:
                 return
             if self._skip > 0:
@@ -113,7 +113,7 @@ class Session(socketserver.StreamRequestHandler):
             while line := self.rfile.readline():
                 if not self.obey(line.decode("utf-8", "replace").rstrip("\r\n")):
                     return
-        except (Cut, OSError):
+        except (CutError, OSError):
             self.server.journal.note("cut", self.serial)
             return
         self.server.journal.note("hung up", self.serial)
@@ -162,7 +162,7 @@ class Session(socketserver.StreamRequestHandler):
         message_id, in_header, first = "", True, True
         while (line := self.rfile.readline()) != b".\r\n":
             if not line:
-                raise Cut
+                raise CutError
             if first:
                 first = False
                 self.at("content")
