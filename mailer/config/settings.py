@@ -53,7 +53,7 @@ class Worker(Model):
 
     lease: Seconds = 15.0
     sweep_every: Seconds = 3.0
-    requeue_after: Seconds = 60.0
+    requeue_after: Seconds = 20.0
     poison_after: Count = 3
     grace: Seconds = 20.0
 
