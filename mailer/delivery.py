@@ -240,6 +240,12 @@ class Delivery:
     ) -> None:
         """Send what *journal* was opened for; each outcome is recorded as its reply is read."""
         outgoing = self._contents.outgoing(batch, journal.chosen)
+        if batch.claim.deaths:
+            # One of them may have killed its worker. Where making it is enough, it does so again before
+            # any leaves; else no more than one other is under way.
+            connections = 1
+            for _ in outgoing:
+                pass
         journal.finish(driver.send(outgoing, journal, limit=connections))
         for _, outcome, result in journal.to_bury:
             if outcome.trouble and result.dialogue:

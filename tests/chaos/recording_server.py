@@ -140,7 +140,9 @@ class Session(socketserver.StreamRequestHandler):
             self.say(self.server.wishes.answer("MAIL", line) or "250 2.1.0 sender ok")
         elif verb == "RCPT":
             refusal = self.server.wishes.answer("RCPT", line)
-            if not refusal:
+            if refusal:
+                self.server.journal.note("refused", self.serial, to=re.search("<(.*?)>", line)[1])
+            else:
                 self.recipient = re.search("<(.*?)>", line)[1]
             self.say(refusal or "250 2.1.5 recipient ok")
         elif verb == "DATA":

@@ -25,6 +25,7 @@ from mailer.outcome import Status
 from mailer.store import keys
 from mailer.store.campaigns import Campaigns
 from mailer.store.connection import connect
+from mailer.store.dead_letters import DeadLetters, Filter
 from tests.chaos.proxy import Proxy
 from tests.conftest import free_port
 
@@ -43,13 +44,14 @@ max_connections = {connections}
 
 [worker]
 lease = {lease}
-sweep_every = 0.5
-requeue_after = 3
+sweep_every = {sweep_every}
+requeue_after = {requeue_after}
 poison_after = {poison_after}
 
 [retry]
-first_delay = 0.5
+first_delay = {first_delay}
 max_delay = 2
+give_up_after = {give_up_after}
 """
 
 PRODUCER = """
@@ -93,6 +95,10 @@ class World:
             "connections": 20,
             "lease": 2,
             "poison_after": 5,
+            "sweep_every": 0.5,
+            "requeue_after": 3,
+            "first_delay": 0.5,
+            "give_up_after": 3600,
         } | settings
         self._broker = broker
         self._processes = []
@@ -199,6 +205,10 @@ class World:
         words += ["-n", f"w{len(self._processes)}@chaos", *options]
         return self._start(*words, log="worker.log")
 
+    def configure_celery(self, text):
+        """What workers started from now on find as ``celeryconfig.py``."""
+        (self.folder / "celeryconfig.py").write_text(text)
+
     def start_producer(self, count, name="spring", on_uncertain="hold"):
         words = [sys.executable, "produce.py", name, count, on_uncertain]
         return self._start(*words, log="producer.log")
@@ -255,6 +265,19 @@ class World:
             if path.exists():
                 said.append(f"--- {log}\n{path.read_text(errors='replace')[-3000:]}")
         return "\n".join(said)
+
+    def dead_letters(self):
+        return list(DeadLetters(self.client).find(Filter(), time.time()))
+
+    def broker_client(self):
+        """The Redis database that is the broker."""
+        broker = connect(f"redis://127.0.0.1:{self.redis_port}/1")
+        self._stack.callback(broker.close)
+        return broker
+
+    def unacknowledged(self):
+        """Task messages in workers' hands."""
+        return self.broker_client().hlen("unacked")
 
     def leaked(self):
         """Keys that a settled campaign should not have left behind."""
