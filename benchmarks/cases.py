@@ -120,11 +120,11 @@ class Speaker:
 
 
 def environment(setting: Setting) -> dict[str, str]:
-    paths = [str(HERE), str(HERE / "contenders")]
+    paths = [str(HERE), str(HERE / "contenders"), os.environ.get("PYTHONPATH", "")]
     door = setting.door
     return {
         **os.environ,
-        "PYTHONPATH": os.pathsep.join(paths),
+        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
         "MAILER_CONFIG": str(setting.folder / "mailer.toml"),
         "BENCH_REDIS": setting.redis.url,
         "BENCH_SMTP": f"{door.host}:{door.port}",
@@ -290,7 +290,7 @@ class Mailer(WithWorker):
     script = "ours.py"
     application = "mailer"
     pilot = 1000
-    least = 2000
+    least = 6000
 
     @property
     def campaign(self) -> str:

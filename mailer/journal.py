@@ -9,14 +9,18 @@ lease judge it again.
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from time import time
+from typing import Final
 
 from mailer.batch import Batch
 from mailer.errors import LeaseLostError
-from mailer.outcome import Outcome
+from mailer.outcome import Detail, Outcome, Status
 from mailer.smtp import Fate, Result
 from mailer.store.ledger import Ledger, Settlement, Verdict
 
 Judge = Callable[[int, Result], Outcome]
+
+# Of those accepted nothing but the fact is remembered: one outcome serves for all.
+_ACCEPTED: Final = Outcome(Status.ACCEPTED, Detail(""))
 
 
 class Journal:
@@ -95,7 +99,8 @@ class Journal:
             offset = self.chosen[which]
             if result.fate is not Fate.UNSENT:
                 self.sent.add(offset)
-            outcome = self._judge(offset, result)
+            accepted = result.fate is Fate.ACCEPTED
+            outcome = _ACCEPTED if accepted else self._judge(offset, result)
             if outcome.reason:
                 self.to_bury.append((offset, outcome, result))
             else:
