@@ -167,7 +167,7 @@ class Loop:
 
     def _open_more(self, now: float) -> None:
         agenda = self._agenda
-        if not agenda.waiting or agenda.stop is not None:
+        if len(self._sessions) >= self._most or not agenda.waiting or agenda.stop is not None:
             return
         wanted = min(self._most, ceil(agenda.undecided / MESSAGES_EACH)) - len(self._sessions)
         if wanted > 0:
@@ -340,7 +340,8 @@ class Loop:
             if session in self._holding:
                 del self._holding[session]
                 session.release(ended)
-                self._settle(session, ended)
+                if session.lost is not None or session.events() != session.watched:
+                    self._settle(session, ended)
 
     def _halt(self, now: float) -> None:
         """Begin nothing more; wait only for what has been written."""
