@@ -27,6 +27,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
+from mailer.smtp.reply import Stage
 from mailer.smtp.rules import Action
 from mailer.smtp.transaction import Fate, Result
 
@@ -137,6 +138,7 @@ _STOPPING: Final = {
     Action.ACCOUNT_CONFIG: "account",
     Action.REAUTH_ONCE: "account",
 }
+_WITH_THE_MESSAGE: Final = frozenset({Stage.MAIL, Stage.RCPT, Stage.DATA, Stage.FINAL})
 _WAITING_FOR_THE_ACCOUNT: Final = frozenset(
     {Action.THROTTLE_ACCOUNT, Action.ACCOUNT_QUOTA, Action.AUTH_RETRY}
 )
@@ -153,8 +155,10 @@ def judge(  # noqa: PLR0911, PLR0913 - one line for each way that a message can 
 ) -> Outcome:
     """Decide what *result* means for the recipient whose history is *before*.
 
-    A trouble of the account costs the recipient no attempt: it is deferred, due at once, and the
-    account decides when it goes on. With *resend*, an uncertain one is tried again under its Message-ID.
+    A trouble of the account costs the recipient no attempt and no time: it is deferred, due at once,
+    and the account decides when it goes on. No connection to the server costs time alone; one that broke
+    while the message was sent counts as an attempt, for the message may be why. With *resend*, an
+    uncertain one is tried again under its Message-ID.
     """
     told = _told(result, before, now)
     if result.fate is Fate.ACCEPTED:
@@ -167,9 +171,12 @@ def judge(  # noqa: PLR0911, PLR0913 - one line for each way that a message can 
     if action in _STOPPING:
         return Outcome(Status.DEAD, told, reason=_STOPPING[action], trouble=action)
     if action in _WAITING_FOR_THE_ACCOUNT:
-        return _waits(before, told, retry, now, action)
-    if result.fate is Fate.UNSENT:
-        return _waits(before, told, retry, now, None)
+        waits = replace(told, first=before.first, due=now)
+        return Outcome(Status.DEFERRED, waits, trouble=action)
+    if result.fate is Fate.UNSENT and result.stage not in _WITH_THE_MESSAGE:
+        if now - told.first >= retry.give_up_after:
+            return Outcome(Status.DEAD, told, reason="exhausted")
+        return Outcome(Status.DEFERRED, replace(told, due=now))
     if action in _FINAL:
         return Outcome(Status.REJECTED, replace(told, attempts=told.attempts + 1))
     return _again(replace(told, attempts=told.attempts + 1), retry, now, random)
@@ -196,12 +203,3 @@ def _again(told: Detail, retry: Retry, now: float, random: Callable[[], float]) 
         return Outcome(Status.DEAD, told, reason="exhausted")
     due = now + retry.delay(told.attempts, random)
     return Outcome(Status.DEFERRED, replace(told, due=due))
-
-
-def _waits(
-    before: Detail, told: Detail, retry: Retry, now: float, trouble: Action | None
-) -> Outcome:
-    """Deferred without counting an attempt: it was not this message that was refused."""
-    if before.first and now - before.first >= retry.give_up_after:
-        return Outcome(Status.DEAD, told, reason="exhausted", trouble=trouble)
-    return Outcome(Status.DEFERRED, replace(told, due=now), trouble=trouble)

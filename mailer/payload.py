@@ -92,10 +92,10 @@ def decode_detail(packed: bytes) -> Detail:
     """Read what is remembered of one recipient. Raises `PayloadError`."""
     try:
         version, *values = msgpack.unpackb(packed)
-        detail = Detail(*values)
+        detail = Detail(*values) if version == VERSION else None
     except Exception as exc:  # as above
         raise PayloadError(f"damaged detail: {exc}") from exc
-    if version != VERSION:
+    if detail is None:
         raise PayloadError(f"detail of version {version}, this mailer reads {VERSION}")
     return detail
 
