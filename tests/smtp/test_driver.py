@@ -388,9 +388,16 @@ def test_a_driver_leaves_no_descriptor_open(playing, settings, gate, mail, journ
 
 
 def test_when_no_more_may_be_opened_and_the_last_is_gone_the_rest_is_unsent(
-    playing, settings, gate, mail, journal
+    playing, settings, new_gate, mail, journal
 ):
     """The second connection is throttled; the first goes on alone and retires."""
+
+    class TwoInAll(new_gate):
+        @property
+        def open(self) -> int:
+            return self.admitted
+
+    gate = TwoInAll(2)
     server = playing(OPEN + one("ada") + BYE, "S: 421 too many concurrent connections")
     ours = Driver(settings(server.port, max_messages_per_connection=1, max_connections=2), gate)
     names = ["ada", *(f"u{n}" for n in range(9))]
