@@ -10,6 +10,8 @@ Cases are interleaved: each round runs all of them. What is printed are medians 
 import argparse
 import contextlib
 import shutil
+import signal
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -26,6 +28,7 @@ RESULTS = HERE / "results"
 
 def main() -> None:
     wanted = _arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that all servers end with it
     began = time.monotonic()
     measured = _measure(wanted)
     found = report.summed_up(measured)
@@ -101,7 +104,7 @@ def _runs_of(
                 pilot = contender.run(kind, _pilot(case, setting.rtt))
                 if which not in counts:
                     fitting = int(pilot.rate * wanted.seconds)
-                    counts[which] = max(_least(case, setting.rtt), fitting)
+                    counts[which] = max(_least(case, kind, setting.rtt), fitting)
                 run = contender.run(kind, counts[which])
                 runs.append(Measured(case.name, kind, setting.rtt, number, run))
                 print(_line(runs[-1], run), flush=True)
@@ -115,8 +118,10 @@ def _pilot(case: type[Case], rtt: float) -> int:
     return max(4, case.pilot // (10 if rtt and case.pilot < 100 else 1))
 
 
-def _least(case: type[Case], rtt: float) -> int:
-    return case.least if not rtt else min(case.least, 2000)
+def _least(case: type[Case], kind: str, rtt: float) -> int:
+    """Enough for what begins slowly; a tenth of the attachments are as many octets."""
+    least = case.least if not rtt else min(case.least, 2000)
+    return max(4, least // 4) if kind == "attachment" else least
 
 
 def _line(one: Measured, run: Run) -> str:

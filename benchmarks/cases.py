@@ -351,7 +351,7 @@ class Tutorial(WithWorker):
     script = "tutorial.py"
     application = "tutorial_tasks"
     pilot = 40
-    least = 20
+    least = 12
 
     def send(self, kind: str, count: int) -> None:
         self._producer.ask("enqueue", kind=kind, count=count, run=f"-{self.runs}")
