@@ -61,6 +61,7 @@ class Doorway:
         self._pause_until = float("-inf")
         self._failures = 0
         self._unreached = 0
+        self._told: set[Action] = set()
         self._wants_refresh = False
         self._has_refreshed = False
         self.opening: set[Session] = set()
@@ -164,7 +165,8 @@ class Doorway:
     # How.
 
     def _is_proven(self, now: float) -> bool:
-        return now - self._learnt.proven_at < PROVEN_FOR
+        has_login = self._server.username is not None
+        return not has_login or now - self._learnt.proven_at < PROVEN_FOR
 
     def _has_addresses(self, now: float) -> bool:
         learnt = self._learnt
@@ -218,7 +220,10 @@ class Doorway:
         self, refusal: RefusedError, *, has_others: bool, dialogue: tuple[str, ...] = ()
     ) -> None:
         judgement = _for_the_account(refusal)
-        self._gate.refused(refusal.stage, refusal.reply, judgement)
+        if judgement.action not in self._told:
+            # Side by side, sessions fail side by side: the gate hears of it once.
+            self._told.add(judgement.action)
+            self._gate.refused(refusal.stage, refusal.reply, judgement)
         self.is_shut = True
         self.refusal = Result(
             Fate.UNSENT,

@@ -213,9 +213,10 @@ def test_no_message_fails_at_the_door(playing, refused, greeting, action):
 
 
 def test_a_server_that_is_not_there_leaves_all_unsent(settings, mail, gate, journal, free_tcp_port):
-    driver = Driver(settings(free_tcp_port), gate)
-    results = driver.send(mail("ada@example.org", "bob@example.org"), journal)
+    driver = Driver(settings(free_tcp_port, max_connections=5), gate)
+    results = driver.send(mail(*(f"u{n}@example.org" for n in range(40))), journal)
     driver.close()
+    assert len(gate.troubles) == 1
     assert {(r.fate, r.stage, r.reply, r.action) for r in results} == {
         (Fate.UNSENT, Stage.CONNECT, None, Action.RETRY_LATER)
     }
