@@ -34,6 +34,7 @@ from mailer.undertaker import Undertaker
 log = logging.getLogger(__name__)
 
 _REAP_EVERY: Final = 1.0
+_FAREWELL: Final = 0.5
 _UNFIT_POOLS: Final = ("gevent", "eventlet")
 
 
@@ -57,6 +58,7 @@ class Worker:
         self._pid = 0
         self._busy = 0
         self._terminated = False
+        self._is_child = False
         self._sweeper: Sweeper | None = None
 
     @property
@@ -88,13 +90,15 @@ class Worker:
     @contextmanager
     def at_work(self) -> Iterator[Desk]:
         """The process's `Desk`, while SIGTERM waits until the work is done."""
+        if self._is_child:  # not earlier: the pool sets its own handler after `begin_process`
+            signal.signal(signal.SIGTERM, self._on_terminate)
         self._busy += 1
         try:
             yield self.desk
         finally:
             self._busy -= 1
-            if self._terminated and not self._busy:
-                raise SystemExit(0)
+            if self._terminated:
+                self._end_soon()
 
     # The main process.
 
@@ -136,12 +140,18 @@ class Worker:
         """A child of the pool begins: SIGTERM lets it finish what it transmits."""
         self._terminated = False
         self._busy = 0
-        signal.signal(signal.SIGTERM, self._on_terminate)
+        self._is_child = True
 
     def end_process(self, **_: Any) -> None:
         """The process ends: say goodbye to the servers."""
         if self._desk is not None and self._pid == os.getpid():
             self._desk.delivery.close()
+
+    def _end_soon(self) -> None:
+        """End this child once its main process has heard what became of the task."""
+        again = threading.Timer(_FAREWELL, os.kill, (os.getpid(), signal.SIGTERM))
+        again.daemon = True
+        again.start()
 
     def _on_terminate(self, _number: int, _frame: FrameType | None) -> None:
         self._terminated = True

@@ -39,7 +39,8 @@ sender = "Shop <news@shop.example>"
 batch_size = {batch_size}
 
 [accounts.primary]
-url = "smtp://127.0.0.1:{smtp}"
+url = "smtp://{login}127.0.0.1:{smtp}"
+password_env = "SMTP_PASSWORD"
 max_connections = {connections}
 
 [worker]
@@ -99,6 +100,7 @@ class World:
             "requeue_after": 3,
             "first_delay": 0.5,
             "give_up_after": 3600,
+            "login": "",
         } | settings
         self._broker = broker
         self._processes = []
@@ -150,14 +152,16 @@ class World:
                 stdout=out,
                 stderr=out,
                 start_new_session=True,
-                env=self._environment(),
+                env=self.environment(),
             )
         self._processes.append(process)
         return process
 
-    def _environment(self):
+    def environment(self):
+        """What processes of this world see: no setting of the caller's."""
         clean = {key: value for key, value in os.environ.items() if "MAILER" not in key}
         path = [str(self.folder), *filter(None, [clean.get("PYTHONPATH")])]
+        clean |= {"SMTP_PASSWORD": "secret"}
         return clean | {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": os.pathsep.join(path)}
 
     def _end_all(self):
