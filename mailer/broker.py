@@ -140,9 +140,10 @@ class OwnConnection:
             yield
         except BaseException as exc:
             self._own.pid = None
+            unreachable = (*_UNREACHABLE, *self._own.connection.connection_errors)
             with contextlib.suppress(Exception):  # it is broken, nobody knows how
                 self._own.connection.release()
-            if isinstance(exc, _UNREACHABLE):
+            if isinstance(exc, unreachable):
                 raise LedgerUnavailableError(f"the broker cannot be reached: {exc}") from exc
             raise
 
@@ -204,6 +205,7 @@ def _for_kombu(url: str) -> tuple[str, dict[str, Any]]:
             "queue_order_strategy": "mailer.broker:PriorityFirst",
             "health_check_interval": 30,
             "socket_keepalive": True,
+            "retry_on_timeout": True,  # once, also where the connection broke
         }
     if parts.scheme == "unix":
         return "redis+socket://" + url.partition("://")[2], options

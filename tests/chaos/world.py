@@ -40,7 +40,7 @@ batch_size = {batch_size}
 
 [accounts.primary]
 url = "smtp://{login}127.0.0.1:{smtp}"
-password_env = "SMTP_PASSWORD"
+{password}
 max_connections = {connections}
 
 [worker]
@@ -128,6 +128,7 @@ class World:
                 redis=self.redis_proxy.port,
                 broker=broker,
                 smtp=self.smtp_proxy.port,
+                password='password_env = "SMTP_PASSWORD"' if self.settings["login"] else "",
                 **self.settings,
             )
         )
@@ -226,7 +227,8 @@ class World:
     def events(self, *kinds):
         """The mail server's record."""
         path = self.folder / "record.jsonl"
-        lines = path.read_text().splitlines() if path.exists() else []
+        text = path.read_text() if path.exists() else ""
+        lines = text.rpartition("\n")[0].splitlines()  # the last may be half written
         found = [json.loads(line) for line in lines]
         return [event for event in found if not kinds or event["event"] in kinds]
 
