@@ -29,6 +29,7 @@ from mailer.store.campaigns import CANCELLED, PAUSED, RUNNING, Failure
 from mailer.store.campaigns import Progress as Status
 from mailer.store.turns import Turns
 from mailer.stored import pack
+from mailer.unaccepted import unaccepted
 
 __all__ = [
     "Campaign",
@@ -190,7 +191,7 @@ class Campaign:
 
     def failures(self) -> Iterator[Failure]:
         """Everyone who was not accepted, and why."""
-        return self._producer.campaigns.failures(self.name)
+        return unaccepted(self._producer.settings, self.name)
 
     def pause(self) -> None:
         """Start no message more, on any worker, from a second after this returns."""
@@ -257,7 +258,7 @@ def statuses(settings: Settings) -> list[Status]:
 
 def failures(settings: Settings, name: str) -> Iterator[Failure]:
     """Everyone in the campaign who was not accepted, and why. Raises `CampaignNotFoundError`."""
-    return Producer(settings).campaigns.failures(name)
+    return unaccepted(settings, name)
 
 
 def pause(settings: Settings, name: str) -> None:

@@ -77,9 +77,14 @@ def share_used(times, count):
     return (len(times) - count) / count / (times[-1] - times[0])
 
 
-def is_busy():
-    """Whether so much else runs on this machine that a worker waits for its processor."""
-    return os.getloadavg()[0] > 1.5 * (os.cpu_count() or 1)
+def has_the_machine_to_itself():
+    """Whether wall time says something: no test beside this one, and nothing else that works.
+
+    What a limit forbids is asserted always; how much of it is used, only where nobody else takes the
+    processor: `pytest tests/limits/test_cluster.py` on a machine that rests.
+    """
+    alone = "PYTEST_XDIST_WORKER" not in os.environ
+    return alone and os.getloadavg()[0] < 1.5 * (os.cpu_count() or 1)
 
 
 @pytest.mark.timeout(180)
@@ -99,17 +104,19 @@ def test_rates_hold_over_the_cluster_and_are_used_and_block_nobody_else(cluster,
     enqueue(cluster, "minute", "minute", 100)
     begun = time.monotonic()
     enqueue(cluster, "free", "free", 2_000)
-    eventually(lambda: cluster.final("free"), within=20)
-    assert smtp.taken["free@shop.example"][-1] - begun < 10
+    eventually(lambda: cluster.final("free"), within=60)
+    assert not cluster.final("slow"), "what has no limit does not wait for what has"
+    if has_the_machine_to_itself():
+        assert smtp.taken["free@shop.example"][-1] - begun < 10
     eventually(lambda: cluster.final("slow") and cluster.final("fast"), within=60)
 
     slow, fast = smtp.taken["slow@shop.example"], smtp.taken["fast@shop.example"]
     assert smtp.most_within("slow@shop.example", 1.0) <= 14
     assert smtp.most_within("fast@shop.example", 1.0) <= 200
     assert smtp.most_within("minute@shop.example", 60.0) <= 60
-    least = 0.5 if is_busy() else 0.9
-    assert share_used(slow, 14) >= least
-    assert share_used(fast, 200) >= least
+    if has_the_machine_to_itself():
+        assert share_used(slow, 14) >= 0.9
+        assert share_used(fast, 200) >= 0.9
     assert len(smtp.taken["minute@shop.example"]) == 60
     assert len(set(smtp.mailboxes)) == len(smtp.mailboxes)
 
@@ -141,7 +148,8 @@ def test_a_server_that_throttles_costs_time_and_nothing_else(cluster, smtp):
     taken = smtp.taken["ses@shop.example"]
     assert cluster.outcomes("spring") == {"accepted": total}
     assert len(set(smtp.mailboxes)) == total
-    assert taken[-1] - taken[0] <= (2.0 if is_busy() else 1.3) * total / allowed
+    if has_the_machine_to_itself():
+        assert taken[-1] - taken[0] <= 1.3 * total / allowed
 
 
 @pytest.mark.timeout(120)
