@@ -18,7 +18,7 @@ from mailer.accounts import rules, server
 from mailer.batch import Batch
 from mailer.config import Settings
 from mailer.content import Contents
-from mailer.errors import LeaseLostError, PayloadError
+from mailer.errors import ConfigError, LeaseLostError, PayloadError
 from mailer.gate import Gate
 from mailer.journal import Journal
 from mailer.outcome import Outcome, Retry, Status, judge
@@ -31,6 +31,7 @@ from mailer.smtp import Driver, Fate, Result, Stage
 from mailer.store.breaker import COOLING, OPERATOR, STOPPED, AccountState, Breaker
 from mailer.store.campaigns import Campaigns
 from mailer.store.connection import Client
+from mailer.store.dead_letters import Said
 from mailer.store.ledger import PRIORITY, Claim, Ledger, Unclaimed, Verdict
 from mailer.store.limits import Grant, Limits
 from mailer.store.line import Line
@@ -156,10 +157,23 @@ class Delivery:
         state = self._breaker.state(claim.account, time())
         verdict, rest = Verdict.GO, Rest(policy.opens(time()))
         if state.usable and rest.until <= time():
-            verdict, rest = self._send_permitted(batch, policy, report)
+            try:
+                verdict, rest = self._send_permitted(batch, policy, report)
+            except (ConfigError, PayloadError) as exc:  # before anything of it was sent
+                self._give_up(batch, report, exc)
+                return
             state = self._breaker.state(claim.account, time())
         if state.usable or not self._reroute(batch, policy, report):
             self._end(batch, report, verdict, state, rest)
+
+    def _give_up(self, batch: Batch, report: Report, why: Exception) -> None:
+        """Bury what cannot be sent from here: the account is not configured, an attachment is gone."""
+        is_ours = isinstance(why, ConfigError)
+        said = Said("account" if is_ours else "payload", str(why.args[0]), rule="local: not sent")
+        reason = "account" if is_ours else "undecodable"
+        account = AccountState(batch.claim.account, reason=reason, said=said)
+        self._recorder.bury_rest(batch, report, account)
+        self.ledger.give_back(batch.claim, time())
 
     def _reroute(self, batch: Batch, policy: Policy, report: Report) -> bool:
         """Give what the account cannot send to the campaign's others; False where there are none."""

@@ -6,12 +6,12 @@ finds the lease lost, `LeaseLostError` ends the work on the batch.
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import time
 
 from mailer.batch import Batch
 from mailer.errors import LeaseLostError
-from mailer.outcome import Outcome, Status
+from mailer.outcome import Detail, Outcome, Status
 from mailer.smtp import Action, Fate, Result
 from mailer.store.breaker import AccountState
 from mailer.store.dead_letters import Said
@@ -97,6 +97,7 @@ class Recorder:
         if not left:
             return
         reason = account.reason or "account"
+        details = {offset: _told(batch.detail(offset), account.said) for offset in left}
         whole = len(left) == len(batch.entries)
         positions, payload = (batch.claim.positions, None) if whole else batch.subset(left)
         burial = Burial(
@@ -106,10 +107,11 @@ class Recorder:
             account.said.encode(),
             positions,
             payload,
+            [(batch.position(offset), detail) for offset, detail in details.items()],
         )
         self._buried(burial, batch.claim, report)
-        for offset in left:
-            batch.note(offset, Outcome(Status.DEAD, batch.detail(offset), reason=reason))
+        for offset, detail in details.items():
+            batch.note(offset, Outcome(Status.DEAD, detail, reason=reason))
         report.counts.update(batch.words(left))
         report.failure, report.said = reason, account.said
 
@@ -146,6 +148,23 @@ class Recorder:
         if self._ledger.bury(claim, burial, time()) < 0:
             raise LeaseLostError("the batch belongs to another worker by now")
         report.buried.append(burial.identifier)
+
+
+def _told(detail: Detail, said: Said) -> Detail:
+    """What is remembered of one who could not be tried, for what was *said* of its account."""
+    code = str(said.code or "")
+    text = said.reply.removeprefix(code).strip()
+    return replace(
+        detail,
+        stage=said.stage,
+        code=said.code,
+        enhanced="",
+        text=text,
+        action=said.action,
+        rule=said.rule,
+        at=time(),
+        due=0.0,
+    )
 
 
 def _said(outcome: Outcome, result: Result) -> Said:
