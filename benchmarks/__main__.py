@@ -40,7 +40,7 @@ def main() -> None:
         (wanted.output / "comparison.md").write_text(text)
         (wanted.output / "comparison.json").write_text(report.as_json(found, facts))
         plots.comparison(found, wanted.output)
-        print(f"written to {wanted.output}/comparison.md, .json and .png")
+        print(f"written to {wanted.output}/comparison.md and .json, rates.png, cpu.png")
 
 
 def _arguments() -> argparse.Namespace:
