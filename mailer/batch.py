@@ -6,11 +6,15 @@ ledger has recorded: `note` is called after a script has said yes.
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from mailer.outcome import OPEN, Detail, Outcome, Status
 from mailer.payload import Entry, encode
 from mailer.routing import Routes
 from mailer.store.ledger import Claim, Part, Settlement
+
+RENEW_AFTER: Final = 0.2
+"""How much of a lease passes until it is renewed."""
 
 
 @dataclass(slots=True)
@@ -21,6 +25,7 @@ class Batch:
     entries: Sequence[Entry] = field(repr=False)
     statuses: list[Status] = field(init=False, repr=False)
     _details: dict[int, Detail] = field(init=False, repr=False)
+    _renew_at: float = field(init=False, repr=False, default=0.0)
 
     def __post_init__(self) -> None:
         self.statuses = [Status(letter) for letter in self.claim.letters]
@@ -28,6 +33,13 @@ class Batch:
         self._details = {
             offsets[position]: detail for position, detail in self.claim.details.items()
         }
+
+    def lease_until(self, now: float, lease: float) -> float | None:
+        """When the lease is to end, now and then; None while that was said just before."""
+        if now < self._renew_at:
+            return None
+        self._renew_at = now + lease * RENEW_AFTER
+        return now + lease
 
     def open(self) -> list[int]:
         """Offsets of all whom somebody still has to try."""

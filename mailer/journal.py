@@ -119,7 +119,7 @@ class Journal:
             [self._batch.settlement(offset, outcome) for offset, outcome in settled] + [*unmarked],
             starting,
             now,
-            now + self._lease,
+            self._batch.lease_until(now, self._lease),
             yields=self._yields,
         )
         if verdict is Verdict.LOST:

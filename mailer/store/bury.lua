@@ -3,7 +3,7 @@
 -- dead, dead:<id>, deadload:<id>   the dead letter      dead:unpublished  set  += id
 -- status:<c>, counts:<c>           letter 'z', or 'u' for uncertain ones
 -- detail:<c>                       as given
--- batch:<ref>, payload:<ref>       open -= n; both go when nothing is open
+-- batch:<ref>, payload:<ref>       without += those; both go when nothing is open
 --
 -- ARGV: ref, fence, now, id, letter, reason, what the server said (msgpack), payload ('': the whole
 --       batch's, renamed), positions in the payload's order, then position, detail, …
@@ -41,11 +41,8 @@ redis.call('HSET', PREFIX .. 'dead:' .. id, 'campaign', campaign, 'batch', ref, 
 redis.call('ZADD', PREFIX .. 'dead', now, id)
 redis.call('SADD', PREFIX .. 'dead:unpublished', id)
 redis.call('HSET', PREFIX .. 'campaign:' .. campaign, 'active', now)
-if redis.call('HINCRBY', key, 'open', -buried) <= 0 then
-  forget_batch(ref)
-else
-  local without = redis.call('HGET', key, 'without')
-  local list = table.concat(positions_of(ARGV[9]), ',')
-  redis.call('HSET', key, 'without', without and (without .. ',' .. list) or list)
-end
+local without = redis.call('HGET', key, 'without')
+local list = table.concat(positions_of(ARGV[9]), ',')
+redis.call('HSET', key, 'without', without and (without .. ',' .. list) or list)
+if open_of(ref) == 0 then forget_batch(ref) end
 return {'buried', buried}

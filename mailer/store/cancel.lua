@@ -12,8 +12,7 @@ for number = tonumber(ARGV[2]), tonumber(ARGV[3]) do
   local state = redis.call('HGET', PREFIX .. 'batch:' .. ref, 'state')
   if state and state ~= 'leased' then
     cancelled = cancelled + cancel_rest(ref)
-    local open = tonumber(redis.call('HGET', PREFIX .. 'batch:' .. ref, 'open'))
-    if open <= 0 then forget_batch(ref) end
+    if open_of(ref) == 0 then forget_batch(ref) end
   end
 end
 forget_shared_if_final(campaign)

@@ -27,7 +27,7 @@ if state == 'waiting' and ends_at > now then return {'waiting'} end
 local campaign_state = redis.call('HGET', PREFIX .. 'campaign:' .. campaign, 'state')
 if campaign_state == 'cancelled' and state ~= 'leased' then
   local cancelled = cancel_rest(ref)
-  if tonumber(redis.call('HGET', key, 'open')) <= 0 then
+  if open_of(ref) == 0 then
     forget_batch(ref)
     return {'cancelled', cancelled}
   end

@@ -3,32 +3,49 @@
 -- status:<c>    string  'a' for accepted, 't' for starting, the letter of each other
 -- counts:<c>    hash    by the same changes
 -- detail:<c>    hash    += those that were not accepted, -= those accepted after a deferral
--- batch:<ref>   hash    open -= those that became final
--- timers        zset    ref → end of the lease
+-- timers        zset    ref → end of the lease, where it is to be renewed
 -- rate:<c>:<s>  string  += recipients that became final in these ten seconds, for a minute
 -- campaign:<c>, account:<a> hash, queued:priority zset: read
 --
--- ARGV: ref, fence, now, end of the lease, '1' to yield to single messages, account,
---       accepted ('3,5,9'), accepted that had a detail, starting, then position, letter, detail, …
+-- ARGV: ref, fence, now, end of the lease ('': not to be renewed), '1' to yield to single messages,
+--       account, accepted ('3,5,9'), accepted that had a detail, starting, lowest and highest of all
+--       positions, then position, letter, detail, …
 -- Returns 'go' | 'paused' | 'cancelled' | 'stopped' (the account) | 'urgent' (a single message waits)
 --   | 'lost' (the lease is another's; nothing was written). Unless 'go', starting was not marked.
 -- One that has waited for URGENT seconds makes nobody hurry: its task message is lost, and the sweep's.
 
-local URGENT = 10
+local URGENT, SPAN = 10, 4000
 local ref, fence, now, ends, yields, account = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local campaign = campaign_of(ref)
 if not holds(ref, fence, now) then return 'lost' end
 
-local changes, settled = {}, 0
+-- A note is about neighbours: their letters are read and written once, as a whole.
+local status, lowest, highest = PREFIX .. 'status:' .. campaign, tonumber(ARGV[10]), tonumber(ARGV[11])
+local changes, settled, letters, touched = {}, 0, nil, false
+if lowest and highest - lowest < SPAN then
+  letters = {string.byte(redis.call('GETRANGE', status, lowest, highest), 1, -1)}
+end
+local function moved(position, letter)
+  if not letters then return move(campaign, position, letter, changes) end
+  local at = position - lowest + 1
+  local old = string.char(letters[at])
+  if old ~= letter and OPEN[old] then
+    letters[at], touched = string.byte(letter), true
+    changes[old] = (changes[old] or 0) - 1
+    changes[letter] = (changes[letter] or 0) + 1
+  end
+  return old
+end
+
 for position in string.gmatch(ARGV[7], '%d+') do
-  if OPEN[move(campaign, position, 'a', changes)] then settled = settled + 1 end
+  if OPEN[moved(position, 'a')] then settled = settled + 1 end
 end
 for position in string.gmatch(ARGV[8], '%d+') do
   redis.call('HDEL', PREFIX .. 'detail:' .. campaign, position)
 end
-for i = 10, #ARGV, 3 do
+for i = 12, #ARGV, 3 do
   local position, letter, detail = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-  local old = move(campaign, position, letter, changes)
+  local old = moved(position, letter)
   if OPEN[old] and not OPEN[letter] then settled = settled + 1 end
   if OPEN[old] and detail ~= '' then redis.call('HSET', PREFIX .. 'detail:' .. campaign, position, detail) end
 end
@@ -44,15 +61,14 @@ elseif yields == '1'
   verdict = 'urgent'
 end
 if verdict == 'go' then
-  for position in string.gmatch(ARGV[9], '%d+') do move(campaign, position, 't', changes) end
+  for position in string.gmatch(ARGV[9], '%d+') do moved(position, 't') end
 end
 
+if touched then redis.call('SETRANGE', status, lowest, string.char(unpack(letters))) end
 count(campaign, changes)
 if settled > 0 then
-  redis.call('HINCRBY', PREFIX .. 'batch:' .. ref, 'open', -settled)
   local bucket = PREFIX .. 'rate:' .. campaign .. ':' .. math.floor(now / 10)
   if redis.call('INCRBY', bucket, settled) == settled then redis.call('EXPIRE', bucket, 120) end
-  redis.call('HSET', PREFIX .. 'campaign:' .. campaign, 'active', now)
 end
-redis.call('ZADD', PREFIX .. 'timers', ends, ref)
+if ends ~= '' or retaken then redis.call('ZADD', PREFIX .. 'timers', ends ~= '' and ends or now + 5, ref) end
 return verdict

@@ -205,17 +205,19 @@ class Ledger:
         settled: Sequence[Settlement],
         starting: Sequence[int],
         now: float,
-        ends: float,
+        ends: float | None,
         *,
         yields: bool = False,
     ) -> Verdict:
         """Record what is *settled*, mark positions *starting* as transmitting, renew the lease.
 
-        With *yields*, a single message that nobody has time for makes the verdict `Verdict.URGENT`.
+        With *ends* None the lease is not renewed, which saves a little. With *yields*, a single message
+        that nobody has time for makes the verdict `Verdict.URGENT`.
 
         One round trip. Unless the verdict is `Verdict.GO`, *starting* was not marked and must not be
         sent; with `Verdict.LOST` nothing was recorded at all.
         """
+        positions = [*starting, *(one.position for one in settled)]
         accepted: list[str] = []
         forget: list[str] = []
         others: list[object] = []
@@ -231,12 +233,14 @@ class Ledger:
             claim.ref,
             claim.fence,
             now,
-            ends,
+            "" if ends is None else ends,
             int(yields),
             claim.account,
             ",".join(accepted),
             ",".join(forget),
             ",".join(map(str, starting)),
+            min(positions, default=""),
+            max(positions, default=""),
             *others,
         )
         return Verdict(answer.decode())

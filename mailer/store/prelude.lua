@@ -63,6 +63,14 @@ local function letters_of(campaign, text, without)
   return table.concat(letters)
 end
 
+-- How many of a batch's recipients somebody still has to try.
+local function open_of(ref)
+  local fields = redis.call('HMGET', PREFIX .. 'batch:' .. ref, 'positions', 'without')
+  local letters = letters_of(campaign_of(ref), fields[1], fields[2])
+  local _, number = string.gsub(letters, '[qdt]', '')
+  return number
+end
+
 -- Cancel all of a batch that nobody has begun; returns how many.
 local function cancel_rest(ref)
   local key, campaign = PREFIX .. 'batch:' .. ref, campaign_of(ref)
@@ -77,7 +85,6 @@ local function cancel_rest(ref)
     end
   end
   count(campaign, changes)
-  redis.call('HINCRBY', key, 'open', -cancelled)
   return cancelled
 end
 
@@ -117,11 +124,13 @@ end
 
 -- True while *fence* is the batch's newest lease: whoever holds an older one may change nothing. A lease
 -- that lapsed (Redis was away, say) and was not taken by anybody since is its holder's again.
+local retaken = false
 local function holds(ref, fence, now)
   local key = PREFIX .. 'batch:' .. ref
   local lease = redis.call('HMGET', key, 'state', 'fence', 'queue', 'lapsed')
   if lease[2] ~= fence then return false end
   if lease[1] == 'queued' and lease[4] == fence then
+    retaken = true
     redis.call('ZREM', PREFIX .. 'queued:' .. lease[3], ref)
     redis.call('ZADD', PREFIX .. 'timers', now, ref)  -- until a commit renews it
     redis.call('HSET', key, 'state', 'leased')

@@ -1,6 +1,7 @@
 -- End a lease: the batch is final, waits for a time, is parked for an event, or goes back.
 --
 -- batch:<ref> hash, payload:<ref> string: removed when no recipient is open
+-- campaign:<c> hash: active := now
 -- timers, queued:<queue>, parked:<event> zsets: wherever it is now, and only there
 --
 -- ARGV: ref, fence, now, 'queued' | 'waiting' | 'parked', due or event
@@ -9,11 +10,13 @@
 local ref, fence, now, how, what = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
 local key = PREFIX .. 'batch:' .. ref
 if not holds(ref, fence, now) then return {'lost'} end
-if tonumber(redis.call('HGET', key, 'open')) <= 0 then
+redis.call('HSET', PREFIX .. 'campaign:' .. campaign_of(ref), 'active', now)
+local open = open_of(ref)
+if open == 0 then
   forget_batch(ref)
   return {'final'}
 end
-redis.call('HSET', key, 'deaths', 0)
+redis.call('HSET', key, 'deaths', 0, 'open', open)
 if how == 'waiting' and tonumber(what) > now then
   redis.call('HSET', key, 'state', 'waiting', 'due', what)
   redis.call('HDEL', key, 'owner')
