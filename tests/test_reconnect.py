@@ -21,7 +21,7 @@ def held():
         message = connection.SimpleQueue("q", channel=channel).get(timeout=5)
         assert not channel.qos.can_consume()
     channel.qos.restore_at_shutdown = False
-    yield channel, message
+    return channel, message
 
 
 def test_a_message_whose_acknowledgement_fails_takes_no_place_any_more(held):
