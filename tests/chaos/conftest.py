@@ -6,7 +6,7 @@ import pytest
 
 from tests.chaos.world import World
 
-SHORT_RANDOM = 8
+SHORT_RANDOM = 6
 LONG_RANDOM = 150
 
 

@@ -10,7 +10,7 @@ from tests.chaos.world import Verdict, wait_until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(120)]
 
-COUNT = 1500
+COUNT = 800
 
 
 def accepted_after(world, when):
@@ -18,7 +18,7 @@ def accepted_after(world, when):
 
 
 def test_no_message_starts_a_second_after_pause_or_cancel_on_any_worker(world):
-    world.wish({"delay": 0.05})
+    world.wish({"delay": 0.1})
     world.start_worker(concurrency=2)
     world.start_worker(pool="threads", concurrency=2)
     world.enqueue(COUNT)
