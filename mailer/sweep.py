@@ -16,7 +16,7 @@ from mailer.broker import Broker, Task
 from mailer.config import Settings
 from mailer.errors import LedgerUnavailableError
 from mailer.store.breaker import RUNNING, Breaker
-from mailer.store.connection import Client
+from mailer.store.connection import Client, reaching_redis
 from mailer.store.ledger import Ledger
 from mailer.store.limits import Limits
 from mailer.store.line import Line
@@ -27,6 +27,12 @@ log = logging.getLogger(__name__)
 
 TICK: Final = 0.25
 """Seconds between two looks at what is due: how late a waiting batch may be."""
+
+SLOW: Final = 1.0
+"""Seconds after which a tick counts as slow: Redis stood still, and leases may have lapsed meanwhile."""
+
+QUIET: Final = 1.0
+"""Seconds for which the sweep then rests: who held a lease and lives renews it first."""
 
 _STEP: Final = 200
 
@@ -46,6 +52,7 @@ class Sweeper(threading.Thread):
     ) -> None:
         super().__init__(name="mailer-sweep", daemon=True)
         self._settings = settings
+        self._client = client
         self._ledger = Ledger(client)
         self._waiting = Waiting(client)
         self._breaker = Breaker(client)
@@ -63,7 +70,9 @@ class Sweeper(threading.Thread):
             now, tick = time(), TICK
             often = now < rare
             try:
-                if often:
+                if not self._reachable:
+                    self._come_back()
+                elif often:
                     self.release(now)
                 else:
                     rare = now + self._settings.worker.sweep_every
@@ -74,11 +83,12 @@ class Sweeper(threading.Thread):
                         duty(now)
                 self.call(now)
                 tick = min(TICK, self._line.again(time()))
-                self._note_reachable()
             except LedgerUnavailableError as exc:
                 self._note_unreachable(exc)
             except Exception:  # whatever it was, the next sweep may find it mended
                 log.exception("the sweep failed; it goes on")
+            if time() - now > SLOW:
+                tick = QUIET
 
     def stop(self) -> None:
         """Ask the thread to end, and wait for it."""
@@ -123,10 +133,13 @@ class Sweeper(threading.Thread):
             log.warning("the sweep waits: %s", exc)
         self._reachable = False
 
-    def _note_reachable(self) -> None:
-        if not self._reachable:
-            log.warning("the sweep goes on: Redis and the broker answer again")
+    def _come_back(self) -> None:
+        """Redis was away: if it answers again, let those who hold leases renew them first."""
+        with reaching_redis():
+            self._client.ping()
+        log.warning("the sweep goes on: Redis answers again")
         self._reachable = True
+        self._ended.wait(QUIET)
 
 
 def publish(broker: Broker, ledger: Ledger, batches: Iterable[tuple[str, str]]) -> int:

@@ -123,6 +123,25 @@ def claim_letters(client, name="spring"):
     return client.get(keys.status(name)).decode()
 
 
+@pytest.mark.parametrize("last", [3999, 4000, 4800])
+def test_recipients_far_apart_are_recorded_like_neighbours(client, ledger, last):
+    whole, _ = enqueue(client, range(5000))
+    (ref,) = ledger.split(claim(client, whole), [Part((0, last), b"payload")], NOW)
+    lease = claim(client, ref)
+    settle(ledger, lease, starting=lease.positions)
+    assert settle(ledger, lease, "a", "r") is Verdict.GO
+    letters = claim_letters(client)
+    assert (letters[0], letters[last], set(letters[1:last])) == ("a", "r", {"q"})
+    assert ledger.give_back(lease, NOW) == "final"
+
+
+def test_a_lease_that_is_not_renewed_ends_when_it_would_have(client, ledger):
+    ref, _ = enqueue(client, [1])
+    lease = claim(client, ref)
+    ledger.commit(lease, (), (), NOW + 5, None)
+    assert list(Waiting(client).sweep(NOW + LEASE + 1)) == [("bulk", ref)]
+
+
 def test_a_final_batch_leaves_no_key_behind(client, ledger):
     ref, _ = enqueue(client, [1])
     client.hsetnx(keys.shared("spring"), "digest", b"attachment")
