@@ -288,7 +288,7 @@ class Loop:
     def _fail(self, session: Session, now: float) -> None:
         """Part from a session that did not open, or is gone while it rested or said goodbye."""
         if session in self._doorway.opening:
-            has_others = len(self._sessions) > len(self._doorway.opening)
+            has_others = len(self._sessions) > 1
             self._doorway.failed(session, now, has_others=has_others)
             self._agenda.stop = self._agenda.stop or self._doorway.trouble
             self._drop(session, is_counted=False)
