@@ -10,7 +10,7 @@ import random
 import pytest
 
 from tests.chaos import assault
-from tests.chaos.world import PATIENCE, Verdict, script_needle
+from tests.chaos.world import PATIENCE, Verdict, kill_host, script_needle
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(180)]
 
@@ -22,7 +22,10 @@ VICTIMS = (assault.child, assault.host, assault.server, assault.network, assault
 SCRIPTS = ("claim", "commit", "release")
 HOLDERS = (assault.child, assault.host, assault.redis, assault.redis_connections)
 
+PRODUCING = ("open", "reserve", "enqueue", "turn_take", "close")
+
 SHORT = {
+    ("enqueue", True),
     ("data", assault.network),
     ("content", assault.server),
     ("dot", assault.host),
@@ -83,3 +86,18 @@ def test_killed_around_a_step_of_the_ledger(world, script, victim, after):
     victim(world, workers, random.Random(script))
     trap.released.set()
     Verdict(world, COUNT).is_once(at_most_uncertain=open_then)
+
+
+@pytest.mark.parametrize(("script", "after"), steps(PRODUCING, (False, True)))
+def test_a_producer_killed_anywhere_goes_on_when_it_is_run_again(world, script, after):
+    several = ("reserve", "enqueue", "turn_take")
+    trap = world.redis_proxy.trap(
+        script_needle(script), skip=1 if script in several else 0, after=after
+    )
+    producer = world.start_producer(COUNT)
+    assert trap.sprung.wait(PATIENCE), world.words()
+    kill_host(producer)
+    trap.released.set()
+    world.enqueue(COUNT)
+    world.start_worker()
+    Verdict(world, COUNT).is_once(at_most_uncertain=0)
