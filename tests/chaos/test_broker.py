@@ -76,3 +76,21 @@ def test_a_dead_host_is_replaced_within_half_a_minute_by_default(tmp_path):
         world.wish({"release": True})
         Verdict(world, COUNT).is_once(at_most_uncertain=20)
         assert second.poll() is None
+
+
+@pytest.mark.chaos(long=True)
+@pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
+def test_a_worker_that_cannot_reach_redis_ends_when_it_is_asked_to(world, pool):
+    """With outcomes in hand that it cannot write down: those are uncertain."""
+    world.wish({"delay": 0.3})
+    worker = world.start_worker(pool)
+    world.enqueue(COUNT)
+    wait_until(lambda: len(world.events("accepted")) > 5, what="a campaign under way")
+    kill_host(world.redis)
+    elapse(1)
+    worker.terminate()
+    assert worker.wait(30) == 0
+    world.start_redis()
+    world.wish({"delay": 0})
+    world.start_worker(pool)
+    Verdict(world, COUNT).is_once(at_most_uncertain=5)
