@@ -91,10 +91,8 @@ class Sweeper(threading.Thread):
                 tick = QUIET
 
     def stop(self) -> None:
-        """Ask the thread to end, and wait for it."""
+        """Ask the thread to end; `join` waits until it has."""
         self._ended.set()
-        if self.is_alive():
-            self.join(timeout=5)
 
     def release(self, now: float) -> int:
         """Queue the batches whose wait is over or whose lease lapsed; returns how many."""

@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 
 _REAP_EVERY: Final = 1.0
 _FAREWELL: Final = 0.5
+_SWEEP_ENDS: Final = 2.0
 _UNFIT_POOLS: Final = ("gevent", "eventlet")
 
 
@@ -56,6 +57,7 @@ class Worker:
         self._lock = threading.Lock()
         self._desk: Desk | None = None
         self._pid = 0
+        self._main = 0
         self._busy = 0
         self._terminated = False
         self._is_child = False
@@ -117,6 +119,7 @@ class Worker:
             hooks(self.settings)
         except ConfigError as exc:
             raise SystemExit(f"mailer: {exc}") from None
+        self._main = os.getpid()
         self._flag[0] = 0
 
     def start(self, **_: Any) -> None:
@@ -129,18 +132,31 @@ class Worker:
         self._sweeper.start()
 
     def stop(self, **_: Any) -> None:
-        """The worker was asked to stop: deliveries end soon, the sweep ends now."""
+        """The worker was asked to stop: deliveries end soon, the sweep ends now.
+
+        A signal handler: it waits for nobody, as the thread that it interrupts may hold what they want.
+        """
         self._flag[0] = 1
         if self._sweeper:
             self._sweeper.stop()
 
+    def end(self, **_: Any) -> None:
+        """The main process ends, whose own deliveries, if any, are done: so does the sweep."""
+        self.stop()
+        if self._sweeper:
+            self._sweeper.join(_SWEEP_ENDS)
+        self.end_process()
+
     # Each process that delivers.
 
     def begin_process(self, **_: Any) -> None:
-        """A child of the pool begins: SIGTERM lets it finish what it transmits."""
+        """A child of the pool begins: SIGTERM lets it finish what it transmits.
+
+        The solo pool has no child and calls this in the main process, whose SIGTERM is Celery's.
+        """
         self._terminated = False
         self._busy = 0
-        self._is_child = True
+        self._is_child = os.getpid() != self._main
 
     def end_process(self, **_: Any) -> None:
         """The process ends: say goodbye to the servers."""
@@ -177,7 +193,7 @@ def attach(app: Celery, settings: Settings) -> Worker:
         (signals.worker_init, worker.prepare),
         (signals.worker_ready, worker.start),
         (signals.worker_shutting_down, worker.stop),
-        (signals.worker_shutdown, worker.end_process),
+        (signals.worker_shutdown, worker.end),
         (signals.worker_process_shutdown, worker.end_process),
         (signals.worker_process_init, worker.begin_process),
     ):
