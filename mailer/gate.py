@@ -13,7 +13,7 @@ from mailer.retry_after import retry_after
 from mailer.schedule import Reset
 from mailer.smtp import Action, Judgement, Reply, Stage
 from mailer.store.adaptive import Pace
-from mailer.store.breaker import Breaker
+from mailer.store.breaker import Admission, Breaker
 from mailer.store.dead_letters import Said
 from mailer.store.slots import Slots
 
@@ -52,20 +52,27 @@ class Gate:
         self.troubled = False
 
     def admit(self, wanted: int) -> int:
-        """How many more connections may be opened now: of an account that logs in, one by one."""
-        now = time()
+        """How many more connections may be opened now: only one where its login is the first."""
+        had_turn = self._has_turn
+        admission = self._ask_breaker() if wanted > 0 else Admission.NOBODY
+        if admission is Admission.NOBODY:
+            return 0
+        is_alone = admission is Admission.ALONE and self._account.user is not None
+        if is_alone and had_turn:
+            return 0
         name, maximum = self._account.name, self._account.max_connections
-        admitted = self._breaker.admit(name, self._owner, wanted, now)
-        if admitted:
-            self._has_turn = True
-            at_once = admitted if self._account.user else wanted
-            admitted = self._slots.acquire(
-                name, wanted, maximum, self._owner, None, self._lease, at_once=at_once
-            )
-            self._held += admitted
-            if not admitted:
-                self.rest()
+        at_once = 1 if is_alone else wanted
+        admitted = self._slots.acquire(
+            name, wanted, maximum, self._owner, None, self._lease, at_once=at_once
+        )
+        self._held += admitted
+        if not (admitted or had_turn):
+            self.rest()
         return admitted
+
+    def may_log_in(self) -> bool:
+        """Whether one login may begin now, the last one having ended."""
+        return self._ask_breaker() is not Admission.NOBODY
 
     def rest(self) -> None:
         """No login is under way: if the turn to log in was taken, it is others' again."""
@@ -112,6 +119,14 @@ class Gate:
         if not self.surplus:
             return self._account.max_connections
         return max(1, self._held - self.surplus)
+
+    def _ask_breaker(self) -> Admission:
+        admission = self._breaker.admit(self._account.name, self._owner, time())
+        if admission is Admission.NOBODY:
+            self.rest()
+        else:
+            self._has_turn = True
+        return admission
 
     def _renewed(self, text: str, now: float) -> float:
         """When a used-up quota begins anew: the reply says, or the configuration, or nobody."""

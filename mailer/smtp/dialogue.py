@@ -31,7 +31,7 @@ class Secure:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Make a call that may block."""
+    """Make a call that may block, when it is this session's turn to log in."""
 
     call: Callable[[], Any]
 

@@ -1,10 +1,13 @@
 """Who comes in next: names resolved, the gate asked, one login tried before there are many.
 
 A wrong password must cost one login, not one for each connection. So sessions open one by one until a
-login has succeeded, and side by side only while that is fresh.
+login has succeeded. While that is fresh a few open side by side as far as the login: they log in one
+after another, each when the gate allows it. A login that has begun is waited for, even if nobody needs
+the session any more: else nobody would learn that it was refused.
 """
 
 import socket
+from collections import deque
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -22,7 +25,9 @@ from mailer.smtp.tls import describe
 from mailer.smtp.transport import Address
 
 PROVEN_FOR = 10.0
-"""How long one successful login lets others go side by side."""
+"""How long one successful login lets others open side by side."""
+SIDE_BY_SIDE = 8
+"""How many sessions of an account that logs in open at once: all but one wait for their login."""
 ASK_EVERY = 0.1
 """How often the gate is asked again that did not admit all."""
 RESOLVED_FOR = 60.0
@@ -64,6 +69,8 @@ class Doorway:
         self._told: set[Action] = set()
         self._wants_refresh = False
         self._has_refreshed = False
+        self._line: deque[Session] = deque()
+        self._at_login: Session | None = None
         self.opening: set[Session] = set()
         """Sessions under way."""
         self.is_shut = False
@@ -75,8 +82,9 @@ class Doorway:
 
     def open(self, wanted: int, now: float) -> list[Session]:
         """Begin up to *wanted* sessions, as many as may be begun now."""
-        if not self._is_proven(now):
-            wanted = min(wanted, 1 - len(self.opening))
+        if self._server.username is not None:
+            most = SIDE_BY_SIDE if now - self._learnt.proven_at < PROVEN_FOR else 1
+            wanted = min(wanted, most - len(self.opening))
         if wanted <= 0 or self.is_shut or now < self._pause_until or not self._has_addresses(now):
             return []
         if self._slots < wanted and now >= self._ask_at:
@@ -95,9 +103,46 @@ class Doorway:
         """Whether the gate, and nothing else, is why no session opens."""
         return self._slots == 0 and now < self._ask_at
 
+    def line_up(self, session: Session) -> None:
+        """Hear that *session* has come as far as the login, or goes on with its own."""
+        if session is self._at_login:
+            self._begin_login(session)
+        else:
+            self._line.append(session)
+
+    def let_log_in(self, now: float) -> list[Session]:
+        """Let the next in line log in; return the sessions that have waited in vain."""
+        if not self._line or self._at_login is not None:
+            return []
+        if self.is_shut or not self._gate.may_log_in():
+            self._ask_at = now + ASK_EVERY
+            return list(self._line)
+        self._at_login = self._line.popleft()
+        self._begin_login(self._at_login)
+        self._at_login.deadline = now + self._server.timeouts.auth
+        return []
+
+    @property
+    def is_login_under_way(self) -> bool:
+        """Whether credentials were sent and not answered yet."""
+        return self._at_login is not None and self._at_login.phase is Phase.LISTENING
+
+    def may_be_dropped(self, session: Session) -> bool:
+        """Whether *session* is opening and has not sent credentials."""
+        is_at_login = session is self._at_login and self.is_login_under_way
+        return session in self.opening and not is_at_login
+
+    def forget(self, session: Session) -> None:
+        """Hear that *session* is closed, or done with opening."""
+        self.opening.discard(session)
+        if session is self._at_login:
+            self._at_login = None
+        elif session in self._line:
+            self._line.remove(session)
+
     def opened(self, session: Session, now: float) -> None:
         """Hear that *session* is ready."""
-        self.opening.discard(session)
+        self.forget(session)
         self._failures = self._unreached = 0
         # A gate that admits one at a time is asked for the next one now.
         self._ask_at = now
@@ -110,7 +155,7 @@ class Doorway:
         `trouble` is set where nothing can be sent any more; with *has_others* open already, mostly
         only no more are opened.
         """
-        self.opening.discard(session)
+        self.forget(session)
         refusal = session.refusal
         if refusal is None:
             if session.phase is Phase.CONNECTING and self._has_other_address():
@@ -164,9 +209,10 @@ class Doorway:
 
     # How.
 
-    def _is_proven(self, now: float) -> bool:
-        has_login = self._server.username is not None
-        return not has_login or now - self._learnt.proven_at < PROVEN_FOR
+    def _begin_login(self, session: Session) -> None:
+        assert session.ask is not None
+        call, session.ask = session.ask.call, None
+        self._aside.ask(session, call)
 
     def _has_addresses(self, now: float) -> bool:
         learnt = self._learnt

@@ -33,6 +33,12 @@ class Gate(Protocol):
     def admit(self, wanted: int) -> int:
         """Return how many of *wanted* connections may be opened now; asked again every half second."""
 
+    def may_log_in(self) -> bool:
+        """Return whether one login may begin now; asked before each, with none of this driver under way.
+
+        After False the connections that wait for a login are closed.
+        """
+
     def logged_in(self) -> None:
         """One session is open, its login accepted."""
 

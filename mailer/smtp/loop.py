@@ -95,6 +95,8 @@ class Loop:
         now = self._clock()
         self._assign(now)
         self._open_more(now)
+        for turned_away in self._doorway.let_log_in(now):
+            self._drop(turned_away)
         if self._holding:
             self._note(now)
         moved = self._wait(now)
@@ -205,6 +207,7 @@ class Loop:
         self._sessions.discard(session)
         self._sending.discard(session)
         self._holding.pop(session, None)
+        self._doorway.forget(session)
         if session in self._idle:
             self._idle.remove(session)
         if is_counted:
@@ -236,8 +239,7 @@ class Loop:
             self._doorway.opened(session, now)
             self._idle.append(session)
         elif session.ask is not None:
-            call, session.ask = session.ask.call, None
-            self._aside.ask(session, call)
+            self._doorway.line_up(session)
         self._watch(session)
 
     def _hear(self, session: Session, attempt: Attempt, stage: Stage, reply: Reply) -> None:
@@ -352,8 +354,7 @@ class Loop:
                     self._agenda.put_back(session.script.finish())
                     self._holding.pop(session, None)
                     self._settle(session, now)
-            elif session in self._doorway.opening:
-                self._doorway.opening.discard(session)
+            elif self._doorway.may_be_dropped(session):
                 self._drop(session)
         self._doorway.close()
 
@@ -362,6 +363,8 @@ class Loop:
         if agenda.fresh or self._holding or agenda.undecided > len(agenda.waiting):
             return False
         if agenda.waiting and agenda.stop is None:
+            return False
+        if self._doorway.is_login_under_way:
             return False
         if not self._sending:
             return True
@@ -376,7 +379,6 @@ class Loop:
                 session.watched = 0
                 self._pool.give_back(session)
             else:
-                self._doorway.opening.discard(session)
                 self._drop(session)
         self._selector.close()
         self._doorway.close()

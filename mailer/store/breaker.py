@@ -34,8 +34,8 @@ lives keeps it for as long as the login takes.
 """
 
 import dataclasses
-import itertools
 from collections.abc import Callable
+from enum import IntEnum
 from random import random
 from typing import Any, Final
 
@@ -62,6 +62,14 @@ JITTER: Final = 0.2
 SECOND_DOUBT: Final = 300.0
 
 _STOPPING: Final = {Action.AUTH_FAIL: "auth", Action.ACCOUNT_CONFIG: "account"}
+
+
+class Admission(IntEnum):
+    """Who may log in: nobody, the one who asks, or others as well."""
+
+    NOBODY = 0
+    ALONE = 1
+    BESIDE_OTHERS = 2
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -97,7 +105,6 @@ class Breaker:
     def __init__(self, client: Client, random: Callable[[], float] = random) -> None:
         self._client = client
         self._random = random
-        self._calls = itertools.cycle(range(1000))
         self._admit = load(client, "breaker_admit")
         self._succeeded = load(client, "breaker_succeeded")
         self._refused = load(client, "breaker_refused")
@@ -105,15 +112,13 @@ class Breaker:
 
     # Sessions.
 
-    def admit(self, account: str, owner: str, wanted: int, now: float) -> int:
-        """How many of *wanted* logins the process *owner* may begin now: 0 or 1.
+    def admit(self, account: str, owner: str, now: float) -> Admission:
+        """May the process *owner* begin to log in now: it has the turn until it tells the outcome.
 
-        The next one is admitted after `succeeded` was told of this one, so that a password which
-        turns wrong is refused at most once a process.
+        A process has one login under way at a time, and asks before each: so a password that turns
+        wrong is refused at most once a process. Asking again without having logged in keeps the turn.
         """
-        if wanted < 1:
-            return 0
-        return int(self._admit(account, owner, now, self._turn(now), ""))
+        return Admission(int(self._admit(account, owner, now, now + TURN, "")))
 
     def succeeded(self, account: str, owner: str, now: float) -> None:
         """*owner* has logged in: the account is good, and delays begin anew."""
@@ -172,7 +177,7 @@ class Breaker:
     def keep_turn(self, account: str, owner: str, now: float) -> None:
         """*owner* is still at its login."""
         with reaching_redis():
-            self._client.zadd(keys.logins(account), {owner: self._turn(now)}, xx=True)
+            self._client.zadd(keys.logins(account), {owner: now + TURN}, xx=True)
 
     def let_go(self, account: str, owner: str) -> None:
         """*owner* gives its turn to log in back, having learnt nothing."""
@@ -213,11 +218,7 @@ class Breaker:
         seconds: then one caller in the cluster is told True.
         """
         since = repr(every) if every else "0"
-        return bool(self._admit(account, owner, now, self._turn(now), since))
-
-    def _turn(self, now: float) -> float:
-        # No two calls give the same: so a call that is repeated, its reply lost, knows its own turn.
-        return now + TURN + next(self._calls) * 1e-6
+        return bool(self._admit(account, owner, now, now + TURN, since))
 
 
 def _state(account: str, row: dict[bytes, bytes], now: float) -> AccountState:

@@ -1,5 +1,6 @@
 -- May a process begin to log in? At most one does while the account is unknown, one of each process
--- while it is running, none while it is stopped or cooling.
+-- while it is running, none while it is stopped or cooling. Who asks again before it has used its turn
+-- keeps it, if nothing has happened to the account meanwhile.
 --
 -- account:<a>  hash  read: state, until; probed := now by a probe
 -- logins:<a>   zset  += owner, until its turn lapses; lapsed ones go
@@ -7,7 +8,7 @@
 --
 -- ARGV: account, owner, now, end of the turn, seconds since the last probe ('': no probe, an ordinary
 --       login). A probe is a login to a stopped account; '0' is an operator's, who need not wait.
--- Returns 1 or 0
+-- Returns 2: yes, and others may as well | 1: yes, and nobody else | 0: no
 
 local account, owner, now, ends, every = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
 local key, logins = PREFIX .. 'account:' .. account, PREFIX .. 'logins:' .. account
@@ -16,7 +17,6 @@ local state, since = fields[1], tonumber(fields[3] or '0')
 
 redis.call('ZREMRANGEBYSCORE', logins, '-inf', now)
 local turn = redis.call('ZSCORE', logins, owner)
-if turn and tonumber(turn) == tonumber(ends) then return 1 end
 if every == '' then
   if state == 'stopped' then return 0 end
   if state == 'cooling' and tonumber(fields[2] or '0') > now then return 0 end
@@ -25,12 +25,9 @@ elseif every ~= '0' then
   if state ~= 'stopped' or fields[5] == 'operator' then return 0 end
   if now - last < tonumber(every) then return 0 end
 end
-if state == 'running' then
-  if turn then return 0 end
-elseif redis.call('ZCARD', logins) > 0 then
-  return 0
-end
+local others = redis.call('ZCARD', logins) - (turn and 1 or 0)
+if state ~= 'running' and others > 0 then return 0 end
 if every ~= '' then redis.call('HSET', key, 'probed', ARGV[3]) end
 redis.call('ZADD', logins, ends, owner)
 redis.call('SADD', PREFIX .. 'accounts', account)
-return 1
+return state == 'running' and 2 or 1

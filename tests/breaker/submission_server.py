@@ -12,8 +12,9 @@ class SubmissionServer:
     """Takes mail from those who log in. Use as a context manager; its thread ends with it.
 
     *passwords* are by user name. *auth_reply* answers every AUTH instead of looking. *slow_login* is
-    how many seconds an AUTH takes: long enough that several logins are under way at once.
-    *on_accepted* is called with user and number after each of a user's accepted messages. *gone* are
+    how many seconds an AUTH takes: long enough that several logins are under way at once;
+    *at_login* counts them, and *on_auth* is called as each begins. *on_accepted* is called with user
+    and number after each of a user's accepted messages. *gone* are
     mailboxes that do not exist; *mail_reply* answers every MAIL of a user.
     """
 
@@ -24,6 +25,10 @@ class SubmissionServer:
         self.on_accepted: Callable[[str, int], None] = lambda _user, _number: None
         self.mail_reply: dict[str, str] = {}
         self.gone: set[str] = set()
+        self.connections = 0
+        self.at_login = 0
+        self.most_at_login = 0
+        self.on_auth: Callable[[], None] = lambda: None
         self.logins: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
         self.accepted: dict[str, list[str]] = defaultdict(list)
@@ -82,6 +87,7 @@ class _Session(asyncio.Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:
         self.transport = transport
         self.server._transports.add(transport)
+        self.server.connections += 1
         self.say("220 test ESMTP")
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -115,6 +121,9 @@ class _Session(asyncio.Protocol):
         elif verb == "AUTH":
             _, user, password = base64.b64decode(line.split()[2]).decode().split("\0")
             self.is_busy = True
+            self.server.at_login += 1
+            self.server.most_at_login = max(self.server.most_at_login, self.server.at_login)
+            self.server.on_auth()
             self.server._loop.call_later(self.server.slow_login, self.answer, user, password)
         elif verb == "MAIL":
             self.say(self.server.mail_reply.get(self.user, "250 2.1.0 ok"))
@@ -133,6 +142,7 @@ class _Session(asyncio.Protocol):
             self.say("250 2.0.0 ok")
 
     def answer(self, user: str, password: str) -> None:
+        self.server.at_login -= 1
         reply = self.server.log_in(user, password)
         self.user = user if reply.startswith("235") else ""
         self.say(reply)

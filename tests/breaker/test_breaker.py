@@ -11,7 +11,16 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from mailer.smtp.rules import Action
 from mailer.store import breaker as module
 from mailer.store import keys
-from mailer.store.breaker import COOLING, OPERATOR, RUNNING, STOPPED, TURN, UNKNOWN, Breaker
+from mailer.store.breaker import (
+    COOLING,
+    OPERATOR,
+    RUNNING,
+    STOPPED,
+    TURN,
+    UNKNOWN,
+    Admission,
+    Breaker,
+)
 from mailer.store.connection import connect
 from mailer.store.dead_letters import Said
 
@@ -34,53 +43,61 @@ def cool(breaker, now, action=Action.AUTH_RETRY):
     return breaker.state("a", now).until - now
 
 
-def test_an_unknown_account_admits_one_login_of_one_process(breaker):
-    assert breaker.admit("a", "one", 10, NOW) == 1
-    assert breaker.admit("a", "one", 10, NOW) == 0
-    assert breaker.admit("a", "two", 10, NOW) == 0
+def test_an_unknown_account_admits_one_process_which_keeps_its_turn(breaker):
+    assert breaker.admit("a", "one", NOW) is Admission.ALONE
+    assert breaker.admit("a", "two", NOW) is Admission.NOBODY
+    assert breaker.admit("a", "one", NOW + TURN - 1) is Admission.ALONE
+    assert breaker.admit("a", "two", NOW + TURN + 1) is Admission.NOBODY
 
 
 def test_accounts_do_not_wait_for_each_other(breaker):
-    assert breaker.admit("a", "one", 1, NOW) == 1
-    assert breaker.admit("b", "two", 1, NOW) == 1
+    assert breaker.admit("a", "one", NOW) == 1
+    assert breaker.admit("b", "two", NOW) == 1
 
 
-def test_nobody_is_admitted_who_wants_nothing(breaker):
-    assert breaker.admit("a", "one", 0, NOW) == 0
-    assert breaker.admit("a", "two", 1, NOW) == 1
+def test_a_turn_is_worth_nothing_after_the_account_was_stopped(breaker):
+    for owner in ("one", "two"):
+        breaker.succeeded("a", owner, NOW)
+        assert breaker.admit("a", owner, NOW) is Admission.BESIDE_OTHERS
+    breaker.refused("a", "one", Action.AUTH_FAIL, WRONG, NOW)
+    assert breaker.admit("a", "two", NOW) is Admission.NOBODY
+
+
+def test_of_those_who_have_a_turn_when_an_account_is_doubted_nobody_goes_first(breaker):
+    for owner in ("one", "two", "three"):
+        breaker.succeeded("a", owner, NOW)
+        breaker.admit("a", owner, NOW)
+    assert breaker.refused("a", "three", Action.REAUTH_ONCE, WRONG, NOW) == UNKNOWN
+    assert breaker.admit("a", "one", NOW) is Admission.NOBODY
+    breaker.let_go("a", "one")
+    assert breaker.admit("a", "two", NOW) is Admission.ALONE
 
 
 def test_a_turn_lapses_with_its_process_and_not_before(breaker):
-    breaker.admit("a", "one", 1, NOW)
-    assert breaker.admit("a", "two", 1, NOW + TURN - 0.01) == 0
-    assert breaker.admit("a", "two", 1, NOW + TURN + 1) == 1
+    breaker.admit("a", "one", NOW)
+    assert breaker.admit("a", "two", NOW + TURN - 0.01) == 0
+    assert breaker.admit("a", "two", NOW + TURN + 1) == 1
 
 
 def test_a_turn_that_is_let_go_is_the_next_ones(breaker):
-    breaker.admit("a", "one", 1, NOW)
+    breaker.admit("a", "one", NOW)
     breaker.let_go("a", "one")
-    assert breaker.admit("a", "two", 1, NOW) == 1
+    assert breaker.admit("a", "two", NOW) == 1
 
 
-def test_a_running_account_admits_one_login_of_each_process(breaker):
-    breaker.admit("a", "one", 1, NOW)
+def test_a_running_account_admits_every_process(breaker):
+    breaker.admit("a", "one", NOW)
     breaker.succeeded("a", "one", NOW)
     assert breaker.state("a", NOW).state == RUNNING
-    assert [breaker.admit("a", owner, 5, NOW) for owner in ("one", "two", "one", "two")] == [
-        1,
-        1,
-        0,
-        0,
-    ]
-    breaker.succeeded("a", "two", NOW)
-    assert [breaker.admit("a", owner, 5, NOW) for owner in ("one", "two")] == [0, 1]
+    found = {breaker.admit("a", owner, NOW) for owner in ("one", "two")}
+    assert found == {Admission.BESIDE_OTHERS}
 
 
 @pytest.mark.parametrize(
     ("action", "reason"), [(Action.AUTH_FAIL, "auth"), (Action.ACCOUNT_CONFIG, "account")]
 )
 def test_credentials_or_settings_refused_stop_the_account(breaker, client, action, reason):
-    breaker.admit("a", "one", 1, NOW)
+    breaker.admit("a", "one", NOW)
     assert breaker.refused("a", "one", action, WRONG, NOW + 1) == STOPPED
     state = breaker.state("a", NOW + 2)
     assert (state.state, state.since, state.reason, state.said) == (
@@ -91,13 +108,13 @@ def test_credentials_or_settings_refused_stop_the_account(breaker, client, actio
     )
     assert state.logins_failed == 1
     assert not state.usable
-    assert breaker.admit("a", "two", 1, NOW + 1e6) == 0
+    assert breaker.admit("a", "two", NOW + 1e6) == 0
     assert client.hget(keys.account("a"), "state") == b"stopped"
 
 
 def test_a_login_that_succeeds_late_does_not_start_a_stopped_account(breaker):
     for owner in ("one", "two"):
-        breaker.admit("a", owner, 1, NOW)
+        breaker.admit("a", owner, NOW)
         breaker.succeeded("a", owner, NOW)
     breaker.refused("a", "one", Action.AUTH_FAIL, WRONG, NOW)
     breaker.succeeded("a", "two", NOW)
@@ -114,12 +131,12 @@ def test_an_event_is_noted_once_however_many_are_refused(breaker, client):
 
 
 def test_a_temporary_refusal_cools_and_admits_one_afterwards(breaker, client):
-    breaker.admit("a", "one", 1, NOW)
+    breaker.admit("a", "one", NOW)
     assert breaker.refused("a", "one", Action.AUTH_RETRY, BUSY, NOW) == COOLING
-    assert breaker.admit("a", "two", 1, NOW + 4.99) == 0
+    assert breaker.admit("a", "two", NOW + 4.99) == 0
     assert breaker.state("a", NOW + 4.99).state == COOLING
     assert breaker.state("a", NOW + 5).state == UNKNOWN
-    assert [breaker.admit("a", owner, 1, NOW + 5) for owner in ("two", "three")] == [1, 0]
+    assert [breaker.admit("a", owner, NOW + 5) for owner in ("two", "three")] == [1, 0]
     assert events(client) == []
 
 
@@ -156,7 +173,7 @@ def test_a_doubt_asks_for_one_login_and_a_second_doubt_stops(breaker):
     breaker.succeeded("a", "one", NOW)
     assert breaker.refused("a", "one", Action.REAUTH_ONCE, doubt, NOW + 1) == UNKNOWN
     assert breaker.refused("a", "two", Action.REAUTH_ONCE, doubt, NOW + 1) == UNKNOWN
-    assert breaker.admit("a", "one", 2, NOW + 2) == 1
+    assert breaker.admit("a", "one", NOW + 2) == 1
     breaker.succeeded("a", "one", NOW + 2)
     assert breaker.refused("a", "one", Action.REAUTH_ONCE, doubt, NOW + 3) == STOPPED
     assert breaker.state("a", NOW + 3).reason == "account"
@@ -182,14 +199,14 @@ def test_starting_admits_one_login_and_is_noted(breaker, client):
     breaker.refused("a", "one", Action.AUTH_FAIL, WRONG, NOW)
     assert breaker.start("a", NOW + 9) == STOPPED
     assert breaker.state("a", NOW + 9).state == UNKNOWN
-    assert [breaker.admit("a", owner, 3, NOW + 9) for owner in ("one", "two")] == [1, 0]
+    assert [breaker.admit("a", owner, NOW + 9) for owner in ("one", "two")] == [1, 0]
     assert [event["event"] for event in events(client)] == ["account_stopped", "account_started"]
 
 
 def test_starting_what_was_not_stopped_ends_its_cooling_and_is_no_event(breaker, client):
     breaker.refused("a", "one", Action.AUTH_RETRY, BUSY, NOW)
     assert breaker.start("a", NOW) == COOLING
-    assert breaker.admit("a", "one", 1, NOW) == 1
+    assert breaker.admit("a", "one", NOW) == 1
     breaker.succeeded("a", "one", NOW)
     assert breaker.start("a", NOW) == RUNNING
     assert breaker.state("a", NOW).state == RUNNING
@@ -234,7 +251,7 @@ def test_what_an_operator_stopped_or_nobody_stopped_is_not_probed_by_itself(brea
 
 def test_all_accounts_that_were_tried_are_listed_by_name(breaker):
     breaker.succeeded("b", "one", NOW)
-    breaker.admit("c", "one", 1, NOW)
+    breaker.admit("c", "one", NOW)
     breaker.stop("a", OPERATOR, NOW)
     assert [(state.account, state.state) for state in breaker.all(NOW)] == [
         ("a", STOPPED),
@@ -266,14 +283,13 @@ class Logins(RuleBasedStateMachine):
     def teardown(self):
         self.client.close()
 
-    @rule(owner=OWNERS, wanted=st.integers(1, 20))
-    def asks(self, owner, wanted):
+    @rule(owner=OWNERS)
+    def asks(self, owner):
+        if owner in self.under_way:  # one login of a process at a time, as its gate sees to
+            return
         before = self.breaker.state("a", self.now).state
-        admitted = self.breaker.admit("a", owner, wanted, self.now)
-        assert admitted <= 1
-        if admitted:
+        if self.breaker.admit("a", owner, self.now):
             assert before in (RUNNING, UNKNOWN)
-            assert owner not in self.under_way
             assert before == RUNNING or not self.under_way
             self.under_way.add(owner)
 

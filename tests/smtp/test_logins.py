@@ -1,0 +1,96 @@
+"""Connections of an account that logs in: opened side by side, logged in one after another."""
+
+import threading
+
+import pytest
+
+from mailer.smtp import Action, Driver, Fate, Stage
+from tests.breaker.submission_server import SubmissionServer
+
+LOGIN = {"username": "shop", "password": lambda: "right", "max_connections": 6}
+
+
+@pytest.fixture
+def server():
+    with SubmissionServer(shop="right") as started:
+        yield started
+
+
+@pytest.fixture
+def driver(settings, server, gate):
+    made = Driver(settings(server.port, **LOGIN), gate)
+    yield made
+    made.close()
+
+
+def mails(mail, count):
+    return mail(*(f"r{number}@example.org" for number in range(count)))
+
+
+def test_one_login_is_under_way_at_a_time_while_connections_open_side_by_side(
+    server, driver, mail, journal, gate
+):
+    server.slow_login = 0.05
+    seen = []
+    server.on_auth = lambda: seen.append(server.connections)
+    results = driver.send(mails(mail, 400), journal)
+    assert {result.fate for result in results} == {Fate.ACCEPTED}
+    assert server.most_at_login == 1
+    assert server.logins["shop"] == gate.logins > 2
+    assert seen[0] == 1, "the first login is tried alone"
+    assert seen[1] > 2, "then others come as far as theirs"
+
+
+def test_a_login_under_way_is_waited_for_though_nobody_needs_it_any_more(
+    server, driver, mail, journal, gate
+):
+    first = []
+
+    def turn_wrong():
+        if server.logins["shop"] == 1 and not first:
+            first.append(server.passwords.update(shop="changed"))
+            server.slow_login = 0.5
+
+    server.on_auth = turn_wrong
+    results = driver.send(mails(mail, 12), journal)
+    assert {result.fate for result in results} == {Fate.ACCEPTED}
+    assert server.refused["shop"] == 1
+    (trouble,) = gate.troubles
+    assert trouble[0] is Stage.AUTH
+    assert trouble[2].action is Action.AUTH_FAIL
+
+
+def test_who_may_not_log_in_after_all_hangs_up_without_having_tried(
+    server, driver, mail, journal, gate
+):
+    asked = []
+
+    def may_log_in():
+        asked.append(server.logins["shop"])
+        return len(asked) == 1
+
+    gate.may_log_in = may_log_in
+    results = driver.send(mails(mail, 40), journal)
+    assert {result.fate for result in results} == {Fate.ACCEPTED}
+    assert server.logins["shop"] == 1
+    assert asked[:2] == [0, 1]
+    driver.close()
+    assert gate.open == 0
+
+
+def test_a_refusal_closes_those_that_wait_for_their_login(server, driver, mail, journal, gate):
+    refused = threading.Event()
+
+    def turn_wrong():
+        if server.connections > 3:
+            server.passwords["shop"] = "changed"
+            refused.set()
+
+    server.slow_login = 0.02
+    server.on_auth = turn_wrong
+    results = driver.send(mails(mail, 4000), journal)
+    assert refused.is_set()
+    assert server.refused["shop"] == 1
+    assert {result.fate for result in results} == {Fate.ACCEPTED, Fate.UNSENT}
+    driver.close()
+    assert gate.open == 0
