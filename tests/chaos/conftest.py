@@ -1,10 +1,11 @@
 """How many runs, and of what: a few for `make test`, hundreds for `make chaos`."""
 
 import random
+from collections import Counter
 
 import pytest
 
-from tests.chaos.world import World
+from tests.chaos.world import Verdict, World
 
 SHORT_RANDOM = 6
 LONG_RANDOM = 150
@@ -43,6 +44,31 @@ def pytest_collection_modifyitems(config, items):
 
 def _is_long(item):
     return any(mark.kwargs.get("long") for mark in item.iter_markers("chaos"))
+
+
+@pytest.fixture(autouse=True)
+def tally(record_property):
+    """Hand what the verdicts counted to the summary, from whichever process ran the test."""
+    Verdict.passed.clear()
+    yield
+    for verdict in Verdict.passed:
+        record_property("outcomes", verdict.outcomes | {"accepted twice": verdict.doubles})
+
+
+def pytest_terminal_summary(terminalreporter):
+    found = [
+        counts
+        for report in terminalreporter.getreports("")
+        if report.when == "teardown"
+        for name, counts in report.user_properties
+        if name == "outcomes"
+    ]
+    if found:
+        total = Counter()
+        for counts in found:
+            total.update(counts)
+        said = ", ".join(f"{number:,} {word}" for word, number in total.items() if number)
+        terminalreporter.write_line(f"{len(found)} campaigns under attack: {said or 'nothing'}")
 
 
 @pytest.fixture

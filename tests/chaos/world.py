@@ -17,6 +17,7 @@ import time
 from collections import Counter
 from importlib.resources import files
 from pathlib import Path
+from typing import ClassVar
 
 from mailer.config import load
 from mailer.errors import CampaignNotFoundError
@@ -299,6 +300,9 @@ class World:
 class Verdict:
     """Whether the promises were kept, after all is settled."""
 
+    passed: ClassVar[list["Verdict"]] = []
+    """Those of the test that runs."""
+
     def __init__(self, world, count, name="spring"):
         self.outcomes = world.settled(count, name)
         self.letters = world.client.get(keys.status(name)).decode()
@@ -325,6 +329,7 @@ class Verdict:
         assert said <= len(self.accepted) <= said + self.uncertain, self._world.words()
         assert len(self.mailboxes) == len(self.accepted)
         assert wait_until(lambda: not self._world.leaked(), 5, "keys to go") or True
+        self.passed.append(self)
 
     def is_once(self, at_most_uncertain):
         """With hold: nothing twice, and few in doubt."""
