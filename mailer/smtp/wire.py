@@ -22,8 +22,9 @@ MAX_PATH = 254
 """Octets in a path without its brackets (RFC 5321 section 4.5.3.1.3)."""
 END_OF_DATA = b".\r\n"
 
-# One pass finds what is wrong and what is to be stuffed: in most mail neither is there.
-_ODD_CR = re.compile(rb"\r(?!\n(?:[^.]|\Z))")
+# One pass finds what is wrong and what is to be stuffed: in most mail neither is there, but the last
+# line's end. A single character behind the LF is tested much faster than a choice of two.
+_ODD_CR = re.compile(rb"\r(?!\n[^.])")
 _BARE_CR = re.compile(rb"\r(?!\n)")
 _BARE = re.compile(rb"\r(?!\n)|(?<!\r)\n")
 _COMMAND = re.compile(rb"[ -~\x80-\xff]+\r\n")
@@ -40,22 +41,22 @@ def check_content(content: bytes) -> bool:
     """Raise `WireError` unless *content* may be sent; return whether any line begins with a dot."""
     if not content:
         raise WireError("the content is empty")
+    size = len(content)
     odd = _ODD_CR.search(content)
-    if (odd is not None and _BARE_CR.search(content)) or content.count(b"\n") != content.count(
-        b"\r"
-    ):
+    is_plain = odd is None or (odd.start() == size - 2 and content.endswith(b"\n"))
+    if (not is_plain and _BARE_CR.search(content)) or content.count(b"\n") != content.count(b"\r"):
         raise WireError(f"the content has a bare CR or LF in line {_bare_line(content)}")
     if b"\0" in content:
         raise WireError("the content has a NUL octet")
     # Hop from one line's end to the last that is no farther than the longest line allows.
-    position, size = 0, len(content)
+    position = 0
     while size - position > MAX_TEXT_LINE:
         end = content.rfind(b"\n", position, position + MAX_TEXT_LINE + 2)
         if end < 0:
             line = content.count(b"\n", 0, position) + 1
             raise WireError(f"line {line} of the content is longer than {MAX_TEXT_LINE} octets")
         position = end + 1
-    return odd is not None or content.startswith(b".")
+    return not is_plain or content.startswith(b".")
 
 
 def as_data(content: bytes, *, has_dots: bool) -> bytes:
