@@ -14,6 +14,7 @@ from celery.utils.imports import cwd_in_path
 from mailer.broker import defaults
 from mailer.config import load
 from mailer.errors import ConfigError
+from mailer.flower import show_dead_queue
 from mailer.reconnect import guard_redis_transport
 from mailer.worker import attach
 
@@ -28,6 +29,7 @@ def make() -> Celery:
     application = Celery("mailer")
     application.config_from_object(merged)
     guard_redis_transport()
+    show_dead_queue()
     attach(application, settings)
     return application
 

@@ -8,8 +8,11 @@ nobody consumes. Here is what changes that:
    does not (`ShownTask.tell`).
 3. ``mailer.dead`` counts as one of the worker's queues, so that the Broker page shows its length,
    although no worker consumes it; adding it as a consumer from Flower is refused.
+4. Flower itself counts it among the queues to show, also while no worker has told it its own: one that
+   is busy or gone does not hide what waits for a person (`show_dead_queue`).
 """
 
+import sys
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -74,6 +77,25 @@ def add_consumer(state: Any, queue: str, *args: Any, **options: Any) -> Any:
     if queue == DEAD_QUEUE:
         return {"error": REFUSAL}
     return consume_also(state, queue, *args, **options)
+
+
+def show_dead_queue() -> None:
+    """Where this process may become a Flower, have it list the dead letters' queue whoever answers.
+
+    Celery's command line has imported Flower, if it is installed, before it looks for the application.
+    Flower has no setting for this, and in Celery's ``task_queues`` a worker would consume the queue.
+    """
+    views = sys.modules.get("flower.views")
+    page = getattr(views, "BaseHandler", None)
+    known = getattr(page, "get_active_queue_names", None)
+    if page is None or known is None or hasattr(known, "shows_dead_queue"):
+        return
+
+    def names(self: Any) -> list[str]:
+        return sorted({*known(self), DEAD_QUEUE})
+
+    names.shows_dead_queue = True  # type: ignore[attr-defined]
+    page.get_active_queue_names = names
 
 
 def refuse_dead_queue(queues: Iterable[str]) -> None:

