@@ -18,7 +18,7 @@ POOLS = ("prefork", "threads", "solo")
 
 @pytest.fixture
 def world(tmp_path):
-    with World(tmp_path / "world", login="news@") as started:
+    with World(tmp_path / "world", login="news@", lease=15) as started:
         yield started
 
 

@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 
-from tests.chaos.world import children, kill_child, kill_host, wait_until
+from tests.chaos.world import PATIENCE, children, kill_child, kill_host, wait_until
 
 
 def elapse(seconds):
@@ -29,7 +29,7 @@ def stop(world, workers, rng):
     """SIGTERM to a worker, as in a deployment; another takes its place."""
     victim = rng.choice(workers)
     victim.terminate()
-    assert victim.wait(20) == 0, world.words()
+    assert victim.wait(PATIENCE) == 0, world.words()
     workers.remove(victim)
     workers.append(world.start_worker(concurrency=rng.choice([1, 2])))
 

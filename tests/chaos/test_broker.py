@@ -89,7 +89,7 @@ def test_a_worker_that_cannot_reach_redis_ends_when_it_is_asked_to(world, pool):
     kill_host(world.redis)
     elapse(1)
     worker.terminate()
-    assert worker.wait(30) == 0
+    assert worker.wait(PATIENCE) == 0
     world.start_redis()
     world.wish({"delay": 0})
     world.start_worker(pool)

@@ -5,20 +5,34 @@ import time
 import pytest
 
 from mailer import campaign
-from tests.chaos.assault import elapse
-from tests.chaos.world import Verdict, wait_until
+from tests.chaos.world import Verdict, World, wait_until
+from tests.conftest import has_the_machine_to_itself
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(120)]
 
-COUNT = 800
+COUNT = 2_000
+
+SOON = 1.0 if has_the_machine_to_itself() else 6.0
+"""Seconds: what is promised, and what is asked of a machine that does other work beside."""
+
+
+@pytest.fixture
+def world(tmp_path):
+    with World(tmp_path / "world", lease=15) as started:
+        yield started
 
 
 def accepted_after(world, when):
     return [event for event in world.events("accepted") if event["at"] > when]
 
 
+def is_quiet(world):
+    """Whether nothing has come for longer than a second."""
+    return time.time() - world.events("accepted")[-1]["at"] > 1.5
+
+
 def test_no_message_starts_a_second_after_pause_or_cancel_on_any_worker(world):
-    world.wish({"delay": 0.1})
+    world.wish({"delay": 0.2})
     world.start_worker(concurrency=2)
     world.start_worker(pool="threads", concurrency=2)
     world.enqueue(COUNT)
@@ -26,18 +40,18 @@ def test_no_message_starts_a_second_after_pause_or_cancel_on_any_worker(world):
 
     campaign.pause(world.kept(), "spring")
     paused = time.time()
-    elapse(2.5)
-    assert accepted_after(world, paused + 1) == []
+    wait_until(lambda: is_quiet(world), what="quiet")
+    assert accepted_after(world, paused + SOON) == []
     assert world.progress().open > 0, world.words()
 
     before = len(world.events("accepted"))
     campaign.resume(world.kept(), "spring")
-    wait_until(lambda: len(world.events("accepted")) > before + 50, 5, "the campaign to go on")
+    wait_until(lambda: len(world.events("accepted")) > before + 50, what="the campaign to go on")
 
     campaign.cancel(world.kept(), "spring")
     cancelled = time.time()
-    elapse(1.5)
-    assert accepted_after(world, cancelled + 1) == []
+    wait_until(lambda: is_quiet(world), what="quiet")
+    assert accepted_after(world, cancelled + SOON) == []
     verdict = Verdict(world, COUNT)
     verdict.is_once(at_most_uncertain=0)
     assert verdict.outcomes["cancelled"] > 0

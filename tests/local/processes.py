@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 
-def wait_for(condition, seconds=15.0):
+def wait_for(condition, seconds=60.0):
     """Wait until *condition* holds; fails when it does not in time."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -27,13 +27,13 @@ from mailer.smtp import (
     Timeouts,
 )
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 """Seconds after which a test's server gives up on its client."""
 
 CONTENT = b"Subject: hello\r\n\r\nhello\r\n"
 
 QUICK = Timeouts(
-    connect=3, tls=3, greeting=3, ehlo=3, auth=3, mail=3, rcpt=3, data=3, block=3, final=3,
+    connect=30, tls=30, greeting=30, ehlo=30, auth=30, mail=30, rcpt=30, data=30, block=30, final=30,
     quit=1, grace=1, patience=1,
 )  # fmt: skip
 

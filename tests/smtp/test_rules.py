@@ -72,10 +72,10 @@ def test_every_reply_has_an_action_and_a_rule_that_says_so(stage, code, text):
 
 def test_a_long_reply_takes_no_time_to_judge():
     reply = Reply(550, None, ("too many recipient limit exceeded sender message rate " * 1200,))
-    began = time.perf_counter()
+    began = time.thread_time()
     for stage in Stage:
         judge(stage, reply)
-    assert time.perf_counter() - began < 2
+    assert time.thread_time() - began < 2
 
 
 def test_a_user_s_rule_comes_before_all_others():
