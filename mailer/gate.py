@@ -4,6 +4,7 @@ What a server says of the account goes from here to where it is known to all wor
 breaker, which stops or cools the account; a request to go slower to its pace.
 """
 
+import threading
 import uuid
 from time import time
 from typing import Final
@@ -40,6 +41,8 @@ class Gate:
         self._pace = pace
         self._owner = uuid.uuid4().hex
         self._held = 0
+        # The house-keeping thread renews while the driver's acquires and releases.
+        self._counting = threading.Lock()
         self._has_turn = False
         self._taken_at: float | None = None
         self.troubled = False
@@ -62,10 +65,11 @@ class Gate:
             return 0
         name, maximum = self._account.name, self._account.max_connections
         at_once = 1 if is_alone else wanted
-        admitted = self._slots.acquire(
-            name, wanted, maximum, self._owner, None, self._lease, at_once=at_once
-        )
-        self._held += admitted
+        with self._counting:
+            admitted = self._slots.acquire(
+                name, wanted, maximum, self._owner, None, self._lease, at_once=at_once
+            )
+            self._held += admitted
         if not (admitted or had_turn):
             self.rest()
         return admitted
@@ -101,17 +105,21 @@ class Gate:
 
     def closed(self, count: int) -> None:
         """Connections are gone: others may have their place."""
-        self._held -= count
-        self.surplus = max(0, self.surplus - count)
-        self._slots.release(self._account.name, count, self._owner)
+        with self._counting:
+            self._held -= count
+            self.surplus = max(0, self.surplus - count)
+            self._slots.release(self._account.name, count, self._owner)
 
     def renew(self) -> None:
         """Keep the lease on the open connections, and learn how many are `surplus`."""
         name, now = self._account.name, time()
         if self._has_turn:
             self._breaker.keep_turn(name, self._owner, now)
-        if self._held > 0:
-            self.surplus = self._slots.renew(name, self._owner, None, self._lease)
+        with self._counting:
+            if self._held > 0:
+                # A call that was repeated, its reply lost, counted twice: this count is the true one.
+                held = self._held
+                self.surplus = self._slots.renew(name, self._owner, None, self._lease, held)
 
     @property
     def limit(self) -> int:
