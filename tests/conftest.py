@@ -5,6 +5,7 @@ import itertools
 import os
 import random
 import shutil
+import signal
 import socket
 from collections.abc import Iterator
 
@@ -27,6 +28,12 @@ PLACES = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/lib/rab
 
 settings.register_profile("mailer", deadline=None, print_blob=True)
 settings.load_profile("mailer")
+
+
+def pytest_configure() -> None:
+    """Hear Ctrl-C also in a shell's background, where it is ignored: what tests start inherits that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
