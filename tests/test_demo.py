@@ -14,6 +14,8 @@ import pytest
 from tests.local.processes import wait_for
 
 ROOT = Path(__file__).parents[1]
+pytestmark = [pytest.mark.timeout(240), pytest.mark.xdist_group("demo")]
+
 DEMO = [sys.executable, str(ROOT / "examples/demo")]
 
 
@@ -28,7 +30,7 @@ def demo(tmp_path_factory):
         cwd=place,
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=200,
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
@@ -41,7 +43,6 @@ def numbers_of(campaign, out):
     return dict(zip(heading[1:], (int(cell.replace(",", "")) for cell in row[1:]), strict=True))
 
 
-@pytest.mark.timeout(180)
 def test_every_accepted_message_is_an_eml_file_and_none_came_twice(demo):
     place, out = demo
     accepted = numbers_of("spring-2026", out)["accepted"]

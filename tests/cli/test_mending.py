@@ -32,6 +32,7 @@ class Server:
             authenticator=self.authenticate,
             auth_required=True,
             auth_require_tls=False,
+            ready_timeout=60,
         )
 
     def __enter__(self):

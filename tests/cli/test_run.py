@@ -1,5 +1,6 @@
 """`mailer run`: one machine, nothing installed; whatever happens, the same command goes on."""
 
+import asyncio
 import json
 import os
 import re
@@ -19,12 +20,13 @@ pytestmark = pytest.mark.timeout(180)
 
 
 class Recorder:
-    """Counts what each recipient gets; holds all back while *closed*."""
+    """Counts what each recipient gets; after *enough* messages, replies wait while it *holds*."""
 
     def __init__(self):
         self.received = Counter()
         self.reached = threading.Event()
         self.enough = 10
+        self.holds = False
 
     async def handle_RCPT(self, server, session, envelope, to, options):  # noqa: N802
         if to.startswith("gone"):
@@ -36,6 +38,8 @@ class Recorder:
         self.received[envelope.rcpt_tos[0]] += 1
         if self.received.total() >= self.enough:
             self.reached.set()
+        while self.holds and self.reached.is_set():  # noqa: ASYNC110 - another thread lets go
+            await asyncio.sleep(0.01)
         return "250 taken"
 
 
@@ -48,7 +52,7 @@ def recorder():
 def place(place, recorder):
     """The folder of the other tests, with a mail server that works."""
     port = free_port()
-    controller = Controller(recorder, hostname="127.0.0.1", port=port)
+    controller = Controller(recorder, hostname="127.0.0.1", port=port, ready_timeout=60)
     controller.start()
     (place / "mailer.toml").write_text(
         'sender = "Shop <news@shop.example>"\nbatch_size = 20\n'
@@ -96,6 +100,7 @@ def test_again_it_sends_nothing_twice(mailer, recorder):
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_killed_or_interrupted_it_goes_on_where_it_stopped(mailer, place, recorder, number):
+    recorder.holds = True
     environment = {key: value for key, value in os.environ.items() if key[:7] != "MAILER_"}
     process = subprocess.Popen(
         [sys.executable, "-m", "mailer", *RUN],
@@ -107,6 +112,7 @@ def test_killed_or_interrupted_it_goes_on_where_it_stopped(mailer, place, record
     )
     assert recorder.reached.wait(60)
     process.send_signal(number)
+    recorder.holds = False
     _, err = process.communicate(timeout=60)
     assert process.returncode == (-signal.SIGKILL if number == signal.SIGKILL else 130)
     assert "Traceback" not in err
@@ -119,12 +125,13 @@ def test_killed_or_interrupted_it_goes_on_where_it_stopped(mailer, place, record
 
 
 def test_two_at_once_in_one_folder_is_refused(mailer, place, recorder):
-    recorder.enough = 1
+    recorder.enough, recorder.holds = 1, True
     process = subprocess.Popen(
         [sys.executable, "-m", "mailer", *RUN], cwd=place, stdout=subprocess.DEVNULL
     )
     wait_for((place / ".mailer/server.url").exists, seconds=60)
     done = mailer(*RUN)
+    recorder.holds = False
     assert process.wait(120) == 0
     assert done.code == 1
     assert done.err.startswith(f"mailer: another `mailer run` (process {process.pid}) works in ")

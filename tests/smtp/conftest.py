@@ -26,6 +26,7 @@ from mailer.smtp import (
     Submission,
     Timeouts,
 )
+from tests.conftest import free_port
 
 PATIENCE = 60.0
 """Seconds after which a test's server gives up on its client."""
@@ -349,6 +350,4 @@ def content_lines() -> str:
 @pytest.fixture
 def free_tcp_port() -> int:
     """A port on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    return free_port()

@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 
 from mailer.smtp import Action, Driver, Fate, Submission, Timeouts
+from tests.conftest import free_port
 
 EXIM = shutil.which("exim4", path=os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin"))) or ""
 """Not asked for by the marker: Debian's exim4 and postfix exclude each other."""
 
 pytestmark = [
+    pytest.mark.xdist_group("exim"),
     pytest.mark.skipif(os.geteuid() != 0, reason="Exim is started by root only"),
     pytest.mark.skipif(not EXIM, reason="exim4 is not installed; Debian's excludes its postfix"),
 ]
@@ -59,9 +61,7 @@ drop:
 
 @pytest.fixture(scope="module")
 def exim_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     home = Path(tempfile.mkdtemp(prefix="mailer-exim-"))
     home.chmod(0o755)
     shutil.chown(home, "nobody")
@@ -71,7 +71,7 @@ def exim_port():
     with (home / "out").open("wb") as out:
         server = subprocess.Popen([EXIM, "-C", home / "conf", "-bdf"], stdout=out, stderr=out)
     try:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while True:
             assert server.poll() is None, (home / "out").read_text()
             try:
@@ -82,7 +82,7 @@ def exim_port():
         yield port
     finally:
         server.terminate()
-        server.wait(10)
+        server.wait(60)
         shutil.rmtree(home, ignore_errors=True)
 
 

@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 
 from mailer.smtp import Action, Driver, Fate, Security, Submission, Timeouts, try_account
+from tests.conftest import free_port
 
 pytestmark = [
     pytest.mark.postfix,
+    pytest.mark.xdist_group("postfix"),
     pytest.mark.skipif(os.geteuid() != 0, reason="Postfix is started by root only"),
     pytest.mark.skipif(
         not (shutil.which("postfix") and shutil.which("saslpasswd2")),
@@ -93,9 +95,7 @@ class Postfix:
 
 @pytest.fixture(scope="module")
 def postfix(authority, tmp_path_factory):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     home = Path(tempfile.mkdtemp(prefix="mailer-postfix-"))
     home.chmod(0o755)
     for name in ("spool", "data", "config", "config/sasl"):
@@ -125,7 +125,7 @@ def postfix(authority, tmp_path_factory):
 
 
 def _await_port(port: int) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while True:
         try:
             with socket.create_connection(("127.0.0.1", port), 5) as probe:
@@ -232,7 +232,7 @@ def test_a_trial_says_in_one_line_what_is_wrong(account):
     assert "certificate" in untrusted.reason
 
 
-def _await(condition, seconds: float = 10.0) -> None:
+def _await(condition, seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
