@@ -21,6 +21,7 @@ from mailer.content import Contents
 from mailer.errors import ConfigError, LeaseLostError, PayloadError
 from mailer.gate import Gate
 from mailer.journal import Journal
+from mailer.memory import keep_freed
 from mailer.outcome import Outcome, Retry, Status, judge
 from mailer.payload import decode
 from mailer.permit import Permit
@@ -49,7 +50,6 @@ SHORT_WAIT: Final = 1.0
 
 HEARTBEAT: Final = 0.25
 """Seconds between two looks at the ledger while it does."""
-
 
 SOON: Final = 0.1
 """Seconds that a batch which stands in line for permits waits at least."""
@@ -92,6 +92,7 @@ class Delivery:
         stopping: Callable[[], bool] = lambda: False,
         yields: Callable[[], bool] = lambda: True,
     ) -> None:
+        keep_freed()
         self._settings = settings
         self._stopping = stopping
         self._yields = yields

@@ -130,7 +130,7 @@ class Settings(Model):
     broker: Annotated[str | None, Field(repr=False)] = None
     templates: File = Path("templates")
     sender: str | None = None
-    batch_size: Annotated[Count, Field(le=10_000)] = 200
+    batch_size: Annotated[Count, Field(le=10_000)] = 500
     max_backlog: Count | None = None
     list_id: str | None = None
     accounts: dict[str, Account] = Field(default_factory=dict)
