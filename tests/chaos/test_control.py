@@ -8,7 +8,7 @@ from mailer import campaign
 from tests.chaos.world import Verdict, World, wait_until
 from tests.conftest import has_the_machine_to_itself
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
 
 COUNT = 2_000
 

@@ -4,7 +4,7 @@ import pytest
 
 from tests.chaos.world import Verdict, World
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
 
 KILLER = """
 import os
