@@ -10,7 +10,7 @@ import socket
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from mailer.store.connection import Client, connect
 
@@ -26,7 +26,13 @@ SERVERS = {
 
 PLACES = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/lib/rabbitmq/bin"))
 
-settings.register_profile("mailer", deadline=None, print_blob=True)
+settings.register_profile("search", deadline=None, print_blob=True)
+settings.register_profile(
+    "mailer",
+    settings.get_profile("search"),
+    derandomize=True,  # the same examples each time; `--hypothesis-profile search` looks for others
+    suppress_health_check=[HealthCheck.too_slow],  # it is wall time that it measures
+)
 settings.load_profile("mailer")
 
 

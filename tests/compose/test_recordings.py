@@ -184,6 +184,7 @@ def test_inheritance_gives_what_jinja_gives(base, block, rows):
     assert_all_equal({**files, "body.txt": "x"}, rows)
 
 
+@settings(max_examples=25)
 @given(st.lists(ROWS, min_size=1, max_size=4))
 def test_the_newsletter_is_the_same_both_ways(rows):
     from tests.compose.conftest import NEWSLETTER  # noqa: PLC0415 - beside its only use

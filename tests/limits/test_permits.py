@@ -235,7 +235,9 @@ EVENT = st.tuples(
 
 
 @settings(
-    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=80,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
     count=st.integers(1, 9), window=st.sampled_from([1, 2, 7]), events=st.lists(EVENT, max_size=40)
@@ -261,7 +263,9 @@ def test_no_window_sees_more_than_its_count_wherever_messages_arrive(client, cou
 
 
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
     count=st.sampled_from([14, 50, 300]),

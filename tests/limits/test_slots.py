@@ -109,7 +109,9 @@ STEP = st.tuples(
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(limit=st.integers(1, 7), steps=st.lists(STEP, max_size=30))
 def test_living_leases_never_hold_more_than_the_limit_whatever_happens(client, limit, steps):

@@ -242,7 +242,10 @@ class CapriciousServer:
             connection.sendall(octets[start : start + self._pieces])
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=100,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(
     outcomes=OUTCOMES,
     count=st.integers(1, 8),
