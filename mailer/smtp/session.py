@@ -78,8 +78,7 @@ class Session:
         """Why the connection is gone."""
         self.is_garbled = False
         """It is lost because the server sent what is no reply."""
-        self.expires = now + max_age
-        self.deadline = now + connect_within
+        self.expires, self.deadline = now + max_age, now + connect_within
         self.rested = now
         """Since when it is idle."""
         self.used = 0
@@ -150,8 +149,7 @@ class Session:
 
     def on_event(self, mask: int, now: float) -> None:
         """Go on after the selector saw *mask*."""
-        self._now = now
-        written = self._transport.written
+        self._now, written = now, self._transport.written
         try:
             if self.phase is Phase.CONNECTING:
                 self._transport.finish_connecting()
@@ -164,12 +162,12 @@ class Session:
             else:
                 if mask & selectors.EVENT_WRITE:
                     self._transport.flush()
+                    if self._transport.written != written:
+                        self._wait(now)
                 if mask & selectors.EVENT_READ:
                     self._read(now)
         except OSError as exc:
             self._fail(exc)
-        if self._transport.written != written and self.phase is Phase.SENDING:
-            self._wait(now)
 
     def on_deadline(self) -> None:
         """Give up waiting."""
@@ -205,13 +203,8 @@ class Session:
 
         self._now = now
         self.phase = Phase.SENDING
-        self.script = Script(
-            next_attempt,
-            answer,
-            mode,
-            window=self._server.chunking_window,
-            start=self._transport.written,
-        )
+        window, start = self._server.chunking_window, self._transport.written
+        self.script = Script(next_attempt, answer, mode, window=window, start=start)
         self.script.start()
         self.pump(now)
 
@@ -336,10 +329,9 @@ class Session:
 
     def _read(self, now: float) -> None:
         data = self._transport.read()
-        if data is None:
-            return
         if not data:
-            self._lose("the server has hung up")
+            if data is not None:
+                self._lose("the server has hung up")
             return
         parser = self._parser
         try:
@@ -347,6 +339,9 @@ class Session:
         except ReplySyntaxError as exc:
             self.is_garbled = True
             self._lose(str(exc))
+            return
+        if self.script is not None:
+            self._hear_all(self.script, replies, now)
             return
         for number, reply in enumerate(replies):
             if self._parser is not parser:
@@ -357,13 +352,19 @@ class Session:
                 self._lose(f"the server said {reply.code} before it was asked")
                 break
             self._hear(reply, now)
-        if replies and self.script is not None:
+
+    def _hear_all(self, script: Script, replies: list[Reply], now: float) -> None:
+        written = self._transport.written  # nothing is written before all are heard
+        for reply in replies:
+            self.transcript.heard(reply)
+            script.receive(reply, written)
+        if script.out:
             self.pump(now)
+        elif replies:
             self._wait(now)
 
     def _hear(self, reply: Reply, now: float) -> None:
         if self.script is not None:
-            self._now = now
             self.script.receive(reply, self._transport.written)
         elif self.phase is Phase.LISTENING:
             self._go_on(reply, now)
@@ -396,5 +397,4 @@ class Session:
         self._lose(tls.describe(error).lower())
 
     def _lose(self, reason: str) -> None:
-        if self.lost is None:
-            self.lost = reason
+        self.lost = self.lost or reason
