@@ -35,6 +35,9 @@ LINE: Final = 78
 LONGEST_LINE: Final = 998
 _WORD: Final = 75
 _FRAME: Final = len("=?utf-8?q??=")
+# Subjects and display names come again: each is written when its row is checked and when it is
+# composed, and many people bear the same name.
+_KEPT: Final = 2048
 
 # C0 but TAB, DEL, C1, and the two separators that some software takes for line ends.
 _CONTROL: Final = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -143,6 +146,10 @@ def _words_b(text: str, first: int) -> list[str]:
     return words
 
 
+_known_words = lru_cache(_KEPT)(lambda text, first: tuple(encoded_words(text, first)))
+
+
+@lru_cache(_KEPT)
 def fold_text(name: str, text: str) -> str:
     """Return the field *name* with the free text *text* (Subject, Comments), CRLF at its end."""
     check_text(name, text)
@@ -210,7 +217,8 @@ def phrase(name: str, display: str, room: int = _WORD - 2) -> Sequence[str]:
             atoms = list(_atoms(f'"{escaped}"'))
         if max(map(len, atoms)) < LONGEST_LINE - LINE:
             return atoms
-    return encoded_words(display, max(room, 24))
+    words: Sequence[str] = _known_words(display, max(room, 24))
+    return words
 
 
 def addr_spec(name: str, mailbox: str, *, utf8: bool = False) -> str:
