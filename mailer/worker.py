@@ -5,6 +5,7 @@ delivers. Both see one flag in shared memory: the main process raises it at SIGT
 each delivery finishes what it has begun to transmit, gives the rest back and returns.
 """
 
+import gc
 import logging
 import mmap
 import os
@@ -86,6 +87,7 @@ class Worker:
                     ),
                     Undertaker(client, self.broker),
                 )
+                gc.freeze()  # Celery and we ourselves stay: not to be looked through every few batches
                 threading.Thread(target=self._keep_house, name="mailer-reap", daemon=True).start()
             return self._desk
 
@@ -130,6 +132,7 @@ class Worker:
         duties = [undertaker.sweep, alerts.sweep, probes.sweep]
         self._sweeper = Sweeper(self.settings, client, self.broker, duties)
         self._sweeper.start()
+        gc.freeze()  # as in each process that delivers
 
     def stop(self, **_: Any) -> None:
         """The worker was asked to stop: deliveries end soon, the sweep ends now.
