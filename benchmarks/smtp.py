@@ -209,17 +209,23 @@ def measure(rtt: float, rounds: int, seconds: float) -> None:
     with Sink() as sink:
         place = Distance(sink, rtt) if rtt else sink
         with place if rtt else sink_is_open():
-            for name in names:
-                took, _ = run(name, place.port, connections * 4, connections)
-                rates[name].append(connections * 4 / took)
-            first = {name: found.pop() for name, found in rates.items()}
+            counts = {name: _count(name, place.port, connections, seconds) for name in names}
             for _ in range(rounds):
                 for name in names:
-                    count = max(connections * 8, int(first[name] * seconds))
+                    count = counts[name]
                     took, cpu = run(name, place.port, count, connections)
                     rates[name].append(count / took)
                     costs[name].append(cpu / count * 1e6)
     report(rtt, connections, rates, costs)
+
+
+def _count(name: str, port: int, connections: int, seconds: float) -> int:
+    """How many messages keep *name* busy for *seconds*; connecting and goodbye count as well."""
+    count = connections * 4
+    for _ in range(2):  # the first try is little else than connecting
+        took, _ = run(name, port, count, connections)
+        count = max(connections * 8, int(count / took * seconds))
+    return count
 
 
 class sink_is_open:  # noqa: N801 - a context that is open already
@@ -245,7 +251,7 @@ def report(rtt: float, connections: int, rates, costs) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=3.0, help="that each run is to take")
+    parser.add_argument("--seconds", type=float, default=10.0, help="that each run is to take")
     parser.add_argument("--distances", default="0,20,80", help="round trips in milliseconds")
     parser.add_argument("--run", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
