@@ -21,7 +21,7 @@ BATCH = 500
 ROUNDS = 3
 MANY = 10**9
 DAY = 86400
-MIX = ["gmail.com"] * 80 + ["outlook.com"] * 50 + ["yahoo.com"] * 30 + ["shop.example"] * 40
+MIX = ["gmail.com"] * 200 + ["outlook.com"] * 125 + ["yahoo.com"] * 75 + ["shop.example"] * 100
 SHORT = (Cap(MANY, 1),)
 SEVERAL = (Cap(MANY, 1), Cap(MANY, 60), Cap(MANY, DAY))
 

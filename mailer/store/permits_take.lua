@@ -108,6 +108,12 @@ local function least_of(limit)
   return math.max(1, math.ceil(least))
 end
 
+-- The last message of a grant waits for the first: small grants end soon and are counted sharply.
+local function most_of(limit)
+  if limit.kind == 'rolling' and limit.seconds <= 10 then return math.ceil(limit.allowed / 4) end
+  return math.max(1, limit.allowed)
+end
+
 -- When that many are free.
 local function retry_at(limit)
   local count = limit.class > 0 and granted[limit.class] or total
@@ -132,11 +138,7 @@ for _, limit in ipairs(limits) do
   if limit.kind ~= 'rolling' and now >= limit.reset then limit.reset = limit.reset + limit.seconds end
   read(limit)
   limit.allowed = allowance(limit)
-  local left = limit.allowed - limit.used
-  -- The last message of a grant waits for the first: small grants end soon and are counted sharply.
-  if limit.kind == 'rolling' and limit.seconds <= 10 then
-    left = math.min(left, math.ceil(limit.allowed / 4))
-  end
+  local left = math.min(limit.allowed - limit.used, most_of(limit))
   free[limit.class] = math.max(0, math.min(free[limit.class], left))
 end
 if pace.pause > now then free[0] = 0 end
@@ -208,6 +210,7 @@ for class = 1, class_count do answer[7 + class] = granted[class] end
 if wanted == 0 then
   local least, at = 1, latest_of(0)
   for _, limit in ipairs(limits) do least = math.max(least, least_of(limit)) end
+  for _, limit in ipairs(limits) do least = math.min(least, most_of(limit)) end
   if pace.pause > now then at = pace.pause end
   local first = limits[1] or {used = 0, allowed = math.huge}
   answer[8], answer[9], answer[10] = first.used, tostring(first.allowed), tostring(free[0])

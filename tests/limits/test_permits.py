@@ -304,3 +304,18 @@ def test_threads_that_ask_at_once_never_get_more_than_the_limit_together(redis_u
     for thread in threads:
         thread.join()
     assert sum(granted) == 100
+
+
+@pytest.mark.parametrize(
+    "rates",
+    [
+        ((200, 1), (9000, 60)),
+        ((14, 1), (50_000, DAY)),
+        ((1, 1), (10_000, 60)),
+        ((3, 10), (2000, DAY)),
+        ((500, 1), (30, 60)),
+    ],
+)
+def test_what_is_worth_asking_for_is_never_more_than_can_be_had(client, rates):
+    room = limits_of(client, *rates).room("account:a", T)
+    assert 1 <= room.least <= room.free
