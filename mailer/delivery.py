@@ -226,8 +226,8 @@ class Delivery:
                 self._send(batch, driver, gate.limit, journal, report)
             finally:
                 gate.rest()
-                if len(grant.granted) < len(left):  # it will wait: others may need the connections now
-                    gate.renew()
+                if len(grant.granted) < len(left):
+                    gate.renew()  # it will wait: others may need the connections now
                 driver.reap(gate.surplus)
                 permit.close(journal.sent)
             if journal.stopped or gate.troubled or (journal.chosen and not journal.sent):
