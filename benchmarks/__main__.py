@@ -103,8 +103,13 @@ def _runs_of(
                 which = (case.name, kind, setting.rtt)
                 pilot = contender.run(kind, _pilot(case, setting.rtt))
                 if which not in counts:
-                    fitting = int(pilot.rate * wanted.seconds)
-                    counts[which] = max(_least(case, kind, setting.rtt), fitting)
+                    least = _least(case, kind, setting.rtt)
+                    fitting = max(least, int(pilot.rate * wanted.seconds))
+                    if pilot.seconds < wanted.seconds / 2:
+                        # It said little but how long a start takes.
+                        pilot = contender.run(kind, fitting)
+                        fitting = max(least, int(pilot.rate * wanted.seconds))
+                    counts[which] = fitting
                 run = contender.run(kind, counts[which])
                 runs.append(Measured(case.name, kind, setting.rtt, number, run))
                 print(_line(runs[-1], run), flush=True)
