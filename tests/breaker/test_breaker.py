@@ -243,6 +243,12 @@ def test_a_timed_probe_is_one_callers_once_an_interval(breaker):
     assert breaker.begin_probe("a", "two", NOW + 1800, every=900)
 
 
+def test_a_probe_whose_reply_was_lost_is_granted_when_the_call_is_repeated(breaker):
+    breaker.refused("a", "one", Action.AUTH_FAIL, WRONG, NOW)
+    for _ in range(2):
+        assert breaker.begin_probe("a", "one", NOW + 900, every=900)
+
+
 def test_what_an_operator_stopped_or_nobody_stopped_is_not_probed_by_itself(breaker):
     assert not breaker.begin_probe("a", "one", NOW, every=900)
     breaker.stop("a", OPERATOR, NOW)
