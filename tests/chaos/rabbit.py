@@ -3,12 +3,11 @@
 import contextlib
 import os
 import shutil
-import subprocess
 from pathlib import Path
 
 import amqp
 
-from tests.chaos.world import kill_host, wait_until
+from tests.chaos.world import kill_host, spawn, wait_until
 from tests.conftest import free_port
 
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
@@ -53,16 +52,7 @@ class Rabbit:
         kill_host(self._server)
 
     def _start(self, *words):
-        with (self._folder / "log").open("ab") as log:
-            process = subprocess.Popen(
-                words,
-                cwd=self._folder,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                env=self._environment(),
-            )
+        process = spawn(words, self._folder, "log", self._environment())
         self._running.append(process)
         return process
 

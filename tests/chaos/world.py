@@ -146,16 +146,7 @@ class World:
         return proxy
 
     def _start(self, *words, log):
-        with (self.folder / log).open("ab") as out:
-            process = subprocess.Popen(
-                [str(word) for word in words],
-                cwd=self.folder,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=out,
-                start_new_session=True,
-                env=self.environment(),
-            )
+        process = spawn(words, self.folder, log, self.environment())
         self._processes.append(process)
         return process
 
@@ -342,6 +333,20 @@ class Verdict:
         self.is_whole()
         assert self.outcomes == {"accepted": self._count}
         assert self.doubles <= at_most_twice
+
+
+def spawn(words, folder, log, environment):
+    """Start a process in *folder*, at the head of a group of its own; its words go to *log* there."""
+    with (folder / log).open("ab") as out:
+        return subprocess.Popen(
+            [str(word) for word in words],
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+            env=environment,
+        )
 
 
 def kill_host(process):
