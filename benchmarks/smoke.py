@@ -24,10 +24,10 @@ import letters
 from servers import HERE, Redis
 
 from mailer import Campaign, Settings
-from mailer.broker import Broker, application
 from mailer.compose import Composer, Design
-from mailer.delivery import Delivery
-from mailer.recipients import Recipient, parse
+from mailer.deliver.delivery import Delivery
+from mailer.mail.recipients import Recipient, parse
+from mailer.queues.broker import Broker, application
 from mailer.store.connection import connect
 
 STORED = HERE / "smoke.json"

@@ -4,12 +4,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mailer.campaign import Campaign, Status
     from mailer.compose import Attachment
     from mailer.config import Settings, load
     from mailer.errors import MailerError
-    from mailer.receipt import Complaint, Receipt
-    from mailer.single import send
+    from mailer.produce.campaign import Campaign, Status
+    from mailer.produce.receipt import Complaint, Receipt
+    from mailer.produce.send import send
 
 __all__ = [  # noqa: RUF022 - grouped: it doubles as a table of contents
     # Sending
@@ -31,14 +31,14 @@ __all__ = [  # noqa: RUF022 - grouped: it doubles as a table of contents
 # Imported on first use: a worker process must not load templates' machinery, nor a producer servers'.
 _HOMES = {
     "Attachment": "mailer.compose",
-    "Campaign": "mailer.campaign",
-    "Complaint": "mailer.receipt",
+    "Campaign": "mailer.produce.campaign",
+    "Complaint": "mailer.produce.receipt",
     "MailerError": "mailer.errors",
-    "Receipt": "mailer.receipt",
+    "Receipt": "mailer.produce.receipt",
     "Settings": "mailer.config",
-    "Status": "mailer.campaign",
+    "Status": "mailer.produce.campaign",
     "load": "mailer.config",
-    "send": "mailer.single",
+    "send": "mailer.produce.send",
 }
 
 

@@ -11,12 +11,12 @@ from typing import Any
 from celery import Celery
 from celery.utils.imports import cwd_in_path
 
-from mailer.broker import defaults
 from mailer.config import load
 from mailer.errors import ConfigError
-from mailer.flower import show_dead_queue
-from mailer.reconnect import guard_redis_transport
-from mailer.worker import attach
+from mailer.queues.broker import defaults
+from mailer.queues.flower import show_dead_queue
+from mailer.queues.kombu_guards import guard_redis_transport
+from mailer.worker.process import attach
 
 CONFIG_MODULE = "celeryconfig"
 

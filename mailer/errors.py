@@ -4,8 +4,8 @@ One root, `MailerError`; each error also inherits from the builtin that fits, so
 only Python can catch it. Every attribute goes positionally to ``super().__init__``: an error must
 survive pickling between Celery's processes. No message holds a recipient's address or a secret.
 
-A refused recipient is no error but a value (see `mailer.outcome`): an exception means that the call
-could not do its work.
+A refused recipient is no error but a value (see `mailer.deliver.outcome`): an exception means that
+the call could not do its work.
 """
 
 

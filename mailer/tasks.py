@@ -6,14 +6,14 @@ that comes twice, late or for a batch that is final does nothing.
 
 from typing import Any
 
-from mailer.broker import DEAD_QUEUE, DELIVER
 from mailer.celery import app
-from mailer.dead_queue import DEAD
 from mailer.errors import AuthenticationFailedError, InputError, MailerError, SubmissionError
-from mailer.flower import REFUSAL, ShownTask
-from mailer.outcome import without_addresses
-from mailer.sweep import publish
-from mailer.worker import Worker
+from mailer.mail.said import without_addresses
+from mailer.queues.broker import DEAD_QUEUE, DELIVER
+from mailer.queues.dead_queue import DEAD
+from mailer.queues.flower import REFUSAL, ShownTask
+from mailer.queues.publish import publish
+from mailer.worker.process import Worker
 
 worker: Worker = app.mailer
 

@@ -11,9 +11,9 @@ from rich.table import Table
 from speed import Speed
 
 from mailer import Receipt, Settings
-from mailer.campaign import statuses
 from mailer.local import Folder
-from mailer.outcome import without_addresses
+from mailer.mail.said import without_addresses
+from mailer.operate.campaigns import statuses
 from mailer.store.connection import connect
 from mailer.store.dead_letters import DeadLetters, Filter
 

@@ -26,7 +26,7 @@ from speed import Speed
 
 from mailer import Attachment, Campaign, MailerError, Receipt, load
 from mailer.local import Folder, LocalWorker
-from mailer.recipients import read_rows
+from mailer.mail.recipients import read_rows
 
 EXAMPLES = Path(__file__).resolve().parents[1]
 FOLDER = Path(".mailer/demo")

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 
 import click
 
-from mailer import standing
 from mailer.cli.group import HelpfulGroup
 from mailer.cli.output import as_json, count, moment, plural, span, table
 from mailer.cli.session import Session, pass_session
 from mailer.config import Settings
 from mailer.errors import ConfigError, SubmissionError
-from mailer.outcome import without_addresses
-from mailer.smtp.trial import Trial
-from mailer.standing import AccountOffice, Standing
+from mailer.mail.said import without_addresses
+from mailer.operate import accounts as office
+from mailer.operate.accounts import AccountOffice, Standing
+from mailer.smtp.check import Trial
 
 
 @click.group(cls=HelpfulGroup)
@@ -65,7 +65,7 @@ def check(session: Session, names: tuple[str, ...], *, verbose: bool, json_: boo
     settings = session.configured
     trials: dict[str, Trial] = {}
     for name in _named(settings, names):
-        trials[name] = standing.check(settings, settings.account(name))
+        trials[name] = office.check(settings, settings.account(name))
         if not json_:
             _show(name, trials[name], verbose=verbose)
     if json_:

@@ -4,9 +4,9 @@ import sys
 
 import click
 
-from mailer import campaign
 from mailer.cli.output import plural
 from mailer.cli.session import Session, pass_session
+from mailer.operate import campaigns
 
 
 @click.command()
@@ -21,7 +21,7 @@ def pause(session: Session, name: str) -> None:
     Example:
       mailer pause spring-2026
     """  # noqa: D301 - click's mark against rewrapping
-    campaign.pause(session.settings, name)
+    campaigns.pause(session.settings, name)
     click.echo(f"{name}: paused; go on with: mailer resume {name}")
 
 
@@ -35,7 +35,7 @@ def resume(session: Session, name: str) -> None:
     Example:
       mailer resume spring-2026
     """  # noqa: D301
-    campaign.resume(session.settings, name)
+    campaigns.resume(session.settings, name)
     click.echo(f"{name}: running")
 
 
@@ -51,9 +51,9 @@ def cancel(session: Session, name: str, *, yes: bool) -> None:
       mailer cancel spring-2026 --yes
     """  # noqa: D301
     if not yes and sys.stdin.isatty():
-        left = campaign.status(session.settings, name).open
+        left = campaigns.status(session.settings, name).open
         if not click.confirm(f"Cancel {name} for good, with {plural(left, 'recipient')} open?"):
             click.echo("nothing was cancelled")
             return
-    number = campaign.cancel(session.settings, name)
+    number = campaigns.cancel(session.settings, name)
     click.echo(f"{name}: cancelled, {plural(number, 'recipient')} will get nothing")

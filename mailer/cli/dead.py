@@ -13,10 +13,10 @@ from mailer.cli.output import as_json, moment, plural, span, table
 from mailer.cli.progress import bars
 from mailer.cli.session import Session, pass_session
 from mailer.config import duration
-from mailer.dead import DeadLetterOffice, Moved
 from mailer.errors import InputError, PayloadError
-from mailer.outcome import without_addresses
-from mailer.producer import Producer
+from mailer.mail.said import without_addresses
+from mailer.operate.dead_letters import DeadLetterOffice, Moved
+from mailer.queues.connections import Producer
 from mailer.store.dead_letters import REASONS, DeadLetter, Filter
 
 Command = Callable[..., Any]

@@ -2,9 +2,9 @@
 
 import click
 
-from mailer import accounts
 from mailer.cli.output import as_json
 from mailer.cli.session import Session, pass_session
+from mailer.deliver import server
 from mailer.errors import InputError
 from mailer.smtp import Reply, Stage, judge
 
@@ -34,7 +34,7 @@ def explain(session: Session, stage: str, reply: str, provider: str | None, *, j
         _stage(stage),
         _reply(reply),
         provider,
-        accounts.rules(session.configured),
+        server.rules(session.configured),
     )
     if json_:
         as_json({"action": judgement.action.value, "rule": judgement.rule})

@@ -6,7 +6,7 @@ from itertools import islice
 import click
 
 from mailer.cli.output import as_json, count, on_terminal
-from mailer.receipt import Receipt
+from mailer.produce.receipt import Receipt
 
 _WORDS = (
     ("already_queued", "queued by an earlier run"),

@@ -5,11 +5,11 @@ from typing import Any
 import click
 
 from mailer.cli import receipt as receipts
-from mailer.cli.letter import campaign, campaign_options, enqueued
+from mailer.cli.campaign_options import campaign, campaign_options, enqueued
 from mailer.cli.progress import bars
 from mailer.cli.session import Session, pass_session
-from mailer.recipients import read_rows
-from mailer.rehearsal import rehearse
+from mailer.mail.recipients import read_rows
+from mailer.produce.dry_run import rehearse
 
 
 @click.command()

@@ -7,9 +7,9 @@ import click
 from rich.live import Live
 from rich.table import Table
 
-from mailer import campaign
 from mailer.cli.output import as_json, console, count, on_terminal, span, styled, table
 from mailer.cli.session import Session, pass_session
+from mailer.operate import campaigns
 from mailer.store.campaigns import Progress as Status
 
 INTERVAL = 1.0
@@ -58,7 +58,7 @@ def _looks(session: Session, name: str | None, *, forever: bool) -> Iterator[Seq
     """What there is to see: once, or every second until nothing moves any more."""
     while True:
         settings = session.settings
-        found = [campaign.status(settings, name)] if name else campaign.statuses(settings)
+        found = [campaigns.status(settings, name)] if name else campaigns.statuses(settings)
         yield found
         if not forever or all(one.final for one in found):
             return

@@ -11,7 +11,7 @@ from mailer.cli.group import HelpfulGroup
 from mailer.cli.output import as_json, moment, plural, table
 from mailer.cli.session import Session, pass_session
 from mailer.errors import InputError
-from mailer.recipients import Rejected, parse, read_rows
+from mailer.mail.recipients import Rejected, parse, read_rows
 from mailer.store.suppression import Suppressed, Suppression
 
 

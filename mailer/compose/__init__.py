@@ -1,6 +1,6 @@
 """How a campaign's messages are composed: template and row in, finished mail out."""
 
-from mailer.compose.attachments import Attachment
+from mailer.compose.attachment import Attachment
 from mailer.compose.composer import Composer
 from mailer.compose.design import Design
 from mailer.compose.headers import verp_key

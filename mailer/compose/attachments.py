@@ -1,141 +1,59 @@
-"""Which files go with a message, and how they stand in it.
+"""Which files go with which messages: those of all, and a recipient's own."""
 
-A file is read and encoded once, however many messages bear it. Names are written so that every
-reader finds one: RFC 2231 in Content-Disposition, and an ASCII fallback as Content-Type's
-``name``, which is where readers look that do not know RFC 2231 (two ``filename`` parameters in one
-field is what some parsers call a defect).
-"""
+from collections.abc import Mapping
+from functools import cached_property, lru_cache
+from typing import Final
 
-import binascii
-import mimetypes
-import re
-import unicodedata
-from dataclasses import dataclass, field
-from functools import cached_property
-from hashlib import sha256
-from pathlib import Path
-from typing import IO, Final
+from mailer.compose.attachment import Attachment
+from mailer.compose.design import Design
+from mailer.compose.template.folder import Folder
+from mailer.compose.tree import Inline
+from mailer.errors import AttachmentError
+from mailer.mail.message import SharedPart
 
-from mailer.compose import words
-from mailer.errors import AttachmentError, HeaderError
-
-_TYPE: Final = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,127}/[A-Za-z0-9!#$&^_.+-]{1,127}")
-_UNKNOWN: Final = "application/octet-stream"
-_MAX_FILENAME: Final = 200
-_LINE: Final = 76
+# Rows of one region or plan often name the same file; those of one person do not come again.
+_OWN_KEPT: Final = 64
 
 
-@dataclass(frozen=True)
-class Attachment:
-    """A file: its name, its media type and its bytes.
+class Files:
+    """The files of a design.
 
-    Make one by `from_path`, `from_bytes` or `from_stream`. Equal attachments are stored once.
+    *attachments* and *inline* are those of every message; `own` reads the one that a row names.
     """
 
-    filename: str
-    content_type: str
-    content: bytes = field(repr=False)
+    def __init__(self, design: Design, folder: Folder) -> None:
+        self.attachments = tuple(design.attachments)
+        self._folder = folder
+        self._field = design.attachment_field
+        self._root = design.attachments_path.resolve()
+        self._read = lru_cache(_OWN_KEPT)(self._read_own)
 
-    def __post_init__(self) -> None:
-        """Refuse what no header can say."""
-        name = self.filename
-        if not name or name in {".", ".."} or re.search(r"[/\\]", name):
-            raise AttachmentError(f"an attachment's name must be a bare file name, not {name!r}")
-        if len(name.encode("utf-8", "replace")) > _MAX_FILENAME:
-            raise AttachmentError(f"an attachment's name is longer than {_MAX_FILENAME} octets")
-        try:
-            words.check_text("Content-Disposition", name)
-        except HeaderError as error:
-            raise AttachmentError(f"an attachment's name cannot be written: {error}") from error
-        if not _TYPE.fullmatch(self.content_type):
-            raise AttachmentError(f"attachment {name!r}: {self.content_type!r} is no media type")
+    @cached_property
+    def inline(self) -> tuple[Inline, ...]:
+        """The images that the HTML shows, each with its Content-ID."""
+        folder = self._folder
+        return tuple(Inline(folder.images[n], folder.content_id(n)) for n in folder.images)
 
-    @classmethod
-    def from_path(
-        cls, path: str | Path, filename: str | None = None, content_type: str | None = None
-    ) -> "Attachment":
-        """Read the file at *path*, now.
+    @cached_property
+    def shared(self) -> dict[str, bytes]:
+        """The encoded bytes of the files of every message, by digest."""
+        every = [*self.attachments, *(image.attachment for image in self.inline)]
+        return {SharedPart.of(file.encoded).digest: file.encoded for file in every}
 
-        Its name is *filename* or the path's, its type *content_type* or what `mimetypes` makes of
-        the name. Raises `AttachmentError` when it cannot be read.
+    def own(self, fields: Mapping[str, object]) -> Attachment | None:
+        """Return the file that the row names, or None when it names none.
+
+        Raises `AttachmentError` when it is not below the design's *attachments_path*.
         """
-        path = Path(path)
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise AttachmentError(f"cannot attach {path}: {error.strerror}") from error
-        return cls.from_bytes(content, filename or path.name, content_type)
+        name = fields.get(self._field) if self._field else None
+        if name is None or name == "":
+            return None
+        if not isinstance(name, str):
+            raise AttachmentError(f"the field {self._field!r} must name a file")
+        return self._read(name)
 
-    @classmethod
-    def from_bytes(
-        cls, content: bytes, filename: str, content_type: str | None = None
-    ) -> "Attachment":
-        """Attach *content* under the name *filename*."""
-        filename = unicodedata.normalize("NFC", filename)
-        return cls(filename, content_type or guessed_type(filename), bytes(content))
-
-    @classmethod
-    def from_stream(
-        cls, stream: IO[bytes], filename: str, content_type: str | None = None
-    ) -> "Attachment":
-        """Attach what *stream*, a binary file, holds from where it stands to its end."""
-        content = stream.read()
-        if not isinstance(content, bytes):
-            raise AttachmentError(f"attachment {filename!r}: open the stream in binary mode")
-        return cls.from_bytes(content, filename, content_type)
-
-    @cached_property
-    def encoded(self) -> bytes:
-        """The content in base64, lines of 76 characters that end in CRLF."""
-        return base64_lines(self.content)
-
-    @cached_property
-    def digest(self) -> str:
-        """The SHA-256 of name, type and content, in hex."""
-        digest = sha256(f"{self.filename}\0{self.content_type}\0".encode())
-        digest.update(self.content)
-        return digest.hexdigest()
-
-    def headers(self, content_id: str | None = None) -> list[tuple[str, str]]:
-        """Return the MIME header fields of the part; with *content_id* it is shown inline."""
-        fallback = ascii_filename(self.filename)
-        disposition = "inline" if content_id else "attachment"
-        fields = [
-            ("Content-Type", _parameters(self.content_type, "name", fallback)),
-            ("Content-Transfer-Encoding", "base64"),
-            ("Content-Disposition", _parameters(disposition, "filename", self.filename)),
-        ]
-        if content_id:
-            fields.append(("Content-ID", f"<{content_id}>"))
-        return fields
-
-
-def guessed_type(filename: str) -> str:
-    """Return the media type that *filename* suggests.
-
-    Messages and multiparts may not be base64 (RFC 2046 section 5.2.1), so an ``.eml`` is attached
-    as octets, and compressed files are what compressed them, not what they hold.
-    """
-    guessed, encoding = mimetypes.guess_type(filename, strict=False)
-    if encoding or not guessed or guessed.startswith(("message/", "multipart/")):
-        return {"gzip": "application/gzip"}.get(encoding or "", _UNKNOWN)
-    return guessed
-
-
-def ascii_filename(filename: str) -> str:
-    """Return *filename* in ASCII: accents dropped, the rest as ``_``."""
-    plain = [unicodedata.normalize("NFKD", character) for character in filename]
-    letters = [piece.encode("ascii", "ignore").decode() or "_" for piece in plain]
-    return re.sub(r'["\\=?]', "_", "".join(letters))
-
-
-def base64_lines(octets: bytes) -> bytes:
-    """Return *octets* in base64 as a MIME body, ending in CRLF (nothing for nothing)."""
-    encoded = binascii.b2a_base64(octets, newline=False)
-    lines = [encoded[start : start + _LINE] for start in range(0, len(encoded), _LINE)]
-    return b"".join([line + b"\r\n" for line in lines])
-
-
-def _parameters(value: str, key: str, content: str) -> str:
-    field = words.fold_parameters("X", value, [(key, content)])
-    return field.removeprefix("X: ").replace("\r\n", "")
+    def _read_own(self, name: str) -> Attachment:
+        path = (self._root / name).resolve()
+        if not path.is_relative_to(self._root):
+            raise AttachmentError(f"the file {name!r} is not below {self._root}")
+        return Attachment.from_path(path)

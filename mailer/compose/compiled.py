@@ -2,7 +2,7 @@
 
 Most of a message is the template's own text, which is the same for all: it is encoded once, and
 what is the recipient's is encoded and put between soft line breaks (`mailer.compose.quoted`). Two
-ways lead there. A *recording* (`mailer.compose.template.holes`) of what the template does with a
+ways lead there. A *recording* (`mailer.compose.template.recording`) of what the template does with a
 row is played for other rows: no Jinja runs. Where a template cannot be recorded, Jinja renders and
 puts out pieces, of which those that are constants of the template are looked up.
 
@@ -19,7 +19,7 @@ from operator import itemgetter
 from typing import Any, Final
 
 from mailer.compose import quoted
-from mailer.compose.attachments import base64_lines
+from mailer.compose.attachment import base64_lines
 from mailer.compose.template import Hole, NotTraceableError, Trace, Variant, start
 from mailer.compose.text import plain, text_of, text_of_pieces
 

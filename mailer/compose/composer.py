@@ -13,17 +13,17 @@ from hashlib import sha256
 from typing import Any, Final, TypeVar
 
 from mailer.compose import tree
-from mailer.compose.attachments import Attachment
+from mailer.compose.attachment import Attachment
+from mailer.compose.attachments import Files
 from mailer.compose.design import Design
-from mailer.compose.files import Files
 from mailer.compose.headers import Headers
 from mailer.compose.plan import Plan
 from mailer.compose.policy import MAIL, MAIL_UTF8
 from mailer.compose.template import Template
 from mailer.compose.verify import check_head
 from mailer.errors import AttachmentError, HeaderError, InputError, TemplateError
-from mailer.message import Message, SharedPart
-from mailer.recipients import Recipient
+from mailer.mail.message import Message, SharedPart
+from mailer.mail.recipients import Recipient
 
 _T = TypeVar("_T")
 # Language tags whose plan is remembered; a list with more of them is looked up row by row.

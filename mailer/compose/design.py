@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from mailer.compose.attachments import Attachment
+from mailer.compose.attachment import Attachment
 from mailer.compose.unsubscribe import Unsubscribe
 
 

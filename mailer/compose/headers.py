@@ -23,7 +23,7 @@ from mailer.compose.design import Design
 from mailer.compose.policy import SINGLE, fold_field
 from mailer.compose.unsubscribe import Pattern, TokenSigner
 from mailer.errors import HeaderError, InputError
-from mailer.recipients import Recipient
+from mailer.mail.recipients import Recipient
 
 # What callers and templates may not set: the composer answers for it.
 RESERVED: Final = frozenset(
@@ -147,7 +147,7 @@ def _date(design: Design) -> datetime:
 def _to_line(recipient: Recipient) -> str:
     name, mailbox = recipient.name, recipient.mailbox
     if not recipient.smtputf8 and len(mailbox) < _SHORT and '"' not in mailbox:
-        # What `mailer.recipients` let through needs no more than this, nor does a plain name.
+        # What `mailer.mail.recipients` let through needs no more than this, nor does a plain name.
         if name is None:
             return f"To: {mailbox}\r\n"
         if len(name) + len(mailbox) < _SHORT and _SIMPLE_NAME.fullmatch(name):

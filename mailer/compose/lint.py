@@ -15,7 +15,7 @@ from typing import Final, Literal
 from mailer.compose.composer import Composer
 from mailer.compose.verify import faults
 from mailer.errors import MailerError
-from mailer.recipients import Recipient
+from mailer.mail.recipients import Recipient
 
 Level = Literal["error", "warning", "advice"]
 

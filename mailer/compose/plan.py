@@ -9,10 +9,10 @@ from functools import lru_cache
 from typing import Any, Final
 
 from mailer.compose import tree
-from mailer.compose.attachments import Attachment
+from mailer.compose.attachment import Attachment
+from mailer.compose.attachments import Files
 from mailer.compose.compiled import Renderer, encoded
 from mailer.compose.design import Design
-from mailer.compose.files import Files
 from mailer.compose.headers import Headers, check_extra, check_single
 from mailer.compose.policy import fold_field
 from mailer.compose.template import Variant

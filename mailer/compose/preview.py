@@ -13,7 +13,7 @@ from typing import Final
 
 from mailer.compose.composer import Composer
 from mailer.compose.lint import Finding, lint
-from mailer.recipients import Recipient
+from mailer.mail.recipients import Recipient
 
 _POLICY: Final = (
     "default-src 'none'; img-src data: https:; style-src 'unsafe-inline'; font-src data:"

@@ -16,9 +16,9 @@ from email.message import EmailMessage
 from hashlib import blake2b
 from typing import Final
 
-from mailer.compose.attachments import Attachment
+from mailer.compose.attachment import Attachment
 from mailer.compose.policy import MAIL
-from mailer.message import SharedPart
+from mailer.mail.message import SharedPart
 
 # A place to be filled: cannot stand in any encoded body, and is no line of its own encoding.
 _SLOT: Final = "=_{}_{}_="

@@ -9,8 +9,8 @@ from typing import Any
 
 @cache
 def presets() -> dict[str, dict[str, Any]]:
-    """Every preset of `mailer/presets.toml` by name; its remarks and sources are left out."""
-    file = resources.files("mailer") / "presets.toml"
+    """Every preset of `mailer/config/presets.toml` by name; its remarks and sources are left out."""
+    file = resources.files("mailer.config") / "presets.toml"
     if not file.is_file():
         return {}
     tables: dict[str, dict[str, Any]] = tomllib.loads(file.read_text(encoding="utf-8"))

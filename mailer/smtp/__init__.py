@@ -15,8 +15,8 @@ from mailer.smtp.settings import Dsn, Security, Server, Timeouts
 from mailer.smtp.submission import Fate, Result, Submission
 
 if TYPE_CHECKING:
+    from mailer.smtp.check import Trial, try_account
     from mailer.smtp.driver import Driver
-    from mailer.smtp.trial import Trial, try_account
 
 __all__ = [  # noqa: RUF022  # a table of contents
     # Sending
@@ -47,8 +47,8 @@ __all__ = [  # noqa: RUF022  # a table of contents
 # Imported on first use: whoever judges replies, or only says what an account is, opens no sockets.
 _HOMES = {
     "Driver": "mailer.smtp.driver",
-    "Trial": "mailer.smtp.trial",
-    "try_account": "mailer.smtp.trial",
+    "Trial": "mailer.smtp.check",
+    "try_account": "mailer.smtp.check",
 }
 
 

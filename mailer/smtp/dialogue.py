@@ -1,6 +1,6 @@
 """What the opening of a session asks of whoever drives it: to say, to secure, to find out.
 
-The opening is a generator of these steps (see `mailer.smtp.opening`). `Say` is answered with the
+The opening is a generator of these steps (see `mailer.smtp.handshake`). `Say` is answered with the
 `Reply`, `Secure` and `Ask` with their outcome once they are done; an `Ask` may also be answered with
 the exception of its call.
 """

@@ -13,15 +13,15 @@ from collections.abc import Callable, Iterable, Sequence
 from random import random as default_random
 
 from mailer.errors import ConfigError
-from mailer.smtp.agenda import Agenda
-from mailer.smtp.aside import Aside
-from mailer.smtp.doorway import Learnt
+from mailer.smtp.blocking import Aside
+from mailer.smtp.connector import Learnt
 from mailer.smtp.interfaces import Gate, Journal
 from mailer.smtp.loop import Loop
 from mailer.smtp.pool import Pool
 from mailer.smtp.session import Phase, Session
 from mailer.smtp.settings import Server
 from mailer.smtp.submission import Result, Submission
+from mailer.smtp.worklist import Agenda
 
 __all__ = ["Driver", "Gate", "Journal"]
 

@@ -13,10 +13,9 @@ from collections.abc import Callable
 from functools import partial
 from math import ceil, inf
 
-from mailer.smtp.agenda import ACCEPTED, Agenda
-from mailer.smtp.aside import Aside
-from mailer.smtp.doorway import Doorway, Learnt
-from mailer.smtp.gathering import LONGEST, Gathering
+from mailer.smtp.blocking import Aside
+from mailer.smtp.connector import Doorway, Learnt
+from mailer.smtp.group_commit import LONGEST, Gathering
 from mailer.smtp.interfaces import Gate, Journal
 from mailer.smtp.pool import Pool
 from mailer.smtp.reply import Reply, Stage
@@ -25,6 +24,7 @@ from mailer.smtp.session import Phase, Session
 from mailer.smtp.settings import Server
 from mailer.smtp.submission import Fate, Result
 from mailer.smtp.transaction import Attempt, Mode
+from mailer.smtp.worklist import ACCEPTED, Agenda
 
 CHECK_EVERY = 0.25
 """How late a deadline may be noticed."""

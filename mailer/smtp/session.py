@@ -14,7 +14,7 @@ from mailer.errors import ConfigError, ReplySyntaxError
 from mailer.smtp import tls
 from mailer.smtp.dialogue import Ask, RefusedError, Say, Secure
 from mailer.smtp.extensions import Extensions
-from mailer.smtp.opening import Opened, open_session
+from mailer.smtp.handshake import Opened, open_session
 from mailer.smtp.reply import Reply, ReplyParser, Stage
 from mailer.smtp.rules import Action, Judgement
 from mailer.smtp.settings import Server

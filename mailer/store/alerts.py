@@ -10,7 +10,7 @@ import uuid
 from dataclasses import asdict, dataclass
 from typing import Final
 
-from mailer.outcome import without_addresses
+from mailer.mail.said import without_addresses
 from mailer.store import keys
 from mailer.store.client import Client
 from mailer.store.connection import load, reaching_redis

@@ -39,11 +39,11 @@ from enum import IntEnum
 from random import random
 from typing import Any, Final
 
+from mailer.mail.said import Said
 from mailer.smtp.rules import Action
 from mailer.store import keys
 from mailer.store.alerts import ACCOUNT_STARTED, ACCOUNT_STOPPED, Event, written
 from mailer.store.connection import Client, load, reaching_redis
-from mailer.store.dead_letters import Said
 
 RUNNING: Final = "running"
 COOLING: Final = "cooling"

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from mailer.errors import CampaignChangedError, CampaignNotFoundError
-from mailer.outcome import OPEN, Detail, Status
-from mailer.payload import decode_detail
+from mailer.mail.payload import decode_detail
+from mailer.mail.status import OPEN, Detail, Status
 from mailer.store import keys
 from mailer.store.connection import Client, load, reaching_redis
 

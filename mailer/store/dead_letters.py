@@ -2,16 +2,15 @@
 
 A dead letter is a whole batch or some of its messages, with their payload and what the server said.
 The ledger keeps it; a task message of the same id on the broker's queue ``mailer.dead`` makes it
-visible there (`mailer.broker`). What lies here counts; what lies on the queue shows.
+visible there (`mailer.queues.broker`). What lies here counts; what lies on the queue shows.
 """
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from typing import Final, cast
+from typing import Final
 
-import msgpack
-
-from mailer.errors import InputError, PayloadError
+from mailer.errors import InputError
+from mailer.mail.said import Said
 from mailer.store import keys
 from mailer.store.connection import Client, load, reaching_redis
 from mailer.store.ledger import unpack_positions
@@ -19,35 +18,6 @@ from mailer.store.ledger import unpack_positions
 REASONS: Final = ("auth", "account", "exhausted", "uncertain", "poison", "undecodable")
 
 _VERSION: Final = 1
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Said:
-    """What the server said that killed the letter; *dialogue* is the end of the session, redacted."""
-
-    stage: str = ""
-    reply: str = ""
-    action: str = ""
-    rule: str = ""
-    attempts: int = 0
-    dialogue: tuple[str, ...] = ()
-
-    @property
-    def code(self) -> int:
-        """The reply's code; 0 where there was no reply."""
-        return int(self.reply[:3]) if self.reply[:3].isdigit() else 0
-
-    def encode(self) -> bytes:
-        """Write it down, versioned."""
-        return cast("bytes", msgpack.packb((_VERSION, *dataclasses.astuple(self))))
-
-    @classmethod
-    def decode(cls, packed: bytes) -> "Said":
-        """Read it. Raises `PayloadError`."""
-        version, stage, reply, action, rule, attempts, dialogue = msgpack.unpackb(packed)
-        if version != _VERSION:
-            raise PayloadError(f"dead letter of version {version}, this mailer reads {_VERSION}")
-        return cls(stage, reply, action, rule, attempts, tuple(dialogue))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -137,7 +107,7 @@ class DeadLetters:
         return _letter(identifier, row)
 
     def payload(self, identifier: str) -> bytes:
-        """The dead letter's messages as `mailer.payload` wrote them."""
+        """The dead letter's messages as `mailer.mail.payload` wrote them."""
         with reaching_redis():
             return self._client.get(keys.dead_payload(identifier)) or b""
 

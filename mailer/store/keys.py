@@ -11,7 +11,7 @@ mailer:detail:<c>            hash    position → what the server said (msgpack)
 mailer:seen:<c>:<bucket>     hash    recipient fingerprint → row digest, run      for good (resume, duplicates)
 mailer:shared:<c>            hash    digest → attachment bytes (zstd)             until the campaign is final
 mailer:batch:<c>:<n>         hash    state, lease, fence, positions, account      until each recipient is final
-mailer:payload:<c>:<n>       string  the batch's messages (mailer.payload)        with its batch
+mailer:payload:<c>:<n>       string  the batch's messages (mailer.mail.payload)   with its batch
 mailer:enqueued:<c>:<n>      string  the batch was written down                   minutes
 mailer:resumed               set     campaigns whose parked batches are to go on  seconds
 mailer:queued:<queue>        zset    batch ref → time of its last task message;   while the batch is queued

@@ -11,8 +11,8 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import Final
 
-from mailer.outcome import Detail, Status
-from mailer.payload import decode_detail, encode_detail
+from mailer.mail.payload import decode_detail, encode_detail
+from mailer.mail.status import Detail, Status
 from mailer.store import keys
 from mailer.store.connection import Client, load, reaching_redis
 

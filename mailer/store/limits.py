@@ -13,10 +13,10 @@ from os import urandom
 from time import time
 from typing import Final
 
-from mailer.retry_after import retry_after
-from mailer.store.adaptive import Pace
-from mailer.store.caps import Limit, Rules, of_account, of_domain, rates_of
+from mailer.mail.retry_after import retry_after
 from mailer.store.connection import Client, load
+from mailer.store.limit_rules import Limit, Rules, of_account, of_domain, rates_of
+from mailer.store.pace import Pace
 
 FLIGHT: Final = 15.0
 """Seconds after which a grant that nobody gave back counts as sent: its worker is dead."""

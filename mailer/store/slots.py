@@ -29,7 +29,7 @@ class Slots:
 
         It is given *at_once* of them at most, and its fair share is reckoned by all that it wants.
         All owners together never have more than *maximum*, less while replies ask for it (see
-        `mailer.store.adaptive`). What it did not get it is taken to want for three seconds: it asks
+        `mailer.store.pace`). What it did not get it is taken to want for three seconds: it asks
         again to keep its claim to a fair share.
         """
         most = max(0, wanted)

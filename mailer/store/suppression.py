@@ -18,7 +18,7 @@ class Suppressed:
 
 
 class Suppression:
-    """The suppression list, by fingerprint of the mailbox (`mailer.recipients`)."""
+    """The suppression list, by fingerprint of the mailbox (`mailer.mail.recipients`)."""
 
     def __init__(self, client: Client) -> None:
         self._client = client

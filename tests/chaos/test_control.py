@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from mailer import campaign
+from mailer.operate import campaigns
 from tests.chaos.world import Verdict, World, wait_until
 from tests.conftest import has_the_machine_to_itself
 
@@ -38,17 +38,17 @@ def test_no_message_starts_a_second_after_pause_or_cancel_on_any_worker(world):
     world.enqueue(COUNT)
     wait_until(lambda: len(world.events("accepted")) > 100, what="a campaign under way")
 
-    campaign.pause(world.kept(), "spring")
+    campaigns.pause(world.kept(), "spring")
     paused = time.time()
     wait_until(lambda: is_quiet(world), what="quiet")
     assert accepted_after(world, paused + SOON) == []
     assert world.progress().open > 0, world.words()
 
     before = len(world.events("accepted"))
-    campaign.resume(world.kept(), "spring")
+    campaigns.resume(world.kept(), "spring")
     wait_until(lambda: len(world.events("accepted")) > before + 50, what="the campaign to go on")
 
-    campaign.cancel(world.kept(), "spring")
+    campaigns.cancel(world.kept(), "spring")
     cancelled = time.time()
     wait_until(lambda: is_quiet(world), what="quiet")
     assert accepted_after(world, cancelled + SOON) == []

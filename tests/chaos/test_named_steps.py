@@ -22,7 +22,7 @@ VICTIMS = (assault.child, assault.host, assault.server, assault.network, assault
 SCRIPTS = ("claim", "commit", "release")
 HOLDERS = (assault.child, assault.host, assault.redis, assault.redis_connections)
 
-PRODUCING = ("open", "reserve", "enqueue", "turn_take", "close")
+PRODUCING = ("open", "reserve", "enqueue", "dispatch_take", "close")
 
 SHORT = {
     ("enqueue", True),
@@ -90,7 +90,7 @@ def test_killed_around_a_step_of_the_ledger(world, script, victim, after):
 
 @pytest.mark.parametrize(("script", "after"), steps(PRODUCING, (False, True)))
 def test_a_producer_killed_anywhere_goes_on_when_it_is_run_again(world, script, after):
-    several = ("reserve", "enqueue", "turn_take")
+    several = ("reserve", "enqueue", "dispatch_take")
     trap = world.redis_proxy.trap(
         script_needle(script), skip=1 if script in several else 0, after=after
     )

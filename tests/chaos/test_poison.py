@@ -9,7 +9,7 @@ pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
 KILLER = """
 import os
 import signal
-from mailer.message import Message
+from mailer.mail.message import Message
 
 _joined = Message.joined
 

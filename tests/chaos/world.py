@@ -22,7 +22,7 @@ from typing import ClassVar
 from mailer.config import load
 from mailer.errors import CampaignNotFoundError
 from mailer.local.binary import server_binary
-from mailer.outcome import Status
+from mailer.mail.status import Status
 from mailer.store import keys
 from mailer.store.campaigns import Campaigns
 from mailer.store.connection import connect

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mailer.compose import Composer, Design, Unsubscribe
-from mailer.recipients import Recipient, parse
+from mailer.mail.recipients import Recipient, parse
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = {

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailer.compose.attachments import Attachment, ascii_filename, base64_lines, guessed_type
+from mailer.compose.attachment import Attachment, ascii_filename, base64_lines, guessed_type
 from mailer.errors import AttachmentError
 
 

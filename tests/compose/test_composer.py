@@ -11,7 +11,7 @@ import pytest
 from mailer.compose import Attachment, Composer, Design, Unsubscribe, read_token, verp_key
 from mailer.compose.verify import faults
 from mailer.errors import AttachmentError, HeaderError, InputError, TemplateError
-from mailer.message import SharedPart
+from mailer.mail.message import SharedPart
 from tests.compose.conftest import (
     NEWSLETTER,
     SETTINGS,
@@ -58,7 +58,8 @@ def test_the_first_message_and_the_hundredth_are_made_alike(make):
 def test_another_process_composes_the_same(tmp_path):
     root = write(tmp_path, {"subject.txt": "S", "body.html": "<p>{{ name }} {{ ks|join }}</p>"})
     code = (
-        "import sys, pickle; from mailer.compose import Composer; from mailer.recipients import parse\n"
+        "import sys, pickle; from mailer.compose import Composer\n"
+        "from mailer.mail.recipients import parse\n"
         "composer = Composer(pickle.load(sys.stdin.buffer))\n"
         "row = parse({'email': 'ada@example.org', 'name': 'Ada'}, 1)\n"
         "print(composer.digest, composer.compose(row).joined(composer.shared).hex())"

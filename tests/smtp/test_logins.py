@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from mailer.smtp import Action, Driver, Fate, Stage
-from tests.breaker.submission_server import SubmissionServer
+from tests.servers.submission_server import SubmissionServer
 
 LOGIN = {"username": "shop", "password": lambda: "right", "max_connections": 6}
 

@@ -1,8 +1,8 @@
 """Batches for the ledger's tests: small, made by hand."""
 
-from mailer.message import Message
-from mailer.outcome import Detail
-from mailer.payload import Entry, encode
+from mailer.mail.message import Message
+from mailer.mail.payload import Entry, encode
+from mailer.mail.status import Detail
 from mailer.store.campaigns import Campaigns
 from mailer.store.ledger import BULK, Claim, Fresh, Ledger
 

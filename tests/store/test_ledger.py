@@ -2,11 +2,13 @@
 
 import pytest
 
-from mailer.outcome import Status
-from mailer.payload import decode
+from mailer.mail.payload import decode
+from mailer.mail.said import Said
+from mailer.mail.status import Status
 from mailer.store import keys
 from mailer.store.campaigns import CANCELLED, PAUSED, RUNNING, Campaigns
-from mailer.store.dead_letters import DeadLetters, Filter, Said
+from mailer.store.dead_letters import DeadLetters, Filter
+from mailer.store.dispatch import Turns
 from mailer.store.ledger import (
     Burial,
     Ledger,
@@ -17,7 +19,6 @@ from mailer.store.ledger import (
     pack_positions,
     unpack_positions,
 )
-from mailer.store.turns import Turns
 from mailer.store.waiting import Waiting
 from tests.store.batches import (
     LEASE,

@@ -12,12 +12,14 @@ from hypothesis import HealthCheck, note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from mailer.batch import Batch
-from mailer.outcome import Outcome, Status
-from mailer.payload import decode, encode
+from mailer.deliver.batch import Batch
+from mailer.deliver.outcome import Outcome
+from mailer.mail.payload import decode, encode
+from mailer.mail.said import Said
+from mailer.mail.status import Status
 from mailer.store import keys
 from mailer.store.campaigns import CANCELLED, PAUSED, RUNNING, Campaigns
-from mailer.store.dead_letters import DeadLetters, Said
+from mailer.store.dead_letters import DeadLetters
 from mailer.store.ledger import Burial, Claim, Ledger, Settlement, Verdict
 from mailer.store.waiting import Waiting
 from tests.store.batches import LEASE, NOW, detail, entry, fresh, open_campaign
@@ -291,7 +293,7 @@ class LedgerMachine(RuleBasedStateMachine):
             self.workers.append(Worker(claim))
 
     def commit(self, worker, settlements, starting, *, repeated=False):
-        """As `mailer.journal` does it; whoever has lost its lease stops."""
+        """As `mailer.deliver.journal` does it; whoever has lost its lease stops."""
         positions = [worker.batch.position(offset) for offset in starting]
         call = (worker.claim, settlements, positions, self.now, self.now + LEASE)
         verdict = self.ledger.commit(*call)

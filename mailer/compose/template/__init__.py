@@ -18,8 +18,8 @@ from mailer.compose.design import Design
 from mailer.compose.template.environment import Plain, Sandboxed, explained, set_up
 from mailer.compose.template.folder import Folder
 from mailer.compose.template.formats import is_known
-from mailer.compose.template.holes import Hole, NotTraceableError, Trace, start
-from mailer.compose.template.ropes import pieces_of
+from mailer.compose.template.pieces import pieces_of
+from mailer.compose.template.recording import Hole, NotTraceableError, Trace, start
 from mailer.compose.template.styles import inline_styles
 from mailer.compose.template.tracing import Tracing, record
 from mailer.errors import TemplateError
@@ -217,7 +217,7 @@ class Variant:
     def record(
         self, shared: Mapping[str, Any], variables: Mapping[str, Any]
     ) -> tuple[Trace, dict[str, list[str | Hole]]]:
-        """Run the template on *variables* as holes (see `mailer.compose.template.holes`).
+        """Run the template on *variables* as holes (see `mailer.compose.template.recording`).
 
         *shared* are the variables that are the same for every row. Raises `NotTraceableError` when
         that cannot be done, for whatever reason.

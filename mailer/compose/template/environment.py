@@ -13,7 +13,7 @@ import jinja2
 from jinja2 import nodes, sandbox
 from markupsafe import Markup
 
-from mailer.compose.template import ropes
+from mailer.compose.template import pieces
 from mailer.compose.template.folder import Folder
 from mailer.compose.template.formats import filters, locale_of
 from mailer.errors import TemplateError
@@ -28,8 +28,8 @@ class Plain(jinja2.Environment):
 
     trees: Mapping[str, nodes.Template] = {}
     # Where compiled templates import the functions that they call: ours, not Jinja's.
-    runtime = ropes.IMPORTED
-    concat = staticmethod(ropes.concat)
+    runtime = pieces.IMPORTED
+    concat = staticmethod(pieces.concat)
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         tree = self.trees.get(name) if name else None

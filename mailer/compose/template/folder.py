@@ -16,7 +16,7 @@ from hashlib import blake2b, sha256
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from mailer.compose.attachments import Attachment
+from mailer.compose.attachment import Attachment
 from mailer.errors import AttachmentError, TemplateError
 
 SECTIONS: Final = ("subject.txt", "body.html", "body.mjml", "body.txt", "headers.toml")

@@ -23,7 +23,7 @@ from jinja2.nodes import EvalContext
 from jinja2.utils import Cycler, Joiner, Namespace
 
 from mailer.compose.template.environment import Plain
-from mailer.compose.template.holes import Fragment, Hole, NotTraceableError, Trace, holds
+from mailer.compose.template.recording import Fragment, Hole, NotTraceableError, Trace, holds
 
 # Filters whose result depends on their arguments alone, and is no iterator that is used up by use.
 _PURE_FILTERS: Final = frozenset(

@@ -1,0 +1,203 @@
+"""What `send` and `run` ask about a campaign, and the `Campaign` that follows."""
+
+import re
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mailer import Attachment, Campaign, Receipt
+from mailer.config import Settings, duration
+from mailer.mail.recipients import read_rows
+
+Command = Callable[..., Any]
+Progress = Callable[[int], None]
+
+_FILE = click.Path(path_type=Path)
+
+_OPTIONS = (
+    click.option("--template", "-t", required=True, metavar="T", help="Folder below templates/."),
+    click.option("--from", "-f", "sender", metavar="F", help="Sender; else mailer.toml's."),
+    click.option(
+        "--account",
+        "accounts",
+        multiple=True,
+        metavar="NAME[=WEIGHT]",
+        help="Which login sends (default: primary); several share by weight.",
+    ),
+    click.option(
+        "--pin",
+        "pins",
+        multiple=True,
+        metavar="DOMAIN=NAME",
+        help="Recipients there by this account.",
+    ),
+    click.option(
+        "--set",
+        "settings_",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="A variable for all recipients.",
+    ),
+    click.option("--attach", multiple=True, type=_FILE, metavar="FILE", help="A file for all."),
+    click.option(
+        "--inline", multiple=True, type=_FILE, metavar="IMAGE", help="An image that cid:NAME shows."
+    ),
+    click.option("--reply-to", metavar="ADDRESS", help="Where answers go."),
+    click.option("--list-id", metavar="ID", help="List-ID (RFC 2919); else mailer.toml's."),
+    click.option("--header", multiple=True, metavar="NAME:VALUE", help="A further header field."),
+    click.option(
+        "--at", "start", metavar="TIME", help='Not before "2026-05-01 08:00", 08:00, +2h.'
+    ),
+    click.option("--window", metavar="HOURS", help='Only in "Mon-Fri 08:00-18:00 Europe/Berlin".'),
+    click.option(
+        "--weight", type=float, default=1.0, metavar="N", help="Share against other campaigns."
+    ),
+    click.option(
+        "--retry", multiple=True, metavar="KEY=VALUE", help="As in [retry]: give_up_after=5d."
+    ),
+    click.option(
+        "--on-uncertain",
+        type=click.Choice(["hold", "resend"]),
+        default="hold",
+        show_default=True,
+        help="When a message was sent and its reply lost.",
+    ),
+    click.option(
+        "--batch-size", type=click.IntRange(1, 10_000), metavar="N", help="Messages a task."
+    ),
+    click.option(
+        "--processes",
+        type=click.IntRange(1, 256),
+        default=1,
+        metavar="N",
+        help="Render in N processes.",
+    ),
+    click.option(
+        "--max-backlog",
+        type=click.IntRange(1),
+        metavar="N",
+        help="Stay at most N ahead of the workers.",
+    ),
+    click.option("--skip-faulty", is_flag=True, help="Leave out rows that cannot be rendered."),
+    click.option(
+        "--no-check", is_flag=True, help="Do not render all rows before the first is queued."
+    ),
+    click.option("--accept-changes", is_flag=True, help="Go on although template or rows changed."),
+)
+
+
+def campaign_options(command: Command) -> Command:
+    """Give *command* the options that describe a campaign."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def campaign(settings: Settings, name: str, given: dict[str, Any]) -> Campaign:
+    """The campaign *name* as the options in *given* describe it."""
+    accounts = weights(given["accounts"])
+    if settings.accounts:  # a producer's file may leave them all to the workers
+        for account in accounts:
+            settings.account(account)
+    return Campaign(
+        name,
+        template=given["template"],
+        sender=given["sender"],
+        account=accounts,
+        pins=pairs(given["pins"], "--pin"),
+        context=pairs(given["settings_"]),
+        attachments=[Attachment.from_path(path) for path in given["attach"]],
+        inline_images=[Attachment.from_path(path) for path in given["inline"]],
+        reply_to=given["reply_to"],
+        list_id=given["list_id"],
+        headers=headers(given["header"]),
+        start_at=moment(given["start"]),
+        window=given["window"],
+        weight=given["weight"],
+        retry=retries(given["retry"]),
+        batch_size=given["batch_size"],
+        max_backlog=given["max_backlog"],
+        on_uncertain=given["on_uncertain"],
+        settings=settings,
+    )
+
+
+def enqueued(made: Campaign, recipients: str, given: dict[str, Any], progress: Progress) -> Receipt:
+    """The receipt of enqueueing *made* for the rows of *recipients*."""
+    return made.enqueue(
+        read_rows(recipients),
+        check=not given["no_check"],
+        skip_faulty=given["skip_faulty"],
+        accept_changes=given["accept_changes"],
+        processes=given["processes"],
+        progress=progress,
+    )
+
+
+def weights(words: tuple[str, ...]) -> dict[str, float]:
+    """``name`` or ``name=weight`` words as a mapping; the account ``primary`` where there are none."""
+    found = {}
+    for word in words or ("primary",):
+        name, _, weight = word.partition("=")
+        try:
+            found[name] = float(weight or 1)
+        except ValueError:
+            raise click.BadParameter(
+                f"{word!r} is not NAME or NAME=WEIGHT", param_hint="--account"
+            ) from None
+    return found
+
+
+def retries(words: tuple[str, ...]) -> dict[str, float]:
+    """``key=value`` words of [retry], durations as seconds."""
+    try:
+        return {key: duration(value) for key, value in pairs(words, "--retry").items()}
+    except ValueError as exc:
+        raise click.BadParameter(str(exc), param_hint="--retry") from None
+
+
+def pairs(words: tuple[str, ...], option: str = "--set") -> dict[str, str]:
+    """``key=value`` words as a mapping."""
+    found = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals or not key or (option == "--set" and not key.isidentifier()):
+            raise click.BadParameter(f"{word!r} is not KEY=VALUE", param_hint=option)
+        found[key] = value
+    return found
+
+
+def headers(words: tuple[str, ...]) -> dict[str, str]:
+    """``Name: value`` words as a mapping."""
+    found = {}
+    for word in words:
+        name, colon, value = word.partition(":")
+        if not colon or not name.strip():
+            raise click.BadParameter(f"{word!r} is not NAME:VALUE", param_hint="--header")
+        found[name.strip()] = value.strip()
+    return found
+
+
+def moment(text: str | None, now: datetime | None = None) -> datetime | None:
+    """A time as people write it: a date with or without time, a time of today, or ``+2h``.
+
+    Without a zone it is this machine's. A time of day that is over means tomorrow's.
+    """
+    if text is None:
+        return None
+    now = now or datetime.now().astimezone()
+    try:
+        if text.startswith("+"):
+            return now + timedelta(seconds=duration(text[1:]))
+        if re.fullmatch(r"\d{1,2}:\d{2}", text):
+            hour, minute = map(int, text.split(":"))
+            at = now.replace(hour=hour, minute=minute, second=0, microsecond=0)
+            return at if at > now else at + timedelta(days=1)
+        return datetime.fromisoformat(text).astimezone()
+    except ValueError:
+        raise click.BadParameter(
+            f'{text!r} is no time; write "2026-05-01 08:00", "08:00" or "+2h"', param_hint="--at"
+        ) from None

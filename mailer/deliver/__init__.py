@@ -1,0 +1,1 @@
+"""A batch, and what became of it."""

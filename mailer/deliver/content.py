@@ -1,0 +1,111 @@
+"""The bytes that leave: a message's own parts, the parts that its campaign stores once, signatures."""
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from threading import Lock
+from typing import Final, overload
+
+from mailer.config import Settings
+from mailer.deliver.batch import Batch
+from mailer.deliver.dkim import Signer
+from mailer.errors import PayloadError
+from mailer.mail.message import SharedPart
+from mailer.mail.stored import unpack
+from mailer.smtp import Submission
+from mailer.store.ledger import Ledger
+
+CACHE: Final = 64 << 20
+"""Octets of shared parts that a worker process keeps."""
+
+
+class Contents:
+    """Joins messages with their campaign's parts, and signs them; shared by a process's threads."""
+
+    def __init__(self, settings: Settings, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._signers = _signers(settings)
+        self._cache: OrderedDict[str, bytes] = OrderedDict()
+        self._size = 0
+        self._lock = Lock()
+
+    def outgoing(self, batch: Batch, offsets: Sequence[int]) -> "Outgoing":
+        """The batch's messages at *offsets*, to be submitted.
+
+        Raises `PayloadError` when a part that the campaign stores is gone.
+        """
+        parts = {
+            part.digest: part
+            for offset in offsets
+            for part in batch.entries[offset].message.content
+            if isinstance(part, SharedPart)
+        }
+        claim = batch.claim
+        shared = {digest: self._shared(claim.campaign, part) for digest, part in parts.items()}
+        return Outgoing(batch, offsets, shared, self._signers.get(claim.account, ()))
+
+    def _shared(self, campaign: str, part: SharedPart) -> bytes:
+        with self._lock:
+            if part.digest in self._cache:
+                self._cache.move_to_end(part.digest)
+                return self._cache[part.digest]
+        packed = self._ledger.shared(campaign, part.digest)
+        if packed is None:
+            raise PayloadError(f"campaign {campaign!r}: a stored attachment is gone from Redis")
+        found = unpack(packed)
+        with self._lock:
+            self._cache[part.digest] = found
+            self._size += len(found)
+            while self._size > CACHE and len(self._cache) > 1:
+                self._size -= len(self._cache.popitem(last=False)[1])
+        return found
+
+
+class Outgoing(Sequence[Submission]):
+    """Messages of a batch, each finished when its turn comes: with attachments, all might not fit."""
+
+    def __init__(
+        self,
+        batch: Batch,
+        offsets: Sequence[int],
+        shared: Mapping[str, bytes],
+        signers: Sequence[Signer],
+    ) -> None:
+        self._entries = batch.entries
+        self._offsets = offsets
+        self._shared = shared
+        self._signers = signers
+
+    def __len__(self) -> int:
+        return len(self._offsets)
+
+    @overload
+    def __getitem__(self, index: int) -> Submission: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Submission]: ...
+    def __getitem__(self, index: int | slice) -> Submission | Sequence[Submission]:
+        if isinstance(index, slice):
+            return [self._finished(offset) for offset in self._offsets[index]]
+        return self._finished(self._offsets[index])
+
+    def _finished(self, offset: int) -> Submission:
+        """The message as the server is to get it, before dot-stuffing; signatures by whoever sends."""
+        message = self._entries[offset].message
+        content = message.joined(self._shared)
+        for signer in self._signers:
+            content = signer.sign(content) + content
+        return Submission(
+            reverse_path=message.reverse_path,
+            forward_path=message.forward_path,
+            content=content,
+            smtputf8=message.smtputf8,
+        )
+
+
+def _signers(settings: Settings) -> Mapping[str, tuple[Signer, ...]]:
+    return {
+        name: tuple(
+            Signer(key.domain, key.selector, key.key_file.read_bytes()) for key in account.dkim
+        )
+        for name, account in settings.accounts.items()
+        if account.dkim
+    }

@@ -1,0 +1,145 @@
+"""May this worker open connections for an account: breaker and connection limit, over the cluster.
+
+What a server says of the account goes from here to where it is known to all workers: trouble to the
+breaker, which stops or cools the account; a request to go slower to its pace.
+"""
+
+import threading
+import uuid
+from time import time
+from typing import Final
+
+from mailer.config import Account
+from mailer.mail.retry_after import retry_after
+from mailer.mail.said import Said
+from mailer.mail.schedule import Reset
+from mailer.smtp import Action, Judgement, Reply, Stage
+from mailer.store.breaker import Admission, Breaker
+from mailer.store.pace import Pace
+from mailer.store.slots import Slots
+
+QUOTA_WAIT: Final = 3600.0
+"""Seconds that an account rests after its quota was used up, where nobody knows when it is renewed."""
+
+_BEFORE_MAIL: Final = frozenset({Stage.CONNECT, Stage.EHLO, Stage.STARTTLS, Stage.AUTH})
+
+
+class Gate:
+    """The `mailer.smtp.Gate` of one driver, for *account* of the configuration.
+
+    Its connections are others' *lease* seconds after the last `renew`.
+    `troubled` says whether anything was held against the account since `begin`.
+    """
+
+    def __init__(
+        self, account: Account, breaker: Breaker, slots: Slots, pace: Pace, lease: float
+    ) -> None:
+        self._lease = lease
+        self._account = account
+        self._breaker = breaker
+        self._slots = slots
+        self._pace = pace
+        self._owner = uuid.uuid4().hex
+        self._held = 0
+        # The house-keeping thread renews while the driver's acquires and releases.
+        self._counting = threading.Lock()
+        self._has_turn = False
+        self._taken_at: float | None = None
+        self.troubled = False
+        self.surplus = 0
+        """Connections that should be closed because other workers go short of their share."""
+
+    def begin(self, taken_at: float) -> None:
+        """A batch begins that has got its permits at *taken_at*."""
+        self._taken_at = taken_at
+        self.troubled = False
+
+    def admit(self, wanted: int) -> int:
+        """How many more connections may be opened now: only one where its login is the first."""
+        had_turn = self._has_turn
+        admission = self._ask_breaker() if wanted > 0 else Admission.NOBODY
+        if admission is Admission.NOBODY:
+            return 0
+        is_alone = admission is Admission.ALONE and self._account.user is not None
+        if is_alone and had_turn:
+            return 0
+        name, maximum = self._account.name, self._account.max_connections
+        at_once = 1 if is_alone else wanted
+        with self._counting:
+            admitted = self._slots.acquire(
+                name, wanted, maximum, self._owner, None, self._lease, at_once=at_once
+            )
+            self._held += admitted
+        if not (admitted or had_turn):
+            self.rest()
+        return admitted
+
+    def may_log_in(self) -> bool:
+        """Whether one login may begin now, the last one having ended."""
+        return self._ask_breaker() is not Admission.NOBODY
+
+    def rest(self) -> None:
+        """No login is under way: if the turn to log in was taken, it is others' again."""
+        if self._has_turn:
+            self._has_turn = False
+            self._breaker.let_go(self._account.name, self._owner)
+
+    def logged_in(self) -> None:
+        """A login succeeded: the account is known to be good."""
+        self._has_turn = False
+        self._breaker.succeeded(self._account.name, self._owner, time())
+
+    def refused(self, stage: Stage, reply: Reply | None, judgement: Judgement) -> None:
+        """The account met trouble; every worker hears of it."""
+        now, name, action = time(), self._account.name, judgement.action
+        text = str(reply) if reply else judgement.rule.removeprefix("local: ")
+        if action is Action.THROTTLE_ACCOUNT:
+            self._pace.throttled(name, text, taken_at=self._taken_at)
+            if stage not in _BEFORE_MAIL:
+                return
+        self.troubled = True
+        self._has_turn = False
+        until = self._renewed(text, now) if action is Action.ACCOUNT_QUOTA else 0.0
+        said = Said(stage.value, text, action.value, judgement.rule)
+        self._breaker.refused(name, self._owner, action, said, now, until=until)
+
+    def closed(self, count: int) -> None:
+        """Connections are gone: others may have their place."""
+        with self._counting:
+            self._held -= count
+            self.surplus = max(0, self.surplus - count)
+            self._slots.release(self._account.name, count, self._owner)
+
+    def renew(self) -> None:
+        """Keep the lease on the open connections, and learn how many are `surplus`."""
+        name, now = self._account.name, time()
+        if self._has_turn:
+            self._breaker.keep_turn(name, self._owner, now)
+        with self._counting:
+            if self._held > 0:
+                # A call that was repeated, its reply lost, counted twice: this count is the true one.
+                held = self._held
+                self.surplus = self._slots.renew(name, self._owner, None, self._lease, held)
+
+    @property
+    def limit(self) -> int:
+        """How many connections to use, so that others who go short get theirs."""
+        if not self.surplus:
+            return self._account.max_connections
+        return max(1, self._held - self.surplus)
+
+    def _ask_breaker(self) -> Admission:
+        admission = self._breaker.admit(self._account.name, self._owner, time())
+        if admission is Admission.NOBODY:
+            self.rest()
+        else:
+            self._has_turn = True
+        return admission
+
+    def _renewed(self, text: str, now: float) -> float:
+        """When a used-up quota begins anew: the reply says, or the configuration, or nobody."""
+        told = retry_after(text, now)
+        if told:
+            return now + told
+        reset = Reset.parse(self._account.resets)
+        return reset.next(now) if reset else now + QUOTA_WAIT

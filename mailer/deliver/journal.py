@@ -1,0 +1,131 @@
+"""What the ledger hears of a batch while it is sent: the write-ahead of each final dot.
+
+The SMTP driver asks before it writes a final dot and reports each reply that it has read; both go to
+the ledger in one round trip for all connections together. What is to be dead-lettered is kept until
+the batch ends: until then its status stays ``transmitting`` or what it was, and a crash makes the next
+lease judge it again.
+"""
+
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
+from time import time
+from typing import Final
+
+from mailer.deliver.batch import Batch
+from mailer.deliver.outcome import Outcome
+from mailer.errors import LeaseLostError
+from mailer.mail.status import Detail, Status
+from mailer.smtp import Fate, Result
+from mailer.store.ledger import Ledger, Settlement, Verdict
+
+Judge = Callable[[int, Result], Outcome]
+
+# Of those accepted nothing but the fact is remembered: one outcome serves for all.
+_ACCEPTED: Final = Outcome(Status.ACCEPTED, Detail(""))
+
+
+class Journal:
+    """The `mailer.smtp.Journal` of one batch.
+
+    *chosen* are the offsets that are being sent; `sent` holds those of which a server has heard, and
+    `heard` is called with them whenever there are more.
+    """
+
+    def __init__(  # noqa: PLR0913 - what a batch's journal stands on
+        self,
+        ledger: Ledger,
+        batch: Batch,
+        chosen: Sequence[int],
+        *,
+        judge: Judge,
+        lease: float,
+        stopping: Callable[[], bool],
+        yields: bool,
+    ) -> None:
+        self._ledger = ledger
+        self._batch = batch
+        self.chosen = chosen
+        self._judge = judge
+        self._lease = lease
+        self._stopping = stopping
+        self._yields = yields
+        self._judged: set[int] = set()
+        self._marked: set[int] = set()
+        self.sent: set[int] = set()
+        self.heard: Callable[[AbstractSet[int]], None] = lambda _sent: None
+        self.verdict = Verdict.GO
+        self.to_bury: list[tuple[int, Outcome, Result]] = []
+
+    def commit(self, results: Sequence[tuple[int, Result]], starting: Sequence[int]) -> bool:
+        """Record *results*, mark *starting*; False where the driver must start nothing more.
+
+        Raises `LeaseLostError` when the batch is another worker's by now.
+        """
+        settlements = self._settle(results)
+        if self.stopped:
+            starting = ()
+        self._marked.update(starting)
+        self._say(settlements, [self._batch.position(self.chosen[which]) for which in starting])
+        if results:
+            self.heard(self.sent)
+        return not self.stopped
+
+    def finish(self, results: Sequence[Result]) -> None:
+        """Record what the driver returned and had not reported before.
+
+        Messages of which no server has said anything stay as they were: marks on them are taken back.
+        """
+        unheard = [
+            (which, result)
+            for which, result in enumerate(results)
+            if which not in self._judged and result.stage is not None
+        ]
+        settlements = self._settle(unheard)
+        unmarked = [
+            self._batch.as_it_was(self.chosen[which])
+            for which in sorted(self._marked - self._judged)
+        ]
+        if settlements or unmarked:
+            self._say(settlements, (), unmarked)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether nothing more of the batch may be started."""
+        return self.verdict is not Verdict.GO or self._stopping()
+
+    def _settle(self, results: Sequence[tuple[int, Result]]) -> list[tuple[int, Outcome]]:
+        settled = []
+        for which, result in results:
+            self._judged.add(which)
+            offset = self.chosen[which]
+            if result.fate is not Fate.UNSENT:
+                self.sent.add(offset)
+            accepted = result.fate is Fate.ACCEPTED
+            outcome = _ACCEPTED if accepted else self._judge(offset, result)
+            if outcome.reason:
+                self.to_bury.append((offset, outcome, result))
+            else:
+                settled.append((offset, outcome))
+        return settled
+
+    def _say(
+        self,
+        settled: Sequence[tuple[int, Outcome]],
+        starting: Sequence[int],
+        unmarked: Sequence[Settlement] = (),
+    ) -> None:
+        now = time()
+        verdict = self._ledger.commit(
+            self._batch.claim,
+            [self._batch.settlement(offset, outcome) for offset, outcome in settled] + [*unmarked],
+            starting,
+            now,
+            self._batch.lease_until(now, self._lease),
+            yields=self._yields,
+        )
+        if verdict is Verdict.LOST:
+            raise LeaseLostError("the batch belongs to another worker by now")
+        for offset, outcome in settled:
+            self._batch.note(offset, outcome)
+        if self.verdict is Verdict.GO:
+            self.verdict = verdict

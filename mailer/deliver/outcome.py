@@ -1,0 +1,108 @@
+"""What a result means for its recipient, and when to try again.
+
+Pure: replies, times and randomness come in, decisions go out.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from mailer.mail.policy import Retry
+from mailer.mail.status import Detail, Status
+from mailer.smtp.reply import Stage
+from mailer.smtp.rules import Action
+from mailer.smtp.transaction import Fate, Result
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One recipient's next status and why.
+
+    *reason* is the dead letter's where the status is dead or uncertain. *trouble* is set where the
+    reply speaks of the account rather than of this message.
+    """
+
+    status: Status
+    detail: Detail
+    reason: str = ""
+    trouble: Action | None = None
+
+
+_FINAL: Final = frozenset(
+    {
+        Action.FAIL_RECIPIENT,
+        Action.FAIL_MESSAGE,
+        Action.SMTPUTF8_UNSUPPORTED,
+        Action.PROTOCOL_ERROR,
+    }
+)
+_STOPPING: Final = {
+    Action.AUTH_FAIL: "auth",
+    Action.ACCOUNT_CONFIG: "account",
+    Action.REAUTH_ONCE: "account",
+}
+_WITH_THE_MESSAGE: Final = frozenset({Stage.MAIL, Stage.RCPT, Stage.DATA, Stage.FINAL})
+_WAITING_FOR_THE_ACCOUNT: Final = frozenset(
+    {Action.THROTTLE_ACCOUNT, Action.ACCOUNT_QUOTA, Action.AUTH_RETRY}
+)
+
+
+def judge(  # noqa: PLR0911, PLR0913 - one line for each way that a message can go
+    result: Result,
+    before: Detail,
+    *,
+    retry: Retry,
+    resend: bool,
+    now: float,
+    random: Callable[[], float],
+) -> Outcome:
+    """Decide what *result* means for the recipient whose history is *before*.
+
+    A trouble of the account costs the recipient no attempt and no time: it is deferred, due at once,
+    and the account decides when it goes on. No connection to the server costs time alone; one that broke
+    while the message was sent counts as an attempt, for the message may be why. With *resend*, an
+    uncertain one is tried again under its Message-ID.
+    """
+    told = _told(result, before, now)
+    if result.fate is Fate.ACCEPTED:
+        return Outcome(Status.ACCEPTED, told)
+    if result.fate is Fate.UNCERTAIN:
+        if resend:
+            return _again(replace(told, attempts=told.attempts + 1), retry, now, random)
+        return Outcome(Status.UNCERTAIN, told, reason="uncertain")
+    action = result.action
+    if action in _STOPPING:
+        return Outcome(Status.DEAD, told, reason=_STOPPING[action], trouble=action)
+    if action in _WAITING_FOR_THE_ACCOUNT:
+        waits = replace(told, first=before.first, due=now)
+        return Outcome(Status.DEFERRED, waits, trouble=action)
+    if result.fate is Fate.UNSENT and result.stage not in _WITH_THE_MESSAGE:
+        if now - told.first >= retry.give_up_after:
+            return Outcome(Status.DEAD, told, reason="exhausted")
+        return Outcome(Status.DEFERRED, replace(told, due=now))
+    if action in _FINAL:
+        return Outcome(Status.REJECTED, replace(told, attempts=told.attempts + 1))
+    return _again(replace(told, attempts=told.attempts + 1), retry, now, random)
+
+
+def _told(result: Result, before: Detail, now: float) -> Detail:
+    reply = result.reply
+    return replace(
+        before,
+        stage=result.stage.value if result.stage else "",
+        code=reply.code if reply else 0,
+        enhanced=(reply.enhanced or "") if reply else "",
+        text=reply.text if reply else "",
+        action=result.action.value if result.action else "",
+        rule=result.rule,
+        first=before.first or now,
+        at=now,
+        due=0.0,
+    )
+
+
+def _again(told: Detail, retry: Retry, now: float, random: Callable[[], float]) -> Outcome:
+    if told.attempts >= retry.attempts or now - told.first >= retry.give_up_after:
+        return Outcome(Status.DEAD, told, reason="exhausted")
+    due = now + retry.delay(told.attempts, random)
+    return Outcome(Status.DEFERRED, replace(told, due=due))

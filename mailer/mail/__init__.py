@@ -1,0 +1,1 @@
+"""The words that producers and workers share: messages, recipients, payloads, outcomes. No I/O."""

@@ -1,0 +1,1 @@
+"""What people do about campaigns, accounts and dead letters."""

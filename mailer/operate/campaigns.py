@@ -1,0 +1,52 @@
+"""What people do about campaigns: look at them, pause, resume and cancel them."""
+
+from collections.abc import Iterator
+from time import time
+
+from mailer.config import Settings
+from mailer.errors import CampaignChangedError
+from mailer.operate.failures import unaccepted
+from mailer.queues.connections import Producer
+from mailer.store.campaigns import CANCELLED, PAUSED, RUNNING, Failure
+from mailer.store.campaigns import Progress as Status
+
+
+def status(settings: Settings, name: str) -> Status:
+    """How far the campaign is. Raises `CampaignNotFoundError`."""
+    return Producer(settings).campaigns.progress(name, time())
+
+
+def statuses(settings: Settings) -> list[Status]:
+    """How far each campaign is, the newest first."""
+    campaigns = Producer(settings).campaigns
+    return [campaigns.progress(name, time()) for name in campaigns.names()]
+
+
+def failures(settings: Settings, name: str) -> Iterator[Failure]:
+    """Everyone in the campaign who was not accepted, and why. Raises `CampaignNotFoundError`."""
+    return unaccepted(settings, name)
+
+
+def pause(settings: Settings, name: str) -> None:
+    """Start no message of the campaign more, on any worker, from a second after this returns."""
+    if Producer(settings).campaigns.set_state(name, PAUSED) == CANCELLED:
+        raise _already_cancelled(name)
+
+
+def resume(settings: Settings, name: str) -> None:
+    """Go on with a paused campaign."""
+    producer = Producer(settings)
+    if producer.campaigns.set_state(name, RUNNING) == CANCELLED:
+        raise _already_cancelled(name)
+    producer.wake(f"campaign:{name}")
+
+
+def cancel(settings: Settings, name: str) -> int:
+    """Send nothing more of the campaign, for good; returns how many recipients that settled at once."""
+    campaigns = Producer(settings).campaigns
+    campaigns.set_state(name, CANCELLED)
+    return sum(campaigns.cancel_batches(name))
+
+
+def _already_cancelled(name: str) -> CampaignChangedError:
+    return CampaignChangedError(f"campaign {name!r} was cancelled, and stays so")

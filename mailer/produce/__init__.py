@@ -1,0 +1,1 @@
+"""What goes to whom: from rows to queued batches."""

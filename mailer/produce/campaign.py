@@ -1,0 +1,238 @@
+"""What goes to whom: the producer's hall.
+
+Rows become recipients, recipients messages, messages batches, batches tasks
+(`mailer.produce.enqueue`). This module knows templates and recipients and imports nothing of SMTP;
+passwords are not needed here.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from email.message import EmailMessage
+from functools import cached_property
+from math import inf
+from time import time
+from typing import Any, Final, Literal
+
+from mailer.compose import Attachment, Composer
+from mailer.config import Settings
+from mailer.errors import InputError
+from mailer.mail.recipients import Recipient
+from mailer.mail.routing import Routes
+from mailer.mail.schedule import Window
+from mailer.mail.stored import pack
+from mailer.operate.campaigns import cancel, failures, pause, resume, status
+from mailer.produce.design import design, retry_overrides, summary
+from mailer.produce.design import recipient as one_recipient
+from mailer.produce.enqueue import Enqueuer, Plan, Progress, Router, Row
+from mailer.produce.receipt import Receipt
+from mailer.queues.connections import Producer
+from mailer.store.breaker import Breaker
+from mailer.store.campaigns import Failure
+from mailer.store.campaigns import Progress as Status
+from mailer.store.dispatch import Turns
+
+__all__ = [
+    "Campaign",
+    "Failure",
+    "OnUncertain",
+    "Status",
+]
+
+OnUncertain = Literal["hold", "resend"]
+
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+class Campaign:
+    """One mailing: what is sent, from whom, with what limits; and how far it is.
+
+    *name* is its id, stable: enqueueing again under the same name resumes and never doubles. Names are
+    letters, digits, ``.``, ``_`` and ``-``, 100 at most. *account* names a login that workers have, or
+    several by weight; *pins* binds recipient domains to one of them. What a stopped or exhausted account
+    was to send goes to the others.
+    *context* holds variables for all recipients; each recipient's own fields lie over it.
+    *start_at* is an aware datetime before which nothing is sent. *retry* overrides single values of
+    the configuration's (see `mailer.config.Retry`). *on_uncertain* says what happens when a message
+    was transmitted and the reply was lost: ``hold`` it for a human, or ``resend`` it. *window* are the
+    hours in which it may send, such as ``"Mon-Fri 08:00-18:00 Europe/Berlin"``. Campaigns share workers
+    and accounts by *weight*: one of 2 sends twice as much as one of 1. What else a message may
+    have (list id, unsubscribe link, …) are the keywords of `mailer.compose.Design`.
+    """
+
+    def __init__(  # noqa: PLR0913 - the contract's keywords
+        self,
+        name: str,
+        *,
+        template: str,
+        sender: str | None = None,
+        account: str | Mapping[str, float] = "primary",
+        pins: Mapping[str, str] | None = None,
+        context: Mapping[str, object] | None = None,
+        attachments: Sequence[Attachment] = (),
+        inline_images: Sequence[Attachment] = (),
+        reply_to: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        start_at: datetime | None = None,
+        batch_size: int | None = None,
+        max_backlog: int | None = None,
+        retry: Mapping[str, float] | None = None,
+        on_uncertain: OnUncertain = "hold",
+        window: str | None = None,
+        weight: float = 1.0,
+        settings: Settings | None = None,
+        **more: Any,
+    ) -> None:
+        if not _NAME.fullmatch(name):
+            raise InputError(
+                f"campaign name {name!r}: use letters, digits, '.', '_' and '-', 100 at most, "
+                "a letter or digit first"
+            )
+        if on_uncertain not in ("hold", "resend"):
+            raise InputError(f"on_uncertain is 'hold' or 'resend', not {on_uncertain!r}")
+        if start_at is not None and start_at.tzinfo is None:
+            raise InputError(
+                "start_at has no time zone: say which, as in datetime.now().astimezone()"
+            )
+        if not 0 < weight < inf:
+            raise InputError(f"weight must be a number above 0, got {weight!r}")
+        self.name = name
+        self._producer = Producer(settings)
+        self._routes = (
+            Routes.single(account) if isinstance(account, str) else Routes(account, pins or {})
+        )
+        self._account = ", ".join(self._routes.weights)
+        self._start_at = start_at
+        self._batch_size = batch_size or self._producer.settings.batch_size
+        self._max_backlog = max_backlog or self._producer.settings.max_backlog
+        self._policy = {
+            "on_uncertain": on_uncertain,
+            "retry": retry_overrides(retry or {}),
+            "window": _checked_window(window),
+            "weight": weight,
+            "routes": None if len(self._routes.weights) == 1 else asdict(self._routes),
+        }
+        self._design = design(
+            self._producer.settings,
+            name,
+            template,
+            sender,
+            next(iter(self._routes.weights)),
+            context=dict(context or {}),
+            attachments=tuple(attachments),
+            inline_images=tuple(inline_images),
+            reply_to=reply_to,
+            headers=dict(headers or {}),
+            **more,
+        )
+
+    @cached_property
+    def composer(self) -> Composer:
+        """What makes the messages; loading it checks the template."""
+        return Composer(self._design)
+
+    def enqueue(  # noqa: PLR0913 - the contract's keywords
+        self,
+        recipients: Iterable[Row],
+        *,
+        check: bool = True,
+        skip_faulty: bool = False,
+        accept_changes: bool = False,
+        processes: int = 1,
+        progress: Progress | None = None,
+    ) -> Receipt:
+        """Queue a message for each of *recipients*: mappings with ``email``, streamed.
+
+        With *check*, every row is rendered once before the first message is queued, and faulty ones
+        raise `InvalidRowsError`; an iterator is spooled to disk meanwhile. With *skip_faulty* such rows
+        are left out and named in the receipt. Run again with the same rows, it goes on where it was;
+        rows or a template that changed raise `CampaignChangedError` unless *accept_changes*.
+        *processes* render side by side. *progress* is told the number of rows as they are read.
+        """
+        producer = self._producer
+        producer.broker.check()
+        plan = Plan(
+            campaign=self.name,
+            design=self._design,
+            route=self._route(),
+            batch_size=self._batch_size,
+            due=self._start_at.timestamp() if self._start_at else 0.0,
+            check=check,
+            skip_faulty=skip_faulty,
+            accept_changes=accept_changes,
+            processes=processes,
+            max_backlog=self._max_backlog,
+            progress=progress,
+        )
+        enqueuer = Enqueuer(
+            plan,
+            self.composer,
+            campaigns=producer.campaigns,
+            ledger=producer.ledger,
+            turns=Turns(producer.client),
+            broker=producer.broker,
+        )
+        receipt = enqueuer.run(recipients, lambda: self._open(accept_changes))
+        producer.campaigns.close(self.name)
+        return receipt
+
+    def message(self, recipient: Row) -> EmailMessage:
+        """The message that this recipient would get, exactly."""
+        return self.composer.email(one_recipient(recipient))
+
+    def status(self) -> Status:
+        """Counts by outcome, rate, time left. Raises `CampaignNotFoundError` before `enqueue`."""
+        return status(self._producer.settings, self.name)
+
+    def failures(self) -> Iterator[Failure]:
+        """Everyone who was not accepted, and why."""
+        return failures(self._producer.settings, self.name)
+
+    def pause(self) -> None:
+        """Start no message more, on any worker, from a second after this returns."""
+        pause(self._producer.settings, self.name)
+
+    def resume(self) -> None:
+        """Go on after `pause`."""
+        resume(self._producer.settings, self.name)
+
+    def cancel(self) -> int:
+        """Send nothing more, for good; returns how many recipients were cancelled at once."""
+        return cancel(self._producer.settings, self.name)
+
+    def __repr__(self) -> str:
+        return f"<Campaign {self.name} template={self._design.template} account={self._account}>"
+
+    def _route(self) -> Router:
+        breaker, now = Breaker(self._producer.client), time()
+        accounts = self._routes.weights
+        unusable = [name for name in accounts if not breaker.state(name, now).usable]
+
+        def route(recipient: Recipient) -> str:
+            domain = recipient.mailbox.rpartition("@")[2]
+            return self._routes.route(recipient.key, domain, unusable)
+
+        return route
+
+    def _open(self, accept_changes: bool) -> int:  # noqa: FBT001 - private
+        opened = self._producer.campaigns.open(
+            self.name,
+            digest=self.composer.digest,
+            summary=summary(self._design, self._account),
+            policy=self._policy,
+            accept_changes=accept_changes,
+            now=time(),
+        )
+        for digest, part in self.composer.shared.items():
+            self._producer.campaigns.share(self.name, digest, pack(part))
+        return opened.run
+
+
+def _checked_window(text: str | None) -> str | None:
+    if text is not None:
+        try:
+            Window.parse(text)
+        except ValueError as exc:
+            raise InputError(f"window: {exc}") from exc
+    return text

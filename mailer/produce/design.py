@@ -1,0 +1,89 @@
+"""What a campaign's design is: its own values over those of the configuration."""
+
+import difflib
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from mailer.compose import Design, Unsubscribe
+from mailer.config import Retry, Settings
+from mailer.errors import ConfigError, InputError
+from mailer.mail.recipients import BrokenRow, Recipient, Rejected, parse
+
+
+def design(
+    settings: Settings, campaign: str, template: str, sender: str | None, account: str, **rest: Any
+) -> Design:
+    """Fill a campaign's design up with what the configuration says. Raises `ConfigError`."""
+    configured = settings.accounts.get(account)
+    who = sender or (configured.sender if configured else None) or settings.sender
+    if not who:
+        raise ConfigError('no sender: pass sender, or set it in mailer.toml (sender = "…")')
+    known = {name: value for name, value in rest.items() if value is not None}
+    if known.get("bulk", True):
+        known.setdefault("list_id", settings.list_id)
+        known = _unsubscribable(settings) | known
+    return Design(
+        campaign=campaign,
+        template=template,
+        sender=who,
+        templates_path=settings.templates,
+        **known,
+    )
+
+
+def _unsubscribable(settings: Settings) -> dict[str, Any]:
+    """How recipients get off the list, where the configuration says it for all campaigns."""
+    configured = settings.unsubscribe
+    if configured is None:
+        return {}
+    link = Unsubscribe(
+        configured.url,
+        configured.mailto,
+        one_click=(configured.url or "").startswith("https://"),
+    )
+    secret = {"secret": configured.secret()} if configured.key else {}
+    return {"unsubscribe": link, **secret}
+
+
+def summary(made: Design, account: str) -> Mapping[str, Any]:
+    """What of a campaign is shown, and compared when it is enqueued again."""
+    return {
+        "template": made.template,
+        "sender": made.sender,
+        "account": account,
+        "reply_to": made.reply_to,
+        "context": _digest(dict(made.context)),
+        "headers": _digest(dict(made.headers)),
+        "attachments": [attachment.filename for attachment in made.attachments],
+    }
+
+
+def retry_overrides(overrides: Mapping[str, float]) -> Mapping[str, float]:
+    """Check a campaign's own retry values. Raises `InputError` that names the key."""
+    for key in overrides:
+        if key not in Retry.model_fields:
+            near = difflib.get_close_matches(key, Retry.model_fields, 1)
+            hint = (
+                f"did you mean {near[0]!r}?" if near else f"known: {', '.join(Retry.model_fields)}"
+            )
+            raise InputError(f"retry: unknown key {key!r}; {hint}")
+    try:
+        Retry.model_validate(dict(overrides))
+    except ValueError as exc:
+        raise InputError(f"retry: {exc}") from exc
+    return dict(overrides)
+
+
+def recipient(row: Mapping[str, object] | BrokenRow) -> Recipient:
+    """The recipient of a single row. Raises `InputError` where it names nobody."""
+    one = parse(row, 1)
+    if isinstance(one, Rejected):
+        raise InputError(one.reason)
+    return one
+
+
+def _digest(value: object) -> str:
+    packed = json.dumps(value, sort_keys=True, default=repr)
+    return hashlib.sha256(packed.encode()).hexdigest()[:16]

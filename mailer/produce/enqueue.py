@@ -1,0 +1,339 @@
+"""From rows to queued batches: check, skip what is known, compose, write down, publish.
+
+Streams: at any moment it holds a few batches. It can be killed anywhere and run again: what the ledger
+knows is skipped, and a batch that was written down but not published is found by the workers' sweep.
+"""
+
+import pickle
+import tempfile
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context
+from time import sleep, time
+from typing import Any, Final, Protocol
+
+from mailer.compose import Composer, Design
+from mailer.errors import (
+    CampaignChangedError,
+    InputError,
+    InvalidRowsError,
+    LedgerUnavailableError,
+)
+from mailer.mail.payload import Entry, encode
+from mailer.mail.recipients import BrokenRow, Recipient, Rejected, parse
+from mailer.produce.receipt import Receipt
+from mailer.queues.broker import Broker, Task
+from mailer.store.campaigns import Campaigns
+from mailer.store.dispatch import Turns
+from mailer.store.ledger import BULK, Fresh, Ledger
+
+Row = Mapping[str, object] | BrokenRow
+Progress = Callable[[int], None]
+
+COMPLAINTS_SHOWN: Final = 10
+BACKLOG_POLL: Final = 0.2
+LOOK: Final = 500
+"""Rows that one question to the ledger is about."""
+
+
+class Router(Protocol):
+    """Which account sends to a recipient."""
+
+    def __call__(self, recipient: Recipient) -> str:
+        """Return the account's name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How a campaign is to be enqueued."""
+
+    campaign: str
+    design: Design
+    route: Router
+    batch_size: int
+    due: float = 0.0
+    check: bool = True
+    skip_faulty: bool = False
+    accept_changes: bool = False
+    processes: int = 1
+    max_backlog: int | None = None
+    progress: Progress | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """A batch's messages as payload; *faults* are recipients whose message could not be made."""
+
+    account: str
+    recipients: tuple[Recipient, ...]
+    payload: bytes
+    faults: tuple[tuple[int, str], ...]
+
+
+class Enqueuer:
+    """One run of enqueueing a campaign."""
+
+    def __init__(  # noqa: PLR0913 - where rows come from, and all that batches go to
+        self,
+        plan: Plan,
+        composer: Composer,
+        *,
+        campaigns: Campaigns,
+        ledger: Ledger,
+        turns: Turns,
+        broker: Broker,
+    ) -> None:
+        self._plan = plan
+        self._composer = composer
+        self._campaigns = campaigns
+        self._ledger = ledger
+        self._turns = turns
+        self._broker = broker
+        self._receipt = Receipt(plan.campaign)
+        self._under_way: set[bytes] = set()
+        self._run = 0
+
+    def run(self, rows: Iterable[Row], open_campaign: Callable[[], int]) -> Receipt:
+        """Check *rows*, then queue them; *open_campaign* is called between, and returns the run."""
+        if self._plan.check:
+            with _twice(rows) as (first, again):
+                self._check(first)
+                self._run = open_campaign()
+                self._queue(again())
+        else:
+            self._run = open_campaign()
+            self._queue(rows)
+        return self._receipt
+
+    # Before the first message is queued.
+
+    def _check(self, rows: Iterable[Row]) -> None:
+        faults: list[str] = []
+        changed: list[int] = []
+        # A run of its own: a later row for a recipient is a duplicate, whatever it says, not a change.
+        run = self._campaigns.begin_check(self._plan.campaign)
+        for chunk in _chunks(_numbered(rows), LOOK):
+            recipients = []
+            for number, row in chunk:
+                one = parse(row, number)
+                if isinstance(one, Rejected):
+                    continue
+                recipients.append(one)
+                fault = None if self._plan.skip_faulty else self._fault(one)
+                if fault:
+                    faults.append(fault)
+            answers = self._ledger.reserve(self._plan.campaign, run, _fresh(recipients))
+            changed += [
+                one.row for one, answer in zip(recipients, answers, strict=True) if answer == "c"
+            ]
+        if faults:
+            raise InvalidRowsError(_listed(faults, "nothing was queued"))
+        if changed and not self._plan.accept_changes:
+            rows_named = _listed([f"row {row}" for row in changed], "nothing was queued", ", ")
+            raise CampaignChangedError(
+                f"campaign {self._plan.campaign!r}: rows differ from what was queued for the same "
+                f"recipients: {rows_named}; give it another name, or accept the change for "
+                "recipients not yet queued (accept_changes, --accept-changes)"
+            )
+
+    def _fault(self, recipient: Recipient) -> str | None:
+        try:
+            self._composer.check(recipient)
+        except InputError as exc:
+            return str(exc)
+        return None
+
+    # Queueing.
+
+    def _queue(self, rows: Iterable[Row]) -> None:
+        for composed in self._compose(self._batches(rows)):
+            self._write(composed)
+
+    def _batches(self, rows: Iterable[Row]) -> Iterator[tuple[str, tuple[Recipient, ...]]]:
+        """Recipients new to the campaign, in batches of one account each."""
+        waiting: dict[str, list[Recipient]] = {}
+        size = self._plan.batch_size
+        for chunk in _chunks(_numbered(rows), min(LOOK, size)):
+            for one in self._new(chunk):
+                account = self._plan.route(one)
+                pile = waiting.setdefault(account, [])
+                pile.append(one)
+                if len(pile) == size:
+                    yield account, tuple(pile)
+                    waiting[account] = []
+            if self._plan.progress:
+                self._plan.progress(len(chunk))
+        for account, pile in waiting.items():
+            if pile:
+                yield account, tuple(pile)
+
+    def _new(self, chunk: Sequence[tuple[int, Row]]) -> Iterator[Recipient]:
+        recipients = []
+        for number, row in chunk:
+            one = parse(row, number)
+            if isinstance(one, Rejected):
+                self._receipt.leave_out(number, one.kind, one.reason)
+            elif one.key in self._under_way:
+                self._receipt.leave_out(number, "duplicate")
+            else:
+                self._under_way.add(one.key)
+                recipients.append(one)
+        answers = self._ledger.reserve(self._plan.campaign, self._run, _fresh(recipients))
+        kinds = {"d": "duplicate", "k": "already_queued", "c": "already_queued", "s": "suppressed"}
+        for one, answer in zip(recipients, answers, strict=True):
+            if answer == "n":
+                yield one
+            else:
+                self._under_way.discard(one.key)
+                self._receipt.leave_out(one.row, kinds[answer])
+
+    def _compose(self, batches: Iterator[tuple[str, tuple[Recipient, ...]]]) -> Iterator[Composed]:
+        if self._plan.processes <= 1:
+            for account, recipients in batches:
+                yield compose(self._composer, account, recipients)
+            return
+        with ProcessPoolExecutor(
+            self._plan.processes,
+            mp_context=get_context("spawn"),
+            initializer=_begin_composing,
+            initargs=(self._plan.design,),
+        ) as pool:
+            pending: deque[Future[Composed]] = deque()
+            for account, recipients in batches:
+                pending.append(pool.submit(_compose_here, account, recipients))
+                if len(pending) > 2 * self._plan.processes:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+
+    def _write(self, composed: Composed) -> None:
+        """Write one batch into the ledger and publish its task."""
+        for row, reason in composed.faults:
+            self._receipt.leave_out(row, "invalid", reason)
+        recipients = composed.recipients
+        if recipients:
+            self._stay_near()
+            ref = self._campaigns.next_batch(self._plan.campaign)
+            done = self._ledger.enqueue(
+                ref,
+                run=self._run,
+                queue=BULK,
+                account=composed.account,
+                payload=composed.payload,
+                recipients=_fresh(recipients),
+                now=time(),
+                due=self._plan.due,
+            )
+            if done.state == "taken":
+                self._without_taken(composed, done.taken)
+                return
+            if done.state == "cancelled":
+                raise CampaignChangedError(
+                    f"campaign {self._plan.campaign!r} was cancelled while it was enqueued"
+                )
+            self._receipt.queued += len(recipients)
+            if done.state == "queued" and self._turns.take(ref, time()):
+                self._publish(Task(BULK, ref, len(recipients), composed.account))
+        self._under_way.difference_update(one.key for one in recipients)
+
+    def _without_taken(self, composed: Composed, taken: Sequence[int]) -> None:
+        """Another producer was faster with some: make the batch again without them."""
+        for offset in taken:
+            self._receipt.leave_out(composed.recipients[offset].row, "already_queued")
+            self._under_way.discard(composed.recipients[offset].key)
+        left = tuple(
+            one for offset, one in enumerate(composed.recipients) if offset not in set(taken)
+        )
+        self._write(compose(self._composer, composed.account, left))
+
+    def _publish(self, task: Task) -> None:
+        """Ring the workers' bell; where the broker does not take it, their sweep finds the batch."""
+        try:
+            self._broker.publish([task])
+        except LedgerUnavailableError:
+            self._broker.check()
+
+    def _stay_near(self) -> None:
+        """Wait until the workers are at most ``max_backlog`` recipients behind."""
+        limit = self._plan.max_backlog
+        while limit and self._campaigns.open_recipients(self._plan.campaign) > limit:
+            sleep(BACKLOG_POLL)
+
+
+def compose(composer: Composer, account: str, recipients: Sequence[Recipient]) -> Composed:
+    """Make the messages of one batch."""
+    entries, made, faults = [], [], []
+    for one in recipients:
+        try:
+            entries.append(Entry(composer.compose(one), one.key))
+            made.append(one)
+        except InputError as exc:
+            faults.append((one.row, str(exc)))
+    return Composed(account, tuple(made), encode(entries), tuple(faults))
+
+
+_composer_here: Composer | None = None
+
+
+def _begin_composing(design: Design) -> None:
+    global _composer_here  # noqa: PLW0603 - one composer a process, made once
+    _composer_here = Composer(design)
+
+
+def _compose_here(account: str, recipients: Sequence[Recipient]) -> Composed:
+    assert _composer_here is not None
+    return compose(_composer_here, account, recipients)
+
+
+def _fresh(recipients: Iterable[Recipient]) -> list[Fresh]:
+    return [Fresh(one.key, one.digest) for one in recipients]
+
+
+def _numbered(rows: Iterable[Row]) -> Iterator[tuple[int, Row]]:
+    return enumerate(rows, start=1)
+
+
+def _chunks(rows: Iterator[tuple[int, Row]], size: int) -> Iterator[list[tuple[int, Row]]]:
+    chunk: list[tuple[int, Row]] = []
+    for row in rows:
+        chunk.append(row)
+        if len(chunk) == size:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def _listed(faults: Sequence[str], end: str, between: str = "\n") -> str:
+    shown = between.join(faults[:COMPLAINTS_SHOWN])
+    more = len(faults) - COMPLAINTS_SHOWN
+    return shown + (f"{between}and {more} more" if more > 0 else "") + f" ({end})"
+
+
+@contextmanager
+def _twice(rows: Iterable[Row]) -> Iterator[tuple[Iterable[Row], Callable[[], Iterable[Row]]]]:
+    """Rows that can be read twice: the list itself, or an iterator's rows spooled to a file."""
+    if iter(rows) is not rows:
+        yield rows, lambda: rows
+        return
+    with tempfile.TemporaryFile() as spool:
+        yield _spooling(rows, spool), lambda: _spooled(spool)
+
+
+def _spooling(rows: Iterable[Row], spool: Any) -> Iterator[Row]:
+    for row in rows:
+        pickle.dump(row, spool, pickle.HIGHEST_PROTOCOL)
+        yield row
+
+
+def _spooled(spool: Any) -> Iterator[Row]:
+    """The rows again, from a file without a name that nobody else can open."""
+    spool.seek(0)
+    while True:
+        try:
+            yield pickle.load(spool)  # noqa: S301 - this process wrote it
+        except EOFError:
+            return

@@ -1,0 +1,221 @@
+"""How task messages reach Celery's queues, and what these hold.
+
+One Celery application per broker serves producers and workers alike. A task message only names a
+batch: its arguments are made to be read by people in Flower, with no address, body or secret.
+"""
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+from urllib.parse import quote, urlsplit
+
+from celery import Celery
+from kombu import Queue
+from kombu.exceptions import ChannelError, OperationalError
+from kombu.utils.scheduling import sorted_cycle
+
+from mailer.errors import LedgerUnavailableError
+from mailer.queues.kombu_guards import guard_redis_transport
+
+PREFIX: Final = "mailer."
+DEAD_QUEUE: Final = "mailer.dead"
+DELIVER: Final = "mailer.deliver"
+QUEUES: Final = ("priority", "bulk")
+
+_UNREACHABLE: Final = (OperationalError, ConnectionError, OSError)
+
+VISIBILITY_TIMEOUT: Final = 3600
+"""Seconds until the broker gives a lost worker's task message back. Nothing waits for it: the ledger
+queues the batch again within seconds. Longer than any batch may take."""
+
+
+class PriorityFirst(sorted_cycle):  # type: ignore[misc] # kombu is untyped
+    """The order in which a worker looks into its queues: single messages before campaigns."""
+
+    def consume(self, n: int) -> list[str]:
+        """The queues to look into, the first one first."""
+        return sorted(self.items[:n], key=lambda name: (not name.endswith("priority"), name))
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A batch's task message, in the words that Flower shows."""
+
+    queue: str
+    ref: str
+    messages: int
+    account: str
+
+    @property
+    def keywords(self) -> dict[str, Any]:
+        """What a search in Flower finds: ``kwargs:campaign=spring-2026``."""
+        campaign, _, number = self.ref.rpartition(":")
+        return {
+            "campaign": campaign,
+            "batch": int(number),
+            "messages": self.messages,
+            "account": self.account,
+        }
+
+    @property
+    def sentence(self) -> str:
+        """The arguments, as a person reads them."""
+        what = self.keywords
+        plural = "" if self.messages == 1 else "s"
+        return (
+            f"({what['campaign']}, batch {what['batch']}: {self.messages} message{plural} "
+            f"through {self.account})"
+        )
+
+
+def defaults(broker_url: str) -> dict[str, Any]:
+    """Celery's settings as this package wants them; ``celeryconfig.py`` wins over each."""
+    url, options = _for_kombu(broker_url)
+    return {
+        "broker_url": url,
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        "broker_transport_options": options,
+        "task_queues": [Queue(PREFIX + name, routing_key=PREFIX + name) for name in QUEUES],
+        "task_default_queue": PREFIX + "bulk",
+        "task_default_routing_key": PREFIX + "bulk",
+        "task_serializer": "json",
+        "accept_content": ["json"],
+        "task_acks_late": True,
+        "task_ignore_result": True,
+        "task_store_errors_even_if_ignored": False,
+        "task_track_started": True,
+        "worker_prefetch_multiplier": 1,
+        "worker_send_task_events": True,
+        "worker_cancel_long_running_tasks_on_connection_loss": False,
+        "worker_hijack_root_logger": True,
+        "imports": ["mailer.tasks"],
+    }
+
+
+@lru_cache(maxsize=8)
+def application(broker_url: str) -> Celery:
+    """The Celery application that producers publish through; made once per broker."""
+    app = Celery("mailer", set_as_current=False)
+    app.config_from_object(defaults(broker_url))
+    guard_redis_transport()
+    return app
+
+
+class OwnConnection:
+    """Connections to the broker of *app*, one for each thread of each process; no failure outlives one.
+
+    Celery's pools keep connections that broke in a way which kombu did not expect, and hand them out
+    again for ever. Here any failure ends the connection, and the next use begins a new one.
+    """
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+        self._own = threading.local()
+
+    @contextmanager
+    def connection(self) -> Iterator[Any]:
+        """This thread's connection. Raises `LedgerUnavailableError` when the broker cannot be reached."""
+        with self._opened():
+            yield self._own.connection
+
+    @contextmanager
+    def producer(self) -> Iterator[Any]:
+        """A producer on this thread's connection; raises as `connection` does."""
+        with self._opened():
+            yield self._own.producer
+
+    @contextmanager
+    def _opened(self) -> Iterator[None]:
+        if getattr(self._own, "pid", None) != os.getpid():
+            self._own.connection = self._app.connection_for_write()
+            self._own.producer = self._app.amqp.Producer(self._own.connection)
+            self._own.pid = os.getpid()
+        try:
+            yield
+        except BaseException as exc:
+            self._own.pid = None
+            unreachable = (*_UNREACHABLE, *self._own.connection.connection_errors)
+            with contextlib.suppress(Exception):  # it is broken, nobody knows how
+                self._own.connection.release()
+            if isinstance(exc, unreachable):
+                raise LedgerUnavailableError(f"the broker cannot be reached: {exc}") from exc
+            raise
+
+
+class Broker:
+    """The queues: publish to them, count what is on them."""
+
+    def __init__(self, app: Celery) -> None:
+        self.app = app
+        self._own = OwnConnection(app)
+
+    def publish(self, tasks: Iterable[Task]) -> int:
+        """Publish the task message of each batch; returns how many.
+
+        Raises `LedgerUnavailableError` when the broker does not take them; those not published are
+        found by the workers' sweep all the same.
+        """
+        published = 0
+        with self._own.producer() as producer:
+            for task in tasks:
+                self.app.send_task(
+                    DELIVER,
+                    args=(task.ref,),
+                    queue=PREFIX + task.queue,
+                    argsrepr=task.sentence,
+                    kwargsrepr=repr(task.keywords),
+                    producer=producer,
+                )
+                published += 1
+        return published
+
+    def lengths(self, names: Iterable[str] = QUEUES) -> Mapping[str, int]:
+        """Task messages on each queue that nobody has taken yet; 0 for one that does not exist."""
+        found = {}
+        with self._own.connection() as connection:
+            for name in names:
+                with connection.channel() as channel:
+                    try:
+                        declared = channel.queue_declare(PREFIX + name, passive=True)
+                    except ChannelError:  # no such queue yet, or an empty one on Redis
+                        found[name] = 0
+                    else:
+                        found[name] = int(declared.message_count)
+        return found
+
+    def check(self) -> None:
+        """Raise `LedgerUnavailableError` unless the broker answers."""
+        with self._own.connection() as connection:
+            connection.ensure_connection(max_retries=1, timeout=5)
+
+
+def _for_kombu(url: str) -> tuple[str, dict[str, Any]]:
+    """The URL and transport options in kombu's words; its Sentinel address is another than ours."""
+    options: dict[str, Any] = {}
+    parts = urlsplit(url)
+    if parts.scheme in ("redis", "rediss", "unix", "sentinel"):
+        options = {
+            "visibility_timeout": VISIBILITY_TIMEOUT,
+            "queue_order_strategy": "mailer.queues.broker:PriorityFirst",
+            "health_check_interval": 30,
+            "socket_keepalive": True,
+            "retry_on_timeout": True,  # once, also where the connection broke
+        }
+    if parts.scheme == "unix":
+        return "redis+socket://" + url.partition("://")[2], options
+    if parts.scheme != "sentinel":
+        return url, options
+    service, _, database = parts.path.strip("/").partition("/")
+    login, at, hosts = parts.netloc.rpartition("@")
+    options["master_name"] = service
+    if at:
+        options["sentinel_kwargs"] = {}
+        login = quote(login, safe=":%") + "@"
+    nodes = [host if ":" in host else f"{host}:26379" for host in hosts.split(",")]
+    return ";".join(f"sentinel://{login}{node}/{database or 0}" for node in nodes), options

@@ -1,0 +1,298 @@
+"""Who comes in next: names resolved, the gate asked, one login tried before there are many.
+
+A wrong password must cost one login, not one for each connection. So sessions open one by one until a
+login has succeeded. While that is fresh a few open side by side as far as the login: they log in one
+after another, each when the gate allows it. A login that has begun is waited for, even if nobody needs
+the session any more: else nobody would learn that it was refused.
+"""
+
+import socket
+from collections import deque
+from dataclasses import dataclass, field
+from functools import partial
+
+from mailer.smtp.blocking import Aside
+from mailer.smtp.dialogue import RefusedError
+from mailer.smtp.interfaces import Gate
+from mailer.smtp.pool import Pool
+from mailer.smtp.reply import Stage
+from mailer.smtp.rules import Action, Judgement
+from mailer.smtp.session import Phase, Session
+from mailer.smtp.settings import Server
+from mailer.smtp.submission import Fate, Result
+from mailer.smtp.tls import describe
+from mailer.smtp.transport import Address
+from mailer.smtp.worklist import ACCOUNT_WIDE, MAX_FRUITLESS
+
+PROVEN_FOR = 10.0
+"""How long one successful login lets others open side by side."""
+SIDE_BY_SIDE = 8
+"""How many sessions of an account that logs in open at once: all but one wait for their login."""
+ASK_EVERY = 0.1
+"""How often the gate is asked again that did not admit all."""
+RESOLVED_FOR = 60.0
+"""How long addresses are used before the name is resolved again."""
+FIRST_PAUSE = 0.25
+"""Before the next try with a server that wants us to come back; doubled each time."""
+
+
+@dataclass(slots=True)
+class Learnt:
+    """What a driver has learnt about its server, from one call to the next."""
+
+    addresses: list[Address] = field(default_factory=list)
+    resolved_at: float = float("-inf")
+    proven_at: float = float("-inf")
+    """When a login succeeded last."""
+    plain_until: float = float("-inf")
+    """Until when neither PIPELINING nor CHUNKING is used."""
+
+
+class Doorway:
+    """The opening of sessions for one call of a driver."""
+
+    def __init__(
+        self, server: Server, gate: Gate, pool: Pool, aside: Aside, learnt: Learnt
+    ) -> None:
+        self._server = server
+        self._gate = gate
+        self._pool = pool
+        self._aside = aside
+        self._learnt = learnt
+        self._is_resolving = False
+        self._slots = 0
+        self._gone = 0
+        self._ask_at = float("-inf")
+        self._pause_until = float("-inf")
+        self._failures = 0
+        self._unreached = 0
+        self._told: set[Action] = set()
+        self._wants_refresh = False
+        self._has_refreshed = False
+        self._line: deque[Session] = deque()
+        self._at_login: Session | None = None
+        self.opening: set[Session] = set()
+        """Sessions under way."""
+        self.is_shut = False
+        """Whether no more are opened in this call."""
+        self.trouble: Result | None = None
+        """Why nothing can be sent any more."""
+        self.refusal: Result | None = None
+        """Why no more sessions are opened; those that are open may go on."""
+
+    def open(self, wanted: int, now: float) -> list[Session]:
+        """Begin up to *wanted* sessions, as many as may be begun now."""
+        if self._server.username is not None:
+            most = SIDE_BY_SIDE if now - self._learnt.proven_at < PROVEN_FOR else 1
+            wanted = min(wanted, most - len(self.opening))
+        if wanted <= 0 or self.is_shut or now < self._pause_until or not self._has_addresses(now):
+            return []
+        if self._slots < wanted and now >= self._ask_at:
+            missing = wanted - self._slots
+            admitted = max(0, min(missing, self._gate.admit(missing)))
+            self._slots += admitted
+            self._ask_at = now + ASK_EVERY if admitted < missing else now
+        sessions = (self._begin(now) for _ in range(min(wanted, self._slots)))
+        return [session for session in sessions if session is not None]
+
+    def next_time(self) -> float:
+        """When it is worth to call `open` again without anything having moved."""
+        return max(self._ask_at, self._pause_until)
+
+    def is_kept_waiting(self, now: float) -> bool:
+        """Whether the gate, and nothing else, is why no session opens."""
+        return self._slots == 0 and now < self._ask_at
+
+    def line_up(self, session: Session) -> None:
+        """Hear that *session* has come as far as the login, or goes on with its own."""
+        if session is self._at_login:
+            self._begin_login(session)
+        else:
+            self._line.append(session)
+
+    def let_log_in(self, now: float) -> list[Session]:
+        """Let the next in line log in; return the sessions that have waited in vain."""
+        if not self._line or self._at_login is not None:
+            return []
+        if self.is_shut or not self._gate.may_log_in():
+            self._ask_at = now + ASK_EVERY
+            return list(self._line)
+        self._at_login = self._line.popleft()
+        self._begin_login(self._at_login)
+        self._at_login.deadline = now + self._server.timeouts.auth
+        return []
+
+    @property
+    def is_login_under_way(self) -> bool:
+        """Whether credentials were sent and not answered yet."""
+        return self._at_login is not None and self._at_login.phase is Phase.LISTENING
+
+    def may_be_dropped(self, session: Session) -> bool:
+        """Whether *session* is opening and has not sent credentials."""
+        is_at_login = session is self._at_login and self.is_login_under_way
+        return session in self.opening and not is_at_login
+
+    def forget(self, session: Session) -> None:
+        """Hear that *session* is closed, or done with opening."""
+        self.opening.discard(session)
+        if session is self._at_login:
+            self._at_login = None
+        elif session in self._line:
+            self._line.remove(session)
+
+    def opened(self, session: Session, now: float) -> None:
+        """Hear that *session* is ready."""
+        self.forget(session)
+        self._failures = self._unreached = 0
+        # A gate that admits one at a time is asked for the next one now.
+        self._ask_at = now
+        self._learnt.proven_at = now
+        self._gate.logged_in()
+
+    def failed(self, session: Session, now: float, *, has_others: bool) -> None:
+        """Hear that *session* could not be opened, and decide what follows.
+
+        `trouble` is set where nothing can be sent any more; with *has_others* open already, mostly
+        only no more are opened.
+        """
+        self.forget(session)
+        refusal = session.refusal
+        if refusal is None:
+            if session.phase is Phase.CONNECTING and self._has_other_address():
+                self._slots += 1
+                return
+            refusal = _unavailable(session.stage, session.lost or "no session")
+        if refusal.token_is_stale and not session.refresh_token:
+            self._slots += 1
+            self._wants_refresh = not self._has_refreshed
+            return
+        judgement = refusal.judgement
+        if judgement.action is Action.RETRY_RECONNECT:
+            self._failures += 1
+            if self._failures < MAX_FRUITLESS:
+                self._pause_until = now + FIRST_PAUSE * 2 ** (self._failures - 1)
+                self._slots += 1
+                return
+        self._give_up(refusal, has_others=has_others, dialogue=session.transcript.lines())
+        self._gone += 1
+
+    def gone(self) -> None:
+        """Hear that an open session was closed."""
+        self._gone += 1
+
+    def report(self) -> None:
+        """Tell the gate about connections that are gone."""
+        if self._gone:
+            gone, self._gone = self._gone, 0
+            self._gate.closed(gone)
+
+    def close(self) -> None:
+        """Open nothing more; give back what was admitted and not used."""
+        self.is_shut = True
+        self._gone += self._slots
+        self._slots = 0
+        self.report()
+
+    def resolved(self, addresses: list[Address] | None, error: Exception | None) -> None:
+        """Take what the resolver found."""
+        if not self._is_resolving:
+            return
+        self._is_resolving = False
+        if addresses:
+            self._learnt.addresses = addresses
+        elif not self._learnt.addresses:
+            reason = describe(error) if error is not None else "no address"
+            self._give_up(
+                _unavailable(Stage.CONNECT, f"{self._server.host} cannot be resolved: {reason}"),
+                has_others=False,
+            )
+
+    # How.
+
+    def _begin_login(self, session: Session) -> None:
+        assert session.ask is not None
+        call, session.ask = session.ask.call, None
+        self._aside.ask(session, call)
+
+    def _has_addresses(self, now: float) -> bool:
+        learnt = self._learnt
+        is_old = now - learnt.resolved_at >= RESOLVED_FOR
+        if not self._is_resolving and (is_old or not learnt.addresses):
+            learnt.resolved_at = now
+            look_up = partial(
+                socket.getaddrinfo, self._server.host, self._server.port, type=socket.SOCK_STREAM
+            )
+            try:
+                learnt.addresses = list(look_up(flags=socket.AI_NUMERICHOST))
+            except OSError:
+                self._is_resolving = True
+                self._aside.ask(self, look_up)
+        elif self._is_resolving and now - learnt.resolved_at >= self._server.timeouts.resolve:
+            self.resolved(None, TimeoutError("no answer in time"))
+        return bool(learnt.addresses)
+
+    def _has_other_address(self) -> bool:
+        """Whether there is an address that was not tried since the last success; take it next."""
+        addresses = self._learnt.addresses
+        self._unreached += 1
+        if self._unreached >= len(addresses):
+            return False
+        addresses.append(addresses.pop(0))
+        return True
+
+    def _begin(self, now: float) -> Session | None:
+        self._slots -= 1
+        addresses = self._learnt.addresses
+        try:
+            session = self._pool.open(
+                addresses[0],
+                now,
+                connect_within=self._server.timeouts.connect / min(len(addresses), 3),
+                refresh_token=self._wants_refresh,
+            )
+        except OSError as exc:
+            if self._has_other_address():
+                self._slots += 1
+            else:
+                self._gone += 1
+                self._give_up(_unavailable(Stage.CONNECT, describe(exc).lower()), has_others=False)
+            return None
+        self._has_refreshed |= self._wants_refresh
+        self._wants_refresh = False
+        self.opening.add(session)
+        return session
+
+    def _give_up(
+        self, refusal: RefusedError, *, has_others: bool, dialogue: tuple[str, ...] = ()
+    ) -> None:
+        judgement = _for_the_account(refusal)
+        if judgement.action not in self._told:
+            # Side by side, sessions fail side by side: the gate hears of it once.
+            self._told.add(judgement.action)
+            self._gate.refused(refusal.stage, refusal.reply, judgement)
+        self.is_shut = True
+        self.refusal = Result(
+            Fate.UNSENT,
+            refusal.stage,
+            refusal.reply,
+            judgement.action,
+            judgement.rule,
+            dialogue,
+        )
+        is_mild = judgement.action in (Action.RETRY_LATER, Action.THROTTLE_ACCOUNT)
+        if not (is_mild and has_others):
+            self.trouble = self.refusal
+
+
+def _unavailable(stage: Stage, reason: str) -> RefusedError:
+    return RefusedError(stage, None, Judgement(Action.RETRY_LATER, f"local: {reason}"))
+
+
+def _for_the_account(refusal: RefusedError) -> Judgement:
+    """What a refusal before any message means: never that a message or recipient has failed."""
+    action = refusal.judgement.action
+    if action in (Action.RETRY_RECONNECT, Action.PROTOCOL_ERROR):
+        action = Action.RETRY_LATER
+    elif action not in ACCOUNT_WIDE and action is not Action.RETRY_LATER:
+        action = Action.ACCOUNT_CONFIG
+    return Judgement(action, refusal.judgement.rule)

@@ -1,0 +1,38 @@
+"""Whose batches go to the broker next, when more campaigns have batches than workers have hands.
+
+The broker's queue is first come, first served: a campaign of a million would be in front of everything
+that comes after it. So only some task messages are on the broker at a time. The other batches lie in
+Redis, and each sweep publishes as many as were taken, of the campaign that has had the fewest messages.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from mailer.store.connection import Client, load
+from mailer.store.ledger import BULK
+
+WINDOW: Final = 64
+"""Task messages on the broker beyond which a batch waits for its turn: enough for a quarter of a second
+of any number of workers that one broker can feed, few enough that a new campaign begins at once."""
+
+
+class Turns:
+    """The turns of campaigns, as methods. Times are seconds since the epoch."""
+
+    def __init__(self, client: Client, window: int = WINDOW) -> None:
+        self._take = load(client, "dispatch_take")
+        self._call = load(client, "dispatch_call")
+        self._window = window
+
+    def take(self, ref: str, now: float, queue: str = BULK) -> bool:
+        """Whether the task message of the queued batch *ref* is to be published now.
+
+        Else a sweep does it in its turn.
+        """
+        return bool(self._take(queue, ref, now, self._window))
+
+    def call(self, now: float, queue: str = BULK) -> Iterator[tuple[str, str]]:
+        """Yield queue and ref of the batches whose turn it is, to publish."""
+        flat = self._call(queue, now, self._window)
+        for name, ref in zip(flat[::2], flat[1::2], strict=True):
+            yield name.decode(), ref.decode()

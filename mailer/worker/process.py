@@ -1,0 +1,204 @@
+"""The life of a worker process: what happens when it starts, forks, is asked to stop, and ends.
+
+A worker is a main process, which sweeps, and its pool (child processes, threads, or itself), which
+delivers. Both see one flag in shared memory: the main process raises it at SIGTERM, and within a second
+each delivery finishes what it has begun to transmit, gives the rest back and returns.
+"""
+
+import gc
+import logging
+import mmap
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any, Final
+
+from celery import Celery, signals
+
+from mailer.config import Settings, load
+from mailer.deliver.delivery import Delivery
+from mailer.errors import ConfigError, MailerError
+from mailer.queues.broker import PREFIX, Broker
+from mailer.queues.flower import refuse_dead_queue
+from mailer.store.connection import connect
+from mailer.store.ledger import PRIORITY
+from mailer.worker.alerts import Alerts, hooks
+from mailer.worker.dead_letters import Undertaker
+from mailer.worker.probe import Probes
+from mailer.worker.redis_patience import Patience
+from mailer.worker.sweep import Sweeper
+
+log = logging.getLogger(__name__)
+
+_REAP_EVERY: Final = 1.0
+_FAREWELL: Final = 0.5
+_SWEEP_ENDS: Final = 2.0
+_UNFIT_POOLS: Final = ("gevent", "eventlet")
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What a process that delivers has of its own; shared by its threads."""
+
+    delivery: Delivery
+    undertaker: Undertaker
+
+
+class Worker:
+    """What one worker's main process and its children share, and what each has of its own."""
+
+    def __init__(self, app: Celery, settings: Settings) -> None:
+        self.settings = settings
+        self.broker = Broker(app)
+        self._flag = mmap.mmap(-1, 1)  # inherited by children: one flag for all
+        self._lock = threading.Lock()
+        self._desk: Desk | None = None
+        self._pid = 0
+        self._main = 0
+        self._busy = 0
+        self._terminated = False
+        self._is_child = False
+        self._sweeper: Sweeper | None = None
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the worker was asked to stop."""
+        return self._flag[0] != 0 or self._terminated
+
+    @property
+    def takes_single(self) -> bool:
+        """Whether this worker consumes the queue of single messages."""
+        return PREFIX + PRIORITY in self.broker.app.amqp.queues.consume_from
+
+    @property
+    def desk(self) -> Desk:
+        """This process's own, made when the first batch comes; never shared over a fork."""
+        with self._lock:
+            if self._desk is None or self._pid != os.getpid():
+                self._pid = os.getpid()
+                client = connect(self.settings.redis, Patience(lambda: self.stopping))
+                self._desk = Desk(
+                    Delivery(
+                        self.settings, client, lambda: self.stopping, lambda: self.takes_single
+                    ),
+                    Undertaker(client, self.broker),
+                )
+                gc.freeze()  # Celery and we ourselves stay: not to be looked through every few batches
+                threading.Thread(target=self._keep_house, name="mailer-reap", daemon=True).start()
+            return self._desk
+
+    @contextmanager
+    def at_work(self) -> Iterator[Desk]:
+        """The process's `Desk`, while SIGTERM waits until the work is done."""
+        if self._is_child:  # not earlier: the pool sets its own handler after `begin_process`
+            signal.signal(signal.SIGTERM, self._on_terminate)
+        self._busy += 1
+        try:
+            yield self.desk
+        finally:
+            self._busy -= 1
+            if self._terminated:
+                self._end_soon()
+
+    # The main process.
+
+    def prepare(self, sender: Any, **_: Any) -> None:
+        """Before the pool starts: refuse what cannot work, in words for people."""
+        pool = getattr(sender, "pool_cls", None)
+        name = pool if isinstance(pool, str) else getattr(pool, "__module__", "")
+        if any(unfit in name for unfit in _UNFIT_POOLS):
+            raise SystemExit(
+                "mailer: the gevent and eventlet pools cannot drive its connections; "
+                "use --pool prefork, threads or solo (one process drives many connections by itself)"
+            )
+        refuse_dead_queue(sender.app.amqp.queues.consume_from)
+        try:
+            load(self.settings.file, secrets=True)
+            hooks(self.settings)
+        except ConfigError as exc:
+            raise SystemExit(f"mailer: {exc}") from None
+        self._main = os.getpid()
+        self._flag[0] = 0
+
+    def start(self, **_: Any) -> None:
+        """The worker is ready: begin to sweep."""
+        client = connect(self.settings.redis)
+        undertaker = Undertaker(client, self.broker)
+        alerts, probes = Alerts(self.settings, client), Probes(self.settings, client)
+        duties = [undertaker.sweep, alerts.sweep, probes.sweep]
+        self._sweeper = Sweeper(self.settings, client, self.broker, duties)
+        self._sweeper.start()
+        gc.freeze()  # as in each process that delivers
+
+    def stop(self, **_: Any) -> None:
+        """The worker was asked to stop: deliveries end soon, the sweep ends now.
+
+        A signal handler: it waits for nobody, as the thread that it interrupts may hold what they want.
+        """
+        self._flag[0] = 1
+        if self._sweeper:
+            self._sweeper.stop()
+
+    def end(self, **_: Any) -> None:
+        """The main process ends, whose own deliveries, if any, are done: so does the sweep."""
+        self.stop()
+        if self._sweeper:
+            self._sweeper.join(_SWEEP_ENDS)
+        self.end_process()
+
+    # Each process that delivers.
+
+    def begin_process(self, **_: Any) -> None:
+        """A child of the pool begins: SIGTERM lets it finish what it transmits.
+
+        The solo pool has no child and calls this in the main process, whose SIGTERM is Celery's.
+        """
+        self._terminated = False
+        self._busy = 0
+        self._is_child = os.getpid() != self._main
+
+    def end_process(self, **_: Any) -> None:
+        """The process ends: say goodbye to the servers."""
+        if self._desk is not None and self._pid == os.getpid():
+            self._desk.delivery.close()
+
+    def _end_soon(self) -> None:
+        """End this child once its main process has heard what became of the task."""
+        again = threading.Timer(_FAREWELL, os.kill, (os.getpid(), signal.SIGTERM))
+        again.daemon = True
+        again.start()
+
+    def _on_terminate(self, _number: int, _frame: FrameType | None) -> None:
+        self._terminated = True
+        if not self._busy:
+            raise SystemExit(0)
+
+    def _keep_house(self) -> None:
+        tick = threading.Event()
+        desk = self._desk
+        while desk is not None:
+            tick.wait(_REAP_EVERY)
+            try:
+                desk.delivery.reap()
+            except MailerError as exc:
+                log.warning("idle connections could not be kept: %s", exc)
+
+
+def attach(app: Celery, settings: Settings) -> Worker:
+    """Bind a `Worker` to the life of Celery's processes, as ``app.mailer``."""
+    worker = Worker(app, settings)
+    app.mailer = worker
+    for event, receiver in (
+        (signals.worker_init, worker.prepare),
+        (signals.worker_ready, worker.start),
+        (signals.worker_shutting_down, worker.stop),
+        (signals.worker_shutdown, worker.end),
+        (signals.worker_process_shutdown, worker.end_process),
+        (signals.worker_process_init, worker.begin_process),
+    ):
+        event.connect(receiver, weak=False)
+    return worker

@@ -1,0 +1,139 @@
+"""What every worker does beside delivering: release what is due, find what is lost.
+
+A thread of the worker's main process; no process of its own that somebody could forget to start. All of
+it is atomic in Redis, so any number of workers may sweep at once.
+"""
+
+import itertools
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from time import time
+from typing import Final
+
+from mailer.config import Settings
+from mailer.errors import LedgerUnavailableError
+from mailer.queues.broker import Broker
+from mailer.queues.publish import publish
+from mailer.store import account_limits
+from mailer.store.breaker import RUNNING, Breaker
+from mailer.store.connection import Client, reaching_redis
+from mailer.store.dispatch import Turns
+from mailer.store.ledger import Ledger
+from mailer.store.limits import Limits
+from mailer.store.permit_queue import Line
+from mailer.store.waiting import Waiting
+
+log = logging.getLogger(__name__)
+
+TICK: Final = 0.25
+"""Seconds between two looks at what is due: how late a waiting batch may be."""
+
+SLOW: Final = 1.0
+"""Seconds after which a tick counts as slow: Redis stood still, and leases may have lapsed meanwhile."""
+
+QUIET: Final = 1.0
+"""Seconds for which the sweep then rests: who held a lease and lives renews it first."""
+
+
+class Sweeper(threading.Thread):
+    """Releases due batches each tick; every ``worker.sweep_every`` seconds also looks for lost ones.
+
+    *duties* are further things to do at the slower pace, each called with the time.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        client: Client,
+        broker: Broker,
+        duties: Iterable[Callable[[float], object]] = (),
+    ) -> None:
+        super().__init__(name="mailer-sweep", daemon=True)
+        self._settings = settings
+        self._client = client
+        self._ledger = Ledger(client)
+        self._waiting = Waiting(client)
+        self._breaker = Breaker(client)
+        self._turns = Turns(client)
+        self._line = Line(client, Limits(client, account_limits.rules(settings)))
+        self._broker = broker
+        self._duties = tuple(duties)
+        self._ended = threading.Event()
+        self._reachable = True
+
+    def run(self) -> None:
+        """Sweep until `stop`."""
+        rare, tick = 0.0, TICK
+        while not self._ended.wait(tick):
+            now, tick = time(), TICK
+            often = now < rare
+            try:
+                if not self._reachable:
+                    self._come_back()
+                elif often:
+                    self.release(now)
+                else:
+                    rare = now + self._settings.worker.sweep_every
+                    self.reconcile(now)
+                    self.wake_resumed(now)
+                    self.wake_accounts(now)
+                    for duty in self._duties:
+                        duty(now)
+                self.call(now)
+                tick = min(TICK, self._line.again(time()))
+            except LedgerUnavailableError as exc:
+                self._note_unreachable(exc)
+            except Exception:  # whatever it was, the next sweep may find it mended
+                log.exception("the sweep failed; it goes on")
+            if time() - now > SLOW:
+                tick = QUIET
+
+    def stop(self) -> None:
+        """Ask the thread to end; `join` waits until it has."""
+        self._ended.set()
+
+    def release(self, now: float) -> int:
+        """Queue the batches whose wait is over or whose lease lapsed; returns how many."""
+        return publish(self._broker, self._ledger, self._waiting.sweep(now))
+
+    def call(self, now: float) -> int:
+        """Publish the batches whose turn it is, with a worker or with permits; returns how many."""
+        batches = itertools.chain(self._turns.call(now), self._line.call(now))
+        return publish(self._broker, self._ledger, batches)
+
+    def reconcile(self, now: float) -> int:
+        """The same, and those whose task message is lost: more are queued than the broker holds."""
+        overdue = self._settings.worker.requeue_after
+        lengths = self._broker.lengths()
+        return publish(self._broker, self._ledger, self._waiting.sweep(now, overdue, lengths))
+
+    def wake_resumed(self, now: float) -> int:
+        """Queue what is parked for campaigns that were resumed by somebody who died over it."""
+        return sum(
+            publish(self._broker, self._ledger, self._waiting.wake(event, now))
+            for event in self._waiting.resumed()
+        )
+
+    def wake_accounts(self, now: float) -> int:
+        """Queue what is parked for accounts that are good again; of a doubtful one, a single batch."""
+        woken = 0
+        for account in self._breaker.all(now):
+            if account.usable:
+                at_most = None if account.state == RUNNING else 1
+                batches = self._waiting.wake(f"account:{account.account}", now, at_most)
+                woken += publish(self._broker, self._ledger, batches)
+        return woken
+
+    def _note_unreachable(self, exc: Exception) -> None:
+        if self._reachable:
+            log.warning("the sweep waits: %s", exc)
+        self._reachable = False
+
+    def _come_back(self) -> None:
+        """Redis was away: if it answers again, let those who hold leases renew them first."""
+        with reaching_redis():
+            self._client.ping()
+        log.warning("the sweep goes on: Redis answers again")
+        self._reachable = True
+        self._ended.wait(QUIET)

@@ -1,0 +1,66 @@
+"""The bytes that leave: parts joined when a message's turn comes."""
+
+import tracemalloc
+
+import pytest
+
+from mailer.config import Settings
+from mailer.deliver.batch import Batch
+from mailer.deliver.content import Contents
+from mailer.errors import PayloadError
+from mailer.mail.message import Message, SharedPart
+from mailer.mail.payload import Entry
+from mailer.mail.stored import pack
+from mailer.store.campaigns import Campaigns
+from mailer.store.ledger import Claim, Ledger
+
+MEGABYTE = b"attached\r\n" * 100_000
+PART = SharedPart.of(MEGABYTE)
+
+
+@pytest.fixture
+def contents(client):
+    return Contents(Settings(), Ledger(client))
+
+
+def batch(count):
+    entries = [
+        Entry(
+            Message("a@x.example", f"r{n}@x.example", (b"Hello %d\r\n" % n, PART), f"<{n}@x>"),
+            b"%08d" % n,
+        )
+        for n in range(count)
+    ]
+    positions = tuple(range(count))
+    claim = Claim("c:1", 1, 0, positions, "q" * count, "primary", "bulk", "running", b"", {})
+    return Batch(claim, entries)
+
+
+def test_each_message_is_its_own_parts_and_the_shared_ones_in_order(client, contents):
+    Campaigns(client).share("c", PART.digest, pack(MEGABYTE))
+
+    outgoing = contents.outgoing(batch(3), [2, 0])
+
+    assert [one.forward_path for one in outgoing] == ["r2@x.example", "r0@x.example"]
+    assert outgoing[0].content == b"Hello 2\r\n" + MEGABYTE
+    assert [one.content for one in outgoing[1:]] == [b"Hello 0\r\n" + MEGABYTE]
+
+
+def test_a_batch_with_a_large_attachment_takes_the_memory_of_one_message_at_a_time(
+    client, contents
+):
+    Campaigns(client).share("c", PART.digest, pack(MEGABYTE))
+    tracemalloc.start()
+    try:
+        total = sum(len(one.content) for one in contents.outgoing(batch(100), range(100)))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert total > 100 * len(MEGABYTE)
+    assert peak < 10 * len(MEGABYTE)
+
+
+def test_an_attachment_that_is_gone_is_noticed_before_the_first_message_is_begun(contents):
+    with pytest.raises(PayloadError, match="gone from Redis"):
+        contents.outgoing(batch(1), [0])

