@@ -2,8 +2,8 @@
 
 import pytest
 
-from .cluster import Cluster
-from .submission_server import SubmissionServer
+from tests.servers.cluster import Cluster
+from tests.servers.submission_server import SubmissionServer
 
 
 @pytest.fixture

@@ -9,8 +9,7 @@ import pytest
 
 from mailer.store.dead_letters import DeadLetters
 from mailer.worker.dead_letters import Undertaker
-
-from .cluster import eventually, mailbox
+from tests.servers.cluster import eventually, mailbox
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(240)]
 

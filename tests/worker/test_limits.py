@@ -13,8 +13,7 @@ from mailer.queues.broker import Task
 from mailer.store.ledger import BULK, Fresh, Ledger
 from tests.conftest import has_the_machine_to_itself
 from tests.servers.cluster import Cluster, eventually
-
-from .counting_server import CountingServer
+from tests.servers.counting_server import CountingServer
 
 PATIENCE = 120.0
 """Seconds within which anything happens, on whatever machine."""

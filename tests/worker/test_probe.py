@@ -9,8 +9,7 @@ from mailer.operate.accounts import AccountOffice
 from mailer.smtp.rules import Action
 from mailer.store.breaker import OPERATOR, RUNNING, STOPPED
 from mailer.worker.probe import Probes
-
-from .cluster import eventually
+from tests.servers.cluster import eventually
 
 WRONG = Said("AUTH", "535 5.7.8 no", "auth_fail", "AUTH 535")
 

@@ -7,8 +7,7 @@ import pytest
 
 from mailer.store import keys
 from mailer.store.breaker import COOLING, OPERATOR, RUNNING, STOPPED, UNKNOWN
-
-from .cluster import eventually, mailbox
+from tests.servers.cluster import eventually, mailbox
 
 TOTAL = 10_000
 PROCESSES = 4
