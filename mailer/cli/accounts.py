@@ -10,11 +10,12 @@ from mailer.cli.group import HelpfulGroup
 from mailer.cli.output import as_json, count, moment, plural, span, table
 from mailer.cli.session import Session, pass_session
 from mailer.config import Settings
+from mailer.deliver import probe
 from mailer.errors import ConfigError, SubmissionError
 from mailer.mail.said import without_addresses
-from mailer.operate import accounts as office
 from mailer.operate.accounts import AccountOffice, Standing
-from mailer.smtp.check import Trial
+from mailer.smtp import Trial
+from mailer.worker import probe as operators
 
 
 @click.group(cls=HelpfulGroup)
@@ -65,7 +66,7 @@ def check(session: Session, names: tuple[str, ...], *, verbose: bool, json_: boo
     settings = session.configured
     trials: dict[str, Trial] = {}
     for name in _named(settings, names):
-        trials[name] = office.check(settings, settings.account(name))
+        trials[name] = probe.check(settings, settings.account(name))
         if not json_:
             _show(name, trials[name], verbose=verbose)
     if json_:
@@ -87,8 +88,7 @@ def start(session: Session, name: str) -> None:
     Example:
       mailer accounts start primary
     """  # noqa: D301
-    office = AccountOffice(session.settings)
-    found = office.start(name)
+    found = operators.start(session.settings, name)
     if found is None:
         raise SubmissionError(f"{name}: somebody else is trying it just now; see accounts list")
     if found.judgement is not None:
@@ -97,7 +97,7 @@ def start(session: Session, name: str) -> None:
             f"({found.judgement.action.value}, {found.judgement.rule})"
         )
     click.echo(f"{name}: logged in, and runs again")
-    if messages := office.dead_messages(name):
+    if messages := AccountOffice(session.settings).dead_messages(name):
         command = f"mailer dead replay --account {name}"
         click.echo(f"{plural(messages, 'message')} lie among the dead letters: {command}")
         if sys.stdin.isatty() and click.confirm("Replay them now?"):

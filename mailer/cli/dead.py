@@ -15,9 +15,7 @@ from mailer.cli.session import Session, pass_session
 from mailer.config import duration
 from mailer.errors import InputError, PayloadError
 from mailer.mail.said import without_addresses
-from mailer.operate.dead_letters import DeadLetterOffice, Moved
-from mailer.queues.connections import Producer
-from mailer.store.dead_letters import REASONS, DeadLetter, Filter
+from mailer.operate.dead_letters import REASONS, DeadLetter, DeadLetterOffice, Filter, Moved
 
 Command = Callable[..., Any]
 
@@ -170,7 +168,7 @@ def purge(session: Session, /, identifiers: tuple[str, ...], **given: Any) -> No
 
 
 def _office(session: Session) -> DeadLetterOffice:
-    producer = Producer(session.settings)
+    producer = session.connections
     return DeadLetterOffice(producer.client, producer.broker, session.settings)
 
 

@@ -11,8 +11,7 @@ import click
 from mailer.cli.output import count, moment, on_terminal, table
 from mailer.cli.session import Session, pass_session
 from mailer.mail.status import Status
-from mailer.operate.failures import unaccepted
-from mailer.store.campaigns import Failure
+from mailer.operate.failures import Failure, unaccepted
 
 _FAILED = (Status.REJECTED, Status.DEFERRED, Status.UNCERTAIN, Status.DEAD, Status.DROPPED)
 _FIELDS = ("email", "outcome", "stage", "reply", "action", "rule", "attempts", "at", "next")

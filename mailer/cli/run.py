@@ -14,7 +14,7 @@ from mailer.cli.output import as_json, count, span
 from mailer.cli.progress import bars
 from mailer.cli.session import Session, pass_session
 from mailer.local import DEFAULT_FOLDER, Folder, LocalWorker
-from mailer.store.campaigns import Progress as Status
+from mailer.operate.campaigns import Status
 
 _POLL = 0.5
 

@@ -9,7 +9,7 @@ import click
 
 from mailer.config import Settings, load, names_a_file
 from mailer.local import Folder
-from mailer.store.connection import Client, connect
+from mailer.queues.connections import Producer
 
 
 class Session:
@@ -55,9 +55,9 @@ class Session:
         return folder.settings(configured, self._stack.enter_context(folder.entered()))
 
     @cached_property
-    def client(self) -> Client:
-        """Redis."""
-        return connect(self.settings.redis)
+    def connections(self) -> Producer:
+        """Redis and the broker."""
+        return Producer(self.settings)
 
 
 pass_session = click.make_pass_decorator(Session)

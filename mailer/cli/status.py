@@ -10,7 +10,7 @@ from rich.table import Table
 from mailer.cli.output import as_json, console, count, on_terminal, span, styled, table
 from mailer.cli.session import Session, pass_session
 from mailer.operate import campaigns
-from mailer.store.campaigns import Progress as Status
+from mailer.operate.campaigns import Status
 
 INTERVAL = 1.0
 """Seconds between two looks of a live view."""

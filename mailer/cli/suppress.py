@@ -40,7 +40,7 @@ def add(session: Session, emails: tuple[str, ...], reason: str) -> None:
     now = time.time()
     keyed = list(_keyed(emails))
     entries = ((key, Suppressed(mailbox, reason, now)) for key, mailbox in keyed)
-    added = Suppression(session.client).add(entries)
+    added = Suppression(session.connections.client).add(entries)
     click.echo(_added(added, len(keyed)))
 
 
@@ -55,7 +55,7 @@ def remove(session: Session, emails: tuple[str, ...]) -> None:
       mailer suppress remove ada@example.org
     """  # noqa: D301
     keys = [key for key, _ in _keyed(emails)]
-    removed = Suppression(session.client).remove(keys)
+    removed = Suppression(session.connections.client).remove(keys)
     click.echo(f"{plural(removed, 'address')} removed")
     if removed < len(keys):
         raise InputError(f"{plural(len(keys) - removed, 'address')} not on the list")
@@ -71,7 +71,7 @@ def list_(session: Session, *, json_: bool) -> None:
     Example:
       mailer suppress list
     """  # noqa: D301
-    found = sorted(Suppression(session.client), key=lambda entry: -entry.since)
+    found = sorted(Suppression(session.connections.client), key=lambda entry: -entry.since)
     if json_:
         as_json([_record(entry) for entry in found])
     elif found:
@@ -108,7 +108,7 @@ def import_(session: Session, source: str, reason: str) -> None:
             why = str(one.fields.get("reason") or reason)
             yield one.key, Suppressed(one.mailbox, why, now)
 
-    added = Suppression(session.client).add(entries())
+    added = Suppression(session.connections.client).add(entries())
     click.echo(_added(added, read))
     if faults:
         rows = "; ".join(f"row {fault.row}: {fault.reason}" for fault in faults[:5])
@@ -128,7 +128,7 @@ def export(session: Session, target: IO[str]) -> None:
     """  # noqa: D301
     writer = csv.writer(target, lineterminator="\n")
     writer.writerow(("email", "reason", "since"))
-    writer.writerows(_record(entry).values() for entry in Suppression(session.client))
+    writer.writerows(_record(entry).values() for entry in Suppression(session.connections.client))
 
 
 def _keyed(emails: Iterable[str]) -> Iterator[tuple[bytes, str]]:

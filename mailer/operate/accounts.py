@@ -1,25 +1,20 @@
-"""How the accounts stand, and how an operator checks, stops and starts them.
+"""How the accounts stand, and how an operator stops them.
 
-The operator's hall for accounts, as `mailer.dead` is for dead letters. A check logs in once and sends
-nothing; it changes nothing either. A start is a check whose success lets the account run again.
+Starting one again takes a login, so it is the workers' side that does it (`mailer.worker.probe`).
 """
 
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from time import time
 
 from mailer.config import Account, Settings
-from mailer.deliver import server as servers
 from mailer.queues.connections import Producer
-from mailer.smtp.check import Trial, try_account
-from mailer.store import account_limits, keys
+from mailer.store import account_limits
 from mailer.store.breaker import OPERATOR, AccountState, Breaker
-from mailer.store.connection import reaching_redis
 from mailer.store.dead_letters import DeadLetters, Filter
 from mailer.store.limits import Limits, Usage
 from mailer.store.pace import AccountPace
-from mailer.worker.probe import probe
+from mailer.store.waiting import Waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +41,7 @@ class AccountOffice:
         self._settings = settings
         self._producer = Producer(settings)
         client = self._producer.client
-        self._client = client
+        self._waiting = Waiting(client)
         self._breaker = Breaker(client)
         self._limits = Limits(client, account_limits.rules(settings))
         self._letters = DeadLetters(client)
@@ -59,15 +54,13 @@ class AccountOffice:
         for letter in self._letters.find(Filter(), now):
             dead[letter.account] = dead.get(letter.account, 0) + letter.messages
         for name in sorted({*states, *self._settings.accounts}):
-            with reaching_redis():
-                waiting = int(self._client.zcard(keys.parked(f"account:{name}")))
             yield Standing(
                 name,
                 self._settings.accounts.get(name),
                 states.get(name, AccountState(name)),
                 self._limits.pace.state(name),
                 self._limits.usage(name),
-                waiting,
+                self._waiting.parked(f"account:{name}"),
                 dead.get(name, 0),
             )
 
@@ -76,29 +69,6 @@ class AccountOffice:
         self._settings.account(name)
         return self._breaker.stop(name, OPERATOR, time())
 
-    def start(self, name: str) -> Trial | None:
-        """Log in once; where that succeeds the account runs again and what waits for it goes on.
-
-        What replies have said about its pace is forgotten, pauses too.
-
-        None where somebody else is just trying it. What failed is counted, and said to all workers, as
-        any worker's failed login is.
-        """
-        account = self._settings.account(name)
-        owner = f"operator.{uuid.uuid4().hex}"
-        if not self._breaker.begin_probe(name, owner, time()):
-            return None
-        found = probe(self._breaker, self._settings, account, owner)
-        if found.judgement is None:
-            self._limits.pace.resume(name)
-            self._producer.wake(f"account:{name}")
-        return found
-
     def dead_messages(self, name: str) -> int:
         """How many messages of the account lie among the dead letters."""
         return sum(one.messages for one in self._letters.find(Filter(account=name), time()))
-
-
-def check(settings: Settings, account: Account) -> Trial:
-    """Connect, verify TLS, log in, say goodbye; needs no Redis, and changes nothing."""
-    return try_account(servers.server(account, servers.rules(settings)))

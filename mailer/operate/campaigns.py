@@ -10,6 +10,8 @@ from mailer.queues.connections import Producer
 from mailer.store.campaigns import CANCELLED, PAUSED, RUNNING, Failure
 from mailer.store.campaigns import Progress as Status
 
+__all__ = ["Status", "cancel", "failures", "pause", "resume", "status", "statuses"]
+
 
 def status(settings: Settings, name: str) -> Status:
     """How far the campaign is. Raises `CampaignNotFoundError`."""

@@ -17,12 +17,14 @@ from mailer.errors import InputError, PayloadError
 from mailer.mail.payload import decode, encode
 from mailer.operate.resend_as import with_sender
 from mailer.queues.broker import Broker
+from mailer.queues.dead_queue import DeadQueue, tidy
 from mailer.queues.publish import publish
 from mailer.store.breaker import STOPPED, Breaker
 from mailer.store.connection import Client
-from mailer.store.dead_letters import DeadLetter, DeadLetters, Filter
+from mailer.store.dead_letters import REASONS, DeadLetter, DeadLetters, Filter
 from mailer.store.ledger import Ledger
-from mailer.worker.dead_letters import Undertaker
+
+__all__ = ["REASONS", "DeadLetter", "DeadLetterOffice", "Filter", "Head", "Moved"]
 
 _READING: Final = policy.default
 
@@ -61,7 +63,7 @@ class DeadLetterOffice:
         self._letters = DeadLetters(client)
         self._ledger = Ledger(client)
         self._breaker = Breaker(client)
-        self._undertaker = Undertaker(client, broker)
+        self._queue = DeadQueue(broker.app)
 
     # Looking.
 
@@ -119,7 +121,7 @@ class DeadLetterOffice:
                 else:
                     yield self._replay(letter, account, sender)
         finally:
-            self._undertaker.tidy()
+            tidy(self._queue, self._letters, time())
 
     def purge(self, letters: Iterable[DeadLetter]) -> Iterator[Moved]:
         """Remove the letters for good; their recipients count as dropped. Yields what became of each."""
@@ -128,7 +130,7 @@ class DeadLetterOffice:
                 taken = self._letters.drop(letter.identifier, time())
                 yield Moved(letter, taken.how, taken.messages)
         finally:
-            self._undertaker.tidy()
+            tidy(self._queue, self._letters, time())
 
     def _replay(self, letter: DeadLetter, account: str, sender: str) -> Moved:
         try:

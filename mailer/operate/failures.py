@@ -12,10 +12,10 @@ from mailer.errors import PayloadError
 from mailer.mail.payload import decode
 from mailer.mail.status import Detail, Status
 from mailer.queues.connections import Producer
-from mailer.store import keys
 from mailer.store.campaigns import Failure
-from mailer.store.connection import reaching_redis
 from mailer.store.dead_letters import DeadLetter, DeadLetters, Filter
+
+__all__ = ["Failure", "unaccepted"]
 
 
 def unaccepted(settings: Settings, name: str) -> Iterator[Failure]:
@@ -40,15 +40,11 @@ def _in_letter(
     """Those of the letter's recipients of whom nothing was told, and who are dead still."""
     if told.issuperset(letter.positions):
         return
-    pipe = producer.client.pipeline(transaction=False)
-    for position in letter.positions:
-        pipe.getrange(keys.status(letter.campaign), position, position)
-    with reaching_redis():
-        statuses = pipe.execute()
+    statuses = producer.campaigns.letters(letter.campaign, letter.positions)
     for position, mailbox, status in zip(
         letter.positions, _mailboxes(letters, letter), statuses, strict=True
     ):
-        if position not in told and status == Status.DEAD.value.encode():
+        if position not in told and status == Status.DEAD:
             yield Failure(position, Status.DEAD, _detail(letter, mailbox))
 
 

@@ -16,7 +16,11 @@ from kombu import Producer, Queue
 from kombu.exceptions import ChannelError
 
 from mailer.queues.broker import DEAD_QUEUE, OwnConnection
-from mailer.store.dead_letters import DeadLetter
+from mailer.store.dead_letters import DeadLetter, DeadLetters
+
+PATIENCE: Final = 10.0
+"""Seconds after which a letter that nobody published is published by the sweep. Who buries a batch
+publishes its letter at once; only after a crash does somebody else have to."""
 
 DEAD: Final = "mailer.dead"
 """The name of the task that a dead letter's message bears."""
@@ -74,6 +78,14 @@ class DeadQueue:
     def _channel(self) -> Iterator[tuple[str, Any]]:
         with self._own.connection() as connection, connection.channel() as channel:
             yield connection.transport.driver_type, channel
+
+
+def tidy(queue: DeadQueue, letters: DeadLetters, now: float) -> None:
+    """Make the queue show what the ledger holds: remove what is gone or double, note what lacks."""
+    shown = queue.sift(letters.known)
+    if len(shown) != len(letters):
+        older = letters.identifiers(now - PATIENCE)
+        letters.to_publish([one for one in older if one not in shown])
 
 
 def keywords(letter: DeadLetter) -> dict[str, Any]:

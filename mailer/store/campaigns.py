@@ -1,7 +1,7 @@
 """Which campaigns there are, in what state, and how far."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -216,14 +216,19 @@ class Campaigns:
         while True:
             with reaching_redis():
                 cursor, page = self._client.hscan(keys.detail(name), cursor, count=500)
-                pipe = self._client.pipeline(transaction=False)
-                for position in page:
-                    pipe.getrange(keys.status(name), int(position), int(position))
-                letters = pipe.execute()
+            letters = self.letters(name, [int(position) for position in page])
             for (position, packed), letter in zip(page.items(), letters, strict=True):
-                yield Failure(int(position), Status(letter.decode()), decode_detail(packed))
+                yield Failure(int(position), Status(letter), decode_detail(packed))
             if cursor == 0:
                 return
+
+    def letters(self, name: str, positions: Sequence[int]) -> list[str]:
+        """The status letter of each of *positions*, in that order."""
+        pipe = self._client.pipeline(transaction=False)
+        for position in positions:
+            pipe.getrange(keys.status(name), position, position)
+        with reaching_redis():
+            return [letter.decode() for letter in pipe.execute()]
 
 
 def _outcomes(counts: Mapping[str, int]) -> dict[str, int]:

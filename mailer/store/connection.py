@@ -19,6 +19,7 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from mailer.errors import ConfigError, LedgerUnavailableError
+from mailer.store import keys
 from mailer.store.client import Client
 from mailer.store.direct import Direct
 
@@ -122,6 +123,19 @@ def load(client: Client, *names: str) -> Callable[..., Any]:
                 return script(keys=[], args=args)
 
     return call
+
+
+def answers(client: Client) -> None:
+    """Ask Redis for a sign of life. Raises `LedgerUnavailableError` where there is none."""
+    with reaching_redis():
+        client.ping()
+
+
+def take_turn(client: Client, duty: str, seconds: float) -> bool:
+    """Whether this process may do the *duty* now; for so many *seconds*, no other may."""
+    with reaching_redis():
+        taken = client.set(keys.lock(duty), "1", nx=True, px=int(seconds * 1000))
+    return bool(taken)
 
 
 @contextmanager

@@ -47,6 +47,11 @@ class Waiting:
         with reaching_redis():
             return [f"campaign:{name.decode()}" for name in self._client.smembers(keys.RESUMED)]
 
+    def parked(self, event: str) -> int:
+        """How many batches are parked for *event*."""
+        with reaching_redis():
+            return int(self._client.zcard(keys.parked(event)))
+
     def hasten(self, account: str, now: float) -> Iterator[tuple[str, str]]:
         """Queue what waits for a later try through *account*; yields queue and ref of each, to publish.
 

@@ -10,19 +10,14 @@ from typing import Final
 
 from mailer.errors import InputError
 from mailer.queues.broker import Broker
-from mailer.queues.dead_queue import DeadQueue
+from mailer.queues.dead_queue import PATIENCE, DeadQueue, tidy
 from mailer.queues.publish import publish
-from mailer.store import keys
 from mailer.store.breaker import OPERATOR, STOPPED, Breaker
 from mailer.store.client import Client
-from mailer.store.connection import reaching_redis
+from mailer.store.connection import take_turn
 from mailer.store.dead_letters import DeadLetter, DeadLetters
 from mailer.store.ledger import Ledger
 from mailer.store.waiting import Waiting
-
-PATIENCE: Final = 10.0
-"""Seconds after which a letter that nobody published is published by the sweep. Who buries a batch
-publishes its letter at once; only after a crash does somebody else have to."""
 
 TIDY_EVERY: Final = 60.0
 """Seconds between two looks at whether queue and ledger agree."""
@@ -78,11 +73,8 @@ class Undertaker:
                 self.tidy()
 
     def tidy(self) -> None:
-        """Make the queue show what the ledger holds: remove what is gone or double, note what lacks."""
-        shown = self.queue.sift(self._letters.known)
-        if len(shown) != len(self._letters):
-            older = self._letters.identifiers(time() - PATIENCE)
-            self._letters.to_publish([one for one in older if one not in shown])
+        """Make the queue show what the ledger holds (see `mailer.queues.dead_queue.tidy`)."""
+        tidy(self.queue, self._letters, time())
 
     def _condemn(self, now: float) -> None:
         """Let workers bury what waits for accounts that are stopped, now and not when it is due.
@@ -114,6 +106,4 @@ class Undertaker:
 
     def _alone(self, duty: str, seconds: float) -> bool:
         """Whether this process may do the *duty* now; for so many seconds, no other may."""
-        with reaching_redis():
-            taken = self._client.set(keys.lock(duty), "1", nx=True, px=int(seconds * 1000))
-        return bool(taken)
+        return take_turn(self._client, duty, seconds)

@@ -1,7 +1,7 @@
-"""Does a stopped account's login work again: one session that logs in and sends nothing.
+"""When a stopped account is tried again: at an operator's start, or by the workers themselves.
 
-An operator asks it with `mailer accounts start`; with ``probe_every`` the workers ask by themselves:
-one worker, one login, under the breaker's turn. What an operator stopped is left alone.
+With ``probe_every`` the workers try: one worker, one login, under the breaker's turn. What an operator
+stopped is left alone until an operator starts it.
 """
 
 import logging
@@ -10,13 +10,14 @@ import uuid
 from time import time
 
 from mailer.config import Account, Settings
-from mailer.deliver.server import rules, server
+from mailer.deliver.probe import probe
 from mailer.errors import MailerError
-from mailer.mail.said import Said
-from mailer.smtp.check import Trial, try_account
-from mailer.smtp.rules import Action
+from mailer.queues.connections import Producer
+from mailer.smtp import Trial
+from mailer.store.account_limits import rules
 from mailer.store.breaker import Breaker
 from mailer.store.client import Client
+from mailer.store.limits import Limits
 
 log = logging.getLogger(__name__)
 
@@ -51,31 +52,22 @@ class Probes:
             log.warning("account %s was probed: %s", account.name, outcome)
 
 
-def probe(breaker: Breaker, settings: Settings, account: Account, owner: str) -> Trial:
-    """Log in once under the turn that *owner* has, and tell all workers what came of it.
+def start(settings: Settings, name: str) -> Trial | None:
+    """Log in once; where that succeeds the account runs again and what waits for it goes on.
 
-    Where it succeeds the account runs again; where it fails it stays as it was. Raises what the
-    breaker raises, and `ConfigError` for wrong reply rules.
+    What replies have said about its pace is forgotten, pauses too.
+
+    None where somebody else is just trying it. What failed is counted, and said to all workers, as any
+    worker's failed login is.
     """
-    try:
-        found = try_account(server(account, rules(settings)))
-    except BaseException:
-        breaker.let_go(account.name, owner)
-        raise
+    account = settings.account(name)
+    producer = Producer(settings)
+    breaker = Breaker(producer.client)
+    owner = f"operator.{uuid.uuid4().hex}"
+    if not breaker.begin_probe(name, owner, time()):
+        return None
+    found = probe(breaker, settings, account, owner)
     if found.judgement is None:
-        breaker.start(account.name, time())
-        breaker.succeeded(account.name, owner, time())
-    else:
-        breaker.refused(account.name, owner, found.judgement.action, _said(found), time())
+        Limits(producer.client, rules(settings)).pace.resume(name)
+        producer.wake(f"account:{name}")
     return found
-
-
-def _said(found: Trial) -> Said:
-    judgement = found.judgement
-    return Said(
-        stage=found.stage.value if found.stage else "",
-        reply=str(found.reply) if found.reply else found.reason,
-        action=judgement.action.value if judgement else Action.OK.value,
-        rule=judgement.rule if judgement else "",
-        dialogue=found.dialogue,
-    )

@@ -17,7 +17,7 @@ from mailer.queues.broker import Broker
 from mailer.queues.publish import publish
 from mailer.store import account_limits
 from mailer.store.breaker import RUNNING, Breaker
-from mailer.store.connection import Client, reaching_redis
+from mailer.store.connection import Client, answers
 from mailer.store.dispatch import Turns
 from mailer.store.ledger import Ledger
 from mailer.store.limits import Limits
@@ -132,8 +132,7 @@ class Sweeper(threading.Thread):
 
     def _come_back(self) -> None:
         """Redis was away: if it answers again, let those who hold leases renew them first."""
-        with reaching_redis():
-            self._client.ping()
+        answers(self._client)
         log.warning("the sweep goes on: Redis answers again")
         self._reachable = True
         self._ended.wait(QUIET)

@@ -5,10 +5,9 @@ import time
 
 from mailer.config import load
 from mailer.mail.said import Said
-from mailer.operate.accounts import AccountOffice
 from mailer.smtp.rules import Action
 from mailer.store.breaker import OPERATOR, RUNNING, STOPPED
-from mailer.worker.probe import Probes
+from mailer.worker.probe import Probes, start
 from tests.servers.cluster import eventually
 
 WRONG = Said("AUTH", "535 5.7.8 no", "auth_fail", "AUTH 535")
@@ -27,13 +26,13 @@ def with_probes(cluster, every):
     return Probes(load(cluster.folder / "mailer.toml", {}), cluster.client)
 
 
-def office(cluster):
-    return AccountOffice(load(cluster.folder / "mailer.toml", {}))
+def settings(cluster):
+    return load(cluster.folder / "mailer.toml", {})
 
 
 def test_an_operators_start_is_one_login_that_succeeds_and_lets_the_account_run(cluster, smtp):
     stop(cluster)
-    found = office(cluster).start("primary")
+    found = start(settings(cluster), "primary")
     assert found.judgement is None
     assert cluster.state("primary") == RUNNING
     assert smtp.logins["primary"] == 1
@@ -42,7 +41,7 @@ def test_an_operators_start_is_one_login_that_succeeds_and_lets_the_account_run(
 def test_a_start_with_a_wrong_password_costs_one_login_and_changes_nothing(cluster, smtp):
     cluster.set_password("primary", "wrong")
     stop(cluster)
-    found = office(cluster).start("primary")
+    found = start(settings(cluster), "primary")
     assert found.reply.code == 535
     assert cluster.state("primary") == STOPPED
     assert smtp.refused["primary"] == 1
@@ -51,10 +50,11 @@ def test_a_start_with_a_wrong_password_costs_one_login_and_changes_nothing(clust
 def test_two_starts_at_once_are_one_login(cluster, smtp):
     stop(cluster)
     smtp.slow_login = 3.0
-    desk = office(cluster)
+    configured = settings(cluster)
     found = []
     threads = [
-        threading.Thread(target=lambda: found.append(desk.start("primary"))) for _ in range(2)
+        threading.Thread(target=lambda: found.append(start(configured, "primary")))
+        for _ in range(2)
     ]
     for thread in threads:
         thread.start()
@@ -94,7 +94,7 @@ def test_a_probe_that_cannot_reach_the_server_leaves_the_account_stopped(cluster
     text = (cluster.folder / "mailer.toml").read_text()
     cluster.configure(text.replace(f":{smtp.port}", ":1"))
     stop(cluster)
-    found = office(cluster).start("primary")
+    found = start(settings(cluster), "primary")
     assert found.judgement is not None
     assert cluster.state("primary") == STOPPED
     assert cluster.breaker.state("primary", time.time()).said == WRONG
