@@ -9,19 +9,28 @@ import click
 _SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Sending": {
         "send": (
-            "send:send",
+            "campaigns.send:send",
             "Queue campaign NAME for RECIPIENTS: a CSV or JSON Lines file, or -.",
         ),
-        "run": ("run:run", "Queue campaign NAME for RECIPIENTS and deliver it here, all embedded."),
-        "preview": ("preview:preview", "Print the message of template T as .eml, or show it."),
-        "lint": ("lint:lint", "Say what a mail expert would object to in TEMPLATE."),
+        "run": (
+            "campaigns.run:run",
+            "Queue campaign NAME for RECIPIENTS and deliver it here, all embedded.",
+        ),
+        "preview": (
+            "campaigns.preview:preview",
+            "Print the message of template T as .eml, or show it.",
+        ),
+        "lint": ("campaigns.lint:lint", "Say what a mail expert would object to in TEMPLATE."),
     },
     "Watching": {
-        "status": ("status:status", "Show campaigns: outcomes, rate, time left."),
-        "failures": ("failures:failures", "List who of campaign NAME was not accepted, and why."),
-        "pause": ("control:pause", "Start no more message of campaign NAME for now."),
-        "resume": ("control:resume", "Go on with the paused campaign NAME."),
-        "cancel": ("control:cancel", "Send nothing more of campaign NAME, for good."),
+        "status": ("campaigns.status:status", "Show campaigns: outcomes, rate, time left."),
+        "failures": (
+            "campaigns.failures:failures",
+            "List who of campaign NAME was not accepted, and why.",
+        ),
+        "pause": ("campaigns.control:pause", "Start no more message of campaign NAME for now."),
+        "resume": ("campaigns.control:resume", "Go on with the paused campaign NAME."),
+        "cancel": ("campaigns.control:cancel", "Send nothing more of campaign NAME, for good."),
     },
     "Mending": {
         "dead": ("dead:dead", "The dead letters: list, show, replay, purge."),

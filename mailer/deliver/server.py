@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 
 from mailer import smtp
 from mailer.config import Account, Security, Settings
-from mailer.smtp import oauth
+from mailer.smtp.login import oauth
 from mailer.smtp.rules import Rule, parse
 
 PATIENCE = 2.5

@@ -9,13 +9,13 @@ import time
 from dataclasses import dataclass, field
 from typing import Final
 
-from mailer.smtp import tls
+from mailer.smtp.connection import tls
+from mailer.smtp.connection.transport import Address
 from mailer.smtp.extensions import Extensions
 from mailer.smtp.reply import Reply, Stage
 from mailer.smtp.rules import Action, Judgement
 from mailer.smtp.session import Phase, Session
 from mailer.smtp.settings import Server
-from mailer.smtp.transport import Address
 
 _AGE: Final = 600.0
 

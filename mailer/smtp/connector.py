@@ -11,7 +11,9 @@ from collections import deque
 from dataclasses import dataclass, field
 from functools import partial
 
-from mailer.smtp.blocking import Aside
+from mailer.smtp.connection.blocking import Aside
+from mailer.smtp.connection.tls import describe
+from mailer.smtp.connection.transport import Address
 from mailer.smtp.dialogue import RefusedError
 from mailer.smtp.interfaces import Gate
 from mailer.smtp.pool import Pool
@@ -20,8 +22,6 @@ from mailer.smtp.rules import Action, Judgement
 from mailer.smtp.session import Phase, Session
 from mailer.smtp.settings import Server
 from mailer.smtp.submission import Fate, Result
-from mailer.smtp.tls import describe
-from mailer.smtp.transport import Address
 from mailer.smtp.worklist import ACCOUNT_WIDE, MAX_FRUITLESS
 
 PROVEN_FOR = 10.0

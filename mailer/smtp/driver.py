@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from random import random as default_random
 
 from mailer.errors import ConfigError
-from mailer.smtp.blocking import Aside
+from mailer.smtp.connection.blocking import Aside
 from mailer.smtp.connector import Learnt
 from mailer.smtp.interfaces import Gate, Journal
 from mailer.smtp.loop import Loop

@@ -22,9 +22,9 @@ from dataclasses import dataclass
 
 from mailer.errors import WireError
 from mailer.smtp import wire
-from mailer.smtp.auth import log_in
 from mailer.smtp.dialogue import RefusedError, Say, Secure, Step
 from mailer.smtp.extensions import Extensions
+from mailer.smtp.login.auth import log_in
 from mailer.smtp.reply import Reply, Stage
 from mailer.smtp.rules import Action, Judgement, judge
 from mailer.smtp.settings import Security, Server

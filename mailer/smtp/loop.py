@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import partial
 from math import ceil, inf
 
-from mailer.smtp.blocking import Aside
+from mailer.smtp.connection.blocking import Aside
 from mailer.smtp.connector import Doorway, Learnt
 from mailer.smtp.group_commit import LONGEST, Gathering
 from mailer.smtp.interfaces import Gate, Journal

@@ -7,9 +7,9 @@ junk at many servers, and whoever has hung up or complained has done so in the s
 
 from collections.abc import Callable
 
+from mailer.smtp.connection.transport import Address
 from mailer.smtp.session import Session
 from mailer.smtp.settings import Server
-from mailer.smtp.transport import Address
 
 JITTER = 0.2
 """By how much of the maximum sessions retire early at most: not all of them at once."""

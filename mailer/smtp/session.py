@@ -11,7 +11,9 @@ from collections.abc import Callable
 from enum import Enum, auto
 
 from mailer.errors import ConfigError, ReplySyntaxError
-from mailer.smtp import tls
+from mailer.smtp.connection import tls
+from mailer.smtp.connection.transcript import Transcript
+from mailer.smtp.connection.transport import Address, Transport
 from mailer.smtp.dialogue import Ask, RefusedError, Say, Secure
 from mailer.smtp.extensions import Extensions
 from mailer.smtp.handshake import Opened, open_session
@@ -19,8 +21,6 @@ from mailer.smtp.reply import Reply, ReplyParser, Stage
 from mailer.smtp.rules import Action, Judgement
 from mailer.smtp.settings import Server
 from mailer.smtp.transaction import Attempt, Mode, Script
-from mailer.smtp.transcript import Transcript
-from mailer.smtp.transport import Address, Transport
 
 NEVER = float("inf")
 

@@ -13,7 +13,7 @@ from mailer.config import Account, Settings
 from mailer.deliver.probe import probe
 from mailer.errors import MailerError
 from mailer.queues.connections import Producer
-from mailer.smtp import Trial
+from mailer.smtp.check import Trial
 from mailer.store.account_limits import rules
 from mailer.store.breaker import Breaker
 from mailer.store.client import Client

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from click import BadParameter
 
-from mailer.cli.campaign_options import headers, moment, pairs
+from mailer.cli.campaigns.campaign_options import headers, moment, pairs
 
 SEND = ("send", "spring", "-t", "hello", "--set", "season=May")
 

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from mailer.errors import ConfigError, TokenRefusedError, TokenUnavailableError
-from mailer.smtp.oauth import TokenSource, from_command, from_endpoint, from_file
+from mailer.smtp.login.oauth import TokenSource, from_command, from_endpoint, from_file
 
 
 class Clock:

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
+from mailer.cli.campaigns.template_options import draft, draft_options
 from mailer.cli.session import Session, pass_session
-from mailer.cli.template_options import draft, draft_options
 from mailer.compose.preview import as_eml, as_page
 from mailer.errors import InputError
 

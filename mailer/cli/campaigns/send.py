@@ -4,8 +4,8 @@ from typing import Any
 
 import click
 
-from mailer.cli import receipt as receipts
-from mailer.cli.campaign_options import campaign, campaign_options, enqueued
+from mailer.cli.campaigns import receipt as receipts
+from mailer.cli.campaigns.campaign_options import campaign, campaign_options, enqueued
 from mailer.cli.progress import bars
 from mailer.cli.session import Session, pass_session
 from mailer.mail.recipients import read_rows

@@ -8,8 +8,8 @@ import click
 from rich.progress import Progress, TaskID
 
 from mailer import Campaign
-from mailer.cli import receipt as receipts
-from mailer.cli.campaign_options import campaign, campaign_options, enqueued
+from mailer.cli.campaigns import receipt as receipts
+from mailer.cli.campaigns.campaign_options import campaign, campaign_options, enqueued
 from mailer.cli.output import as_json, count, span
 from mailer.cli.progress import bars
 from mailer.cli.session import Session, pass_session

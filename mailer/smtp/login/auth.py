@@ -11,9 +11,9 @@ import json
 from collections.abc import Callable, Generator
 
 from mailer.errors import AuthenticationFailedError, ConfigError, TokenRefusedError
-from mailer.smtp import sasl
 from mailer.smtp.dialogue import Ask, RefusedError, Say, Step
 from mailer.smtp.extensions import Extensions
+from mailer.smtp.login import sasl
 from mailer.smtp.reply import Reply, Stage
 from mailer.smtp.rules import Action, Judgement, judge
 from mailer.smtp.settings import Server

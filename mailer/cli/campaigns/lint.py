@@ -5,9 +5,9 @@ from typing import Any
 
 import click
 
+from mailer.cli.campaigns.template_options import draft, draft_options
 from mailer.cli.output import as_json, table
 from mailer.cli.session import Session, pass_session
-from mailer.cli.template_options import draft, draft_options
 from mailer.compose.lint import Finding
 from mailer.compose.lint import lint as look
 from mailer.errors import InputError

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from mailer import Campaign
-from mailer.cli.campaign_options import headers, pairs
+from mailer.cli.campaigns.campaign_options import headers, pairs
 from mailer.compose import Composer
 from mailer.config import Settings
 from mailer.errors import InputError

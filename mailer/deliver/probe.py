@@ -1,0 +1,48 @@
+"""Does an account's login work: one session that logs in and sends nothing.
+
+`check` only looks. `probe` also tells all workers what came of it.
+"""
+
+from time import time
+
+from mailer.config import Account, Settings
+from mailer.deliver.server import rules, server
+from mailer.mail.said import Said
+from mailer.smtp.check import Trial, try_account
+from mailer.smtp.rules import Action
+from mailer.store.breaker import Breaker
+
+
+def check(settings: Settings, account: Account) -> Trial:
+    """Connect, verify TLS, log in, say goodbye; needs no Redis, and changes nothing."""
+    return try_account(server(account, rules(settings)))
+
+
+def probe(breaker: Breaker, settings: Settings, account: Account, owner: str) -> Trial:
+    """Log in once under the turn that *owner* has, and tell all workers what came of it.
+
+    Where it succeeds the account runs again; where it fails it stays as it was. Raises what the
+    breaker raises, and `ConfigError` for wrong reply rules.
+    """
+    try:
+        found = check(settings, account)
+    except BaseException:
+        breaker.let_go(account.name, owner)
+        raise
+    if found.judgement is None:
+        breaker.start(account.name, time())
+        breaker.succeeded(account.name, owner, time())
+    else:
+        breaker.refused(account.name, owner, found.judgement.action, _said(found), time())
+    return found
+
+
+def _said(found: Trial) -> Said:
+    judgement = found.judgement
+    return Said(
+        stage=found.stage.value if found.stage else "",
+        reply=str(found.reply) if found.reply else found.reason,
+        action=judgement.action.value if judgement else Action.OK.value,
+        rule=judgement.rule if judgement else "",
+        dialogue=found.dialogue,
+    )
