@@ -45,7 +45,7 @@ class ShownRequest(Request):  # type: ignore[misc] # Celery is untyped
 class ShownTask(Task):  # type: ignore[misc] # Celery is untyped
     """A task whose life can be followed in Flower."""
 
-    Request = "mailer.flower:ShownRequest"
+    Request = "mailer.queues.flower:ShownRequest"
 
     def tell(self, event: str, words: str) -> None:
         """Send a monitoring event; *words* is found by a search for ``result:…``.

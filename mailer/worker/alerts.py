@@ -1,7 +1,7 @@
 """Who is told when an account stops or starts, or dead letters pile up.
 
 Three ways, all optional: a Python function named in ``mailer.toml`` (``alerts.hook``), functions that
-installed packages announce in the entry point group ``mailer.worker.alerts``, and a command
+installed packages announce in the entry point group ``mailer.alerts``, and a command
 (``alerts.command``) that gets the event as JSON on its standard input. A function gets the `Event`.
 
 Each event is told once over all workers, whether or not a way failed: what fails is logged. A worker

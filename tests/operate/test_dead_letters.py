@@ -18,14 +18,14 @@ from mailer.mail.status import Status
 from mailer.operate.dead_letters import DeadLetterOffice
 from mailer.operate.resend_as import with_sender
 from mailer.queues.broker import Broker, Task, application, defaults
-from mailer.queues.dead_queue import DeadQueue
+from mailer.queues.dead_queue import PATIENCE, DeadQueue
 from mailer.smtp.rules import Action
 from mailer.store import keys
 from mailer.store.breaker import OPERATOR, Breaker
 from mailer.store.campaigns import Campaigns
 from mailer.store.dead_letters import DeadLetters, Filter
 from mailer.store.ledger import Burial, Claim, Fresh, Ledger
-from mailer.worker.dead_letters import PATIENCE, TIDY_EVERY, Undertaker
+from mailer.worker.dead_letters import TIDY_EVERY, Undertaker
 
 SAID = Said("AUTH", "535 5.7.8 no", "auth_fail", "AUTH 535", 1, ("C: AUTH …", "S: 535 5.7.8 no"))
 
