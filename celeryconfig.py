@@ -1,7 +1,7 @@
 """Celery's own settings for `celery -A mailer`, read from the folder where it is started.
 
-What stands here wins over the package's defaults (`mailer/queues/broker.py`: late acknowledgement, one task
-ahead per process, no stored results, the queues). The broker's address belongs to `mailer.toml`
+What stands here wins over the package's defaults (`mailer/queues/broker.py`: late acknowledgement, one
+task ahead per process, no stored results, the queues). The broker's address belongs to `mailer.toml`
 (`redis`, `broker`), where producers read it too.
 """
 
