@@ -23,6 +23,9 @@ MAX_LINE = 8 * 1024
 MAX_REPLY = 64 * 1024
 """A reply beyond this is an attack or a fault; the session ends."""
 
+MAX_TEXT = 1000
+"""Characters of a reply's text that are kept, judged and shown: what matters comes first."""
+
 _LINE = re.compile(rb"([2-5][0-9]{2})(?:([ -])|[:;] ?|(?=\Z))(.*)\Z", re.DOTALL)
 _ENHANCED = re.compile(r"#?([245])\.(\d{1,3})\.(\d{1,3})(?=[\s:;,\]]|\Z)[:;,]?\s*")
 _ENHANCED_AT_END = re.compile(r"\(#?([245])\.(\d{1,3})\.(\d{1,3})\)")
@@ -163,6 +166,12 @@ def _split(raw: bytes) -> tuple[int, str]:
 def _printable(text: str) -> str:
     # A reply reaches terminals and logs: escape sequences in it must not.
     return "".join(char if char.isprintable() else " " for char in text)
+
+
+def split_enhanced(text: str) -> tuple[str | None, str]:
+    """Split an enhanced status code from the front of *text*; None where it begins with none."""
+    match = _ENHANCED.match(text)
+    return (".".join(match.groups()), text[match.end() :]) if match else (None, text)
 
 
 def _take_enhanced(code: int, texts: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:

@@ -9,7 +9,6 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from fnmatch import fnmatchcase
 from functools import cache
 from importlib.resources import files
@@ -17,43 +16,10 @@ from itertools import chain
 from typing import Any
 
 from mailer.errors import ConfigError
+from mailer.smtp.actions import Action, Reason
 from mailer.smtp.reply import Reply, Stage
 
-MAX_TEXT = 2000
-"""How much of a reply's text is looked at: what matters comes first, and patterns take time."""
-
-
-class Action(Enum):
-    """What a submitting client does about a reply."""
-
-    OK = "ok"
-    """Accepted."""
-    RETRY_LATER = "retry_later"
-    """Transient for this message: again, after a while."""
-    RETRY_RECONNECT = "retry_reconnect"
-    """This connection is used up: again at once, on another."""
-    THROTTLE_ACCOUNT = "throttle_account"
-    """The account sends too fast or over too many connections: slow down."""
-    ACCOUNT_QUOTA = "account_quota"
-    """The account's quota is used up: pause until it is renewed."""
-    AUTH_RETRY = "auth_retry"
-    """The login failed for the moment: cool down briefly."""
-    AUTH_FAIL = "auth_fail"
-    """The credentials were refused: stop the account, tell its owner."""
-    REAUTH_ONCE = "reauth_once"
-    """The server has forgotten who we are: log in anew, once."""
-    ACCOUNT_CONFIG = "account_config"
-    """Somebody must change something: a sender to verify, an address to permit, a bill to pay."""
-    SPLIT_RECIPIENTS = "split_recipients"
-    """Too many recipients in one transaction: another transaction for this one."""
-    FAIL_RECIPIENT = "fail_recipient"
-    """This recipient will never get it."""
-    FAIL_MESSAGE = "fail_message"
-    """This content will never be taken."""
-    SMTPUTF8_UNSUPPORTED = "smtputf8_unsupported"
-    """The address needs SMTPUTF8, which somebody on the way lacks."""
-    PROTOCOL_ERROR = "protocol_error"
-    """Client and server have lost step: close, try once more without extensions."""
+__all__ = ["Action", "Judgement", "Rule", "judge", "parse", "rule_for"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +46,8 @@ class Rule:
     enhanced: tuple[str, ...] = ()
     text: re.Pattern[str] | None = None
     unless: re.Pattern[str] | None = None
+    reason: Reason | None = None
+    """What it means in a bounce; None: what the action means."""
 
     def matches(self, stage: Stage, reply: Reply, text: str, provider: str) -> bool:
         """Whether it speaks about *reply*, of that *text*, to *stage* of *provider* as known here."""
@@ -87,7 +55,7 @@ class Rule:
             (not self.providers or provider in self.providers)
             and (not self.stages or stage in self.stages)
             and (not self.codes or str(reply.code).startswith(self.codes))
-            and (not self.enhanced or _is_among(reply.enhanced, self.enhanced))
+            and (not self.enhanced or is_among(reply.enhanced, self.enhanced))
             and (self.text is None or self.text.search(text) is not None)
             and (self.unless is None or self.unless.search(text) is None)
         )
@@ -100,14 +68,24 @@ def judge(
 
     *extra* are the user's rules and come first. An unknown provider means the general rules.
     """
-    if reply.code < 400 and not extra:
-        return _expected(stage, reply)
-    name = _known_as(provider or "")
-    text = reply.text[:MAX_TEXT]
-    for rule in chain(extra, _own_rules()):
-        if rule.matches(stage, reply, text, name):
-            return Judgement(rule.action, rule.name)
-    return _expected(stage, reply)
+    _, action, name = rule_for(stage, reply, provider, extra)
+    return Judgement(action, name)
+
+
+def rule_for(
+    stage: Stage, reply: Reply, provider: str | None = None, extra: Sequence[Rule] = ()
+) -> tuple[Rule | None, Action, str]:
+    """Return the rule that decides about *reply*, its action and its name; see `judge`.
+
+    There is no rule for a positive reply, nor for one of the wrong class.
+    """
+    if reply.code >= 400 or extra:
+        name, text = _known_as(provider or ""), reply.text
+        for rule in chain(extra, _own_rules()):
+            if rule.matches(stage, reply, text, name):
+                return rule, rule.action, rule.name
+    expected = _expected(stage, reply)
+    return None, expected.action, expected.rule
 
 
 def parse(
@@ -116,7 +94,7 @@ def parse(
     """Make rules of tables as TOML gives them; raise `ConfigError` that names the place.
 
     The keys of a table are those of `rules.toml`: `action`, and any of `name`, `provider`, `stage`,
-    `code`, `enhanced`, `text`, `unless`.
+    `code`, `enhanced`, `text`, `unless`, `reason`.
     """
     rules = []
     for number, table in enumerate(data, 1):
@@ -128,7 +106,9 @@ def parse(
     return tuple(rules)
 
 
-_KEYS = frozenset({"name", "action", "provider", "stage", "code", "enhanced", "text", "unless"})
+_KEYS = frozenset(
+    {"name", "action", "provider", "stage", "code", "enhanced", "text", "unless", "reason"}
+)
 
 
 def _rule(table: Mapping[str, object], name: str) -> Rule:
@@ -138,23 +118,25 @@ def _rule(table: Mapping[str, object], name: str) -> Rule:
         raise ValueError(f"unknown key {unknown[0]!r}: one of {' '.join(sorted(_KEYS))}")
     if "action" not in table:
         raise ValueError("'action' is missing")
-    codes = _strings(table, "code")
+    codes = strings(table, "code")
     if bad := [code for code in codes if not re.fullmatch("[2-5][0-9]{0,2}", code)]:
         raise ValueError(f"code {bad[0]!r} is no reply code or beginning of one")
     return Rule(
         name=str(table.get("name", name)),
         action=_action(table["action"]),
-        providers=frozenset(_plain_name(provider) for provider in _strings(table, "provider")),
-        stages=frozenset(Stage.named(stage) for stage in _strings(table, "stage")),
+        providers=frozenset(_plain_name(provider) for provider in strings(table, "provider")),
+        stages=frozenset(Stage.named(stage) for stage in strings(table, "stage")),
         codes=codes,
-        enhanced=_strings(table, "enhanced"),
-        text=_pattern(table, "text"),
-        unless=_pattern(table, "unless"),
+        enhanced=strings(table, "enhanced"),
+        text=pattern(table, "text"),
+        unless=pattern(table, "unless"),
+        reason=_reason(table.get("reason")),
     )
 
 
-def _pattern(table: Mapping[str, object], key: str) -> re.Pattern[str] | None:
-    alternatives = "|".join(f"(?:{pattern})" for pattern in _strings(table, key))
+def pattern(table: Mapping[str, object], key: str) -> re.Pattern[str] | None:
+    """The regular expressions under *key* as one, or None where there are none."""
+    alternatives = "|".join(f"(?:{one})" for one in strings(table, key))
     return re.compile(alternatives, re.IGNORECASE) if alternatives else None
 
 
@@ -168,7 +150,16 @@ def _action(value: object) -> Action:
         raise ValueError(f"no action is called {value!r}: one of {names}") from None
 
 
-def _strings(table: Mapping[str, object], key: str) -> tuple[str, ...]:
+def _reason(value: object) -> Reason | None:
+    try:
+        return None if value is None else Reason(str(value))
+    except ValueError:
+        names = " ".join(Reason)
+        raise ValueError(f"no reason is called {value!r}: one of {names}") from None
+
+
+def strings(table: Mapping[str, object], key: str) -> tuple[str, ...]:
+    """The string, or the list of strings, under *key*."""
     value = table.get(key, ())
     values = value if isinstance(value, (list, tuple)) else [value]
     if not all(isinstance(item, (str, int)) for item in values):
@@ -176,7 +167,8 @@ def _strings(table: Mapping[str, object], key: str) -> tuple[str, ...]:
     return tuple(str(item) for item in values)
 
 
-def _is_among(enhanced: str | None, wanted: tuple[str, ...]) -> bool:
+def is_among(enhanced: str | None, wanted: tuple[str, ...]) -> bool:
+    """Whether the status code *enhanced* is one of *wanted*, in which * stands for any rest."""
     if enhanced is None:
         return False
     return any(fnmatchcase(enhanced, one) for one in wanted)
