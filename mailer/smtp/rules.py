@@ -16,7 +16,7 @@ from itertools import chain
 from typing import Any
 
 from mailer.errors import ConfigError
-from mailer.smtp.actions import Action, Reason
+from mailer.smtp.replies.actions import Action, Reason
 from mailer.smtp.reply import Reply, Stage
 
 __all__ = ["Action", "Judgement", "Rule", "judge", "parse", "rule_for"]

@@ -3,7 +3,7 @@
 import pytest
 
 from mailer.smtp import Action
-from mailer.smtp.actions import MEANINGS, Next, OnAccount, Reach
+from mailer.smtp.replies.actions import MEANINGS, Next, OnAccount, Reach
 
 
 def test_every_action_has_a_meaning():

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from mailer.errors import ConfigError
 from mailer.smtp import Action, Stage
-from mailer.smtp.actions import Reason
-from mailer.smtp.reasons import diagnose
+from mailer.smtp.replies.actions import Reason
+from mailer.smtp.replies.reasons import diagnose
 from mailer.smtp.rules import parse
 
 TEXTS = [

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from mailer.smtp.actions import Action, Reason
+from mailer.smtp.replies.actions import Action, Reason
 from mailer.smtp.reply import MAX_TEXT, Reply, Stage, split_enhanced
 from mailer.smtp.rules import Rule, is_among, pattern, rule_for, strings
 
@@ -89,7 +89,7 @@ def _reply_in(text: str) -> tuple[int, str]:
 
 @cache
 def _entries() -> tuple[_Entry, ...]:
-    book = tomllib.loads(files("mailer.smtp").joinpath("reasons.toml").read_text("utf-8"))
+    book = tomllib.loads(files("mailer.smtp.replies").joinpath("reasons.toml").read_text("utf-8"))
     return tuple(_entry(table) for table in book["reason"])
 
 
