@@ -37,10 +37,6 @@ class Reset:
         clock, _, zone = text.strip().partition(" ")
         return cls(_clock(clock), _zone(zone.strip()))
 
-    def last(self, now: float) -> float:
-        """The reset at or before *now*."""
-        return max(at for at in self._around(now) if at <= now)
-
     def next(self, now: float) -> float:
         """The first reset after *now*."""
         return min(at for at in self._around(now) if at > now)
@@ -84,21 +80,6 @@ class Window:
             if opens > now:
                 later.append(opens)
         return min(later)
-
-    def is_open(self, now: float) -> bool:
-        """Whether mail may leave at *now*."""
-        return self.next_open(now) == now
-
-    def closes_at(self, now: float) -> float:
-        """When the window that is open at *now* closes, *now* where none is.
-
-        Windows that touch, as one of 24 hours does with the next day's, count as one for a week.
-        """
-        end = now
-        for opens, closes in self._around(now):
-            if opens <= end < closes:
-                end = closes
-        return end
 
     def _around(self, now: float) -> list[tuple[float, float]]:
         """Each opening from yesterday's to those of next week, in order."""

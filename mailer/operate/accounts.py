@@ -9,12 +9,10 @@ from time import time
 
 from mailer.config import Account, Settings
 from mailer.queues.connections import Producer
-from mailer.store import account_limits
-from mailer.store.breaker import OPERATOR, AccountState, Breaker
-from mailer.store.dead_letters import DeadLetters, Filter
-from mailer.store.limits import Limits, Usage
+from mailer.store.breaker import OPERATOR, AccountState
+from mailer.store.dead_letters import Filter
+from mailer.store.limits import Usage
 from mailer.store.pace import AccountPace
-from mailer.store.waiting import Waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +38,11 @@ class AccountOffice:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._producer = Producer(settings)
-        client = self._producer.client
-        self._waiting = Waiting(client)
-        self._breaker = Breaker(client)
-        self._limits = Limits(client, account_limits.rules(settings))
-        self._letters = DeadLetters(client)
+        store = self._producer.store
+        self._waiting = store.waiting
+        self._breaker = store.breaker
+        self._limits = store.limits
+        self._letters = store.dead_letters
 
     def standings(self) -> Iterator[Standing]:
         """Every account that is configured or was ever used, by name."""

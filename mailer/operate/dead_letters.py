@@ -19,10 +19,10 @@ from mailer.operate.resend_as import with_sender
 from mailer.queues.broker import Broker
 from mailer.queues.dead_queue import DeadQueue, tidy
 from mailer.queues.publish import publish
-from mailer.store.breaker import STOPPED, Breaker
+from mailer.store import Store
+from mailer.store.breaker import STOPPED
 from mailer.store.connection import Client
-from mailer.store.dead_letters import REASONS, DeadLetter, DeadLetters, Filter
-from mailer.store.ledger import Ledger
+from mailer.store.dead_letters import REASONS, DeadLetter, Filter
 
 __all__ = ["REASONS", "DeadLetter", "DeadLetterOffice", "Filter", "Head", "Moved"]
 
@@ -60,9 +60,10 @@ class DeadLetterOffice:
         self._client = client
         self._broker = broker
         self._settings = settings
-        self._letters = DeadLetters(client)
-        self._ledger = Ledger(client)
-        self._breaker = Breaker(client)
+        store = Store(client)
+        self._letters = store.dead_letters
+        self._ledger = store.ledger
+        self._breaker = store.breaker
         self._queue = DeadQueue(broker.app)
 
     # Looking.

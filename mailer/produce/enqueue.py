@@ -27,7 +27,7 @@ from mailer.mail.recipients import BrokenRow, Recipient, Rejected, parse
 from mailer.produce.receipt import Receipt
 from mailer.queues.broker import Broker, Task
 from mailer.store.campaigns import Campaigns
-from mailer.store.dispatch import Turns
+from mailer.store.dispatch import Dispatch
 from mailer.store.ledger import BULK, Fresh, Ledger
 
 Row = Mapping[str, object] | BrokenRow
@@ -83,7 +83,7 @@ class Enqueuer:
         *,
         campaigns: Campaigns,
         ledger: Ledger,
-        turns: Turns,
+        turns: Dispatch,
         broker: Broker,
     ) -> None:
         self._plan = plan

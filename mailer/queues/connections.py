@@ -6,10 +6,11 @@ from time import time
 from mailer.config import Settings, load
 from mailer.queues.broker import Broker, application
 from mailer.queues.publish import publish
+from mailer.store import Store
+from mailer.store.account_limits import rules
 from mailer.store.campaigns import Campaigns
 from mailer.store.connection import Client, connect
 from mailer.store.ledger import Ledger
-from mailer.store.waiting import Waiting
 
 
 class Producer:
@@ -24,14 +25,19 @@ class Producer:
         return connect(self.settings.redis)
 
     @cached_property
+    def store(self) -> Store:
+        """All that Redis holds."""
+        return Store(self.client, rules(self.settings))
+
+    @property
     def campaigns(self) -> Campaigns:
         """The campaigns that Redis knows."""
-        return Campaigns(self.client)
+        return self.store.campaigns
 
-    @cached_property
+    @property
     def ledger(self) -> Ledger:
         """What became of each recipient."""
-        return Ledger(self.client)
+        return self.store.ledger
 
     @cached_property
     def broker(self) -> Broker:
@@ -40,4 +46,4 @@ class Producer:
 
     def wake(self, event: str) -> int:
         """Queue what is parked for *event*; returns how many batches."""
-        return publish(self.broker, self.ledger, Waiting(self.client).wake(event, time()))
+        return publish(self.broker, self.ledger, self.store.waiting.wake(event, time()))

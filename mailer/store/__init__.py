@@ -1,1 +1,89 @@
-"""What Redis knows: the ledger and all that workers and producers share."""
+"""What Redis knows: the ledger and all that workers and producers share.
+
+`Store` is the way in: one client, and each part of the store made when it is first asked for.
+"""
+
+from functools import cached_property
+
+from mailer.store.alerts import Outbox
+from mailer.store.breaker import Breaker
+from mailer.store.campaigns import Campaigns
+from mailer.store.client import Client
+from mailer.store.dead_letters import DeadLetters
+from mailer.store.dispatch import Dispatch
+from mailer.store.ledger import Ledger
+from mailer.store.limit_rules import Rules
+from mailer.store.limits import Limits
+from mailer.store.permit_queue import PermitQueue
+from mailer.store.slots import Slots
+from mailer.store.suppression import Suppression
+from mailer.store.waiting import Waiting
+
+__all__ = ["Store"]
+
+
+class Store:
+    """All that one Redis holds; *rules* are the limits of accounts and domains, where they matter."""
+
+    def __init__(self, client: Client, rules: Rules | None = None) -> None:
+        self.client = client
+        self._rules = rules or Rules()
+
+    # Recipients and batches.
+
+    @cached_property
+    def campaigns(self) -> Campaigns:
+        """The campaigns: their settings, states, and how far they are."""
+        return Campaigns(self.client)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """What became of each recipient, and who may send now."""
+        return Ledger(self.client)
+
+    @cached_property
+    def waiting(self) -> Waiting:
+        """Batches that wait for a time or an event, and lost ones."""
+        return Waiting(self.client)
+
+    @cached_property
+    def dispatch(self) -> Dispatch:
+        """Whose batches go to the broker next."""
+        return Dispatch(self.client)
+
+    @cached_property
+    def dead_letters(self) -> DeadLetters:
+        """What needs a human."""
+        return DeadLetters(self.client)
+
+    @cached_property
+    def suppression(self) -> Suppression:
+        """Who never gets mail."""
+        return Suppression(self.client)
+
+    # Accounts.
+
+    @cached_property
+    def breaker(self) -> Breaker:
+        """Which accounts may log in."""
+        return Breaker(self.client)
+
+    @cached_property
+    def limits(self) -> Limits:
+        """How much may be sent now."""
+        return Limits(self.client, self._rules)
+
+    @cached_property
+    def permit_queue(self) -> PermitQueue:
+        """Batches that wait for permits."""
+        return PermitQueue(self.client, self.limits)
+
+    @cached_property
+    def slots(self) -> Slots:
+        """Connections that each process may have open."""
+        return Slots(self.client)
+
+    @cached_property
+    def alerts(self) -> Outbox:
+        """Events that somebody is still to be told of."""
+        return Outbox(self.client)

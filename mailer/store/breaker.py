@@ -90,8 +90,6 @@ class AccountState:
     said: Said = dataclasses.field(default_factory=Said)
     logins_ok: int = 0
     logins_failed: int = 0
-    last_login: float = 0.0
-    last_probe: float = 0.0
 
     @property
     def usable(self) -> bool:
@@ -236,6 +234,4 @@ def _state(account: str, row: dict[bytes, bytes], now: float) -> AccountState:
         Said.decode(fields["said"]) if "said" in fields else Said(),
         int(fields.get("ok", 0)),
         int(fields.get("failed", 0)),
-        float(fields.get("succeeded", 0)),
-        float(fields.get("probed", 0)),
     )

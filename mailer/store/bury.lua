@@ -12,13 +12,17 @@
 local ref, fence, now, id, letter = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local campaign = campaign_of(ref)
 local key = PREFIX .. 'batch:' .. ref
+
+-- The reply to a first call may be lost; the second says what the first has said.
+local made = redis.call('HMGET', PREFIX .. 'dead:' .. id, 'batch', 'messages')
+if made[1] == ref then return {'buried', tonumber(made[2])} end
 if not holds(ref, fence, now) then return {'lost'} end
 
-local changes, buried, others = {}, 0, {}
+local roll, buried, others = roll_of(campaign), 0, {}
 local letters = letters_of(campaign, ARGV[9], redis.call('HGET', key, 'without'))
 for i, position in ipairs(positions_of(ARGV[9])) do
   if OPEN[string.sub(letters, i, i)] then
-    move(campaign, position, letter, changes)
+    move(roll, position, letter)
     buried = buried + 1
   else
     others[#others + 1] = position
@@ -28,7 +32,7 @@ if buried == 0 then return {'buried', 0} end
 for i = 10, #ARGV, 2 do
   redis.call('HSET', PREFIX .. 'detail:' .. campaign, ARGV[i], ARGV[i + 1])
 end
-count(campaign, changes)
+note(roll)
 if ARGV[8] == '' then
   redis.call('RENAME', PREFIX .. 'payload:' .. ref, PREFIX .. 'deadload:' .. id)
 else

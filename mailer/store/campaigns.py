@@ -7,7 +7,6 @@ from typing import Any
 
 from mailer.errors import CampaignChangedError, CampaignNotFoundError
 from mailer.mail.payload import decode_detail
-from mailer.mail.policy import CampaignPolicy
 from mailer.mail.status import OPEN, Detail, Status
 from mailer.store import keys
 from mailer.store.connection import Client, load, reaching_redis
@@ -100,7 +99,7 @@ class Campaigns:
         *,
         digest: str,
         summary: Mapping[str, Any],
-        policy: CampaignPolicy,
+        policy: Mapping[str, Any],
         accept_changes: bool,
         now: float,
     ) -> Opened:
@@ -110,9 +109,9 @@ class Campaigns:
             now,
             digest,
             json.dumps(summary),
-            policy.encode(),
+            json.dumps(policy),
             int(accept_changes),
-            policy.weight,
+            policy.get("weight", 1),
         )
         if what == b"cancelled":
             raise CampaignChangedError(
@@ -144,11 +143,11 @@ class Campaigns:
         with reaching_redis():
             self._client.hsetnx(keys.shared(name), digest, packed)
 
-    def policy(self, name: str) -> CampaignPolicy:
-        """What a worker must know of the campaign. Raises `PayloadError`."""
+    def policy(self, name: str) -> Mapping[str, Any]:
+        """What a worker must know of the campaign: retries, ``on_uncertain``."""
         with reaching_redis():
             found = self._client.hget(keys.campaign(name), "policy")
-        return CampaignPolicy.decode(found or b"")
+        return dict(json.loads(found)) if found else {}
 
     def set_state(self, name: str, state: str) -> str:
         """Pause, resume or cancel; returns the state before. Raises `CampaignNotFoundError`."""
@@ -183,7 +182,7 @@ class Campaigns:
         pipe.hgetall(keys.campaign(name))
         pipe.hgetall(keys.counts(name))
         for bucket in buckets:
-            pipe.get(f"{keys.rate(name)}:{bucket}")
+            pipe.get(keys.rate(name, bucket))
         with reaching_redis():
             raw, counts, *settled = pipe.execute()
         if not raw:

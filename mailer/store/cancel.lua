@@ -10,7 +10,7 @@ local campaign, cancelled = ARGV[1], 0
 for number = tonumber(ARGV[2]), tonumber(ARGV[3]) do
   local ref = campaign .. ':' .. number
   local state = redis.call('HGET', PREFIX .. 'batch:' .. ref, 'state')
-  if state and state ~= 'leased' then
+  if FOLLOWS[state] and state ~= 'leased' then
     cancelled = cancelled + cancel_rest(ref)
     if open_of(ref) == 0 then forget_batch(ref) end
   end

@@ -2,25 +2,26 @@
 --
 -- batch:<ref>     hash   state, owner, fence, deaths
 -- timers          zset   ref → when the lease ends
--- campaign:<c>    hash   read: state        account:<a>  hash  read: state
+-- campaign:<c>    hash   read: state
 --
 -- ARGV: ref, owner, now, end of the lease
 -- Returns {'gone'} (final, or never there) | {'busy'} (a living lease) | {'waiting'} (not due)
 --   | {'parked', event} | {'cancelled', how many}
---   | {'claimed', fence, deaths, positions, letters, account, queue, account state, payload,
+--   | {'claimed', fence, deaths, positions, letters, account, queue, payload,
 --      position, detail, position, detail, …}
 
 local ref, owner, now, ends = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local campaign = campaign_of(ref)
 local key = PREFIX .. 'batch:' .. ref
-local fields = redis.call('HMGET', key, 'state', 'positions', 'account', 'queue', 'event', 'deaths',
-                          'fence', 'owner', 'without')
+local fields = redis.call('HMGET', key, 'state', 'positions', 'account', 'queue', 'deaths', 'fence',
+                          'owner', 'without')
 local state, positions, account, queue = fields[1], fields[2], fields[3], fields[4]
-local deaths, fence = tonumber(fields[6] or '0'), fields[7]
+local deaths, fence = tonumber(fields[5] or '0'), fields[6]
 if not state then return {'gone'} end
+if not FOLLOWS[state] then return {'busy'} end  -- a newer version's: its workers know what to do
 
 local ends_at = tonumber(redis.call('ZSCORE', PREFIX .. 'timers', ref) or '0')
-local again = state == 'leased' and fields[8] == owner  -- the reply to the first call was lost
+local again = state == 'leased' and fields[7] == owner  -- the reply to the first call was lost
 if state == 'leased' and ends_at > now and not again then return {'busy'} end
 if state == 'waiting' and ends_at > now then return {'waiting'} end
 
@@ -33,29 +34,23 @@ if campaign_state == 'cancelled' and state ~= 'leased' then
   end
 end
 -- What was left transmitting is settled first: that sends nothing.
-local letters = letters_of(campaign, positions, fields[9])
+local letters = letters_of(campaign, positions, fields[8])
 if campaign_state == 'paused' and state ~= 'leased' and not string.find(letters, 't') then
   local event = 'campaign:' .. campaign
-  redis.call('ZREM', PREFIX .. 'queued:' .. queue, ref)
-  redis.call('ZREM', PREFIX .. 'timers', ref)
-  redis.call('HSET', key, 'state', 'parked', 'event', event)
-  redis.call('ZADD', PREFIX .. 'parked:' .. event, now, ref)
+  enter(ref, 'parked', now, event)
   return {'parked', event}
 end
 
+enter(ref, 'leased', ends)
 if not again then
-  if fields[5] then redis.call('ZREM', PREFIX .. 'parked:' .. fields[5], ref) end
   if state == 'leased' then deaths = redis.call('HINCRBY', key, 'deaths', 1) end
   fence = redis.call('HINCRBY', key, 'fence', 1)
-  redis.call('HSET', key, 'state', 'leased', 'owner', owner)
-  redis.call('HDEL', key, 'due', 'event', 'lapsed')
-  redis.call('ZREM', PREFIX .. 'queued:' .. queue, ref)
+  redis.call('HSET', key, 'owner', owner)
+  redis.call('HDEL', key, 'due', 'lapsed')
 end
-redis.call('ZADD', PREFIX .. 'timers', ends, ref)
 redis.call('HSETNX', PREFIX .. 'campaign:' .. campaign, 'started', now)
 
 local answer = {'claimed', fence, deaths, positions, letters, account, queue,
-                redis.call('HGET', PREFIX .. 'account:' .. account, 'state') or 'running',
                 redis.call('GET', PREFIX .. 'payload:' .. ref) or ''}
 if string.find(letters, '[dt]') then
   for i, position in ipairs(positions_of(positions)) do

@@ -14,38 +14,21 @@
 --   | 'lost' (the lease is another's; nothing was written). Unless 'go', starting was not marked.
 -- One that has waited for URGENT seconds makes nobody hurry: its task message is lost, and the sweep's.
 
-local URGENT, SPAN = 10, 4000
+local URGENT = 10
 local ref, fence, now, ends, yields, account = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local campaign = campaign_of(ref)
 if not holds(ref, fence, now) then return 'lost' end
 
--- A note is about neighbours: their letters are read and written once, as a whole.
-local status, lowest, highest = PREFIX .. 'status:' .. campaign, tonumber(ARGV[10]), tonumber(ARGV[11])
-local changes, settled, letters, touched = {}, 0, nil, false
-if lowest and highest - lowest < SPAN then
-  letters = {string.byte(redis.call('GETRANGE', status, lowest, highest), 1, -1)}
-end
-local function moved(position, letter)
-  if not letters then return move(campaign, position, letter, changes) end
-  local at = position - lowest + 1
-  local old = string.char(letters[at])
-  if old ~= letter and OPEN[old] then
-    letters[at], touched = string.byte(letter), true
-    changes[old] = (changes[old] or 0) - 1
-    changes[letter] = (changes[letter] or 0) + 1
-  end
-  return old
-end
-
+local roll, settled = roll_of(campaign, tonumber(ARGV[10]), tonumber(ARGV[11])), 0
 for position in string.gmatch(ARGV[7], '%d+') do
-  if OPEN[moved(position, 'a')] then settled = settled + 1 end
+  if OPEN[move(roll, position, 'a')] then settled = settled + 1 end
 end
 for position in string.gmatch(ARGV[8], '%d+') do
   redis.call('HDEL', PREFIX .. 'detail:' .. campaign, position)
 end
 for i = 12, #ARGV, 3 do
   local position, letter, detail = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-  local old = moved(position, letter)
+  local old = move(roll, position, letter)
   if OPEN[old] and not OPEN[letter] then settled = settled + 1 end
   if OPEN[old] and detail ~= '' then redis.call('HSET', PREFIX .. 'detail:' .. campaign, position, detail) end
 end
@@ -61,11 +44,10 @@ elseif yields == '1'
   verdict = 'urgent'
 end
 if verdict == 'go' then
-  for position in string.gmatch(ARGV[9], '%d+') do moved(position, 't') end
+  for position in string.gmatch(ARGV[9], '%d+') do move(roll, position, 't') end
 end
 
-if touched then redis.call('SETRANGE', status, lowest, string.char(unpack(letters))) end
-count(campaign, changes)
+note(roll)
 if settled > 0 then
   local bucket = PREFIX .. 'rate:' .. campaign .. ':' .. math.floor(now / 10)
   if redis.call('INCRBY', bucket, settled) == settled then redis.call('EXPIRE', bucket, 120) end

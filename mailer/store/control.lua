@@ -1,6 +1,6 @@
 -- Pause, resume or cancel a campaign. Workers see it at their next commit, within a second.
 --
--- campaign:<c>  hash  state; epoch += 1
+-- campaign:<c>  hash  state
 -- resumed       set   += campaign, unless it is paused: the sweep wakes what is parked for it
 --
 -- ARGV: campaign, 'paused' | 'running' | 'cancelled'
@@ -10,7 +10,6 @@ local key = PREFIX .. 'campaign:' .. ARGV[1]
 local before = redis.call('HGET', key, 'state')
 if before and before ~= 'cancelled' and before ~= ARGV[2] then
   redis.call('HSET', key, 'state', ARGV[2])
-  redis.call('HINCRBY', key, 'epoch', 1)
   redis.call(ARGV[2] == 'paused' and 'SREM' or 'SADD', PREFIX .. 'resumed', ARGV[1])
 end
 return before

@@ -2,7 +2,7 @@
 
 A dead letter is a whole batch or some of its messages, with their payload and what the server said.
 The ledger keeps it; a task message of the same id on the broker's queue ``mailer.dead`` makes it
-visible there (`mailer.queues.broker`). What lies here counts; what lies on the queue shows.
+visible there (`mailer.queues.dead_queue`). What lies here counts; what lies on the queue shows.
 """
 
 import dataclasses
@@ -16,8 +16,6 @@ from mailer.store.connection import Client, load, reaching_redis
 from mailer.store.ledger import unpack_positions
 
 REASONS: Final = ("auth", "account", "exhausted", "uncertain", "poison", "undecodable")
-
-_VERSION: Final = 1
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ WINDOW: Final = 64
 of any number of workers that one broker can feed, few enough that a new campaign begins at once."""
 
 
-class Turns:
+class Dispatch:
     """The turns of campaigns, as methods. Times are seconds since the epoch."""
 
     def __init__(self, client: Client, window: int = WINDOW) -> None:

@@ -15,11 +15,10 @@
 --       digests (4 octets each, big-endian)
 -- Returns {'queued'} | {'waiting'} | {'taken', index, …} (nothing written) | {'cancelled'}
 
-local ref, run, now, due, queue = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
+local ref, run, now, due, queue = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local campaign = campaign_of(ref)
 local fingerprints, digests = ARGV[8], ARGV[9]
 local total = string.len(digests) / 4
-local batch = PREFIX .. 'batch:' .. ref
 
 if redis.call('EXISTS', PREFIX .. 'enqueued:' .. ref) == 1 then return {'queued'} end
 if redis.call('HGET', PREFIX .. 'campaign:' .. campaign, 'state') == 'cancelled' then
@@ -45,14 +44,7 @@ local next_position = redis.call('HINCRBY', PREFIX .. 'campaign:' .. campaign, '
 local start = next_position - total
 redis.call('SETRANGE', PREFIX .. 'status:' .. campaign, start, string.rep('q', total))
 redis.call('HINCRBY', PREFIX .. 'counts:' .. campaign, 'q', total)
-redis.call('SET', PREFIX .. 'payload:' .. ref, ARGV[7])
 redis.call('SET', PREFIX .. 'enqueued:' .. ref, '1', 'EX', 300)
-redis.call('HSET', batch, 'state', 'queued', 'positions', start .. '+' .. total, 'open', total,
-           'queue', queue, 'account', ARGV[6], 'fence', 0, 'deaths', 0)
-if due > tonumber(now) then
-  redis.call('HSET', batch, 'state', 'waiting', 'due', ARGV[4])
-  redis.call('ZADD', PREFIX .. 'timers', due, ref)
-  return {'waiting'}
-end
-redis.call('ZADD', PREFIX .. 'queued:' .. queue, now, ref)
-return {'queued'}
+local batch = {payload = ARGV[7], positions = start .. '+' .. total, open = total, queue = queue,
+               account = ARGV[6], deaths = 0}
+return {create_batch(ref, batch, now, due)}

@@ -18,18 +18,18 @@ if ARGV[4] ~= '' then account = ARGV[4] end
 local letter = (how == 'replay') and 'q' or 'p'
 local foreign = {}
 for _, position in ipairs(positions_of(fields[5] or '')) do foreign[position] = true end
-local changes, moved, others = {}, 0, {}
+local roll, moved, others = roll_of(campaign), 0, {}
 for _, position in ipairs(positions_of(positions)) do
   local old = redis.call('GETRANGE', PREFIX .. 'status:' .. campaign, position, position)
   if not foreign[position] and (old == 'z' or old == 'u') then
-    move(campaign, position, letter, changes, true)
+    move(roll, position, letter, true)
     moved = moved + 1
     if how == 'replay' then redis.call('HDEL', PREFIX .. 'detail:' .. campaign, position) end
   else
     others[#others + 1] = position
   end
 end
-count(campaign, changes)
+note(roll)
 redis.call('ZREM', PREFIX .. 'dead', id)
 redis.call('SREM', PREFIX .. 'dead:unpublished', id)
 redis.call('DEL', PREFIX .. 'dead:' .. id)
@@ -38,18 +38,11 @@ if how ~= 'replay' or moved == 0 then
   forget_shared_if_final(campaign)
   return {'dropped', moved}
 end
-local number = redis.call('HINCRBY', PREFIX .. 'campaign:' .. campaign, 'batches', 1)
-local ref = campaign .. ':' .. number
-if ARGV[5] == '' then
-  redis.call('RENAME', PREFIX .. 'deadload:' .. id, PREFIX .. 'payload:' .. ref)
-else
-  redis.call('SET', PREFIX .. 'payload:' .. ref, ARGV[5])
-  redis.call('DEL', PREFIX .. 'deadload:' .. id)
-end
-redis.call('HSET', PREFIX .. 'batch:' .. ref, 'state', 'queued', 'positions', positions, 'open', moved,
-           'queue', queue, 'account', account, 'fence', 0, 'deaths', 0)
-if #others > 0 then
-  redis.call('HSET', PREFIX .. 'batch:' .. ref, 'without', table.concat(others, ','))
-end
-redis.call('ZADD', PREFIX .. 'queued:' .. queue, now, ref)
+local ref, deadload = next_ref(campaign), PREFIX .. 'deadload:' .. id
+local batch = {positions = positions, open = moved, queue = queue, account = account, deaths = 0,
+               payload_key = deadload}
+if ARGV[5] ~= '' then batch.payload = ARGV[5] end
+if #others > 0 then batch.without = table.concat(others, ',') end
+create_batch(ref, batch, now)
+redis.call('DEL', deadload)
 return {'replayed', queue, ref, moved, account}

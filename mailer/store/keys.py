@@ -8,9 +8,10 @@ mailer:counts:<c>            hash    status letter → number of recipients     
 mailer:status:<c>            string  one status letter per position               for good
 mailer:detail:<c>            hash    position → what the server said (msgpack),   for good, not for accepted
                                      for each recipient that was not accepted
-mailer:seen:<c>:<bucket>     hash    recipient fingerprint → row digest, run      for good (resume, duplicates)
+mailer:seen:<c>:<bucket>     hash    recipient fingerprint → row digest, run;     for good (resume, duplicates)
+                                     16,384 small hashes, about 22 bytes each one
 mailer:shared:<c>            hash    digest → attachment bytes (zstd)             until the campaign is final
-mailer:batch:<c>:<n>         hash    state, lease, fence, positions, account      until each recipient is final
+mailer:batch:<c>:<n>         hash    where the batch is; its fields stand below   until each recipient is final
 mailer:payload:<c>:<n>       string  the batch's messages (mailer.mail.payload)   with its batch
 mailer:enqueued:<c>:<n>      string  the batch was written down                   minutes
 mailer:resumed               set     campaigns whose parked batches are to go on  seconds
@@ -19,7 +20,8 @@ mailer:queued:<queue>        zset    batch ref → time of its last task message
 mailer:timers                zset    batch ref → when a lease ends or a wait is   while leased or waiting
                                      over
 mailer:parked:<event>        zset    batch ref → since when it waits for event    while it waits
-mailer:rate:<c>              string  recent final outcomes, for the rate shown    a minute
+mailer:rate:<c>:<t>          string  recipients that became final in the ten      two minutes
+                                     seconds <t> (seconds since the epoch / 10)
 mailer:suppressed            hash    fingerprint → mailbox, reason, time          for good
 mailer:dead                  zset    dead letter id → time                        until replayed or purged
 mailer:dead:<id>             hash    reason, stage, reply, account, positions …   with its dead letter
@@ -47,7 +49,23 @@ mailer:called:<s>            zset    batch ref → permits that it may take     
 mailer:lock:<name>           string  owner of a cluster-wide duty                 seconds
 
 ``<c>`` is a campaign id, ``<n>`` a batch number, ``<c>:<n>`` a *batch ref*, ``<event>`` is
-``campaign:<c>`` or ``account:<a>``. The Lua scripts build the same names (`prelude.lua`).
+``campaign:<c>`` or ``account:<a>``. The Lua scripts build the same names (`prelude.lua`); a test reads
+them and looks each key and each field of a batch up in these tables.
+
+Field of a batch  Holds
+----------------  -------------------------------------------------------------------------------------
+state             queued, leased, waiting or parked (`mailer.store.batch_states`)
+positions         its recipients in the campaign, in the payload's order: ``12+200`` or ``12,15,40``
+without           of these, the ones that lie in a dead letter or are another batch's by now
+open              how many of its recipients somebody had to try when it was last put down
+queue             bulk or priority
+account           through which it is sent
+fence             number of its newest lease: a worker with an older one can change nothing
+owner             the worker process that has the lease
+lapsed            the fence of a lease that lapsed, while nobody else has taken the batch
+deaths            leases in a row that nobody ended: their workers died over it
+due               when a wait is over (seconds since the epoch)
+event             what a parked batch waits for
 """
 
 PREFIX = "mailer:"
@@ -61,10 +79,6 @@ ALERTS = PREFIX + "alerts"
 LINES = PREFIX + "lines"
 DEAD = PREFIX + "dead"
 DEAD_UNPUBLISHED = PREFIX + "dead:unpublished"
-
-SEEN_BUCKETS = 16384
-"""Hashes that a campaign's fingerprints are spread over: small ones stay compact (about 22 bytes a
-recipient up to two million recipients, where ``hash-max-listpack-entries`` is 128)."""
 
 
 def campaign(name: str) -> str:
@@ -92,24 +106,14 @@ def shared(name: str) -> str:
     return f"{PREFIX}shared:{name}"
 
 
-def rate(name: str) -> str:
-    """The hash of final outcomes by second, for the rate that `status` shows."""
-    return f"{PREFIX}rate:{name}"
+def rate(name: str, bucket: int) -> str:
+    """The number of recipients that became final in the ten seconds *bucket*."""
+    return f"{PREFIX}rate:{name}:{bucket}"
 
 
 def batch(ref: str) -> str:
     """The hash of one batch: *ref* is ``campaign:number``."""
     return f"{PREFIX}batch:{ref}"
-
-
-def payload(ref: str) -> str:
-    """The string that holds a batch's messages."""
-    return f"{PREFIX}payload:{ref}"
-
-
-def queued(queue: str) -> str:
-    """The zset of batches of which a task message should be on *queue*."""
-    return f"{PREFIX}queued:{queue}"
 
 
 def parked(event: str) -> str:
@@ -135,11 +139,6 @@ def account(name: str) -> str:
 def logins(name: str) -> str:
     """The zset of processes that are logging in to an account just now."""
     return f"{PREFIX}logins:{name}"
-
-
-def slots(name: str) -> str:
-    """The zset of leases on an account's connections."""
-    return f"{PREFIX}slots:{name}"
 
 
 def permits(scope: str, seconds: int) -> str:

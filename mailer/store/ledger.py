@@ -66,7 +66,6 @@ class Claim:
     letters: str
     account: str
     queue: str
-    account_state: str
     payload: bytes = dataclasses.field(repr=False)
     details: Mapping[int, Detail] = dataclasses.field(repr=False)
 
@@ -181,7 +180,7 @@ class Ledger:
         what, *rest = self._claim(ref, owner, now, ends)
         if what != b"claimed":
             return Unclaimed(what.decode())
-        fence, deaths, positions, letters, account, queue, account_state, payload, *told = rest
+        fence, deaths, positions, letters, account, queue, payload, *told = rest
         details = {
             int(position): decode_detail(packed)
             for position, packed in zip(told[::2], told[1::2], strict=True)
@@ -194,7 +193,6 @@ class Ledger:
             letters.decode(),
             account.decode(),
             queue.decode(),
-            account_state.decode(),
             payload,
             details,
         )

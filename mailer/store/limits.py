@@ -11,9 +11,8 @@ from dataclasses import dataclass, field, replace
 from math import inf
 from os import urandom
 from time import time
-from typing import Final
+from typing import Any, Final
 
-from mailer.mail.retry_after import retry_after
 from mailer.store.connection import Client, load
 from mailer.store.limit_rules import Limit, Rules, of_account, of_domain, rates_of
 from mailer.store.pace import Pace
@@ -82,7 +81,8 @@ class Limits:
     """Permits, as methods. Thread-safe; the clock is Redis's unless *now* is given."""
 
     def __init__(self, client: Client, rules: Rules, *, flight: float = FLIGHT) -> None:
-        self._take = load(client, "pace", "permits_take")
+        self._take = load(client, "pace", "permits", "permits_take")
+        self._look = load(client, "pace", "permits", "permits_look")
         self._settle = load(client, "pace", "permits_settle")
         self._domains = rules.domains
         self._accounts = {
@@ -135,19 +135,6 @@ class Limits:
         self._settle(grant.token, "" if now is None else now, *arguments)
         return replace(grant, granted=tuple(still), token=grant.token if still else "")
 
-    def quota_used_up(self, account: str, reply: str, now: float | None = None) -> float:
-        """Pause the account after a reply that speaks of a used-up quota; returns until when.
-
-        That is what the reply names, else when the account's daily quota begins anew, else in an hour.
-        """
-        moment = time() if now is None else now
-        wait = retry_after(reply, moment)
-        ends = [limit.ends(moment) for limit in self._accounts.get(account, ())]
-        later = min((end for end in ends if end > moment), default=moment + 3600.0)
-        until = moment + wait if wait else later
-        self.pace.pause(account, until, reply)
-        return until
-
     def room(self, scope: str, now: float) -> Room:
         """How many permits of *scope*, ``account:<a>`` or ``domain:<d>``, are free."""
         kind, _, name = scope.partition(":")
@@ -159,21 +146,21 @@ class Limits:
             ends = limit.ends(now)
             arguments += (0, limit.key, limit.kind, limit.count, limit.seconds, ends)
         account = name if kind == "account" else ""
-        answer = self._take(account, "", now, self._flight, b"", "", *arguments)
-        free, least, free_at = answer[9:12]
-        return Room(int(min(float(free), MANY)), int(least), float(free_at))
+        found = _named(self._look(account, now, self._flight, *arguments))
+        free = min(float(found["free"]), MANY)
+        return Room(int(free), int(found["least"]), float(found["free_at"]))
 
     def usage(self, account: str, now: float | None = None) -> tuple[Usage, ...]:
         """How much of each of the account's limits is used, in flight included."""
         moment = time() if now is None else now
-        found = []
+        usage = []
         for limit in self._accounts.get(account, ()):
             arguments = (0, limit.key, limit.kind, limit.count, limit.seconds, limit.ends(moment))
-            answer = self._take(account, "", moment, self._flight, b"", "", *arguments)
-            used, allowed = answer[7:9]
-            bound = float(allowed)
-            found.append(Usage(str(limit), int(used), None if bound == inf else int(bound)))
-        return tuple(found)
+            found = _named(self._look(account, moment, self._flight, *arguments))
+            bound = float(found["allowed"])
+            allowed = None if bound == inf else int(bound)
+            usage.append(Usage(str(limit), int(found["used"]), allowed))
+        return tuple(usage)
 
     def _classes(self, domains: Sequence[str], limits: list[tuple[int, Limit]]) -> bytes:
         """The class of each message; the limits of the classes that occur join *limits*."""
@@ -207,24 +194,31 @@ class Limits:
             ends = limit.ends(moment)
             arguments += (number, limit.key, limit.kind, limit.count, limit.seconds, ends)
         clock = "" if now is None else now
-        answer = self._take(account, token, clock, self._flight, classes, campaign, *arguments)
-        at, retry_at, why, share, crowded, paced, total, *by_class = answer
-        if paced:
+        found = _named(
+            self._take(account, token, clock, self._flight, classes, campaign, *arguments)
+        )
+        if found["measured"]:
             limits = (*limits, (0, Limit(f"account:{account}", "rolling", "measured", 1)))
-        granted = _granted(classes, int(total), [int(count) for count in by_class])
+        at, retry_at, why = float(found["now"]), float(found["retry_at"]), int(found["why"])
+        by_class = [int(count) for count in found["by_class"].split(b",") if count]
         return Grant(
-            granted,
-            retry_at=float(retry_at),
-            wait=max(0.0, float(retry_at) - float(at)),
-            why=_reason(int(why), limits),
-            scope=_scope(int(why), account, limits),
-            share=float(share),
-            crowded=int(crowded) > 0,
-            taken_at=float(at),
-            token=token if total else "",
+            _granted(classes, found["granted"], by_class),
+            retry_at=retry_at,
+            wait=max(0.0, retry_at - at),
+            why=_reason(why, limits),
+            scope=_scope(why, account, limits),
+            share=float(found["share"]),
+            crowded=found["crowded"] > 0,
+            taken_at=at,
+            token=token if found["granted"] else "",
             classes=classes,
             limits=limits,
         )
+
+
+def _named(answer: list[Any]) -> dict[str, Any]:
+    """What a script answered, names and values in turn."""
+    return {name.decode(): value for name, value in zip(answer[::2], answer[1::2], strict=True)}
 
 
 def _granted(classes: bytes, total: int, by_class: list[int]) -> Sequence[int]:

@@ -3,7 +3,7 @@
 Additive increase, multiplicative decrease, shared by all workers: a throttling reply halves, and then
 the account comes back to nine tenths of what was too much within four windows, and from there on by a
 hundredth in each. What the account itself may send at most is configured, or was measured when the first
-such reply came. A used-up quota pauses the account until it begins anew.
+such reply came.
 """
 
 import re
@@ -14,7 +14,8 @@ from time import time
 from typing import Final
 
 from mailer.mail.retry_after import retry_after
-from mailer.store.connection import Client, load
+from mailer.store import keys
+from mailer.store.connection import Client, load, reaching_redis
 
 LOOK_EVERY: Final = 1.0
 """Seconds between two looks at an account that has no limits: others may have slowed it."""
@@ -66,11 +67,11 @@ class Pace:
     """The pace of every account, as methods. Thread-safe; the clock is Redis's unless *now* is given."""
 
     def __init__(self, client: Client, rates: Rates | None = None) -> None:
+        self._client = client
         self._rates = rates or {}
         self._throttled = load(client, "pace", "pace_throttled")
         self._note = load(client, "pace", "pace_note")
         self._state = load(client, "pace", "pace_state")
-        self._pause = load(client, "pace", "pace_pause")
         self._lock = threading.Lock()
         self._meters: dict[str, _Meter] = {}
 
@@ -109,14 +110,10 @@ class Pace:
         self._look_again(account)
         return Slowing(answer[0].decode(), float(answer[1]), float(answer[2]))
 
-    def pause(self, account: str, until: float, why: str) -> None:
-        """Send nothing for the account before *until*; a later pause that is there already stays."""
-        self._pause(account, until, why[:200])
-        self._look_again(account)
-
     def resume(self, account: str) -> None:
         """Forget what replies have said: full rate, all connections, no pause."""
-        self._pause(account, 0, "")
+        with reaching_redis():
+            self._client.delete(keys.pace(account))
         self._look_again(account)
 
     def state(self, account: str, now: float | None = None) -> AccountPace:

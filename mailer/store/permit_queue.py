@@ -20,7 +20,7 @@ _COURTESY: Final = 0.03
 """Seconds that permits are left to workers that wait for them with a batch in hand."""
 
 
-class Line:
+class PermitQueue:
     """The lines of every scope, as methods. Times are seconds since the epoch."""
 
     def __init__(self, client: Client, limits: Limits) -> None:

@@ -1,5 +1,6 @@
--- What every script of the ledger shares: key names, positions, and the one way to move a status.
--- Keys are listed in keys.py. Letters are those of mailer/outcome.py:
+-- What every script of the ledger shares: key names, positions, the one way to move a recipient's status
+-- and the one way to move a batch. Keys and fields are listed in keys.py. Letters are those of
+-- mailer/mail/status.py:
 --   q queued   d deferred   t transmitting                      (open: somebody still has work to do)
 --   a accepted r rejected   s suppressed   x cancelled   p dropped
 --   u uncertain, held       z dead                              (final, or kept by a dead letter)
@@ -23,23 +24,45 @@ local function positions_of(text)
   return found
 end
 
--- Move one recipient to another letter and note by how much the counts change; returns the old one.
--- What is final stays, unless a dead letter is taken out ('exhumed').
-local function move(campaign, position, letter, changes, exhumed)
-  local key = PREFIX .. 'status:' .. campaign
-  local old = redis.call('GETRANGE', key, position, position)
+-- The recipients of a campaign whose letters a script changes: read with `roll_of`, change with `move`,
+-- and write once with `note`. Where *lowest* and *highest* lie near each other, the letters between them
+-- are read and written as a whole: a worker's commit is about neighbours.
+local SPAN = 4000
+local function roll_of(campaign, lowest, highest)
+  local roll = {campaign = campaign, key = PREFIX .. 'status:' .. campaign, changes = {}}
+  if lowest and highest - lowest < SPAN then
+    roll.lowest = lowest
+    roll.letters = {string.byte(redis.call('GETRANGE', roll.key, lowest, highest), 1, -1)}
+  end
+  return roll
+end
+
+-- Move one recipient to another letter; returns the old one. This is the only place that does. What is
+-- final stays final, unless a dead letter is taken out ('exhumed'): else a late worker could open a
+-- recipient again that somebody else has settled, and it would be mailed twice.
+local function move(roll, position, letter, exhumed)
+  local at = roll.letters and position - roll.lowest + 1
+  local old = at and string.char(roll.letters[at]) or redis.call('GETRANGE', roll.key, position, position)
   if old ~= letter and (OPEN[old] or exhumed) then
-    redis.call('SETRANGE', key, position, letter)
-    changes[old] = (changes[old] or 0) - 1
-    changes[letter] = (changes[letter] or 0) + 1
+    if at then
+      roll.letters[at], roll.touched = string.byte(letter), true
+    else
+      redis.call('SETRANGE', roll.key, position, letter)
+    end
+    roll.changes[old] = (roll.changes[old] or 0) - 1
+    roll.changes[letter] = (roll.changes[letter] or 0) + 1
   end
   return old
 end
 
-local function count(campaign, changes)
-  for letter, change in pairs(changes) do
+-- Write down what was moved, and by how much the counts change.
+local function note(roll)
+  if roll.touched then
+    redis.call('SETRANGE', roll.key, roll.lowest, string.char(unpack(roll.letters)))
+  end
+  for letter, change in pairs(roll.changes) do
     if change ~= 0 then
-      redis.call('HINCRBY', PREFIX .. 'counts:' .. campaign, letter, change)
+      redis.call('HINCRBY', PREFIX .. 'counts:' .. roll.campaign, letter, change)
     end
   end
 end
@@ -76,15 +99,15 @@ local function cancel_rest(ref)
   local key, campaign = PREFIX .. 'batch:' .. ref, campaign_of(ref)
   local fields = redis.call('HMGET', key, 'positions', 'without')
   local letters = letters_of(campaign, fields[1], fields[2])
-  local changes, cancelled = {}, 0
+  local roll, cancelled = roll_of(campaign), 0
   for i, position in ipairs(positions_of(fields[1])) do
     local letter = string.sub(letters, i, i)
     if letter == 'q' or letter == 'd' then
-      move(campaign, position, 'x', changes)
+      move(roll, position, 'x')
       cancelled = cancelled + 1
     end
   end
-  count(campaign, changes)
+  note(roll)
   return cancelled
 end
 
@@ -99,27 +122,86 @@ local function forget_shared_if_final(campaign)
   end
 end
 
+-- The states of a batch, and which may follow which; 'gone' is a batch that has no hash (not yet, or no
+-- more). `mailer.store.batch_states` says what each means; a test compares the two tables.
+local FOLLOWS = {
+  gone = {queued = true, waiting = true},
+  queued = {leased = true, parked = true, gone = true},
+  waiting = {queued = true, leased = true, parked = true, gone = true},
+  leased = {leased = true, queued = true, waiting = true, parked = true, gone = true},
+  parked = {queued = true, leased = true, parked = true, gone = true},
+}
+
+-- Where the ref of a batch in that state stands: each batch is in exactly one index.
+local function index_of(state, queue, event)
+  if state == 'queued' then return PREFIX .. 'queued:' .. queue end
+  if state == 'parked' then return PREFIX .. 'parked:' .. event end
+  return PREFIX .. 'timers'
+end
+
+-- Bring a batch into another state. *at* is its score in that state's index: the time of its last task
+-- message (queued), when its wait or its lease ends (waiting, leased), since when it waits (parked, for
+-- *event*). No script moves a batch in another way: one in two indexes would be worked on twice, one in
+-- none would be forgotten.
+local function enter(ref, state, at, event)
+  local key = PREFIX .. 'batch:' .. ref
+  local before = redis.call('HMGET', key, 'state', 'queue', 'event')
+  local from, queue = before[1] or 'gone', before[2]
+  if not (FOLLOWS[from] and FOLLOWS[from][state]) then
+    error('batch ' .. ref .. ' is ' .. from .. ' and cannot become ' .. state)
+  end
+  local index = state ~= 'gone' and index_of(state, queue, event)
+  if from ~= 'gone' then
+    local left = index_of(from, queue, before[3])
+    if left ~= index then redis.call('ZREM', left, ref) end
+  end
+  if state == 'gone' then
+    redis.call('DEL', key, PREFIX .. 'payload:' .. ref)
+    return
+  end
+  redis.call('HSET', key, 'state', state)
+  redis.call('ZADD', index, at, ref)
+  if state == 'parked' then redis.call('HSET', key, 'event', event) end
+  if state ~= 'parked' and before[3] then redis.call('HDEL', key, 'event') end
+  if state == 'waiting' then redis.call('HSET', key, 'due', at) end
+  if state ~= 'leased' then redis.call('HDEL', key, 'owner') end
+end
+
+-- Write down a new batch. *batch* holds positions, open (how many of them somebody has to try), queue,
+-- account, deaths; without (positions that are somebody else's) where there are any; and its payload, or
+-- the key that it lies under so far. It is queued, or waits until *due*.
+local function create_batch(ref, batch, now, due)
+  local key, payload = PREFIX .. 'batch:' .. ref, PREFIX .. 'payload:' .. ref
+  if batch.payload then
+    redis.call('SET', payload, batch.payload)
+  else
+    redis.call('RENAME', batch.payload_key, payload)
+  end
+  redis.call('HSET', key, 'positions', batch.positions, 'open', batch.open, 'queue', batch.queue,
+             'account', batch.account, 'fence', 0, 'deaths', batch.deaths)
+  if batch.without then redis.call('HSET', key, 'without', batch.without) end
+  if due and tonumber(due) > tonumber(now) then
+    enter(ref, 'waiting', due)
+    return 'waiting'
+  end
+  enter(ref, 'queued', now)
+  return 'queued'
+end
+
+local function next_ref(campaign)
+  return campaign .. ':' .. redis.call('HINCRBY', PREFIX .. 'campaign:' .. campaign, 'batches', 1)
+end
+
 local function forget_batch(ref)
-  local queue = redis.call('HGET', PREFIX .. 'batch:' .. ref, 'queue')
-  local event = redis.call('HGET', PREFIX .. 'batch:' .. ref, 'event')
-  if queue then redis.call('ZREM', PREFIX .. 'queued:' .. queue, ref) end
-  if event then redis.call('ZREM', PREFIX .. 'parked:' .. event, ref) end
-  redis.call('ZREM', PREFIX .. 'timers', ref)
-  redis.call('DEL', PREFIX .. 'batch:' .. ref, PREFIX .. 'payload:' .. ref)
+  if redis.call('EXISTS', PREFIX .. 'batch:' .. ref) == 1 then enter(ref, 'gone') end
   forget_shared_if_final(campaign_of(ref))
 end
 
--- The batch is queued: a task message for it has been or is about to be published.
+-- The batch is queued: a task message for it has been or is about to be published. Returns its queue.
 local function set_queued(ref, now)
-  local key = PREFIX .. 'batch:' .. ref
-  local queue = redis.call('HGET', key, 'queue')
-  local event = redis.call('HGET', key, 'event')
-  if event then redis.call('ZREM', PREFIX .. 'parked:' .. event, ref) end
-  redis.call('HSET', key, 'state', 'queued')
-  redis.call('HDEL', key, 'owner', 'event', 'lapsed')
-  redis.call('ZREM', PREFIX .. 'timers', ref)
-  redis.call('ZADD', PREFIX .. 'queued:' .. queue, now, ref)
-  return queue
+  enter(ref, 'queued', now)
+  redis.call('HDEL', PREFIX .. 'batch:' .. ref, 'lapsed')
+  return redis.call('HGET', PREFIX .. 'batch:' .. ref, 'queue')
 end
 
 -- True while *fence* is the batch's newest lease: whoever holds an older one may change nothing. A lease
@@ -127,13 +209,11 @@ end
 local retaken = false
 local function holds(ref, fence, now)
   local key = PREFIX .. 'batch:' .. ref
-  local lease = redis.call('HMGET', key, 'state', 'fence', 'queue', 'lapsed')
+  local lease = redis.call('HMGET', key, 'state', 'fence', 'lapsed')
   if lease[2] ~= fence then return false end
-  if lease[1] == 'queued' and lease[4] == fence then
+  if lease[1] == 'queued' and lease[3] == fence then
     retaken = true
-    redis.call('ZREM', PREFIX .. 'queued:' .. lease[3], ref)
-    redis.call('ZADD', PREFIX .. 'timers', now, ref)  -- until a commit renews it
-    redis.call('HSET', key, 'state', 'leased')
+    enter(ref, 'leased', now)  -- until a commit renews it
     redis.call('HINCRBY', key, 'deaths', -1)
     redis.call('HDEL', key, 'lapsed')
     return true

@@ -18,9 +18,7 @@ if open == 0 then
 end
 redis.call('HSET', key, 'deaths', 0, 'open', open)
 if how == 'waiting' and tonumber(what) > now then
-  redis.call('HSET', key, 'state', 'waiting', 'due', what)
-  redis.call('HDEL', key, 'owner')
-  redis.call('ZADD', PREFIX .. 'timers', what, ref)
+  enter(ref, 'waiting', what)
   return {'waiting'}
 end
 -- An event may have ended while the worker was on its way here: then nobody would wake the batch.
@@ -28,10 +26,7 @@ local lasts = {campaign = {paused = true}, account = {stopped = true, cooling = 
 if how == 'parked' then
   local kind = string.match(what, '^(%a+):')
   if lasts[kind][redis.call('HGET', PREFIX .. what, 'state')] then
-    redis.call('HSET', key, 'state', 'parked', 'event', what)
-    redis.call('HDEL', key, 'owner')
-    redis.call('ZREM', PREFIX .. 'timers', ref)
-    redis.call('ZADD', PREFIX .. 'parked:' .. what, now, ref)
+    enter(ref, 'parked', now, what)
     return {'parked'}
   end
 end

@@ -15,9 +15,7 @@ if not holds(ref, fence, now) then return {'lost'} end
 local from = redis.call('HMGET', key, 'account', 'queue')
 local answer = {'split', from[2]}
 for i = 5, #ARGV, 3 do
-  local number = redis.call('HINCRBY', PREFIX .. 'campaign:' .. campaign, 'batches', 1)
-  local part = campaign .. ':' .. number
-  local open = 0
+  local part, open = next_ref(campaign), 0
   for _, position in ipairs(positions_of(ARGV[i])) do
     if OPEN[redis.call('GETRANGE', PREFIX .. 'status:' .. campaign, position, position)] then
       open = open + 1
@@ -25,10 +23,8 @@ for i = 5, #ARGV, 3 do
   end
   local account = ARGV[i + 2]
   if account == '' then account = from[1] end
-  redis.call('SET', PREFIX .. 'payload:' .. part, ARGV[i + 1])
-  redis.call('HSET', PREFIX .. 'batch:' .. part, 'state', 'queued', 'positions', ARGV[i], 'open', open,
-             'queue', from[2], 'account', account, 'fence', 0, 'deaths', ARGV[4])
-  redis.call('ZADD', PREFIX .. 'queued:' .. from[2], now, part)
+  create_batch(part, {payload = ARGV[i + 1], positions = ARGV[i], open = open, queue = from[2],
+                      account = account, deaths = ARGV[4]}, now)
   answer[#answer + 1] = part
 end
 forget_batch(ref)

@@ -12,27 +12,27 @@ from mailer.errors import InputError
 from mailer.queues.broker import Broker
 from mailer.queues.dead_queue import PATIENCE, DeadQueue, tidy
 from mailer.queues.publish import publish
-from mailer.store.breaker import OPERATOR, STOPPED, Breaker
+from mailer.store import Store
+from mailer.store.breaker import OPERATOR, STOPPED
 from mailer.store.client import Client
 from mailer.store.connection import take_turn
-from mailer.store.dead_letters import DeadLetter, DeadLetters
-from mailer.store.ledger import Ledger
-from mailer.store.waiting import Waiting
+from mailer.store.dead_letters import DeadLetter
 
 TIDY_EVERY: Final = 60.0
 """Seconds between two looks at whether queue and ledger agree."""
 
 
-class DeadLetterDuty:
+class Undertaker:
     """The worker's side of dead letters. Times are seconds since the epoch."""
 
     def __init__(self, client: Client, broker: Broker) -> None:
         self._client = client
         self._broker = broker
-        self._letters = DeadLetters(client)
-        self._ledger = Ledger(client)
-        self._breaker = Breaker(client)
-        self._waiting = Waiting(client)
+        store = Store(client)
+        self._letters = store.dead_letters
+        self._ledger = store.ledger
+        self._breaker = store.breaker
+        self._waiting = store.waiting
         self._tidied = 0.0
         self.queue = DeadQueue(broker.app)
 

@@ -15,14 +15,9 @@ from mailer.config import Settings
 from mailer.errors import LedgerUnavailableError
 from mailer.queues.broker import Broker
 from mailer.queues.publish import publish
-from mailer.store import account_limits
-from mailer.store.breaker import RUNNING, Breaker
+from mailer.store import Store, account_limits
+from mailer.store.breaker import RUNNING
 from mailer.store.connection import Client, answers
-from mailer.store.dispatch import Turns
-from mailer.store.ledger import Ledger
-from mailer.store.limits import Limits
-from mailer.store.permit_queue import Line
-from mailer.store.waiting import Waiting
 
 log = logging.getLogger(__name__)
 
@@ -52,11 +47,12 @@ class Sweeper(threading.Thread):
         super().__init__(name="mailer-sweep", daemon=True)
         self._settings = settings
         self._client = client
-        self._ledger = Ledger(client)
-        self._waiting = Waiting(client)
-        self._breaker = Breaker(client)
-        self._turns = Turns(client)
-        self._line = Line(client, Limits(client, account_limits.rules(settings)))
+        store = Store(client, account_limits.rules(settings))
+        self._ledger = store.ledger
+        self._waiting = store.waiting
+        self._breaker = store.breaker
+        self._dispatch = store.dispatch
+        self._permit_queue = store.permit_queue
         self._broker = broker
         self._duties = tuple(duties)
         self._ended = threading.Event()
@@ -81,7 +77,7 @@ class Sweeper(threading.Thread):
                     for duty in self._duties:
                         duty(now)
                 self.call(now)
-                tick = min(TICK, self._line.again(time()))
+                tick = min(TICK, self._permit_queue.again(time()))
             except LedgerUnavailableError as exc:
                 self._note_unreachable(exc)
             except Exception:  # whatever it was, the next sweep may find it mended
@@ -99,7 +95,7 @@ class Sweeper(threading.Thread):
 
     def call(self, now: float) -> int:
         """Publish the batches whose turn it is, with a worker or with permits; returns how many."""
-        batches = itertools.chain(self._turns.call(now), self._line.call(now))
+        batches = itertools.chain(self._dispatch.call(now), self._permit_queue.call(now))
         return publish(self._broker, self._ledger, batches)
 
     def reconcile(self, now: float) -> int:

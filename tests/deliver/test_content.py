@@ -32,7 +32,7 @@ def batch(count):
         for n in range(count)
     ]
     positions = tuple(range(count))
-    claim = Claim("c:1", 1, 0, positions, "q" * count, "primary", "bulk", "running", b"", {})
+    claim = Claim("c:1", 1, 0, positions, "q" * count, "primary", "bulk", b"", {})
     return Batch(claim, entries)
 
 

@@ -56,7 +56,7 @@ def campaign(settings, **options):
 
 def work(delivery, client):
     """Deliver whatever is queued until nothing is."""
-    while queued := client.zrange(keys.queued("bulk"), 0, 0):
+    while queued := client.zrange("mailer:queued:bulk", 0, 0):
         delivery.deliver(queued[0].decode())
 
 

@@ -18,7 +18,6 @@ from mailer.errors import (
 )
 from mailer.mail.payload import decode
 from mailer.mail.recipients import fingerprint
-from mailer.store import keys
 from mailer.store.suppression import Suppressed, Suppression
 
 ROWS = [{"email": f"r{number}@example.org", "name": f"N{number}"} for number in range(1, 6)]
@@ -46,7 +45,7 @@ def make(settings):
 
 def payloads(client, name="spring"):
     found = sorted(
-        client.keys(keys.payload(f"{name}:*")), key=lambda key: int(key.rpartition(b":")[2])
+        client.keys(f"mailer:payload:{name}:*"), key=lambda key: int(key.rpartition(b":")[2])
     )
     return [decode(client.get(key)) for key in found]
 

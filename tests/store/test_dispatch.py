@@ -4,9 +4,8 @@ from collections import Counter
 
 import pytest
 
-from mailer.mail.policy import CampaignPolicy
 from mailer.store.campaigns import Campaigns
-from mailer.store.dispatch import Turns
+from mailer.store.dispatch import Dispatch
 from mailer.store.ledger import Claim, Fresh, Ledger
 from mailer.store.waiting import Waiting
 
@@ -21,7 +20,7 @@ def ledger(client):
 
 @pytest.fixture
 def turns(client):
-    return Turns(client, WINDOW)
+    return Dispatch(client, WINDOW)
 
 
 def enqueue(ledger, turns, campaign, numbers, count=10):
@@ -83,12 +82,7 @@ def test_messages_are_counted_not_batches(ledger, turns):
 
 def test_a_campaign_of_double_weight_gets_twice_as_many(client, ledger, turns):
     Campaigns(client).open(
-        "heavy",
-        digest="d",
-        summary={},
-        policy=CampaignPolicy(weight=2.0),
-        accept_changes=False,
-        now=T,
+        "heavy", digest="d", summary={}, policy={"weight": 2.0}, accept_changes=False, now=T
     )
     published = enqueue(ledger, turns, "light", range(1, 61))
     published += enqueue(ledger, turns, "heavy", range(1, 61))

@@ -8,7 +8,7 @@ from mailer.mail.status import Status
 from mailer.store import keys
 from mailer.store.campaigns import CANCELLED, PAUSED, RUNNING, Campaigns
 from mailer.store.dead_letters import DeadLetters, Filter
-from mailer.store.dispatch import Turns
+from mailer.store.dispatch import Dispatch
 from mailer.store.ledger import (
     Burial,
     Ledger,
@@ -238,7 +238,7 @@ def test_a_lost_task_message_is_found_by_the_broker_holding_too_few(client, ledg
 
 
 def test_batches_that_wait_for_a_turn_are_not_missed_on_the_broker(client, ledger):
-    turns = Turns(client, window=1)
+    turns = Dispatch(client, window=1)
     refs = [enqueue(client, [number])[0] for number in range(3)]
     assert not all(turns.take(ref, NOW) for ref in refs)
     on_broker = {"bulk": 3 - len(client.zrangebyscore("mailer:queued:bulk", NOW + 1, "+inf"))}

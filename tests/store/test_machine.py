@@ -347,7 +347,7 @@ class LedgerMachine(RuleBasedStateMachine):
         if buried > 0:
             self.dead.append((name, status))
         if repeated:
-            assert self.ledger.bury(worker.claim, burial, self.now) <= 0
+            assert self.ledger.bury(worker.claim, burial, self.now) == buried
         for offset in offsets:
             worker.sent.discard(offset)
             worker.batch.note(offset, Outcome(status, detail()))

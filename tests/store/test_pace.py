@@ -125,41 +125,14 @@ def test_a_time_that_the_reply_names_is_waited_for(client):
     assert limits.take("a", ["x"], T + 30).granted
 
 
-def test_a_used_up_quota_pauses_until_it_begins_anew(client):
-    limits = limits_of(client, (1000, 86400), resets="00:00 UTC")
-    until = limits.quota_used_up(
-        "a", "454 Throttling failure: Daily message quota exceeded", T + 60
-    )
-    assert until == T + 86400
-    assert limits.take("a", ["x"], T + 61).retry_at == until
-    assert limits.take("a", ["x"], until).granted
-
-
-def test_a_quota_reply_that_names_its_time_is_believed(client):
-    limits = limits_of(client, (1000, 86400), resets="00:00 UTC")
-    assert limits.quota_used_up("a", "550 quota exceeded, resets in 2 hours", T) == T + 7200
-
-
-def test_a_rolling_quota_is_asked_again_in_an_hour(client):
-    limits = limits_of(client, (1000, 86400))
-    assert limits.quota_used_up("a", "550 5.4.5 Daily user sending limit exceeded.", T) == T + 3600
-
-
 def test_a_pause_reaches_accounts_without_limits_within_a_second(redis_url, client):
     limits = Limits(client, Rules())
     other = Limits(redis.Redis.from_url(redis_url, protocol=2), Rules())
     assert other.take("a", ["x"], T).granted
-    limits.pace.pause("a", T + 600, "quota")
+    limits.pace.throttled("a", "451 4.7.1 Too fast, try again in 600 seconds", now=T)
     assert other.take("a", ["x"], T + 1.01).retry_at == T + 600
     limits.pace.resume("a")
     assert other.take("a", ["x"], T + 2.02).granted
-
-
-def test_a_shorter_pause_does_not_end_a_longer_one(client):
-    pace = Pace(client)
-    pace.pause("a", T + 600, "quota")
-    pace.pause("a", T + 60, "busy")
-    assert (pace.state("a", T).until, pace.state("a", T).why) == (T + 600, "quota")
 
 
 class Server:

@@ -7,7 +7,7 @@ import pytest
 from mailer.store.ledger import Claim, Fresh, Ledger
 from mailer.store.limit_rules import AccountRules, Cap, DomainRules, Rules
 from mailer.store.limits import Limits
-from mailer.store.permit_queue import TICK, Line
+from mailer.store.permit_queue import TICK, PermitQueue
 from mailer.store.waiting import Waiting
 
 T = 1_795_392_000.0
@@ -27,7 +27,7 @@ def limits(client):
 
 @pytest.fixture
 def line(client, limits):
-    return Line(client, limits)
+    return PermitQueue(client, limits)
 
 
 def waiting_batch(ledger, line, ref, *, count=200, scope="account:a", now=T):
@@ -148,7 +148,7 @@ def test_who_waits_with_a_batch_in_hand_hears_of_rivals_in_line(ledger, limits, 
 
 def test_a_paused_account_calls_nobody_until_its_pause_is_over(ledger, limits, line):
     waiting_batch(ledger, line, "c:1")
-    limits.pace.pause("a", T + 600, "quota")
+    limits.pace.throttled("a", "451 4.7.1 Too fast, try again in 600 seconds", now=T)
     assert list(line.call(T + 599)) == []
     assert len(list(line.call(T + 600.1))) == 1
 
