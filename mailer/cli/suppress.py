@@ -8,10 +8,12 @@ from typing import IO
 import click
 
 from mailer.cli.group import HelpfulGroup
+from mailer.cli.lists import encoding_option
+from mailer.cli.lists import rows as rows_of
 from mailer.cli.output import as_json, moment, plural, table
 from mailer.cli.session import Session, pass_session
 from mailer.errors import InputError
-from mailer.mail.recipients import Rejected, parse, read_rows
+from mailer.mail.recipients import Rejected, parse
 from mailer.store.suppression import Suppressed, Suppression
 
 
@@ -83,9 +85,10 @@ def list_(session: Session, *, json_: bool) -> None:
 @suppress.command(name="import", short_help="Put the addresses of a file on it.")
 @click.argument("source", metavar="FILE")
 @click.option("--reason", default="imported", show_default=True, help="Where a row has none.")
+@encoding_option
 @pass_session
-def import_(session: Session, source: str, reason: str) -> None:
-    """Put the addresses of FILE on the list: CSV or JSON Lines with `email`; `-` is stdin.
+def import_(session: Session, source: str, reason: str, encoding: str | None) -> None:
+    """Put the addresses of FILE on the list: CSV, Excel or JSON Lines with `email`; `-` is stdin.
 
     A column `reason` says why. Faulty rows are named and left out, and the exit code is 1.
 
@@ -99,7 +102,7 @@ def import_(session: Session, source: str, reason: str) -> None:
     def entries() -> Iterator[tuple[bytes, Suppressed]]:
         nonlocal read
         now = time.time()
-        for number, row in enumerate(read_rows(source), start=1):
+        for number, row in enumerate(rows_of(source, encoding), start=1):
             one = parse(row, number)
             if isinstance(one, Rejected):
                 faults.append(one)

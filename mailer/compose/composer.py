@@ -7,7 +7,9 @@ part from the same places, so that they agree by construction; tests parse both 
 """
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
+from difflib import get_close_matches
 from email.message import EmailMessage
 from hashlib import sha256
 from typing import Any, Final, TypeVar
@@ -28,6 +30,7 @@ from mailer.mail.recipients import Recipient
 _T = TypeVar("_T")
 # Language tags whose plan is remembered; a list with more of them is looked up row by row.
 _MAX_TAGS: Final = 500
+_UNDEFINED: Final = re.compile(r"'([^']+)' is undefined")
 # Settings that change nothing in a message, or that the digest takes from elsewhere.
 _NOT_IN_DIGEST: Final = frozenset({"date", "templates_path", "attachments_path", "secret"})
 
@@ -80,7 +83,23 @@ class Composer:
         except AttachmentError as error:
             raise AttachmentError(f"{error} (row {recipient.row})") from error
         except (TemplateError, HeaderError, InputError) as error:
-            raise TemplateError(f"{error} (row {recipient.row})") from error
+            hint = self._meant(str(error), recipient.fields)
+            raise TemplateError(f"{error}{hint} (row {recipient.row})") from error
+
+    def _meant(self, said: str, fields: Mapping[str, object]) -> str:
+        """Return which field was meant by a name that is not there: ``Name`` by ``name``."""
+        missing = _UNDEFINED.search(said)
+        if missing is None:
+            return ""
+        known = {_bare(name): name for name in (*self.design.context, *fields)}
+        wanted = _bare(missing[1])
+        near = [wanted] if wanted in known else get_close_matches(wanted, known, 1)
+        if not near:
+            return ""
+        name = known[near[0]]
+        if name.isidentifier():
+            return f"; did you mean {name!r}?"
+        return f'; did you mean {name!r}, written {{{{ row["{name}"] }}}}?'
 
     def _email(self, recipient: Recipient) -> EmailMessage:
         plan = self._plan(recipient.fields)
@@ -173,6 +192,11 @@ class Composer:
         for name in sorted(set(self.design.__slots__) - _NOT_IN_DIGEST):
             value = getattr(self.design, name)
             yield f"{name}={json.dumps(value, sort_keys=True, default=_told)}"
+
+
+def _bare(name: object) -> str:
+    """Return *name* as one that differs in case, blanks or hyphens only."""
+    return re.sub(r"[\W_]+", "", str(name)).casefold()
 
 
 def _told(value: object) -> object:

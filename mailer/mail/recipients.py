@@ -5,9 +5,9 @@ A row is what the caller has: a mapping with at least ``email``. It becomes a `R
 million stops nothing and is named in the receipt.
 
 Two rows are the same recipient when their mailboxes are equal after Unicode normalisation (NFC)
-and case folding. RFC 5321 section 2.4 lets a server tell ``Ada@`` from ``ada@``, but none that
-receives bulk mail does, and a person who is in a list twice wants one copy. What is put in the
-envelope keeps the local part as it was given.
+and simple case folding (a letter for a letter: ``ß`` is not ``ss``). RFC 5321 section 2.4 lets a server
+tell ``Ada@`` from ``ada@``, but none that receives bulk mail does, and a person who is in a list twice
+wants one copy. What is put in the envelope keeps the local part as it was given.
 """
 
 import json
@@ -20,7 +20,8 @@ from typing import Final
 
 from email_validator import EmailNotValidError, ValidatedEmail, validate_email
 
-from mailer.mail.rows import BrokenRow, is_email_column, read_rows
+from mailer.mail.columns import BrokenRow, email_columns
+from mailer.mail.rows import read_rows
 
 __all__ = ["BrokenRow", "Recipient", "Rejected", "fingerprint", "parse", "read_rows"]
 
@@ -37,6 +38,14 @@ _PLAIN: Final = re.compile(
     r"@((?:(?!..--)[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}|localhost)"
 )
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+# Characters without width, and those that turn the direction of writing: in an address they make it
+# look like another one, and nobody typed them on purpose.
+_INVISIBLE: Final = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]")
+_BREAKS: Final = re.compile("[\t ]*(?:\r\n|[\r\n\x0b\x0c\x85\u2028\u2029])[\t ]*")
+# "Ada Lovelace" <ada@example.org>, as address books copy it.
+_WITH_NAME: Final = re.compile(r'\s*(?:"((?:[^"\\]|\\.)*)"|([^"<>]*?))\s*<([^<>\s]*)>\s*')
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+_LINE_BREAK: Final = "the line break in the name was made a blank"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +57,7 @@ class Recipient:
     eight octets, equal for two spellings of one mailbox. *digest* (31 bits) changes when any field
     of the row changes; it does not depend on the order of the fields, the process or the version
     of Python. *row* is the row's number in the input, from 1. *smtputf8* says that the local part
-    is not ASCII (RFC 6531).
+    is not ASCII (RFC 6531). *note* is what was changed in the row so that it can be sent.
     """
 
     email: str
@@ -59,6 +68,7 @@ class Recipient:
     row: int
     digest: int
     smtputf8: bool = False
+    note: str = ""
 
     def __repr__(self) -> str:
         return f"<Recipient {self.key.hex()} of row {self.row}>"
@@ -73,7 +83,9 @@ class Rejected:
     kind: str = "invalid"
 
 
-def parse(row: Mapping[str, object] | BrokenRow, number: int) -> Recipient | Rejected:
+def parse(  # noqa: PLR0911 - one return for each thing that can be wrong
+    row: Mapping[str, object] | BrokenRow, number: int
+) -> Recipient | Rejected:
     """Judge one row of a list; *number* counts from 1.
 
     The address is read from the field ``email``, in any case, or ``e-mail``, ``Email Address``; the
@@ -82,36 +94,81 @@ def parse(row: Mapping[str, object] | BrokenRow, number: int) -> Recipient | Rej
     if isinstance(row, BrokenRow):
         return Rejected(number, row.reason)
     fields = row if "email" in row else _with_email(row)
+    if isinstance(fields, Rejected):
+        return Rejected(number, fields.reason)
     value = fields.get("email") or ""
     if not isinstance(value, str):
         return Rejected(number, f"the email address is a {type(value).__name__}, not text")
     email = value.strip()
+    name = _name(fields["name"] if "name" in fields else _named(fields))
+    if email.endswith(">"):
+        fields, name, email = _apart(fields, name, email)
     judged = _judge(email)
     if isinstance(judged, str):
         return Rejected(number, judged)
     mailbox, smtputf8 = judged
-    name = _name(fields.get("name"))
+    digest = _digest(fields)
+    if isinstance(digest, str):
+        return Rejected(number, digest)
+    note = ""
     if name is not None and _CONTROL.search(name):
-        return Rejected(number, "the name holds a line break or another control character")
+        name, fields, note = _in_one_line(name, fields)
+        if _CONTROL.search(name):
+            return Rejected(number, "the name holds a control character")
     return Recipient(
-        email, mailbox, fingerprint(mailbox), name, fields, number, _digest(fields), smtputf8
+        email, mailbox, fingerprint(mailbox), name, fields, number, digest, smtputf8, note
     )
 
 
 def fingerprint(mailbox: str) -> bytes:
     """Return the eight octets that name a mailbox in the ledger and in the suppression list."""
-    folded = mailbox if mailbox.isascii() else unicodedata.normalize("NFC", mailbox)
-    folded = folded.casefold()
-    if not folded.isascii():
+    if mailbox.isascii():
+        folded = mailbox.lower()
+    else:
+        # Simple folding, a character for a character: what folds to two (ß to ss) is lowered.
+        composed = unicodedata.normalize("NFC", mailbox)
+        folded = "".join([c.casefold() if len(c.casefold()) == 1 else c.lower() for c in composed])
         folded = unicodedata.normalize("NFC", folded)
     return blake2b(folded.encode(), digest_size=8).digest()
 
 
-def _with_email(row: Mapping[str, object]) -> Mapping[str, object]:
-    for name, value in row.items():
-        if is_email_column(name):
-            return {**row, "email": value}
-    return row
+def _with_email(row: Mapping[str, object]) -> Mapping[str, object] | Rejected:
+    found = email_columns(row)
+    if len(found) > 1:
+        both = " and ".join(map(repr, found[:3]))
+        return Rejected(
+            0, f"the row has {len(found)} fields with an address, {both}: name one email"
+        )
+    return {**row, "email": row[found[0]]} if found else row
+
+
+def _named(fields: Mapping[str, object]) -> object:
+    """Return the display name out of a column ``Name`` or ``NAME``."""
+    for field_name, value in fields.items():
+        if isinstance(field_name, str) and field_name.lower() == "name":
+            return value
+    return None
+
+
+def _apart(
+    fields: Mapping[str, object], name: str | None, email: str
+) -> tuple[Mapping[str, object], str | None, str]:
+    """Take ``Ada <ada@example.org>`` apart; the row's own name wins over the one beside the address."""
+    found = _WITH_NAME.fullmatch(email)
+    if found is None:
+        return fields, name, email
+    beside = re.sub(r"\\(.)", r"\1", found[1]) if found[1] is not None else found[2]
+    return {**fields, "email": found[3]}, name or _name(beside), found[3]
+
+
+def _in_one_line(name: str, fields: Mapping[str, object]) -> tuple[str, Mapping[str, object], str]:
+    """Make line breaks in the display name blanks, in the row's field too."""
+    one_line = _BREAKS.sub(" ", name)
+    changed = {
+        field_name: one_line if isinstance(value, str) and value.strip() == name else value
+        for field_name, value in fields.items()
+    }
+    return one_line, changed, _LINE_BREAK
 
 
 def _name(value: object) -> str | None:
@@ -131,6 +188,9 @@ def _judge(email: str) -> tuple[str, bool] | str:
         return "the row has no email address"
     if _CONTROL.search(email):
         return "the email address holds a line break or another control character"
+    invisible = _INVISIBLE.search(email)
+    if invisible:
+        return f"the email address holds an invisible character (U+{ord(invisible[0]):04X})"
     try:
         valid = validate_email(
             email,
@@ -158,17 +218,37 @@ def _mailbox(valid: ValidatedEmail) -> tuple[str, bool] | str:
     return mailbox, not valid.local_part.isascii()
 
 
-def _digest(fields: Mapping[str, object]) -> int:
-    """Return 31 bits of a hash over *fields* in canonical JSON.
+def _digest(fields: Mapping[str, object]) -> int | str:
+    """Return 31 bits of a hash over *fields* in canonical JSON, or what is wrong with a field.
 
     Values that JSON does not know (dates, decimals) count by type and text; field names that
     cannot be sorted (mixed types) count by their text.
     """
     try:
-        text = _ENCODE(fields if isinstance(fields, dict) else dict(fields))
-    except TypeError:
-        text = _ENCODE({str(name): value for name, value in fields.items()})
+        text = _encoded(fields)
+        if "\\ud" in text:
+            for field_name, value in fields.items():
+                if _SURROGATE.search(
+                    json.dumps([field_name, value], ensure_ascii=False, default=str)
+                ):
+                    return (
+                        f"the field {_shown(field_name)} holds half a character (a lone surrogate)"
+                    )
+    except (ValueError, RecursionError) as error:
+        # A number of thousands of digits, a list that holds itself.
+        return f"a field cannot be written down ({error})"
     return int.from_bytes(blake2b(text.encode(), digest_size=4).digest(), "big") & 0x7FFF_FFFF
+
+
+def _shown(field_name: object) -> str:
+    return ascii(field_name)[:60]
+
+
+def _encoded(fields: Mapping[str, object]) -> str:
+    try:
+        return _ENCODE(fields if isinstance(fields, dict) else dict(fields))
+    except TypeError:
+        return _ENCODE({str(name): value for name, value in fields.items()})
 
 
 def _plain_value(value: object) -> object:

@@ -24,6 +24,7 @@ from mailer.errors import (
 )
 from mailer.mail.payload import Entry, encode
 from mailer.mail.recipients import BrokenRow, Recipient, Rejected, parse
+from mailer.produce.faults import Faults
 from mailer.produce.receipt import Receipt
 from mailer.queues.broker import Broker, Task
 from mailer.store.campaigns import Campaigns
@@ -111,7 +112,7 @@ class Enqueuer:
     # Before the first message is queued.
 
     def _check(self, rows: Iterable[Row]) -> None:
-        faults: list[str] = []
+        faults = Faults()
         changed: list[int] = []
         # A run of its own: a later row for a recipient is a duplicate, whatever it says, not a change.
         run = self._campaigns.begin_check(self._plan.campaign)
@@ -124,13 +125,13 @@ class Enqueuer:
                 recipients.append(one)
                 fault = None if self._plan.skip_faulty else self._fault(one)
                 if fault:
-                    faults.append(fault)
+                    faults.add(fault)
             answers = self._ledger.reserve(self._plan.campaign, run, _fresh(recipients))
             changed += [
                 one.row for one, answer in zip(recipients, answers, strict=True) if answer == "c"
             ]
         if faults:
-            raise InvalidRowsError(_listed(faults, "nothing was queued"))
+            raise InvalidRowsError(faults.told("nothing was queued"))
         if changed and not self._plan.accept_changes:
             rows_named = _listed([f"row {row}" for row in changed], "nothing was queued", ", ")
             raise CampaignChangedError(
@@ -181,6 +182,8 @@ class Enqueuer:
             else:
                 self._under_way.add(one.key)
                 recipients.append(one)
+                if one.note:
+                    self._receipt.notes[number] = one.note
         answers = self._ledger.reserve(self._plan.campaign, self._run, _fresh(recipients))
         kinds = {"d": "duplicate", "k": "already_queued", "c": "already_queued", "s": "suppressed"}
         for one, answer in zip(recipients, answers, strict=True):

@@ -37,6 +37,8 @@ class Receipt:
         default_factory=lambda: {kind: array("Q") for kind in KINDS}, repr=False
     )
     _reasons: dict[int, str] = field(default_factory=dict, repr=False)
+    notes: dict[int, str] = field(default_factory=dict, repr=False)
+    """Rows that were queued with something changed in them, and what."""
 
     @property
     def already_queued(self) -> int:

@@ -108,3 +108,27 @@ def test_time_without_a_zone_is_this_machines():
 def test_what_is_no_time_is_refused(text):
     with pytest.raises(BadParameter, match="is no time"):
         moment(text, NOW)
+
+
+def test_a_dry_run_ends_as_the_real_run_would(mailer, place):
+    (place / "faulty.jsonl").write_text(
+        '{"email": "ada@example.org", "name": "Ada"}\n{"email": "bob@example.org"}\n'
+    )
+    (place / "nobody.csv").write_text("email,name\nada,Ada\nbob@,Bob\n")
+    for name in ("faulty.jsonl", "nobody.csv", "people.csv"):
+        dry = mailer(*SEND, name, "--dry-run")
+        real = mailer(*SEND, name)
+        assert dry.code == real.code, name
+        for said in ("was queued", "can be queued", "undefined"):
+            assert (said.replace("was", "would be") in dry.err) == (said in real.err), name
+        assert dry.out.replace("could be queued", "queued") == real.out
+
+
+def test_a_list_in_windows_1252_is_read_with_a_word_about_it(mailer, place):
+    (place / "list.csv").write_bytes(
+        "E-Mail-Adresse;name\r\nada@example.org;Zoë\r\n".encode("cp1252")
+    )
+    done = mailer(*SEND, "list.csv", "--dry-run")
+    assert (done.code, done.out) == (0, "spring: 1 could be queued\n")
+    assert "is not UTF-8: read as Windows-1252" in done.err
+    assert mailer(*SEND, "list.csv", "--dry-run", "--encoding", "cp1252").err == ""

@@ -32,13 +32,12 @@ CASES = {
     "line ends": "a\r\nb\rc\nd",
     "separators": "a\x0bb\x0cc\x85d\u2028e\u2029f",
     "controls": "a\x00b\x01c\x1bd\x7fe",
-    "a lone surrogate": "a\ud83db",
     "equals": "=3D =\n=?utf-8?q?x?= ==",
     "empty": "",
     "percent": "%s {} {{ name }} {% if %}",
     "a boundary": "--=_x\n--\n",
 }
-TAME = "\r\n\x00\x01\x0b\x0c\x1b\x7f\x85\u2028\u2029\ud83d"
+TAME = "\r\n\x00\x01\x0b\x0c\x1b\x7f\x85\u2028\u2029"
 PDF = bytes(range(256)) * 20
 
 
@@ -68,7 +67,7 @@ def one_line(text: str) -> str:
 
 def wanted(value: str) -> str:
     """The text part, as a reader should see it."""
-    value = value.replace("\r\n", "\n").replace("\r", "\n").replace("\ud83d", "\ufffd")
+    value = value.replace("\r\n", "\n").replace("\r", "\n")
     text = f"Text: {value}|\n{value}"
     return text if text.endswith("\n") else text + "\n"
 

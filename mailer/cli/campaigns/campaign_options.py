@@ -9,8 +9,8 @@ from typing import Any
 import click
 
 from mailer import Attachment, Campaign, Receipt
+from mailer.cli.lists import encoding_option, rows
 from mailer.config import Settings, duration
-from mailer.mail.recipients import read_rows
 
 Command = Callable[..., Any]
 Progress = Callable[[int], None]
@@ -85,6 +85,7 @@ _OPTIONS = (
     click.option(
         "--no-check", is_flag=True, help="Do not render all rows before the first is queued."
     ),
+    encoding_option,
     click.option("--accept-changes", is_flag=True, help="Go on although template or rows changed."),
 )
 
@@ -128,7 +129,7 @@ def campaign(settings: Settings, name: str, given: dict[str, Any]) -> Campaign:
 def enqueued(made: Campaign, recipients: str, given: dict[str, Any], progress: Progress) -> Receipt:
     """The receipt of enqueueing *made* for the rows of *recipients*."""
     return made.enqueue(
-        read_rows(recipients),
+        rows(recipients, given["encoding"]),
         check=not given["no_check"],
         skip_faulty=given["skip_faulty"],
         accept_changes=given["accept_changes"],

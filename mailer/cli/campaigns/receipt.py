@@ -6,6 +6,7 @@ from itertools import islice
 import click
 
 from mailer.cli.output import as_json, count, on_terminal
+from mailer.errors import InputError
 from mailer.produce.receipt import Receipt
 
 _WORDS = (
@@ -26,7 +27,8 @@ def show(receipt: Receipt, *, json_: bool, verb: str = "queued") -> None:
         complaints = [
             {"row": one.row, "kind": one.kind, "reason": one.reason} for one in receipt.complaints
         ]
-        as_json({**receipt.as_json(), "complaints": complaints})
+        notes = [{"row": row, "note": note} for row, note in receipt.notes.items()]
+        as_json({**receipt.as_json(), "complaints": complaints, "notes": notes})
         return
     left_out = [(getattr(receipt, kind), words) for kind, words in _WORDS]
     counts = ", ".join(f"{count(number)} {words}" for number, words in left_out if number)
@@ -39,6 +41,14 @@ def show(receipt: Receipt, *, json_: bool, verb: str = "queued") -> None:
         click.echo(f"  row {one.row}: {_reason(one.kind, one.reason)}")
     if next(told, None):
         click.echo("  … (all of them: --json, or in a pipe)")
+    for row, note in islice(receipt.notes.items(), _SHOWN if on_terminal() else None):
+        click.echo(f"  row {row}: {note}")
+
+
+def verdict(receipt: Receipt) -> None:
+    """Raise `InputError` for a list of which nobody gets anything, because nothing in it is right."""
+    if receipt.invalid and not receipt.queued and not receipt.already_queued:
+        raise InputError(f"{receipt.campaign}: no row of the list can be queued")
 
 
 def _reason(kind: str, reason: str) -> str:

@@ -59,6 +59,7 @@ def run(session: Session, /, name: str, recipients: str, *, json_: bool, **given
                 receipts.show(receipt, json_=False)
             status = _deliver(made, worker, progress, bar)
     _report(status, receipt.as_json(), folder.path, json_=json_)
+    receipts.verdict(receipt)
 
 
 def _deliver(made: Campaign, worker: LocalWorker, progress: Progress, bar: TaskID) -> Status:

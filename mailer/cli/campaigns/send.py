@@ -6,9 +6,9 @@ import click
 
 from mailer.cli.campaigns import receipt as receipts
 from mailer.cli.campaigns.campaign_options import campaign, campaign_options, enqueued
+from mailer.cli.lists import rows
 from mailer.cli.progress import bars
 from mailer.cli.session import Session, pass_session
-from mailer.mail.recipients import read_rows
 from mailer.produce.dry_run import rehearse
 
 
@@ -22,7 +22,7 @@ from mailer.produce.dry_run import rehearse
 def send(
     session: Session, /, name: str, recipients: str, *, dry_run: bool, json_: bool, **given: Any
 ) -> None:
-    """Queue campaign NAME for RECIPIENTS: a CSV or JSON Lines file with a column `email`, or `-`.
+    """Queue campaign NAME for RECIPIENTS: CSV, Excel or JSON Lines with a column `email`, or `-`.
 
     All rows are checked before the first message is queued. Run again with the same NAME, it goes on
     where it was; nobody is queued twice. Workers (celery -A mailer worker) deliver.
@@ -37,11 +37,18 @@ def send(
         made = campaign(session.configured, name, given)
         with bars() as progress:
             bar = progress.add_task("rendering", total=None)
-            receipt = rehearse(made, read_rows(recipients), lambda n: progress.advance(bar, n))
+            receipt = rehearse(
+                made,
+                rows(recipients, given["encoding"]),
+                lambda n: progress.advance(bar, n),
+                skip_faulty=given["skip_faulty"] or given["no_check"],
+            )
         receipts.show(receipt, json_=json_, verb="could be queued")
+        receipts.verdict(receipt)
         return
     made = campaign(session.settings, name, given)
     with bars() as progress:
         bar = progress.add_task("queueing", total=None)
         receipt = enqueued(made, recipients, given, lambda n: progress.advance(bar, n))
     receipts.show(receipt, json_=json_)
+    receipts.verdict(receipt)

@@ -8,10 +8,11 @@ import click
 
 from mailer import Campaign
 from mailer.cli.campaigns.campaign_options import headers, pairs
+from mailer.cli.lists import encoding_option, rows
 from mailer.compose import Composer
 from mailer.config import Settings
 from mailer.errors import InputError
-from mailer.mail.recipients import BrokenRow, Recipient, read_rows
+from mailer.mail.recipients import BrokenRow, Recipient
 from mailer.produce.design import recipient as one_recipient
 
 _EXAMPLE = {"email": "ada@example.org", "name": "Ada Lovelace"}
@@ -23,6 +24,7 @@ _OPTIONS = (
     click.argument("template", metavar="T"),
     click.argument("recipients", required=False, metavar="[RECIPIENTS]"),
     click.option("--row", type=click.IntRange(1), help="Which row of RECIPIENTS; else the first."),
+    encoding_option,
     click.option("--set", "settings_", multiple=True, metavar="KEY=VALUE", help="A variable."),
     click.option("--from", "-f", "sender", metavar="F", help="Sender; else mailer.toml's."),
     click.option("--single", is_flag=True, help="As a single message, not as bulk mail."),
@@ -53,12 +55,16 @@ def draft(
     )
     if given["row"] and not recipients:
         raise click.UsageError("--row wants RECIPIENTS")
-    row = _row(recipients, given["row"] or 1) if recipients else {**_EXAMPLE, **values}
+    row = (
+        _row(recipients, given["row"] or 1, given["encoding"])
+        if recipients
+        else {**_EXAMPLE, **values}
+    )
     return made.composer, one_recipient(row)
 
 
-def _row(recipients: str, number: int) -> dict[str, object]:
-    row = next(islice(read_rows(recipients), number - 1, None), None)
+def _row(recipients: str, number: int, encoding: str | None) -> dict[str, object]:
+    row = next(islice(rows(recipients, encoding), number - 1, None), None)
     if row is None:
         raise InputError(f"{recipients} has no row {number}")
     if isinstance(row, BrokenRow):

@@ -1,0 +1,44 @@
+"""What is wrong with the rows of a list, told so that it can be read.
+
+A fault of the template or the campaign is met again in every row: it is told once, with the number of
+rows that have it.
+"""
+
+import re
+from dataclasses import dataclass, field
+from typing import Final
+
+_SHOWN: Final = 10
+_ROW: Final = re.compile(r" \(row \d+\)\Z")
+
+
+@dataclass(slots=True)
+class Faults:
+    """Faults, counted by their text; of a list of millions only the first ten texts are kept."""
+
+    total: int = 0
+    _first: dict[str, tuple[str, int]] = field(default_factory=dict)
+
+    def add(self, text: str) -> None:
+        """Note a fault; *text* ends in the number of its row, in parentheses."""
+        self.total += 1
+        what = _ROW.sub("", text)
+        if what in self._first:
+            said, count = self._first[what]
+            self._first[what] = (said, count + 1)
+        elif len(self._first) < _SHOWN:
+            self._first[what] = (text, 1)
+
+    def __bool__(self) -> bool:
+        return self.total > 0
+
+    def told(self, end: str) -> str:
+        """Return a line for each fault, and *end* in parentheses."""
+        lines = [
+            text if count == 1 else f"{text}, and in {count - 1:,} more"
+            for text, count in self._first.values()
+        ]
+        rest = self.total - sum(count for _, count in self._first.values())
+        if rest:
+            lines.append(f"and {rest:,} more")
+        return "\n".join(lines) + f" ({end})"
