@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import click
 
 from mailer.cli.group import HelpfulGroup
-from mailer.cli.output import as_json, count, moment, plural, span, table
+from mailer.cli.output import as_json, count, moment, plural, say, span, table
 from mailer.cli.session import Session, pass_session
 from mailer.config import Settings
 from mailer.deliver import probe
@@ -46,7 +46,7 @@ def list_(session: Session, *, json_: bool) -> None:
         columns = ("account", "server", "state", "since", "rate", "waiting", "dead", "why")
         table(columns, [_line(one) for one in found])
     else:
-        click.echo("No accounts: add a table [accounts.primary] with a url to mailer.toml")
+        say("No accounts: add a table [accounts.primary] with a url to mailer.toml")
 
 
 @accounts.command(short_help="Log in, say what the server offers, send nothing.")
@@ -96,10 +96,10 @@ def start(session: Session, name: str) -> None:
             f"{name} stays as it was: {found.reason} "
             f"({found.judgement.action.value}, {found.judgement.rule})"
         )
-    click.echo(f"{name}: logged in, and runs again")
+    say(f"{name}: logged in, and runs again")
     if messages := AccountOffice(session.settings).dead_messages(name):
-        command = f"mailer dead replay --account {name}"
-        click.echo(f"{plural(messages, 'message')} lie among the dead letters: {command}")
+        command = session.command(f"dead replay --account {name}")
+        say(f"{plural(messages, 'message')} lie among the dead letters: {command}")
         if sys.stdin.isatty() and click.confirm("Replay them now?"):
             _replay(session, name)
 
@@ -115,7 +115,7 @@ def stop(session: Session, name: str) -> None:
       mailer accounts stop primary
     """  # noqa: D301
     AccountOffice(session.settings).stop(name)
-    click.echo(f"{name}: stopped; go on with: mailer accounts start {name}")
+    say(f"{name}: stopped; go on with: {session.command(f'accounts start {name}')}")
 
 
 def _replay(session: Session, name: str) -> None:
@@ -137,19 +137,19 @@ def _named(settings: Settings, names: tuple[str, ...]) -> Sequence[str]:
 def _show(name: str, trial: Trial, *, verbose: bool) -> None:
     if verbose:
         for line in trial.dialogue:
-            click.echo(f"  {line}")
+            say(f"  {line}")
     if trial.judgement is not None:
-        click.echo(f"{name}: {trial.place}: {trial.reason}")
-        click.echo(f"  {trial.judgement.action.value} ({trial.judgement.rule})")
+        say(f"{name}: {trial.place}: {trial.reason}")
+        say(f"  {trial.judgement.action.value} ({trial.judgement.rule})")
         return
     login = f"logged in with {trial.mechanism}" if trial.mechanism else "no login"
-    click.echo(f"{name}: {trial.place}: {login} in {trial.seconds:.2f} s")
-    click.echo(f"  TLS      {trial.encryption or 'none'}")
+    say(f"{name}: {trial.place}: {login} in {trial.seconds:.2f} s")
+    say(f"  TLS      {trial.encryption or 'none'}")
     if trial.expires:
-        click.echo(f"  valid    until {trial.expires}")
-    click.echo(f"  offers   {' '.join(sorted(trial.offered.keywords)) or 'nothing'}")
+        say(f"  valid    until {trial.expires}")
+    say(f"  offers   {' '.join(sorted(trial.offered.keywords)) or 'nothing'}")
     if trial.offered.size:
-        click.echo(f"  size     {count(trial.offered.size)} octets a message")
+        say(f"  size     {count(trial.offered.size)} octets a message")
 
 
 def _found(name: str, trial: Trial) -> dict[str, object]:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from mailer.cli.group import HelpfulGroup
-from mailer.cli.output import as_json, moment, plural, span, table
+from mailer.cli.output import as_json, moment, plural, say, span, table
 from mailer.cli.progress import bars
 from mailer.cli.session import Session, pass_session
 from mailer.config import duration
@@ -73,7 +73,7 @@ def list_(session: Session, /, *, json_: bool, **which: Any) -> None:
         columns = ("id", "reason", "account", "campaign", "messages", "since", "what was said")
         table(columns, [_line(letter) for letter in found])
     else:
-        click.echo("No dead letters." if not any(which.values()) else "No such dead letters.")
+        say("No dead letters." if not any(which.values()) else "No such dead letters.")
 
 
 @dead.command(short_help="One of them: why, dialogue, headers.")
@@ -94,7 +94,7 @@ def show(session: Session, identifier: str, *, all_: bool, json_: bool) -> None:
         heads = list(office.heads(identifier, None if all_ else _HEADS))
     except PayloadError as exc:
         heads = []
-        click.echo(f"mailer: its messages cannot be read: {exc.args[0]}", err=True)
+        say(f"mailer: its messages cannot be read: {exc.args[0]}", err=True)
     if json_:
         envelopes = [
             {"from": head.reverse_path, "to": head.forward_path, "headers": list(head.headers)}
@@ -104,15 +104,15 @@ def show(session: Session, identifier: str, *, all_: bool, json_: bool) -> None:
         return
     for key, value in _record(letter).items():
         if value:
-            click.echo(f"{key:>10}: {value}")
+            say(f"{key:>10}: {value}")
     for line in letter.said.dialogue:
-        click.echo(f"            {line}")
+        say(f"            {line}")
     for head in heads:
-        click.echo(f"\nMAIL FROM:<{head.reverse_path}>  RCPT TO:<{head.forward_path}>")
+        say(f"\nMAIL FROM:<{head.reverse_path}>  RCPT TO:<{head.forward_path}>")
         for name, value in head.headers:
-            click.echo(f"  {name}: {value}")
+            say(f"  {name}: {value}")
     if letter.messages > len(heads) > 0:
-        click.echo(f"\n… and {plural(letter.messages - len(heads), 'message')} more (--all)")
+        say(f"\n… and {plural(letter.messages - len(heads), 'message')} more (--all)")
 
 
 @dead.command(short_help="Queue them again.")
@@ -210,13 +210,13 @@ def _tell(moved: Iterable[Moved], good: dict[str, str]) -> None:
         if move.how == "stopped":
             stopped.add(move.letter.account)
     if not letters:
-        click.echo("nothing to do")
+        say("nothing to do")
     for how, words in good.items():
         if letters[how]:
             count = plural(messages[how], "message")
-            click.echo(f"{plural(letters[how], 'dead letter')}: {count} {words}")
+            say(f"{plural(letters[how], 'dead letter')}: {count} {words}")
     if letters["gone"]:
-        click.echo(f"{plural(letters['gone'], 'dead letter')}: somebody else was faster")
+        say(f"{plural(letters['gone'], 'dead letter')}: somebody else was faster")
     if stopped:
         names = ", ".join(sorted(stopped))
         raise InputError(

@@ -2,7 +2,7 @@
 
 import click
 
-from mailer.cli.output import as_json
+from mailer.cli.output import as_json, say
 from mailer.cli.session import Session, pass_session
 from mailer.deliver import server
 from mailer.errors import InputError
@@ -39,7 +39,7 @@ def explain(session: Session, stage: str, reply: str, provider: str | None, *, j
     if json_:
         as_json({"action": judgement.action.value, "rule": judgement.rule})
     else:
-        click.echo(f"{judgement.action.value}\nrule: {judgement.rule}")
+        say(f"{judgement.action.value}\nrule: {judgement.rule}")
 
 
 def _stage(word: str) -> Stage:

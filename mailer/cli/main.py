@@ -16,7 +16,6 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 
 import click
@@ -24,10 +23,12 @@ import click
 from mailer.cli.group import MailerGroup
 from mailer.cli.session import Session
 from mailer.errors import LedgerUnavailableError, MailerError
+from mailer.mail.foreign import shown
 
 OK, FAILED, USAGE, FAULT, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 70, 130, 141
 
 _REDIS_HINT = "start it, say where it is with redis in mailer.toml, or do without: mailer run"
+_FOLDER_HINT = "is it the one that `mailer run` made here that you mean? mailer --local .mailer {}"
 
 
 @click.group(
@@ -49,7 +50,7 @@ _REDIS_HINT = "start it, say where it is with redis in mailer.toml, or do withou
     help="Use the embedded server that keeps its data in FOLDER, as `mailer run` does.",
 )
 @click.option("--debug", is_flag=True, help="Show where an error comes from.")
-@click.version_option(version("mailer"), prog_name="mailer", message="%(prog)s %(version)s")
+@click.version_option(package_name="mailer", prog_name="mailer", message="%(prog)s %(version)s")
 @click.pass_context
 def cli(context: click.Context, config: Path | None, local: Path | None, *, debug: bool) -> None:
     """Bulk mail on Celery: every message sent once, with an answer for every recipient.
@@ -88,10 +89,13 @@ def _run(words: list[str]) -> int:  # noqa: PLR0911 - one line for each way to e
         return exit_.exit_code
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
-    except (BrokenPipeError, SystemExit):  # click turns the former into the latter
-        raise BrokenPipeError from None
+    except SystemExit as ended:
+        # click ends by itself after a completion script, and when nobody reads any more: it marks that.
+        if type(sys.stdout).__name__.endswith("PacifyFlushWrapper"):
+            raise BrokenPipeError from None
+        return ended.code if isinstance(ended.code, int) else OK
     except LedgerUnavailableError as error:
-        return _complain(words, error, f"{error}; {_REDIS_HINT}", FAILED)
+        return _complain(words, error, f"{error}; {_hint(words)}", FAILED)
     except MailerError as error:
         return _complain(words, error, str(error), FAILED)
     except Exception as error:  # noqa: BLE001 - the promise: no traceback, unless asked for
@@ -100,11 +104,18 @@ def _run(words: list[str]) -> int:  # noqa: PLR0911 - one line for each way to e
     return result if isinstance(result, int) else OK
 
 
+def _hint(words: list[str]) -> str:
+    """What to do about a Redis that cannot be reached."""
+    if "--local" not in words and Path(".mailer").is_dir():
+        return _FOLDER_HINT.format(" ".join(words))
+    return _REDIS_HINT
+
+
 def _complain(words: list[str], error: Exception, text: str, code: int) -> int:
     if "--debug" in words:
         traceback.print_exception(error)
     for line in text.splitlines() or [type(error).__name__]:
-        click.echo(f"mailer: {line}", err=True)
+        click.echo(f"mailer: {shown(line)}", err=True)
     return code
 
 

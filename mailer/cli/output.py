@@ -1,5 +1,9 @@
-"""How things are shown: tables and colours for a terminal, plain lines and JSON for a pipe."""
+"""How things are shown: tables and colours for a terminal, plain lines and JSON for a pipe.
 
+The one way out to a person: all text passes through `mailer.mail.foreign`, and none is read as markup.
+"""
+
+import csv
 import json
 import sys
 import time
@@ -8,6 +12,9 @@ from collections.abc import Iterable, Sequence
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
+
+from mailer.mail.foreign import csv_cell, one_line, shown
 
 _STYLES = {
     "accepted": "green",
@@ -21,6 +28,9 @@ _STYLES = {
     "cancelled": "dim",
 }
 
+_GAP = 3
+"""Blanks between two columns on a terminal."""
+
 
 def console() -> Console:
     """The terminal, or whatever standard output is; made anew because tests change it."""
@@ -32,27 +42,56 @@ def on_terminal() -> bool:
     return sys.stdout.isatty()
 
 
-def styled(word: str) -> str:
-    """*word* in rich's markup, coloured by what it means."""
-    style = _STYLES.get(word)
-    return f"[{style}]{word}[/]" if style else word
+def say(text: str = "", *, err: bool = False) -> None:
+    """Print *text*, on standard error with *err*; what would act on a terminal is written out."""
+    click.echo(shown(text), err=err)
+
+
+def styled(word: str) -> Text:
+    """*word*, coloured by what it means."""
+    return Text(one_line(word), style=_STYLES.get(word, ""))
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print *rows* under *headings*: drawn on a terminal, padded lines without wrapping elsewhere.
 
-    A number stands to the right.
+    A number stands to the right. Lines are broken between words only: where the terminal is too narrow
+    for that, each row is a paragraph of its own.
     """
     texts = [[_text(cell) for cell in row] for row in rows]
     right = [all(_numeric(row[i]) for row in texts if row[i]) for i in range(len(headings))]
-    if on_terminal():
-        drawn = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 3, 0, 0))
-        for heading, is_number in zip(headings, right, strict=True):
-            drawn.add_column(heading, justify="right" if is_number else "left", overflow="fold")
-        for row in texts:
-            drawn.add_row(*[styled(_escaped(cell)) for cell in row])
-        console().print(drawn)
-        return
+    if not on_terminal():
+        _padded(headings, texts, right)
+    elif _narrowest(headings, texts) <= console().width:
+        _drawn(headings, texts, right)
+    else:
+        _as_paragraphs(headings, texts)
+
+
+def _drawn(headings: Sequence[str], texts: list[list[str]], right: list[bool]) -> None:
+    drawn = Table(box=None, header_style="bold", pad_edge=False, padding=(0, _GAP, 0, 0))
+    columns = zip(headings, right, *texts, strict=True)
+    for heading, is_number, *cells in columns:
+        drawn.add_column(
+            heading,
+            justify="right" if is_number else "left",
+            min_width=max(map(_longest_word, (heading, *cells))),
+        )
+    for row in texts:
+        drawn.add_row(*map(styled, row))
+    console().print(drawn)
+
+
+def _as_paragraphs(headings: Sequence[str], texts: list[list[str]]) -> None:
+    widest = max(map(len, headings))
+    for row in texts:
+        for heading, cell in zip(headings, row, strict=True):
+            if cell:
+                console().print(Text.assemble((f"{heading:>{widest}}  ", "bold"), styled(cell)))
+        click.echo()
+
+
+def _padded(headings: Sequence[str], texts: list[list[str]], right: list[bool]) -> None:
     widths = [max(map(len, column)) for column in zip(headings, *texts, strict=True)]
     for row in ([heading.upper() for heading in headings], *texts):
         cells = [
@@ -60,6 +99,23 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
             for cell, width, is_number in zip(row, widths, right, strict=True)
         ]
         click.echo("  ".join(cells).rstrip())
+
+
+def _narrowest(headings: Sequence[str], texts: list[list[str]]) -> int:
+    """How wide a terminal must be so that no word is broken."""
+    columns = zip(headings, *texts, strict=True)
+    return sum(max(map(_longest_word, column)) + _GAP for column in columns)
+
+
+def _longest_word(text: str) -> int:
+    return max((Text(word).cell_len for word in text.split()), default=0)
+
+
+def as_csv(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print CSV: every field quoted, none that a spreadsheet takes for a formula."""
+    writer = csv.writer(sys.stdout, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    writer.writerow(headings)
+    writer.writerows([csv_cell(cell) for cell in row] for row in rows)
 
 
 def as_json(value: object) -> None:
@@ -101,12 +157,8 @@ def moment(at: float | None) -> str:
 def _text(cell: object) -> str:
     if isinstance(cell, int) and not isinstance(cell, bool):
         return count(cell) if on_terminal() else str(cell)
-    return "" if cell is None else str(cell)
+    return "" if cell is None else one_line(str(cell))
 
 
 def _numeric(text: str) -> bool:
     return text.replace(",", "").replace(".", "", 1).isdigit()
-
-
-def _escaped(text: str) -> str:
-    return text.replace("[", r"\[")

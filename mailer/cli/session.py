@@ -1,15 +1,21 @@
 """What a command line works with: the settings, the server, the terminal."""
 
+from __future__ import annotations
+
+import shlex
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import click
 
-from mailer.config import Settings, load, names_a_file
-from mailer.local import Folder
-from mailer.queues.connections import Producer
+if TYPE_CHECKING:
+    from mailer.config import Settings
+    from mailer.queues.connections import Producer
+
+# What a command does not need it does not load: settings, Redis and Celery cost 0.2 s of CPU, and most of
+# what people wait for at a prompt is imports. So each property imports what it opens.
 
 
 class Session:
@@ -33,6 +39,8 @@ class Session:
     @cached_property
     def config(self) -> Path | None:
         """The configuration file that was named, or that the local folder has."""
+        from mailer.config import names_a_file  # noqa: PLC0415
+
         if self._config is None and self.local is not None and not names_a_file():
             own = self.local / "mailer.toml"
             return own if own.is_file() else None
@@ -41,6 +49,8 @@ class Session:
     @cached_property
     def configured(self) -> Settings:
         """The configuration as it is written."""
+        from mailer.config import load  # noqa: PLC0415
+
         return load(self.config)
 
     @cached_property
@@ -48,6 +58,8 @@ class Session:
         """The configuration to work with: the embedded server's address in it, which is then up."""
         if self.local is None:
             return self.configured
+        from mailer.local import Folder  # noqa: PLC0415
+
         configured = self.configured
         folder = Folder(self.local)
         if not self.local.is_dir():
@@ -57,7 +69,15 @@ class Session:
     @cached_property
     def connections(self) -> Producer:
         """Redis and the broker."""
+        from mailer.queues.connections import Producer  # noqa: PLC0415
+
         return Producer(self.settings)
+
+    def command(self, words: str) -> str:
+        """The command line of *words* as it is to be typed next, with this one's global options."""
+        options = [("--config", self._config), ("--local", self.local)]
+        given = [f"{name} {shlex.quote(str(path))} " for name, path in options if path is not None]
+        return f"mailer {''.join(given)}{words}"
 
 
 pass_session = click.make_pass_decorator(Session)

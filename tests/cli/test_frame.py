@@ -206,3 +206,35 @@ def test_debug_shows_where_an_error_comes_from(place):
 def test_nothing_is_coloured_in_a_pipe(mailer):
     for words in (["status"], ["accounts", "list"], ["dead", "list"], ["--help"]):
         assert "\x1b" not in mailer(*words, environ={"TERM": "xterm-256color"}).out
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_scripts_end_well(place, shell):
+    done = subprocess.run(
+        [sys.executable, "-m", "mailer"],
+        cwd=place,
+        env={**os.environ, "_MAILER_COMPLETE": f"{shell}_source"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "mailer" in done.stdout
+
+
+def test_a_folder_that_mailer_run_made_is_pointed_at(mailer, place):
+    (place / "mailer.toml").write_text('redis = "redis://127.0.0.1:1/0"\n')
+    (place / ".mailer").mkdir()
+    done = mailer("status")
+    assert done.code == 1
+    assert "mailer --local .mailer status" in done.err
+
+
+@pytest.mark.parametrize("heavy", ["redis", "celery", "pydantic", "rich", "jinja2"])
+def test_the_version_is_said_without_loading_what_it_does_not_need(tmp_path, heavy):
+    script = (
+        "import sys\nfrom mailer.cli.main import cli\n"
+        "cli.main(['--version'], prog_name='mailer', standalone_mode=False)\n"
+        f"sys.exit({heavy!r} in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=False).returncode == 0

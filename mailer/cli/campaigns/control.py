@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from mailer.cli.output import plural
+from mailer.cli.output import plural, say
 from mailer.cli.session import Session, pass_session
 from mailer.operate import campaigns
 
@@ -22,7 +22,7 @@ def pause(session: Session, name: str) -> None:
       mailer pause spring-2026
     """  # noqa: D301 - click's mark against rewrapping
     campaigns.pause(session.settings, name)
-    click.echo(f"{name}: paused; go on with: mailer resume {name}")
+    say(f"{name}: paused; go on with: {session.command(f'resume {name}')}")
 
 
 @click.command()
@@ -36,7 +36,7 @@ def resume(session: Session, name: str) -> None:
       mailer resume spring-2026
     """  # noqa: D301
     campaigns.resume(session.settings, name)
-    click.echo(f"{name}: running")
+    say(f"{name}: running")
 
 
 @click.command()
@@ -53,7 +53,7 @@ def cancel(session: Session, name: str, *, yes: bool) -> None:
     if not yes and sys.stdin.isatty():
         left = campaigns.status(session.settings, name).open
         if not click.confirm(f"Cancel {name} for good, with {plural(left, 'recipient')} open?"):
-            click.echo("nothing was cancelled")
+            say("nothing was cancelled")
             return
     number = campaigns.cancel(session.settings, name)
-    click.echo(f"{name}: cancelled, {plural(number, 'recipient')} will get nothing")
+    say(f"{name}: cancelled, {plural(number, 'recipient')} will get nothing")

@@ -1,14 +1,12 @@
 """`mailer failures`: who was not accepted, and why."""
 
-import csv
 import json
-import sys
 from collections import Counter
 from collections.abc import Iterator
 
 import click
 
-from mailer.cli.output import count, moment, on_terminal, table
+from mailer.cli.output import as_csv, count, moment, on_terminal, say, table
 from mailer.cli.session import Session, pass_session
 from mailer.mail.status import Status
 from mailer.operate.failures import Failure, unaccepted
@@ -46,9 +44,7 @@ def failures(
     wanted = set(outcomes) or {status.word for status in _FAILED}
     found = (one for one in unaccepted(session.settings, name) if one.status.word in wanted)
     if csv_:
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(_FIELDS)
-        writer.writerows(_guarded(_row(one).values()) for one in found)
+        as_csv(_FIELDS, ([*_row(one).values()] for one in found))
     elif json_:
         for one in found:
             click.echo(json.dumps(_row(one), ensure_ascii=False))
@@ -71,15 +67,6 @@ def _row(one: Failure) -> dict[str, object]:
     }
 
 
-def _guarded(values: object) -> list[object]:
-    """Cells that a spreadsheet does not take for formulas: a server's words are a stranger's."""
-    assert not isinstance(values, str)
-    return [
-        f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@")) else value
-        for value in values  # type: ignore[attr-defined]
-    ]
-
-
 def _shown(found: Iterator[Failure], name: str) -> None:
     """A table: all of it in a pipe, the first ones and what they have in common on a terminal."""
     reasons: Counter[tuple[str, str]] = Counter()
@@ -92,12 +79,12 @@ def _shown(found: Iterator[Failure], name: str) -> None:
             said = f"{detail.stage}: {detail.reply or detail.rule}"
             rows.append([detail.mailbox, one.status.word, said, detail.attempts, due])
     if not rows:
-        click.echo(f"{name}: nobody failed")
+        say(f"{name}: nobody failed")
         return
     table(["email", "outcome", "why", "attempts", "next try"], rows)
     total = reasons.total()
     if on_terminal() and total > len(rows):
-        click.echo(f"\n{count(total)} in all (--csv or --json list them); most frequent:")
+        say(f"\n{count(total)} in all (--csv or --json list them); most frequent:")
         table(
             ["recipients", "outcome", "why"],
             [[number, *reason] for reason, number in reasons.most_common(10)],

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from mailer.cli.campaigns.template_options import draft, draft_options
-from mailer.cli.output import as_json, table
+from mailer.cli.output import as_json, say, table
 from mailer.cli.session import Session, pass_session
 from mailer.compose.lint import Finding
 from mailer.compose.lint import lint as look
@@ -35,7 +35,7 @@ def lint(session: Session, /, *, json_: bool, **given: Any) -> None:
     elif found:
         table(("level", "rule", "where", "finding"), [_line(finding) for finding in found])
     else:
-        click.echo(f"{given['template']}: nothing to object to")
+        say(f"{given['template']}: nothing to object to")
     grave = [finding for finding in found if finding.level in _COUNTED]
     if grave:
         counts = [

@@ -3,9 +3,7 @@
 import json
 from itertools import islice
 
-import click
-
-from mailer.cli.output import as_json, count, on_terminal
+from mailer.cli.output import as_json, count, on_terminal, say
 from mailer.errors import InputError
 from mailer.produce.receipt import Receipt
 
@@ -32,17 +30,17 @@ def show(receipt: Receipt, *, json_: bool, verb: str = "queued") -> None:
         return
     left_out = [(getattr(receipt, kind), words) for kind, words in _WORDS]
     counts = ", ".join(f"{count(number)} {words}" for number, words in left_out if number)
-    click.echo(
+    say(
         f"{receipt.campaign}: {count(receipt.queued)} {verb}"
         + (f"; not: {counts}" if counts else "")
     )
     told = (one for one in receipt.complaints if one.kind != "already_queued")
     for one in islice(told, _SHOWN if on_terminal() else None):
-        click.echo(f"  row {one.row}: {_reason(one.kind, one.reason)}")
+        say(f"  row {one.row}: {_reason(one.kind, one.reason)}")
     if next(told, None):
-        click.echo("  … (all of them: --json, or in a pipe)")
+        say("  … (all of them: --json, or in a pipe)")
     for row, note in islice(receipt.notes.items(), _SHOWN if on_terminal() else None):
-        click.echo(f"  row {row}: {note}")
+        say(f"  row {row}: {note}")
 
 
 def verdict(receipt: Receipt) -> None:

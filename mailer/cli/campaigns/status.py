@@ -7,7 +7,7 @@ import click
 from rich.live import Live
 from rich.table import Table
 
-from mailer.cli.output import as_json, console, count, on_terminal, span, styled, table
+from mailer.cli.output import as_json, console, count, on_terminal, say, span, styled, table
 from mailer.cli.session import Session, pass_session
 from mailer.operate import campaigns
 from mailer.operate.campaigns import Status
@@ -77,7 +77,7 @@ def _plain(looks: Iterator[Sequence[Status]], name: str | None) -> None:
         elif found:
             _all(found)
         else:
-            click.echo("No campaigns yet: mailer send NAME --template T --from F RECIPIENTS")
+            say("No campaigns yet: mailer send NAME --template T --from F RECIPIENTS")
 
 
 def _all(found: Sequence[Status]) -> None:
@@ -99,12 +99,12 @@ def _all(found: Sequence[Status]) -> None:
 
 
 def _one(one: Status) -> None:
-    click.echo(f"{one.campaign}: {_state(one)}, {count(one.total)} recipients")
+    say(f"{one.campaign}: {_state(one)}, {count(one.total)} recipients")
     for column in _COLUMNS:
         if number := one.outcomes.get(column, 0):
-            click.echo(f"  {column:<11}{count(number):>12}{_share(number, one.total):>9}")
+            say(f"  {column:<11}{count(number):>12}{_share(number, one.total):>9}")
     if not one.final:
-        click.echo(f"  {one.rate:.0f} a second, {span(one.time_left)} left")
+        say(f"  {one.rate:.0f} a second, {span(one.time_left)} left")
 
 
 def _state(one: Status) -> str:
