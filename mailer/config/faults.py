@@ -7,12 +7,12 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from mailer.config.account import Account, Dkim, Timeouts
-from mailer.config.settings import Alerts, Domain, Retry, Settings, Unsubscribe, Worker
+from mailer.config.settings import Alerts, Domain, RetryTable, Settings, Unsubscribe, Worker
 
 Location = tuple[str | int, ...]
 
 _TABLES: Mapping[str, type[BaseModel]] = {
-    "retry": Retry,
+    "retry": RetryTable,
     "worker": Worker,
     "alerts": Alerts,
     "unsubscribe": Unsubscribe,

@@ -4,7 +4,8 @@ import difflib
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import Field, PrivateAttr, field_validator, model_validator
+from pydantic import Field, GetPydanticSchema, PrivateAttr, field_validator, model_validator
+from pydantic_core import core_schema
 
 from mailer.config.account import TITLE, Account
 from mailer.config.secrets import Command, Secret, SecretFile, Variable
@@ -21,18 +22,14 @@ from mailer.config.units import (
     Tables,
 )
 from mailer.errors import ConfigError
+from mailer.mail.policy import Retry
 
 _REDIS = ("redis://", "rediss://", "unix://", "redis+socket://", "sentinel://")
 DEFAULT_REDIS = "redis://localhost:6379/0"
 
 
-class Retry(Model):
-    """When a recipient whose message was deferred is tried again, and when no more.
-
-    The n-th wait is ``first_delay * factor**n`` seconds, at most *max_delay*, moved by up to
-    *jitter* of itself either way. After *attempts* tries, or *give_up_after* seconds, it is
-    dead-lettered.
-    """
+class RetryTable(Model):
+    """``[retry]`` as it stands in the file; read, it is a `mailer.mail.policy.Retry`, which says more."""
 
     first_delay: Seconds = 60.0
     factor: Factor = 2.0
@@ -41,14 +38,30 @@ class Retry(Model):
     attempts: Count = 20
     give_up_after: Seconds = 2 * 86400.0
 
+    def as_retry(self) -> Retry:
+        """The value that everybody else works with."""
+        return Retry(**self.model_dump())
+
+
+CheckedRetry = Annotated[
+    Retry,
+    GetPydanticSchema(
+        lambda _kind, schema_of: core_schema.no_info_after_validator_function(
+            lambda table: table.as_retry() if isinstance(table, RetryTable) else table,
+            schema_of(RetryTable),
+        )
+    ),
+]
+"""A `Retry` that was checked as a `RetryTable`."""
+
 
 class Worker(Model):
     """How workers share batches: leases, sweeps, and patience with what kills them.
 
     A batch is *lease* seconds its worker's, renewed while it lives; each worker looks every
     *sweep_every* seconds for what is due or orphaned; a batch that nobody has claimed
-    *requeue_after* seconds after it was queued is queued again. After SIGTERM, *grace* seconds
-    remain.
+    *requeue_after* seconds after it was queued is queued again. A worker that is to stop awaits
+    the replies to what it has transmitted for *grace* seconds.
     """
 
     lease: Seconds = 15.0
@@ -135,7 +148,7 @@ class Settings(Model):
     list_id: str | None = None
     accounts: dict[str, Account] = Field(default_factory=dict)
     domains: dict[str, Domain] = Field(default_factory=dict)
-    retry: Retry = Retry()
+    retry: CheckedRetry = Retry()
     worker: Worker = Worker()
     unsubscribe: Unsubscribe | None = None
     alerts: Alerts = Alerts()

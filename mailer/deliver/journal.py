@@ -8,6 +8,7 @@ lease judge it again.
 
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from time import time
 from typing import Final
 
@@ -24,6 +25,18 @@ Judge = Callable[[int, Result], Outcome]
 _ACCEPTED: Final = Outcome(Status.ACCEPTED, Detail(""))
 
 
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """For how long a batch may be worked on: *seconds* from each note, until the worker is *stopping*.
+
+    With *yields*, a single message that nobody has time for ends the work on the batch as well.
+    """
+
+    seconds: float
+    stopping: Callable[[], bool]
+    yields: bool
+
+
 class Journal:
     """The `mailer.smtp.Journal` of one batch.
 
@@ -31,24 +44,14 @@ class Journal:
     `heard` is called with them whenever there are more.
     """
 
-    def __init__(  # noqa: PLR0913 - what a batch's journal stands on
-        self,
-        ledger: Ledger,
-        batch: Batch,
-        chosen: Sequence[int],
-        *,
-        judge: Judge,
-        lease: float,
-        stopping: Callable[[], bool],
-        yields: bool,
+    def __init__(
+        self, ledger: Ledger, batch: Batch, chosen: Sequence[int], judge: Judge, lease: Lease
     ) -> None:
         self._ledger = ledger
         self._batch = batch
         self.chosen = chosen
         self._judge = judge
         self._lease = lease
-        self._stopping = stopping
-        self._yields = yields
         self._judged: set[int] = set()
         self._marked: set[int] = set()
         self.sent: set[int] = set()
@@ -91,7 +94,7 @@ class Journal:
     @property
     def stopped(self) -> bool:
         """Whether nothing more of the batch may be started."""
-        return self.verdict is not Verdict.GO or self._stopping()
+        return self.verdict is not Verdict.GO or self._lease.stopping()
 
     def _settle(self, results: Sequence[tuple[int, Result]]) -> list[tuple[int, Outcome]]:
         settled = []
@@ -120,8 +123,8 @@ class Journal:
             [self._batch.settlement(offset, outcome) for offset, outcome in settled] + [*unmarked],
             starting,
             now,
-            self._batch.lease_until(now, self._lease),
-            yields=self._yields,
+            self._batch.lease_until(now, self._lease.seconds),
+            yields=self._lease.yields,
         )
         if verdict is Verdict.LOST:
             raise LeaseLostError("the batch belongs to another worker by now")

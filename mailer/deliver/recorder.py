@@ -44,18 +44,19 @@ class Report:
 
 
 class Recorder:
-    """Writes into the ledger what became of a batch, and into a `Report` for the task."""
+    """Writes into the ledger what became of one batch, and into its *report* for the task."""
 
-    def __init__(self, ledger: Ledger, lease: float, poison_after: int) -> None:
+    def __init__(self, ledger: Ledger, batch: Batch, report: Report, lease: float) -> None:
         self._ledger = ledger
+        self._batch = batch
+        self._report = report
         self._lease = lease
-        self._poison_after = poison_after
 
-    def settle(self, batch: Batch, offsets: Sequence[int], status: Status) -> None:
-        """Move the recipients at *offsets* to *status*, with what is known of them."""
+    def settle(self, offsets: Sequence[int], status: Status) -> None:
+        """Move the recipients at *offsets* to *status*, with what is known of them, and count them."""
         if not offsets:
             return
-        now = time()
+        now, batch = time(), self._batch
         outcomes = [(offset, Outcome(status, batch.detail(offset))) for offset in offsets]
         settlements = [batch.settlement(offset, outcome) for offset, outcome in outcomes]
         ends = now + self._lease
@@ -63,10 +64,13 @@ class Recorder:
             raise LeaseLostError("the batch belongs to another worker by now")
         for offset, outcome in outcomes:
             batch.note(offset, outcome)
+        self.count(offsets)
 
-    def bury(
-        self, batch: Batch, condemned: Sequence[tuple[int, Outcome, Result]], report: Report
-    ) -> None:
+    def count(self, offsets: Sequence[int]) -> None:
+        """Report what became of the recipients at *offsets*."""
+        self._report.counts.update(self._batch.words(offsets))
+
+    def bury(self, condemned: Sequence[tuple[int, Outcome, Result]]) -> None:
         """One dead letter for each reason and reply among *condemned*."""
         groups: dict[tuple[str, str], list[tuple[int, Outcome, Result]]] = {}
         for one in condemned:
@@ -75,7 +79,7 @@ class Recorder:
         for (reason, _), group in groups.items():
             _, outcome, result = group[0]
             said = _said(outcome, result)
-            offsets = [offset for offset, _, _ in group]
+            batch, offsets = self._batch, [offset for offset, _, _ in group]
             positions, payload = batch.subset(offsets)
             burial = Burial(
                 f"{batch.claim.ref}.{batch.claim.fence}.{positions[0]}",
@@ -86,19 +90,21 @@ class Recorder:
                 payload,
                 [(batch.position(offset), one.detail) for offset, one, _ in group],
             )
-            self._buried(burial, batch.claim, report)
+            _buried(self._ledger, burial, batch.claim, self._report)
             for offset, fate, _ in group:
                 batch.note(offset, fate)
             if reason in ("auth", "account"):
-                report.failure, report.said = reason, said
+                self._report.failure, self._report.said = reason, said
 
-    def bury_rest(self, batch: Batch, report: Report, account: AccountState) -> None:
+    def bury_rest(self, account: AccountState) -> None:
         """The account is stopped: what is left of the batch waits among the dead letters, whole."""
+        batch = self._batch
         left = batch.open()
         if not left:
             return
         reason = account.reason or "account"
         details = {offset: _told(batch.detail(offset), account.said) for offset in left}
+        # A batch of which all is left keeps its payload as it is: nothing is packed anew.
         whole = len(left) == len(batch.entries)
         positions, payload = (batch.claim.positions, None) if whole else batch.subset(left)
         burial = Burial(
@@ -110,45 +116,46 @@ class Recorder:
             payload,
             [(batch.position(offset), detail) for offset, detail in details.items()],
         )
-        self._buried(burial, batch.claim, report)
+        _buried(self._ledger, burial, batch.claim, self._report)
         for offset, detail in details.items():
             batch.note(offset, Outcome(Status.DEAD, detail, reason=reason))
-        report.counts.update(batch.words(left))
-        report.failure, report.said = reason, account.said
+        self.count(left)
+        self._report.failure, self._report.said = reason, account.said
 
-    def bury_unread(self, claim: Claim, report: Report, why: str) -> None:
-        """The payload cannot be read: its bytes are kept for whoever can."""
-        said = Said(stage="payload", reply=why)
-        payload = None if claim.payload else b"?"
-        identifier = f"{claim.ref}.{claim.fence}.unread"
-        burial = Burial(
-            identifier, Status.DEAD, "undecodable", said.encode(), claim.positions, payload
-        )
-        self._buried(burial, claim, report)
-        self._ledger.give_back(claim, time())
-        report.failure, report.said = "undecodable", said
-
-    def isolate(self, batch: Batch, report: Report) -> None:
-        """The batch has outlived its workers too often: halve it until one message is left to blame."""
+    def isolate(self, poison_after: int) -> None:
+        """Halve a batch that has outlived its workers too often, until one message is to blame."""
+        batch, report = self._batch, self._report
         claim, left = batch.claim, batch.open()
         if len(left) > 1:
-            patience = max(self._poison_after - 1, 0)
-            halves = list(batch.halves())
-            report.queued += self._ledger.split(claim, halves, time(), deaths=patience)
+            # Each half may cost one worker more, not *poison_after* again.
+            deaths = max(poison_after - 1, 0)
+            report.queued += self._ledger.split(claim, list(batch.halves()), time(), deaths=deaths)
             report.words = f"split after {claim.deaths} lost workers"
             return
         for offset in left:
             lost = Result(Fate.UNSENT, None, rule="local: its workers die")
             outcome = Outcome(Status.DEAD, batch.detail(offset), reason="poison")
-            self.bury(batch, [(offset, outcome, lost)], report)
+            self.bury([(offset, outcome, lost)])
             report.failure = "poison"
-        report.counts.update(batch.words(left))
+        self.count(left)
         self._ledger.give_back(claim, time())
 
-    def _buried(self, burial: Burial, claim: Claim, report: Report) -> None:
-        if self._ledger.bury(claim, burial, time()) < 0:
-            raise LeaseLostError("the batch belongs to another worker by now")
-        report.buried.append(burial.identifier)
+
+def bury_unread(ledger: Ledger, claim: Claim, report: Report, reason: str, why: str) -> None:
+    """Bury a batch whose payload cannot be read here; its bytes are kept for whoever can."""
+    said = Said(stage="payload", reply=why)
+    payload = None if claim.payload else b"?"
+    identifier = f"{claim.ref}.{claim.fence}.unread"
+    burial = Burial(identifier, Status.DEAD, reason, said.encode(), claim.positions, payload)
+    _buried(ledger, burial, claim, report)
+    ledger.give_back(claim, time())
+    report.failure, report.said = reason, said
+
+
+def _buried(ledger: Ledger, burial: Burial, claim: Claim, report: Report) -> None:
+    if ledger.bury(claim, burial, time()) < 0:
+        raise LeaseLostError("the batch belongs to another worker by now")
+    report.buried.append(burial.identifier)
 
 
 def _told(detail: Detail, said: Said) -> Detail:

@@ -11,7 +11,7 @@ from mailer.config import Account, Security, Settings
 from mailer.smtp.login import oauth
 from mailer.smtp.rules import Rule, parse
 
-PATIENCE = 2.5
+LONGEST_WAIT = 2.5
 """Seconds that a batch waits for a connection before it lets another go first: within two, those who
 have more than their share learn of it and hang up."""
 
@@ -27,8 +27,11 @@ def rules(settings: Settings) -> tuple[Rule, ...]:
     return parse(settings.rules, settings.file.name if settings.file else "environment")
 
 
-def server(account: Account, rules: Iterable[Rule] = ()) -> smtp.Server:
-    """The submission server of *account*, with the user's *rules* before the built-in ones."""
+def server(account: Account, rules: Iterable[Rule] = (), *, grace: float = 0.0) -> smtp.Server:
+    """The submission server of *account*, with the user's *rules* before the built-in ones.
+
+    A worker that is to stop awaits outstanding replies for *grace* seconds; who only logs in needs none.
+    """
     return smtp.Server(
         name=account.name,
         host=account.host,
@@ -51,7 +54,7 @@ def server(account: Account, rules: Iterable[Rule] = ()) -> smtp.Server:
         disable_extensions=frozenset(name.upper() for name in account.disable_extensions),
         debug=account.debug,
         provider=account.rules,
-        timeouts=smtp.Timeouts(**account.timeouts.model_dump(), patience=PATIENCE),
+        timeouts=smtp.Timeouts(**account.timeouts.model_dump(), patience=LONGEST_WAIT, grace=grace),
         dsn=_dsn(account),
         rules=tuple(rules),
     )

@@ -1,7 +1,20 @@
-"""How a campaign's messages are to be treated: when they are tried again."""
+"""What a campaign wants of its deliveries, versioned: retries, hours, accounts, what is uncertain.
 
-from collections.abc import Callable
-from dataclasses import dataclass
+The policy is stored with the campaign as a JSON object. Its keys are read by workers of other versions
+too, so a key never changes its meaning and none is taken away; whoever does not know a key passes it
+over. Objects without ``"version"`` were written before there was one, and mean the same.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Final
+
+from mailer.errors import PayloadError
+from mailer.mail.routing import Routes
+from mailer.mail.schedule import Window
+
+VERSION: Final = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,3 +37,62 @@ class Retry:
         steps = min(attempt - 1, 64)
         delay = min(self.first_delay * self.factor**steps, self.max_delay)
         return delay * (1 + self.jitter * (2 * random() - 1))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CampaignPolicy:
+    """How a campaign's messages are to be delivered.
+
+    *resend* says what happens to a message whose reply was lost: it is sent again, or held. *retry*
+    holds the values that lie over the worker's own ``[retry]``, by the names of `Retry`'s fields.
+    *window* is when the campaign may send, as `Window.parse` reads it. *weight* is its share of the
+    workers beside others. *routes* is None where the campaign has one account.
+    """
+
+    resend: bool = False
+    retry: Mapping[str, float] = field(default_factory=dict)
+    window: str | None = None
+    weight: float = 1.0
+    routes: Routes | None = None
+
+    def retry_over(self, configured: Retry) -> Retry:
+        """The campaign's own values over those that the worker has *configured*."""
+        own: dict[str, Any] = dict(self.retry)
+        return replace(configured, **own)
+
+    def opens(self, now: float) -> float:
+        """When the campaign may send: *now*, or a later time."""
+        return Window.parse(self.window).next_open(now) if self.window else now
+
+    def encode(self) -> str:
+        """Write it down."""
+        return json.dumps(
+            {
+                "version": VERSION,
+                "on_uncertain": "resend" if self.resend else "hold",
+                "retry": dict(self.retry),
+                "window": self.window,
+                "weight": self.weight,
+                "routes": asdict(self.routes) if self.routes else None,
+            }
+        )
+
+    @classmethod
+    def decode(cls, text: bytes | str) -> "CampaignPolicy":
+        """Read what this version wrote, or an older or newer one. Raises `PayloadError`."""
+        try:
+            stored: dict[str, Any] = json.loads(text or "{}")
+            routes = stored.get("routes")
+            window = stored.get("window") or None
+            if window:
+                Window.parse(window)
+            known = Retry.__dataclass_fields__
+            return cls(
+                resend=stored.get("on_uncertain") == "resend",
+                retry={k: v for k, v in (stored.get("retry") or {}).items() if k in known},
+                window=window,
+                weight=float(stored.get("weight") or 1.0),
+                routes=Routes(**routes) if routes else None,
+            )
+        except (ValueError, TypeError, AttributeError) as exc:
+            raise PayloadError(f"the campaign's policy cannot be read: {exc}") from exc

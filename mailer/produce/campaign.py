@@ -7,7 +7,6 @@ passwords are not needed here.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from datetime import datetime
 from email.message import EmailMessage
 from functools import cached_property
@@ -18,6 +17,7 @@ from typing import Any, Final, Literal
 from mailer.compose import Attachment, Composer
 from mailer.config import Settings
 from mailer.errors import InputError
+from mailer.mail.policy import CampaignPolicy
 from mailer.mail.recipients import Recipient
 from mailer.mail.routing import Routes
 from mailer.mail.schedule import Window
@@ -54,7 +54,7 @@ class Campaign:
     was to send goes to the others.
     *context* holds variables for all recipients; each recipient's own fields lie over it.
     *start_at* is an aware datetime before which nothing is sent. *retry* overrides single values of
-    the configuration's (see `mailer.config.Retry`). *on_uncertain* says what happens when a message
+    the configuration's (see `mailer.mail.policy.Retry`). *on_uncertain* says what happens when a message
     was transmitted and the reply was lost: ``hold`` it for a human, or ``resend`` it. *window* are the
     hours in which it may send, such as ``"Mon-Fri 08:00-18:00 Europe/Berlin"``. Campaigns share workers
     and accounts by *weight*: one of 2 sends twice as much as one of 1. What else a message may
@@ -106,13 +106,13 @@ class Campaign:
         self._start_at = start_at
         self._batch_size = batch_size or self._producer.settings.batch_size
         self._max_backlog = max_backlog or self._producer.settings.max_backlog
-        self._policy = {
-            "on_uncertain": on_uncertain,
-            "retry": retry_overrides(retry or {}),
-            "window": _checked_window(window),
-            "weight": weight,
-            "routes": None if len(self._routes.weights) == 1 else asdict(self._routes),
-        }
+        self._policy = CampaignPolicy(
+            resend=on_uncertain == "resend",
+            retry=retry_overrides(retry or {}),
+            window=_checked_window(window),
+            weight=weight,
+            routes=None if len(self._routes.weights) == 1 else self._routes,
+        )
         self._design = design(
             self._producer.settings,
             name,

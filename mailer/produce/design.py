@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mailer.compose import Design, Unsubscribe
-from mailer.config import Retry, Settings
+from mailer.config import RetryTable, Settings
 from mailer.errors import ConfigError, InputError
 from mailer.mail.recipients import BrokenRow, Recipient, Rejected, parse
 
@@ -63,14 +63,16 @@ def summary(made: Design, account: str) -> Mapping[str, Any]:
 def retry_overrides(overrides: Mapping[str, float]) -> Mapping[str, float]:
     """Check a campaign's own retry values. Raises `InputError` that names the key."""
     for key in overrides:
-        if key not in Retry.model_fields:
-            near = difflib.get_close_matches(key, Retry.model_fields, 1)
+        if key not in RetryTable.model_fields:
+            near = difflib.get_close_matches(key, RetryTable.model_fields, 1)
             hint = (
-                f"did you mean {near[0]!r}?" if near else f"known: {', '.join(Retry.model_fields)}"
+                f"did you mean {near[0]!r}?"
+                if near
+                else f"known: {', '.join(RetryTable.model_fields)}"
             )
             raise InputError(f"retry: unknown key {key!r}; {hint}")
     try:
-        Retry.model_validate(dict(overrides))
+        RetryTable.model_validate(dict(overrides))
     except ValueError as exc:
         raise InputError(f"retry: {exc}") from exc
     return dict(overrides)

@@ -11,6 +11,7 @@ from mailer.config import Settings
 from mailer.errors import CampaignChangedError, InputError
 from mailer.mail.message import Message
 from mailer.mail.payload import Entry, encode
+from mailer.mail.policy import CampaignPolicy
 from mailer.produce.campaign import OnUncertain
 from mailer.produce.design import design, recipient, retry_overrides, summary
 from mailer.produce.enqueue import Row
@@ -66,7 +67,7 @@ def send(  # noqa: PLR0913 - the contract's keywords
         name,
         digest="",
         summary=summary(made_for, account),
-        policy={"on_uncertain": on_uncertain, "retry": retry_overrides(retry or {})},
+        policy=CampaignPolicy(resend=on_uncertain == "resend", retry=retry_overrides(retry or {})),
         accept_changes=True,
         now=time(),
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 from mailer.errors import CampaignChangedError, CampaignNotFoundError
 from mailer.mail.payload import decode_detail
+from mailer.mail.policy import CampaignPolicy
 from mailer.mail.status import OPEN, Detail, Status
 from mailer.store import keys
 from mailer.store.connection import Client, load, reaching_redis
@@ -99,7 +100,7 @@ class Campaigns:
         *,
         digest: str,
         summary: Mapping[str, Any],
-        policy: Mapping[str, Any],
+        policy: CampaignPolicy,
         accept_changes: bool,
         now: float,
     ) -> Opened:
@@ -109,9 +110,9 @@ class Campaigns:
             now,
             digest,
             json.dumps(summary),
-            json.dumps(policy),
+            policy.encode(),
             int(accept_changes),
-            policy.get("weight", 1),
+            policy.weight,
         )
         if what == b"cancelled":
             raise CampaignChangedError(
@@ -143,11 +144,11 @@ class Campaigns:
         with reaching_redis():
             self._client.hsetnx(keys.shared(name), digest, packed)
 
-    def policy(self, name: str) -> Mapping[str, Any]:
-        """What a worker must know of the campaign: retries, ``on_uncertain``."""
+    def policy(self, name: str) -> CampaignPolicy:
+        """What a worker must know of the campaign. Raises `PayloadError`."""
         with reaching_redis():
             found = self._client.hget(keys.campaign(name), "policy")
-        return dict(json.loads(found)) if found else {}
+        return CampaignPolicy.decode(found or b"")
 
     def set_state(self, name: str, state: str) -> str:
         """Pause, resume or cancel; returns the state before. Raises `CampaignNotFoundError`."""

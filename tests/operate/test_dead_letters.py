@@ -13,6 +13,7 @@ from mailer.config import Settings
 from mailer.errors import ConfigError, InputError, PayloadError
 from mailer.mail.message import Message
 from mailer.mail.payload import Entry, decode, encode
+from mailer.mail.policy import CampaignPolicy
 from mailer.mail.said import Said
 from mailer.mail.status import Status
 from mailer.operate.dead_letters import DeadLetterOffice
@@ -64,7 +65,12 @@ class Place:
 
     def batch(self, numbers, campaign="spring", account="primary", payload=None):
         self.campaigns.open(
-            campaign, digest="d", summary={}, policy={}, accept_changes=False, now=time()
+            campaign,
+            digest="d",
+            summary={},
+            policy=CampaignPolicy(),
+            accept_changes=False,
+            now=time(),
         )
         ref = self.campaigns.next_batch(campaign)
         fresh = [Fresh(number.to_bytes(8, "big"), 7) for number in numbers]
@@ -417,7 +423,7 @@ def test_what_waits_for_an_account_that_an_operator_stopped_goes_on_waiting(plac
 
 def test_a_campaign_that_has_not_started_is_left_to_its_time(place):
     place.campaigns.open(
-        "later", digest="d", summary={}, policy={}, accept_changes=False, now=time()
+        "later", digest="d", summary={}, policy=CampaignPolicy(), accept_changes=False, now=time()
     )
     ref = place.campaigns.next_batch("later")
     payload = encode([Entry(message(1), b"12345678")])

@@ -11,6 +11,7 @@ from pathlib import Path
 from mailer.config import load
 from mailer.mail.message import Message
 from mailer.mail.payload import Entry, encode
+from mailer.mail.policy import CampaignPolicy
 from mailer.operate.dead_letters import DeadLetterOffice
 from mailer.queues.broker import Broker, Task, application
 from mailer.queues.dead_queue import DeadQueue
@@ -105,7 +106,7 @@ class Cluster:
         """Queue *total* small messages to ``<campaign>-<n>@example.org`` in batches."""
         ledger, now = Ledger(self.client), time.time()
         run = self.campaigns.open(
-            campaign, digest="d", summary={}, policy={}, accept_changes=False, now=now
+            campaign, digest="d", summary={}, policy=CampaignPolicy(), accept_changes=False, now=now
         ).run
         for start in range(0, total, batch):
             numbers = range(start, min(start + batch, total))

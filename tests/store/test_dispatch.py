@@ -4,6 +4,7 @@ from collections import Counter
 
 import pytest
 
+from mailer.mail.policy import CampaignPolicy
 from mailer.store.campaigns import Campaigns
 from mailer.store.dispatch import Dispatch
 from mailer.store.ledger import Claim, Fresh, Ledger
@@ -82,7 +83,12 @@ def test_messages_are_counted_not_batches(ledger, turns):
 
 def test_a_campaign_of_double_weight_gets_twice_as_many(client, ledger, turns):
     Campaigns(client).open(
-        "heavy", digest="d", summary={}, policy={"weight": 2.0}, accept_changes=False, now=T
+        "heavy",
+        digest="d",
+        summary={},
+        policy=CampaignPolicy(weight=2.0),
+        accept_changes=False,
+        now=T,
     )
     published = enqueue(ledger, turns, "light", range(1, 61))
     published += enqueue(ledger, turns, "heavy", range(1, 61))

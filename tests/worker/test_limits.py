@@ -9,6 +9,7 @@ import pytest
 
 from mailer.mail.message import Message
 from mailer.mail.payload import Entry, encode
+from mailer.mail.policy import CampaignPolicy
 from mailer.queues.broker import Task
 from mailer.store.ledger import BULK, Fresh, Ledger
 from tests.conftest import has_the_machine_to_itself
@@ -43,7 +44,7 @@ def configure(cluster, smtp, **accounts):
 def enqueue(cluster, campaign, account, total, batch=200):
     ledger, now, tasks = Ledger(cluster.client), time.time(), []
     cluster.campaigns.open(
-        campaign, digest="d", summary={}, policy={}, accept_changes=False, now=now
+        campaign, digest="d", summary={}, policy=CampaignPolicy(), accept_changes=False, now=now
     )
     for start in range(0, total, batch):
         numbers = range(start, min(start + batch, total))

@@ -1,0 +1,274 @@
+"""One batch's way through a worker: from its claim, over sending what is due, to its release.
+
+The order matters. What an earlier lease left in doubt is settled before anything else, for it may be in
+somebody's mailbox. The suppression list is asked before each sending and not once, because a batch may
+have waited for days. Limits are asked last, so that no permit is held by what is not sent.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from random import random
+from time import time
+from typing import Final, assert_never
+
+from mailer.deliver.batch import Batch
+from mailer.deliver.gate import Gate
+from mailer.deliver.journal import Journal, Lease
+from mailer.deliver.next_step import Rest, Step, what_next
+from mailer.deliver.outcome import Outcome, judge
+from mailer.deliver.permits import Permit
+from mailer.deliver.recorder import Recorder, Report
+from mailer.deliver.tools import Tools
+from mailer.errors import ConfigError, PayloadError
+from mailer.mail.policy import CampaignPolicy
+from mailer.mail.said import Said
+from mailer.mail.status import Status
+from mailer.smtp import Driver, Fate, Result, Stage
+from mailer.store.breaker import AccountState
+from mailer.store.ledger import PRIORITY, Verdict
+from mailer.store.limits import Grant
+
+DUE_SOON: Final = 1.0
+"""Seconds: a deferred recipient that is due within this time goes along with its batch."""
+
+NO_PROGRESS_WAIT: Final = 2.0
+"""Seconds that a batch rests when nothing of it could be sent and nobody said until when."""
+
+SHORT_WAIT: Final = 1.0
+"""Seconds for which a worker keeps a batch that waits for permits, unless others want the worker."""
+
+HEARTBEAT: Final = 0.25
+"""Seconds between two looks at the ledger while it does."""
+
+SOON: Final = 0.1
+"""Seconds that a batch which stands in line for permits waits at least."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the process is asked for meanwhile: to stop, or to yield to single messages."""
+
+    to_stop: Callable[[], bool]
+    to_yield: Callable[[], bool]
+
+
+class BatchRun:
+    """The work on one claimed *batch*; `run` does it, *report* says what became of it."""
+
+    def __init__(
+        self,
+        tools: Tools,
+        batch: Batch,
+        policy: CampaignPolicy,
+        report: Report,
+        asked: Asked,
+    ) -> None:
+        self._tools = tools
+        self._batch = batch
+        self._claim = batch.claim
+        self._policy = policy
+        self._report = report
+        self._asked = asked
+        self._worker = tools.settings.worker
+        self._retry = policy.retry_over(tools.settings.retry)
+        self._recorder = Recorder(tools.ledger, batch, report, self._worker.lease)
+
+    def run(self) -> None:
+        """Send what can be sent now, and release the batch for what comes next.
+
+        Raises `LeaseLostError` when the batch is another worker's by now.
+        """
+        self._settle_leftovers()
+        if self._claim.deaths >= self._worker.poison_after:
+            self._recorder.isolate(self._worker.poison_after)
+            return
+        self._suppress()
+        self._deliver()
+
+    # Before anything is sent.
+
+    def _settle_leftovers(self) -> None:
+        """What an earlier lease left transmitting was written, and nobody read the reply."""
+        left = self._batch.left_transmitting()
+        if not left:
+            return
+        lost = Result(Fate.UNCERTAIN, Stage.FINAL, rule="local: the worker was lost")
+        journal = self._journal(left)
+        journal.commit([(which, lost) for which in range(len(left))], ())
+        self._recorder.bury(journal.to_bury)
+        self._recorder.count(left)
+
+    def _suppress(self) -> None:
+        batch = self._batch
+        listed = self._tools.suppression.among([entry.fingerprint for entry in batch.entries])
+        chosen = [offset for offset in batch.open() if listed[offset]]
+        self._recorder.settle(chosen, Status.SUPPRESSED)
+
+    # Sending.
+
+    def _deliver(self) -> None:
+        verdict, rest = Verdict.GO, Rest(self._policy.opens(time()))
+        if self._account().usable and rest.until <= time():
+            try:
+                verdict, rest = self._send_permitted()
+            except (ConfigError, PayloadError) as exc:  # before anything of it was sent
+                self._give_up(exc)
+                return
+        # Asked again: what was sent may have stopped the account.
+        account = self._account()
+        if account.usable or not self._reroute():
+            self._end(verdict, account, rest)
+
+    def _send_permitted(self) -> tuple[Verdict, Rest]:
+        """Send what is due, as far as limits permit; returns when the rest may go on."""
+        batch, claim = self._batch, self._claim
+        with self._tools.connections.borrow(claim.account) as (driver, gate):
+            while left := batch.due(time() + DUE_SOON):
+                grant = self._tools.limits.take(
+                    claim.account, batch.domains(left), campaign=claim.campaign
+                )
+                journal = self._journal([left[index] for index in grant.granted])
+                self._send(journal, driver, gate, grant, left)
+                if journal.stopped or gate.troubled or (journal.chosen and not journal.sent):
+                    return journal.verdict, Rest()
+                if len(grant.granted) == len(left):
+                    break
+                if not (self._waits_here(grant) and self._rest(journal, grant.wait)):
+                    return journal.verdict, Rest(grant.retry_at, grant.scope)
+        return Verdict.GO, Rest()
+
+    def _send(
+        self, journal: Journal, driver: Driver, gate: Gate, grant: Grant, left: list[int]
+    ) -> None:
+        """Send what *journal* was opened for, under its permits."""
+        permit = Permit(self._tools.limits, grant, left)
+        journal.heard = permit.note
+        gate.begin(grant.taken_at)
+        try:
+            self._transmit(journal, driver, gate.limit)
+        finally:
+            gate.rest()
+            if len(grant.granted) < len(left):
+                gate.renew()  # it will wait: others may need the connections now
+            driver.reap(gate.surplus)
+            permit.close(journal.sent)
+
+    def _transmit(self, journal: Journal, driver: Driver, connections: int) -> None:
+        """Each outcome is recorded as its reply is read; what is to be buried, at the end."""
+        outgoing = self._tools.contents.outgoing(self._batch, journal.chosen)
+        if self._claim.deaths:
+            # One of them may have killed its worker. Where making it is enough, it does so again before
+            # any leaves; else no more than one other is under way.
+            connections = 1
+            for _ in outgoing:
+                pass
+        journal.finish(driver.send(outgoing, journal, limit=connections))
+        for _, outcome, result in journal.to_bury:
+            if outcome.trouble and result.dialogue:
+                self._tools.breaker.explain(self._claim.account, result.dialogue)
+                break
+        self._recorder.bury(journal.to_bury)
+        self._recorder.count(journal.chosen)
+
+    def _waits_here(self, grant: Grant) -> bool:
+        short = grant.wait == 0 or (grant.wait <= SHORT_WAIT and not grant.crowded)
+        return short and self._policy.opens(time()) <= time()
+
+    def _rest(self, journal: Journal, wait: float) -> bool:
+        """Wait for the next permits with the lease kept; False when something else is wanted."""
+        ends = time() + wait
+        pause = threading.Event()
+        while (left := ends - time()) > 0:
+            if not journal.commit((), ()):
+                return False
+            pause.wait(min(left, HEARTBEAT))
+        return True
+
+    # What is left.
+
+    def _give_up(self, why: Exception) -> None:
+        """Bury what cannot be sent from here: the account is not configured, an attachment is gone."""
+        is_ours = isinstance(why, ConfigError)
+        said = Said("account" if is_ours else "payload", str(why.args[0]), rule="local: not sent")
+        reason = "account" if is_ours else "undecodable"
+        self._recorder.bury_rest(AccountState(self._claim.account, reason=reason, said=said))
+        self._tools.ledger.give_back(self._claim, time())
+
+    def _reroute(self) -> bool:
+        """Give what the account cannot send to the campaign's others; False where there are none."""
+        routes = self._policy.routes
+        if routes is None:
+            return False
+        now, breaker = time(), self._tools.breaker
+        unusable = [name for name in routes.weights if not breaker.state(name, now).usable]
+        parts = self._batch.elsewhere(routes, unusable)
+        if parts:
+            self._report.queued += self._tools.ledger.split(self._claim, parts, now)
+        return bool(parts)
+
+    def _end(self, verdict: Verdict, account: AccountState, rest: Rest) -> None:
+        """End the lease in the way that what is left of the batch asks for."""
+        claim, ledger, now = self._claim, self._tools.ledger, time()
+        step = what_next(verdict, account, is_stopping=self._asked.to_stop())
+        if step is Step.CANCEL:
+            self._recorder.settle(self._batch.open(), Status.CANCELLED)
+        elif step is Step.BURY:
+            self._recorder.bury_rest(account)
+        if not self._batch.open():
+            ledger.give_back(claim, now)
+            return
+        match step:
+            case Step.PARK_FOR_CAMPAIGN:
+                how = ledger.park(claim, now, f"campaign:{claim.campaign}")
+            case Step.PARK_FOR_ACCOUNT:
+                how = ledger.park(claim, now, f"account:{claim.account}")
+            case Step.WAIT:
+                how = self._wait(rest, now)
+            case Step.GIVE_BACK | Step.CANCEL | Step.BURY:
+                how = ledger.give_back(claim, now)
+            case _:
+                assert_never(step)
+        if how == "queued":
+            self._report.queued.append(claim.ref)
+
+    def _wait(self, rest: Rest, now: float) -> str:
+        due = rest.until if rest.scope or rest.until > now else self._rest_until(now)
+        how = self._tools.ledger.wait(self._claim, now, max(due, now + SOON))
+        if how == "waiting" and rest.scope:
+            self._tools.line.join(rest.scope, self._claim.ref, now, due)
+        return how
+
+    def _rest_until(self, now: float) -> float:
+        """When to look at the batch again: its deferred recipients say."""
+        batch, soon = self._batch, now + NO_PROGRESS_WAIT
+        if any(batch.statuses[offset] is Status.QUEUED for offset in batch.open()):
+            return soon
+        return max(batch.next_due() or soon, soon)
+
+    # What is sent is judged and written down.
+
+    def _account(self) -> AccountState:
+        return self._tools.breaker.state(self._claim.account, time())
+
+    def _journal(self, chosen: Sequence[int]) -> Journal:
+        lease = Lease(
+            self._worker.lease,
+            self._asked.to_stop,
+            yields=self._claim.queue != PRIORITY and self._asked.to_yield(),
+        )
+        return Journal(self._tools.ledger, self._batch, chosen, self._judge, lease)
+
+    def _judge(self, offset: int, result: Result) -> Outcome:
+        outcome = judge(
+            result,
+            self._batch.detail(offset),
+            retry=self._retry,
+            resend=self._policy.resend,
+            now=time(),
+            random=random,
+        )
+        if self._policy.routes and outcome.trouble and result.fate is not Fate.UNCERTAIN:
+            # Not this message's fault, and another account may send it: see `_reroute`.
+            return replace(outcome, status=Status.DEFERRED, reason="")
+        return outcome

@@ -1,0 +1,94 @@
+"""What a process delivers with: the ledger and its neighbours, limits, contents, connections.
+
+Made once a process and shared by its threads. A batch's run reads all of it and owns none of it.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Lock
+
+from mailer.config import Settings
+from mailer.deliver.content import Contents
+from mailer.deliver.gate import Gate
+from mailer.deliver.server import rules, server
+from mailer.smtp import Driver
+from mailer.store import account_limits
+from mailer.store.breaker import Breaker
+from mailer.store.campaigns import Campaigns
+from mailer.store.connection import Client
+from mailer.store.ledger import Ledger
+from mailer.store.limits import Limits
+from mailer.store.permit_queue import Line
+from mailer.store.slots import Slots
+from mailer.store.suppression import Suppression
+
+
+class Tools:
+    """What batches are delivered with. Raises `ConfigError` for wrong reply rules or DKIM keys."""
+
+    def __init__(self, settings: Settings, client: Client) -> None:
+        self.settings = settings
+        self.ledger = Ledger(client)
+        self.campaigns = Campaigns(client)
+        self.suppression = Suppression(client)
+        self.breaker = Breaker(client)
+        self.limits = Limits(client, account_limits.rules(settings))
+        self.line = Line(client, self.limits)
+        self.contents = Contents(settings, self.ledger)
+        self.connections = Connections(settings, self.breaker, Slots(client), self.limits)
+
+
+class Connections:
+    """The process's SMTP drivers, each with its gate; their sessions live over batches.
+
+    A batch borrows a driver for as long as it is sent. Two batches of one account have two drivers; the
+    account's limit of connections holds for both together, because their gates ask the cluster.
+    """
+
+    def __init__(self, settings: Settings, breaker: Breaker, slots: Slots, limits: Limits) -> None:
+        self._settings = settings
+        self._breaker = breaker
+        self._slots = slots
+        self._limits = limits
+        self._rules = rules(settings)
+        self._lock = Lock()
+        self._idle: dict[str, list[tuple[Driver, Gate]]] = {}
+        self._all: list[tuple[Driver, Gate]] = []
+
+    @contextmanager
+    def borrow(self, account: str) -> Iterator[tuple[Driver, Gate]]:
+        """A driver for *account* that nobody else uses. Raises `ConfigError` for an unknown one."""
+        with self._lock:
+            idle = self._idle.setdefault(account, [])
+            # The one used last comes first: it has the most connections open.
+            pair = idle.pop() if idle else self._make(account)
+        try:
+            yield pair
+        finally:
+            with self._lock:
+                idle.append(pair)
+
+    def reap(self) -> None:
+        """Close idle connections, keep the leases of the others."""
+        for driver, gate in list(self._all):
+            gate.renew()
+            driver.reap(gate.surplus)
+
+    def close(self) -> None:
+        """Say goodbye on every connection."""
+        with self._lock:
+            pairs, self._all = self._all, []
+            self._idle.clear()
+        for driver, _ in pairs:
+            driver.close()
+
+    def __repr__(self) -> str:
+        return ", ".join(repr(driver) for driver, _ in list(self._all))
+
+    def _make(self, name: str) -> tuple[Driver, Gate]:
+        account = self._settings.account(name)
+        worker = self._settings.worker
+        gate = Gate(account, self._breaker, self._slots, self._limits.pace, worker.lease)
+        pair = Driver(server(account, self._rules, grace=worker.grace), gate), gate
+        self._all.append(pair)
+        return pair
