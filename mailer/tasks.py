@@ -35,7 +35,7 @@ def deliver(self: ShownTask, ref: str) -> str:
         report = desk.delivery.deliver(ref)
         queued = [(report.queue, one) for one in report.queued]
         publish(worker.broker, desk.delivery.ledger, queued)
-        desk.undertaker.publish(report.buried)
+        desk.dead_letters.publish(report.buried)
     if report.failure:
         failure = _failure(report.failure, report.account, report.said)
         self.tell("task-buried", f"dead letter: {report.failure}, {failure}; {report}")
@@ -48,7 +48,7 @@ def deliver(self: ShownTask, ref: str) -> str:
 )
 def dead(self: ShownTask, identifier: str, **_said: object) -> None:
     """Refuse to handle a dead letter, put it back on its queue, and leave that queue alone."""
-    worker.desk.undertaker.show_again(identifier)
+    worker.desk.dead_letters.show_again(identifier)
     self.app.control.cancel_consumer(DEAD_QUEUE, destination=[self.request.hostname])
     raise InputError(REFUSAL)
 

@@ -18,7 +18,7 @@ from mailer.store.campaigns import Campaigns
 from mailer.store.connection import Client
 from mailer.store.ledger import Ledger
 from mailer.store.limits import Limits
-from mailer.store.permit_queue import Line
+from mailer.store.permit_queue import PermitQueue
 from mailer.store.slots import Slots
 from mailer.store.suppression import Suppression
 
@@ -33,7 +33,7 @@ class Tools:
         self.suppression = Suppression(client)
         self.breaker = Breaker(client)
         self.limits = Limits(client, account_limits.rules(settings))
-        self.line = Line(client, self.limits)
+        self.line = PermitQueue(client, self.limits)
         self.contents = Contents(settings, self.ledger)
         self.connections = Connections(settings, self.breaker, Slots(client), self.limits)
 

@@ -22,7 +22,7 @@ TIDY_EVERY: Final = 60.0
 """Seconds between two looks at whether queue and ledger agree."""
 
 
-class Undertaker:
+class DeadLetterDuty:
     """The worker's side of dead letters. Times are seconds since the epoch."""
 
     def __init__(self, client: Client, broker: Broker) -> None:

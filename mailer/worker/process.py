@@ -27,9 +27,9 @@ from mailer.queues.flower import refuse_dead_queue
 from mailer.store.connection import connect
 from mailer.store.ledger import PRIORITY
 from mailer.worker.alerts import Alerts, hooks
-from mailer.worker.dead_letters import Undertaker
+from mailer.worker.dead_letters import DeadLetterDuty
 from mailer.worker.probe import Probes
-from mailer.worker.redis_patience import Patience
+from mailer.worker.redis_patience import RedisPatience
 from mailer.worker.sweep import Sweeper
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class Desk:
     """What a process that delivers has of its own; shared by its threads."""
 
     delivery: Delivery
-    undertaker: Undertaker
+    dead_letters: DeadLetterDuty
 
 
 class Worker:
@@ -80,12 +80,12 @@ class Worker:
         with self._lock:
             if self._desk is None or self._pid != os.getpid():
                 self._pid = os.getpid()
-                client = connect(self.settings.redis, Patience(lambda: self.stopping))
+                client = connect(self.settings.redis, RedisPatience(lambda: self.stopping))
                 self._desk = Desk(
                     Delivery(
                         self.settings, client, lambda: self.stopping, lambda: self.takes_single
                     ),
-                    Undertaker(client, self.broker),
+                    DeadLetterDuty(client, self.broker),
                 )
                 gc.freeze()  # Celery and we ourselves stay: not to be looked through every few batches
                 threading.Thread(target=self._keep_house, name="mailer-reap", daemon=True).start()
@@ -127,9 +127,9 @@ class Worker:
     def start(self, **_: Any) -> None:
         """The worker is ready: begin to sweep."""
         client = connect(self.settings.redis)
-        undertaker = Undertaker(client, self.broker)
+        dead_letters = DeadLetterDuty(client, self.broker)
         alerts, probes = Alerts(self.settings, client), Probes(self.settings, client)
-        duties = [undertaker.sweep, alerts.sweep, probes.sweep]
+        duties = [dead_letters.sweep, alerts.sweep, probes.sweep]
         self._sweeper = Sweeper(self.settings, client, self.broker, duties)
         self._sweeper.start()
         gc.freeze()  # as in each process that delivers

@@ -17,7 +17,7 @@ LAST: Final = 5.0
 """Seconds that are left for Redis to answer once the worker is to stop."""
 
 
-class Patience:
+class RedisPatience:
     """Called after each round of attempts in vain: waits a little, says whether to try again."""
 
     def __init__(self, stopping: Callable[[], bool]) -> None:

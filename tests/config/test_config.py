@@ -453,10 +453,9 @@ def test_oauth_token_comes_from_where_the_account_says(toml, tmp_path, monkeypat
 
 
 def test_defaults_of_both_vocabularies_agree(toml):
-    ours = servers.server(load(toml(ACCOUNT), {}).account("primary"))
-    plain = smtp.Server(
-        name="primary", host="h", port=1, timeouts=smtp.Timeouts(patience=servers.PATIENCE)
-    )
+    ours = servers.server(load(toml(ACCOUNT), {}).account("primary"), grace=7.0)
+    timeouts = smtp.Timeouts(patience=servers.LONGEST_WAIT, grace=7.0)
+    plain = smtp.Server(name="primary", host="h", port=1, timeouts=timeouts)
     for field in (
         "max_connections",
         "max_messages_per_connection",

@@ -25,7 +25,7 @@ from mailer.store.breaker import OPERATOR, Breaker
 from mailer.store.campaigns import Campaigns
 from mailer.store.dead_letters import DeadLetters, Filter
 from mailer.store.ledger import Burial, Claim, Fresh, Ledger
-from mailer.worker.dead_letters import TIDY_EVERY, Undertaker
+from mailer.worker.dead_letters import TIDY_EVERY, DeadLetterDuty
 
 SAID = Said("AUTH", "535 5.7.8 no", "auth_fail", "AUTH 535", 1, ("C: AUTH …", "S: 535 5.7.8 no"))
 
@@ -56,7 +56,7 @@ class Place:
             context={},
         )
         self.office = DeadLetterOffice(client, self.broker, self.settings)
-        self.undertaker = Undertaker(client, self.broker)
+        self.duty = DeadLetterDuty(client, self.broker)
         self.queue = DeadQueue(self.broker.app)
         self.letters = DeadLetters(client)
         self.ledger = Ledger(client)
@@ -132,7 +132,7 @@ def place(client, redis_url):
 
 def test_a_dead_letter_shows_as_a_task_message_that_reads_like_a_sentence(place):
     identifier = place.bury([1, 2])
-    assert place.undertaker.publish([identifier]) == 1
+    assert place.duty.publish([identifier]) == 1
     assert len(place.queue) == 1
     assert place.letters.unpublished() == []
     (raw,) = place.client.lrange("mailer.dead", 0, -1)
@@ -157,7 +157,7 @@ def test_a_dead_letter_shows_as_a_task_message_that_reads_like_a_sentence(place)
 def test_publishing_what_is_no_dead_letter_any_more_does_nothing(place):
     identifier = place.bury([1])
     place.letters.drop(identifier, time())
-    assert place.undertaker.publish([identifier]) == 0
+    assert place.duty.publish([identifier]) == 0
     assert place.shown() == []
 
 
@@ -165,32 +165,32 @@ def test_what_a_crash_left_unpublished_is_published_by_the_sweep_when_it_is_late
     now = time()
     late = place.bury([1], at=now - PATIENCE - 1)
     place.bury([2], at=now)
-    place.undertaker.sweep(now)
+    place.duty.sweep(now)
     assert place.shown() == [late]
 
 
 def test_sweeps_of_two_workers_publish_a_late_letter_once(place, redis_url):
     identifier = place.bury([1], at=time() - PATIENCE - 1)
     for _ in range(2):
-        Undertaker(place.client, place.broker).sweep(time())
+        DeadLetterDuty(place.client, place.broker).sweep(time())
     assert place.shown() == [identifier]
 
 
 def test_a_message_that_is_there_twice_or_whose_letter_is_gone_is_removed(place):
     first, second, third = (place.bury([number]) for number in (1, 2, 3))
-    place.undertaker.publish([first, second, first, third, second])
+    place.duty.publish([first, second, first, third, second])
     place.letters.drop(third, time())
-    place.undertaker.tidy()
+    place.duty.tidy()
     assert place.shown() == [first, second]
 
 
 def test_a_message_that_is_missing_is_published_again(place):
     old = time() - PATIENCE - 1
     identifier = place.bury([1], at=old)
-    place.undertaker.publish([identifier])
+    place.duty.publish([identifier])
     place.client.delete("mailer.dead")
-    place.undertaker.sweep(time() + TIDY_EVERY + 1)
-    place.undertaker.sweep(time() + TIDY_EVERY + 2)
+    place.duty.sweep(time() + TIDY_EVERY + 1)
+    place.duty.sweep(time() + TIDY_EVERY + 2)
     assert place.shown() == [identifier]
 
 
@@ -267,7 +267,7 @@ def test_a_letter_that_does_not_exist_is_an_error_that_says_where_to_look(place)
 
 def test_replaying_queues_every_letter_again_and_clears_the_queue(place):
     identifiers = [place.bury([1, 2]), place.bury([3])]
-    place.undertaker.publish(identifiers)
+    place.duty.publish(identifiers)
     assert place.outcomes() == {"dead": 3}
     assert place.replay() == {"replayed": 2}
     assert place.outcomes() == {"queued": 3}
@@ -292,7 +292,7 @@ def test_replaying_twice_or_from_two_places_replays_once(place):
 
 def test_a_replay_that_was_killed_goes_on_where_it_stopped(place):
     identifiers = [place.bury([number]) for number in range(4)]
-    place.undertaker.publish(identifiers)
+    place.duty.publish(identifiers)
     replay = place.office.replay(list(place.office.find(Filter(), time())))
     next(replay)
     next(replay)
@@ -372,7 +372,7 @@ def test_a_null_reverse_path_stays_null():
 
 def test_purging_drops_the_letters_and_counts_their_recipients(place):
     identifiers = [place.bury([1, 2]), place.bury([3], "uncertain", status=Status.UNCERTAIN)]
-    place.undertaker.publish(identifiers)
+    place.duty.publish(identifiers)
     assert place.purge(Filter(reason="auth")) == {"dropped": 1}
     assert place.outcomes() == {"dropped": 2, "uncertain": 1}
     assert place.shown() == identifiers[1:]
@@ -393,10 +393,10 @@ def test_batches_that_wait_for_a_later_try_are_queued_when_their_account_stops(p
     first, second, third = place.batch([1]), place.batch([2]), place.batch([3], account="second")
     for ref in (first, second, third):
         wait(place, ref, time() + 3600)
-    place.undertaker.sweep(time())
+    place.duty.sweep(time())
     assert place.tasks() == []
     place.breaker.refused("primary", "me", Action.AUTH_FAIL, SAID, time())
-    place.undertaker.sweep(time())
+    place.duty.sweep(time())
     assert [task["argsrepr"].split(":")[0] for task in place.tasks()] == [
         "(spring, batch 1",
         "(spring, batch 2",
@@ -409,7 +409,7 @@ def test_batches_parked_while_the_account_cooled_are_queued_when_it_stops(place)
     place.breaker.refused("primary", "me", Action.AUTH_RETRY, SAID, time())
     assert place.ledger.park(claim, time(), "account:primary") == "parked"
     place.breaker.refused("primary", "me", Action.AUTH_FAIL, SAID, time())
-    place.undertaker.sweep(time())
+    place.duty.sweep(time())
     assert len(place.tasks()) == 1
 
 
@@ -417,7 +417,7 @@ def test_what_waits_for_an_account_that_an_operator_stopped_goes_on_waiting(plac
     ref = place.batch([1])
     wait(place, ref, time() + 3600)
     place.breaker.stop("primary", OPERATOR, time())
-    place.undertaker.sweep(time())
+    place.duty.sweep(time())
     assert place.tasks() == []
 
 
@@ -439,7 +439,7 @@ def test_a_campaign_that_has_not_started_is_left_to_its_time(place):
         due=time() + 3600,
     )
     place.breaker.refused("primary", "me", Action.AUTH_FAIL, SAID, time())
-    place.undertaker.sweep(time())
+    place.duty.sweep(time())
     assert place.tasks() == []
 
 

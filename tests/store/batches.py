@@ -2,6 +2,7 @@
 
 from mailer.mail.message import Message
 from mailer.mail.payload import Entry, encode
+from mailer.mail.policy import CampaignPolicy
 from mailer.mail.status import Detail
 from mailer.store.campaigns import Campaigns
 from mailer.store.ledger import BULK, Claim, Fresh, Ledger
@@ -22,9 +23,9 @@ def entry(number: int) -> Entry:
     return Entry(message, fresh(number).fingerprint)
 
 
-def open_campaign(client, name="spring", **policy):
+def open_campaign(client, name="spring"):
     return Campaigns(client).open(
-        name, digest="d", summary={}, policy=policy, accept_changes=False, now=NOW
+        name, digest="d", summary={}, policy=CampaignPolicy(), accept_changes=False, now=NOW
     )
 
 
