@@ -20,7 +20,6 @@ ADDRESSES: Final = frozenset(
     "from sender reply-to to cc bcc resent-from resent-sender resent-reply-to resent-to resent-cc "  # noqa: SIM905 - a list in prose
     "resent-bcc".split()
 )
-FREE_TEXT: Final = frozenset({"subject", "comments", "content-description", "organization"})
 PARAMETERS: Final = frozenset({"content-type", "content-disposition"})
 TOKENS: Final = frozenset(
     "message-id in-reply-to references date list-unsubscribe list-unsubscribe-post "  # noqa: SIM905

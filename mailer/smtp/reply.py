@@ -109,11 +109,6 @@ class ReplyParser:
         self._lines: list[bytes] = []
         self._size = 0
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether no part of a reply is waiting for its rest."""
-        return not self._buffer and not self._lines
-
     def feed(self, data: bytes) -> list[Reply]:
         """Add *data*; return the replies that are complete by now."""
         if self._buffer:
