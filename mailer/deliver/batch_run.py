@@ -190,7 +190,9 @@ class BatchRun:
     def _give_up(self, why: Exception) -> None:
         """Bury what cannot be sent from here: the account is not configured, an attachment is gone."""
         is_ours = isinstance(why, ConfigError)
-        said = Said("account" if is_ours else "payload", str(why.args[0]), rule="local: not sent")
+        said = Said(
+            stage="account" if is_ours else "payload", text=str(why.args[0]), rule="local: not sent"
+        )
         reason = "account" if is_ours else "undecodable"
         self._recorder.bury_rest(AccountState(self._claim.account, reason=reason, said=said))
         self._tools.ledger.give_back(self._claim, time())

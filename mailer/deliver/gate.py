@@ -6,15 +6,16 @@ breaker, which stops or cools the account; a request to go slower to its pace.
 
 import threading
 import uuid
+from dataclasses import replace
 from time import time
 from typing import Final
 
 from mailer.config import Account
+from mailer.deliver.heard import heard, held_against
 from mailer.mail.retry_after import retry_after
-from mailer.mail.said import Said
 from mailer.mail.schedule import Reset
 from mailer.smtp import Action, Judgement, Reply, Stage
-from mailer.store.breaker import Admission, Breaker
+from mailer.store.breaker import Admission, Breaker, Trouble
 from mailer.store.pace import Pace
 from mailer.store.slots import Slots
 
@@ -92,16 +93,18 @@ class Gate:
     def refused(self, stage: Stage, reply: Reply | None, judgement: Judgement) -> None:
         """The account met trouble; every worker hears of it."""
         now, name, action = time(), self._account.name, judgement.action
-        text = str(reply) if reply else judgement.rule.removeprefix("local: ")
+        said = heard(stage, reply, action, judgement.rule)
         if action is Action.THROTTLE_ACCOUNT:
-            self._pace.throttled(name, text, taken_at=self._taken_at)
+            self._pace.throttled(name, said.reply, taken_at=self._taken_at)
+            # In mid-session it is enough to go slower: the account stays usable.
             if stage not in _BEFORE_MAIL:
                 return
         self.troubled = True
         self._has_turn = False
-        until = self._renewed(text, now) if action is Action.ACCOUNT_QUOTA else 0.0
-        said = Said(stage.value, text, action.value, judgement.rule)
-        self._breaker.refused(name, self._owner, action, said, now, until=until)
+        refusal = held_against(judgement, said)
+        if refusal.trouble is Trouble.RESTS:
+            refusal = replace(refusal, until=self._renewed(said.text, now))
+        self._breaker.refused(name, self._owner, refusal, now)
 
     def closed(self, count: int) -> None:
         """Connections are gone: others may have their place."""

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
+from mailer.deliver.heard import heard
 from mailer.mail.policy import Retry
 from mailer.mail.status import Detail, Status
+from mailer.smtp.replies.actions import Action, Next
 from mailer.smtp.reply import Stage
-from mailer.smtp.rules import Action
 from mailer.smtp.transaction import Fate, Result
 
 
@@ -28,23 +29,7 @@ class Outcome:
     trouble: Action | None = None
 
 
-_FINAL: Final = frozenset(
-    {
-        Action.FAIL_RECIPIENT,
-        Action.FAIL_MESSAGE,
-        Action.SMTPUTF8_UNSUPPORTED,
-        Action.PROTOCOL_ERROR,
-    }
-)
-_STOPPING: Final = {
-    Action.AUTH_FAIL: "auth",
-    Action.ACCOUNT_CONFIG: "account",
-    Action.REAUTH_ONCE: "account",
-}
 _WITH_THE_MESSAGE: Final = frozenset({Stage.MAIL, Stage.RCPT, Stage.DATA, Stage.FINAL})
-_WAITING_FOR_THE_ACCOUNT: Final = frozenset(
-    {Action.THROTTLE_ACCOUNT, Action.ACCOUNT_QUOTA, Action.AUTH_RETRY}
-)
 
 
 def judge(  # noqa: PLR0911, PLR0913 - one line for each way that a message can go
@@ -68,40 +53,31 @@ def judge(  # noqa: PLR0911, PLR0913 - one line for each way that a message can 
         return Outcome(Status.ACCEPTED, told)
     if result.fate is Fate.UNCERTAIN:
         if resend:
-            return _again(replace(told, attempts=told.attempts + 1), retry, now, random)
+            return _again(told, retry, now, random)
         return Outcome(Status.UNCERTAIN, told, reason="uncertain")
-    action = result.action
-    if action in _STOPPING:
-        return Outcome(Status.DEAD, told, reason=_STOPPING[action], trouble=action)
-    if action in _WAITING_FOR_THE_ACCOUNT:
+    action = result.action or Action.RETRY_LATER
+    what_next = action.meaning.recipient
+    if what_next is Next.DEAD:
+        return Outcome(Status.DEAD, told, reason=action.meaning.stop_reason, trouble=action)
+    if what_next is Next.WAITS:
         waits = replace(told, first=before.first, due=now)
         return Outcome(Status.DEFERRED, waits, trouble=action)
     if result.fate is Fate.UNSENT and result.stage not in _WITH_THE_MESSAGE:
         if now - told.first >= retry.give_up_after:
             return Outcome(Status.DEAD, told, reason="exhausted")
         return Outcome(Status.DEFERRED, replace(told, due=now))
-    if action in _FINAL:
+    if what_next is Next.REJECTED:
         return Outcome(Status.REJECTED, replace(told, attempts=told.attempts + 1))
-    return _again(replace(told, attempts=told.attempts + 1), retry, now, random)
+    return _again(told, retry, now, random)
 
 
 def _told(result: Result, before: Detail, now: float) -> Detail:
-    reply = result.reply
-    return replace(
-        before,
-        stage=result.stage.value if result.stage else "",
-        code=reply.code if reply else 0,
-        enhanced=(reply.enhanced or "") if reply else "",
-        text=reply.text if reply else "",
-        action=result.action.value if result.action else "",
-        rule=result.rule,
-        first=before.first or now,
-        at=now,
-        due=0.0,
-    )
+    said = heard(result.stage, result.reply, result.action, result.rule)
+    return replace(before.hearing(said, now), first=before.first or now)
 
 
 def _again(told: Detail, retry: Retry, now: float, random: Callable[[], float]) -> Outcome:
+    told = replace(told, attempts=told.attempts + 1)
     if told.attempts >= retry.attempts or now - told.first >= retry.give_up_after:
         return Outcome(Status.DEAD, told, reason="exhausted")
     due = now + retry.delay(told.attempts, random)

@@ -6,10 +6,9 @@
 from time import time
 
 from mailer.config import Account, Settings
+from mailer.deliver.heard import heard, held_against
 from mailer.deliver.server import rules, server
-from mailer.mail.said import Said
 from mailer.smtp.check import Trial, try_account
-from mailer.smtp.rules import Action
 from mailer.store.breaker import Breaker
 
 
@@ -33,16 +32,7 @@ def probe(breaker: Breaker, settings: Settings, account: Account, owner: str) ->
         breaker.start(account.name, time())
         breaker.succeeded(account.name, owner, time())
     else:
-        breaker.refused(account.name, owner, found.judgement.action, _said(found), time())
+        judgement = found.judgement
+        said = heard(found.stage, found.reply, judgement.action, judgement.rule, found.dialogue)
+        breaker.refused(account.name, owner, held_against(judgement, said), time())
     return found
-
-
-def _said(found: Trial) -> Said:
-    judgement = found.judgement
-    return Said(
-        stage=found.stage.value if found.stage else "",
-        reply=str(found.reply) if found.reply else found.reason,
-        action=judgement.action.value if judgement else Action.OK.value,
-        rule=judgement.rule if judgement else "",
-        dialogue=found.dialogue,
-    )

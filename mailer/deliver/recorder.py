@@ -13,7 +13,7 @@ from mailer.deliver.batch import Batch
 from mailer.deliver.outcome import Outcome
 from mailer.errors import LeaseLostError
 from mailer.mail.said import Said
-from mailer.mail.status import Detail, Status
+from mailer.mail.status import Status
 from mailer.smtp import Action, Fate, Result
 from mailer.store.breaker import AccountState
 from mailer.store.ledger import Burial, Claim, Ledger, Verdict
@@ -103,7 +103,7 @@ class Recorder:
         if not left:
             return
         reason = account.reason or "account"
-        details = {offset: _told(batch.detail(offset), account.said) for offset in left}
+        details = {offset: batch.detail(offset).hearing(account.said, time()) for offset in left}
         # A batch of which all is left keeps its payload as it is: nothing is packed anew.
         whole = len(left) == len(batch.entries)
         positions, payload = (batch.claim.positions, None) if whole else batch.subset(left)
@@ -143,7 +143,7 @@ class Recorder:
 
 def bury_unread(ledger: Ledger, claim: Claim, report: Report, reason: str, why: str) -> None:
     """Bury a batch whose payload cannot be read here; its bytes are kept for whoever can."""
-    said = Said(stage="payload", reply=why)
+    said = Said(stage="payload", text=why)
     payload = None if claim.payload else b"?"
     identifier = f"{claim.ref}.{claim.fence}.unread"
     burial = Burial(identifier, Status.DEAD, reason, said.encode(), claim.positions, payload)
@@ -158,31 +158,9 @@ def _buried(ledger: Ledger, burial: Burial, claim: Claim, report: Report) -> Non
     report.buried.append(burial.identifier)
 
 
-def _told(detail: Detail, said: Said) -> Detail:
-    """What is remembered of one who could not be tried, for what was *said* of its account."""
-    code = str(said.code or "")
-    text = said.reply.removeprefix(code).strip()
-    return replace(
-        detail,
-        stage=said.stage,
-        code=said.code,
-        enhanced="",
-        text=text,
-        action=said.action,
-        rule=said.rule,
-        at=time(),
-        due=0.0,
-    )
-
-
 def _said(outcome: Outcome, result: Result) -> Said:
-    detail = outcome.detail
-    action = result.action or (Action.RETRY_LATER if outcome.reason == "exhausted" else None)
-    return Said(
-        detail.stage,
-        detail.reply,
-        action.value if action else "",
-        result.rule,
-        detail.attempts,
-        result.dialogue,
-    )
+    """What a dead letter shows of the first of its recipients."""
+    said = replace(outcome.detail.said, rule=result.rule, dialogue=result.dialogue)
+    if outcome.reason == "exhausted" and not said.action:
+        said = replace(said, action=Action.RETRY_LATER.value)
+    return said

@@ -1,4 +1,4 @@
-"""What a server said, in the shapes in which it travels and is shown."""
+"""What a server said, in the one shape in which it is kept, travels and is shown."""
 
 import dataclasses
 import re
@@ -11,6 +11,7 @@ from mailer.errors import PayloadError
 _VERSION: Final = 1
 
 _ADDRESS: Final = re.compile(r"[^\s<>\"',;:()]+@[^\s<>\"',;:()]+")
+_STATUS: Final = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")
 
 
 def without_addresses(text: str) -> str:
@@ -20,28 +21,57 @@ def without_addresses(text: str) -> str:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Said:
-    """What the server said that killed the letter; *dialogue* is the end of the session, redacted."""
+    """What a server said to *stage*, and what followed from it.
+
+    The reply has three parts: *code*, 0 where no reply was read; *enhanced*, the enhanced status code
+    or ""; *text*. Without a reply, *text* says in our own words why. *action* and *rule* are how it was
+    judged, *attempts* how often it was tried. *dialogue* is the end of the session, redacted.
+    """
 
     stage: str = ""
-    reply: str = ""
+    code: int = 0
+    enhanced: str = ""
+    text: str = ""
     action: str = ""
     rule: str = ""
     attempts: int = 0
     dialogue: tuple[str, ...] = ()
 
     @property
-    def code(self) -> int:
-        """The reply's code; 0 where there was no reply."""
-        return int(self.reply[:3]) if self.reply[:3].isdigit() else 0
+    def reply(self) -> str:
+        """The reply in one line: ``550 5.1.1 no such user``."""
+        return " ".join(part for part in (str(self.code or ""), self.enhanced, self.text) if part)
 
     def encode(self) -> bytes:
         """Write it down, versioned."""
-        return cast("bytes", msgpack.packb((_VERSION, *dataclasses.astuple(self))))
+        # Version 1 holds the reply as one line. It stays, because workers of the last version read it.
+        # Nothing is lost by it: a reply's text never begins with a status of its code's class.
+        fields = (self.stage, self.reply, self.action, self.rule, self.attempts, self.dialogue)
+        return cast("bytes", msgpack.packb((_VERSION, *fields)))
 
     @classmethod
     def decode(cls, packed: bytes) -> "Said":
         """Read it. Raises `PayloadError`."""
-        version, stage, reply, action, rule, attempts, dialogue = msgpack.unpackb(packed)
-        if version != _VERSION:
-            raise PayloadError(f"dead letter of version {version}, this mailer reads {_VERSION}")
-        return cls(stage, reply, action, rule, attempts, tuple(dialogue))
+        try:
+            version, *fields = msgpack.unpackb(packed)
+            if version != _VERSION:
+                reason = f"what a server said, of version {version}; this mailer reads {_VERSION}"
+                raise PayloadError(reason)
+            stage, reply, action, rule, attempts, dialogue = fields
+            code, enhanced, text = _parts(reply)
+            return cls(stage, code, enhanced, text, action, rule, attempts, tuple(dialogue))
+        except (ValueError, TypeError, AttributeError, msgpack.UnpackException) as exc:
+            if isinstance(exc, PayloadError):
+                raise
+            raise PayloadError(f"what a server said cannot be read: {type(exc).__name__}") from exc
+
+
+def _parts(line: str) -> tuple[int, str, str]:
+    """Code, enhanced status code and text of a line that `Said.reply` wrote."""
+    code, _, rest = line.partition(" ")
+    if not (len(code) == 3 and code.isascii() and code.isdigit()):
+        return 0, "", line
+    status, _, text = rest.partition(" ")
+    if _STATUS.fullmatch(status) and status[0] == code[0]:
+        return int(code), status, text
+    return int(code), "", rest

@@ -20,9 +20,11 @@ letter  status         meaning
 The first three are *open*; all others are final until a dead letter is replayed.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
+
+from mailer.mail.said import Said
 
 
 class Status(StrEnum):
@@ -69,6 +71,33 @@ class Detail:
     due: float = 0.0
 
     @property
+    def said(self) -> Said:
+        """What the server said of this recipient last."""
+        return Said(
+            self.stage,
+            self.code,
+            self.enhanced,
+            self.text,
+            self.action,
+            self.rule,
+            self.attempts,
+        )
+
+    @property
     def reply(self) -> str:
         """The reply as the server wrote it: ``550 5.1.1 no such user``."""
-        return " ".join(part for part in (str(self.code or ""), self.enhanced, self.text) if part)
+        return self.said.reply
+
+    def hearing(self, said: Said, at: float) -> "Detail":
+        """The same recipient after the server has *said* something new; `attempts` stay."""
+        return replace(
+            self,
+            stage=said.stage,
+            code=said.code,
+            enhanced=said.enhanced,
+            text=said.text,
+            action=said.action,
+            rule=said.rule,
+            at=at,
+            due=0.0,
+        )

@@ -5,6 +5,7 @@ went to the dead letters in whole batches, without one: what is known of them is
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from time import time
 
 from mailer.config import Settings
@@ -58,15 +59,5 @@ def _mailboxes(letters: DeadLetters, letter: DeadLetter) -> list[str]:
 
 
 def _detail(letter: DeadLetter, mailbox: str) -> Detail:
-    said = letter.said
-    code, _, rest = said.reply.partition(" ")
-    text = rest if code.isdigit() else said.reply
-    return Detail(
-        mailbox=mailbox,
-        stage=said.stage,
-        code=int(code) if code.isdigit() else 0,
-        text=text or letter.reason,
-        action=said.action,
-        rule=said.rule,
-        at=letter.at,
-    )
+    detail = Detail(mailbox).hearing(letter.said, letter.at)
+    return detail if detail.text else replace(detail, text=letter.reason)

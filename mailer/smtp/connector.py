@@ -8,7 +8,7 @@ the session any more: else nobody would learn that it was refused.
 
 import socket
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from mailer.smtp.connection.blocking import Aside
@@ -17,12 +17,13 @@ from mailer.smtp.connection.transport import Address
 from mailer.smtp.dialogue import RefusedError
 from mailer.smtp.interfaces import Gate
 from mailer.smtp.pool import Pool
+from mailer.smtp.replies.actions import Action, OnAccount
 from mailer.smtp.reply import Stage
-from mailer.smtp.rules import Action, Judgement
+from mailer.smtp.rules import Judgement
 from mailer.smtp.session import Phase, Session
 from mailer.smtp.settings import Server
 from mailer.smtp.submission import Fate, Result
-from mailer.smtp.worklist import ACCOUNT_WIDE, MAX_FRUITLESS
+from mailer.smtp.worklist import MAX_FRUITLESS
 
 PROVEN_FOR = 10.0
 """How long one successful login lets others open side by side."""
@@ -271,15 +272,17 @@ class Doorway:
             self._told.add(judgement.action)
             self._gate.refused(refusal.stage, refusal.reply, judgement)
         self.is_shut = True
+        # What is not certain may cost time, and no message.
+        action = judgement.action if judgement.is_certain else Action.RETRY_LATER
         self.refusal = Result(
             Fate.UNSENT,
             refusal.stage,
             refusal.reply,
-            judgement.action,
+            action,
             judgement.rule,
             dialogue,
         )
-        is_mild = judgement.action in (Action.RETRY_LATER, Action.THROTTLE_ACCOUNT)
+        is_mild = action.meaning.account is OnAccount.COOLS
         if not (is_mild and has_others):
             self.trouble = self.refusal
 
@@ -290,9 +293,5 @@ def _unavailable(stage: Stage, reason: str) -> RefusedError:
 
 def _for_the_account(refusal: RefusedError) -> Judgement:
     """What a refusal before any message means: never that a message or recipient has failed."""
-    action = refusal.judgement.action
-    if action in (Action.RETRY_RECONNECT, Action.PROTOCOL_ERROR):
-        action = Action.RETRY_LATER
-    elif action not in ACCOUNT_WIDE and action is not Action.RETRY_LATER:
-        action = Action.ACCOUNT_CONFIG
-    return Judgement(action, refusal.judgement.rule)
+    judgement = refusal.judgement
+    return replace(judgement, action=judgement.action.meaning.before_mail)

@@ -6,7 +6,7 @@ the exception of its call.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mailer.smtp.reply import Reply, Stage
@@ -58,3 +58,8 @@ class RefusedError(Exception):
         self.reply = reply
         self.judgement = judgement
         self.token_is_stale = token_is_stale
+
+    def as_suspicion(self) -> "RefusedError":
+        """The same, for a server that is not known to be the right one: see `Judgement.is_certain`."""
+        doubtful = replace(self.judgement, is_certain=False)
+        return RefusedError(self.stage, self.reply, doubtful)

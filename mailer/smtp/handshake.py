@@ -43,24 +43,34 @@ class Opened:
 def open_session(server: Server, local_address: str, *, refresh_token: bool = False) -> Opening:
     """Go through the opening of a session with *server*; raise `RefusedError` where it ends early."""
     name = server.local_hostname or _address_literal(local_address)
-    is_encrypted = server.security is Security.TLS
-    if is_encrypted:
-        yield Secure(Stage.CONNECT)
-    yield from _say(server, Stage.CONNECT, "", "")
-    offered = yield from _introduce(server, name)
+    _line(f"EHLO {name}")  # our own mistake in it is certain, whoever the server is
     if server.security is Security.STARTTLS:
-        if "STARTTLS" not in offered:
-            raise _local(
-                Stage.STARTTLS, "the server does not offer STARTTLS, and mail goes by TLS only"
-            )
-        yield from _say(server, Stage.STARTTLS, "STARTTLS", "STARTTLS")
+        try:
+            yield from _start_tls(server, name)
+        except RefusedError as exc:
+            # Nothing is verified yet: a captive portal, a wrong port or somebody on the way may have
+            # said it. Believed at once, one such connection would stop the account on all workers.
+            raise exc.as_suspicion() from None
         yield Secure(Stage.STARTTLS)
-        is_encrypted = True
-        offered = yield from _introduce(server, name)
+    else:
+        if server.security is Security.TLS:
+            yield Secure(Stage.CONNECT)
+        yield from _say(server, Stage.CONNECT, "", "")
+    offered = yield from _introduce(server, name)
+    is_encrypted = server.security is not Security.PLAIN
     mechanism = yield from log_in(
         server, offered, is_encrypted=is_encrypted, refresh_token=refresh_token
     )
     return Opened(offered, mechanism)
+
+
+def _start_tls(server: Server, name: str) -> Generator[Step, Reply | str, None]:
+    yield from _say(server, Stage.CONNECT, "", "")
+    offered = yield from _introduce(server, name)
+    if "STARTTLS" not in offered:
+        reason = "the server does not offer STARTTLS, and mail goes by TLS only"
+        raise _local(Stage.STARTTLS, reason)
+    yield from _say(server, Stage.STARTTLS, "STARTTLS", "STARTTLS")
 
 
 def _introduce(server: Server, name: str) -> Generator[Step, Reply | str, Extensions]:

@@ -24,10 +24,15 @@ __all__ = ["Action", "Judgement", "Rule", "judge", "parse", "rule_for"]
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """The *action* to take, and the name of the *rule* that says so."""
+    """The *action* to take, and the name of the *rule* that says so.
+
+    *is_certain* is False where it was found before TLS was verified: somebody else may have said it, so
+    it decides nothing for good.
+    """
 
     action: Action
     rule: str
+    is_certain: bool = True
 
 
 @dataclass(frozen=True, slots=True)

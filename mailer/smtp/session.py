@@ -316,14 +316,15 @@ class Session:
             is_done = self._transport.shake_hands()
         except (OSError, ValueError) as exc:
             action = Action.ACCOUNT_CONFIG if tls.is_verification(exc) else Action.RETRY_LATER
-            self._refuse(action, f"no TLS: {tls.describe(exc)}")
+            self._refuse(action, f"no TLS: {tls.describe(exc)}", is_certain=False)
             return
         if is_done:
             self._is_secure = True
             self._go_on(None, now)
 
-    def _refuse(self, action: Action, reason: str) -> None:
-        self.refusal = RefusedError(self._awaited, None, Judgement(action, f"local: {reason}"))
+    def _refuse(self, action: Action, reason: str, *, is_certain: bool = True) -> None:
+        judgement = Judgement(action, f"local: {reason}", is_certain)
+        self.refusal = RefusedError(self._awaited, None, judgement)
 
     # Reading, waiting, losing.
 

@@ -24,23 +24,6 @@ MAX_CURES = 3
 MAX_FRUITLESS = 3
 """How many connections in a row may end without having decided a single message."""
 
-ACCOUNT_WIDE = frozenset(
-    {
-        Action.THROTTLE_ACCOUNT,
-        Action.ACCOUNT_QUOTA,
-        Action.AUTH_RETRY,
-        Action.AUTH_FAIL,
-        Action.ACCOUNT_CONFIG,
-    }
-)
-"""What concerns every message of the account: nothing more is begun after it."""
-CLOSING = ACCOUNT_WIDE - {Action.THROTTLE_ACCOUNT} | {
-    Action.RETRY_RECONNECT,
-    Action.REAUTH_ONCE,
-    Action.PROTOCOL_ERROR,
-}
-"""What ends the session where it was said; 421 does so by itself."""
-
 
 @dataclass(frozen=True, slots=True)
 class Consequence:
@@ -111,11 +94,11 @@ class Agenda:
             return cured
         judgement = self._when_incurable(judgement, reply)
         self._refuse(session, attempt.index, stage, reply, judgement)
-        is_account_wide = judgement.action in ACCOUNT_WIDE
+        is_account_wide = judgement.action.meaning.is_account_wide
         if is_account_wide and self.stop is None:
             self.stop = Result(Fate.UNSENT, stage, reply, judgement.action, judgement.rule)
         return Consequence(
-            is_closing=judgement.action in CLOSING,
+            is_closing=judgement.action.meaning.ends_session,
             account=judgement if is_account_wide else None,
         )
 
@@ -159,12 +142,14 @@ class Agenda:
         elif action in (Action.PROTOCOL_ERROR, Action.SPLIT_RECIPIENTS):
             if (index, action) in self._seen:
                 return None
-        elif action is not Action.RETRY_RECONNECT:
+        elif not action.meaning.is_cured:
             return None
         self._seen.add((index, action))
         self._cures[index] += 1
         self.waiting.appendleft(index)
-        return Consequence(is_closing=action in CLOSING, steps_back=action is Action.PROTOCOL_ERROR)
+        return Consequence(
+            is_closing=action.meaning.ends_session, steps_back=action is Action.PROTOCOL_ERROR
+        )
 
     def _is_forgotten_again(self, session: Session, newest: int) -> bool:
         """Whether a session that logged in after the first such refusal says it too."""
@@ -174,14 +159,10 @@ class Agenda:
 
     def _when_incurable(self, judgement: Judgement, reply: Reply) -> Judgement:
         """What an action means that the engine has carried out already, in vain."""
-        action = judgement.action
-        if action is Action.REAUTH_ONCE:
-            is_login = reply.code == 530 and self._server.username is not None
-            action = Action.AUTH_FAIL if is_login else Action.ACCOUNT_CONFIG
-        elif action in (Action.RETRY_RECONNECT, Action.SPLIT_RECIPIENTS):
-            action = Action.RETRY_LATER
-        elif action is Action.OK:
-            action = Action.PROTOCOL_ERROR
+        action = judgement.action.meaning.incurable or judgement.action
+        if judgement.action is Action.REAUTH_ONCE and reply.code == 530 and self._server.username:
+            # Told to log in right after a login: it is the login that is worth nothing.
+            action = Action.AUTH_FAIL
         return Judgement(action, judgement.rule)
 
     # Results.

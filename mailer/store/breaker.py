@@ -13,15 +13,16 @@ stopped    none                 `start` (an operator, or a probe that succeeded)
 =========  ===================  ==========================================================
 
 ==================================================  =======================================
-trouble, as `mailer.smtp.rules` judges the reply    what it does
+trouble                                             what it does
 ==================================================  =======================================
-auth_fail                                           stops, reason ``auth``
-account_config                                      stops, reason ``account``
-reauth_once                                         doubts; a second time within five
-                                                    minutes, on a login that had succeeded
-                                                    since: stops, reason ``account``
-account_quota                                       cools until it is renewed
-auth_retry, throttle_account, any other             cools 5 s, 10 s, 20 s … 15 min, each
+stops                                               stops, with a reason
+suspected                                           cools as below; stops where it lasts an
+                                                    hour without a success
+doubted                                             one more login; a second time within
+                                                    five minutes, on a login that had
+                                                    succeeded since: stops
+rests                                               cools until a quota is renewed
+cools                                               cools 5 s, 10 s, 20 s … 15 min, each
                                                     jittered by a fifth; success resets
 ==================================================  =======================================
 
@@ -35,12 +36,11 @@ lives keeps it for as long as the login takes.
 
 import dataclasses
 from collections.abc import Callable
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from random import random
 from typing import Any, Final
 
 from mailer.mail.said import Said
-from mailer.smtp.rules import Action
 from mailer.store import keys
 from mailer.store.alerts import ACCOUNT_STARTED, ACCOUNT_STOPPED, Event, written
 from mailer.store.connection import Client, load, reaching_redis
@@ -60,8 +60,34 @@ FIRST_DELAY: Final = 5.0
 LONGEST_DELAY: Final = 900.0
 JITTER: Final = 0.2
 SECOND_DOUBT: Final = 300.0
+SUSPECTED_FOR: Final = 3600.0
+"""Seconds that a suspicion must last before it stops an account."""
+SUSPICION_LAPSES: Final = 3 * LONGEST_DELAY
+"""Seconds after which an old suspicion counts no more: nobody has tried the account meanwhile."""
 
-_STOPPING: Final = {Action.AUTH_FAIL: "auth", Action.ACCOUNT_CONFIG: "account"}
+
+class Trouble(StrEnum):
+    """What an account met. The table above says what each does."""
+
+    STOPS = "stops"
+    SUSPECTED = "suspected"
+    """It would stop the account, if it were certain: it was found before TLS was verified."""
+    DOUBTED = "doubted"
+    RESTS = "rests"
+    COOLS = "cools"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Refusal:
+    """What an account met: the *trouble*, the *reason* why it stops or cools, what the server *said*.
+
+    *until* is when a used-up quota is renewed, in seconds since the epoch; 0.0 where nobody knows.
+    """
+
+    trouble: Trouble
+    reason: str
+    said: Said = dataclasses.field(default_factory=Said)
+    until: float = 0.0
 
 
 class Admission(IntEnum):
@@ -122,39 +148,34 @@ class Breaker:
         """*owner* has logged in: the account is good, and delays begin anew."""
         self._succeeded(account, owner, now)
 
-    def refused(  # noqa: PLR0913 - who, where, what, when
+    def refused(
         self,
         account: str,
         owner: str,
-        action: Action,
-        said: Said,
+        refusal: Refusal,
         now: float,
-        *,
-        until: float = 0.0,
     ) -> str:
-        """*owner* met trouble with the account; returns the account's state after it.
-
-        *until* is when a used-up quota is renewed; 0.0 where nobody knows.
-        """
-        how, reason = COOLING, action.value
-        if action in _STOPPING:
-            how, reason = STOPPED, _STOPPING[action]
-        elif action is Action.REAUTH_ONCE:
-            how, reason = "doubted", "account"
+        """*owner* met trouble with the account; returns the account's state after it."""
+        said, trouble, reason = refusal.said, refusal.trouble, refusal.reason
+        lasting = dataclasses.replace(said, text=f"for an hour by now: {said.text}")
+        stopping = lasting if trouble is Trouble.SUSPECTED else said
         answer: bytes = self._refused(
             account,
             owner,
             now,
-            how,
+            trouble.value,
             reason,
             said.encode(),
             int(said.stage == "AUTH"),
-            until or 0,
+            refusal.until or 0,
             FIRST_DELAY,
             LONGEST_DELAY,
             1 + JITTER * (2 * self._random() - 1),
             SECOND_DOUBT,
-            written(Event(ACCOUNT_STOPPED, now, account, reason, said.stage, said.reply)),
+            written(Event(ACCOUNT_STOPPED, now, account, reason, said.stage, stopping.reply)),
+            stopping.encode(),
+            SUSPECTED_FOR,
+            SUSPICION_LAPSES,
         )
         return answer.decode()
 

@@ -13,12 +13,12 @@ redis.call('SADD', PREFIX .. 'accounts', ARGV[1])
 if ARGV[3] == 'stop' then
   if before == 'stopped' then return before end
   redis.call('HSET', key, 'state', 'stopped', 'since', now, 'reason', ARGV[4])
-  redis.call('HDEL', key, 'until', 'coolings', 'reauth', 'said')
+  redis.call('HDEL', key, 'until', 'coolings', 'reauth', 'said', 'suspected', 'suspected_last')
   redis.call('ZADD', PREFIX .. 'alerts', now, ARGV[5])
   return before
 end
 if before == 'running' then return before end
-redis.call('HDEL', key, 'state', 'until', 'coolings', 'reauth', 'reason', 'said')
+redis.call('HDEL', key, 'state', 'until', 'coolings', 'reauth', 'reason', 'said', 'suspected', 'suspected_last')
 redis.call('HSET', key, 'since', now)
 if before == 'stopped' then redis.call('ZADD', PREFIX .. 'alerts', now, ARGV[5]) end
 return before

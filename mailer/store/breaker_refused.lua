@@ -1,25 +1,30 @@
 -- An account met trouble: stop it, let it cool, or doubt its login.
 --
--- account:<a>  hash  state, since, until, reason, said, coolings, reauth, failed
+-- account:<a>  hash  state, since, until, reason, said, coolings, reauth, failed; suspected: since when,
+--                    suspected_last: when for the last time
 -- logins:<a>   zset  -= owner
 -- alerts       zset  += event, where the account was not stopped before
 -- accounts     set   += account
 --
--- ARGV: account, owner, now, 'stopped' | 'cooling' | 'doubted', reason, what was said (msgpack),
+-- ARGV: account, owner, now, 'stops' | 'suspected' | 'doubted' | 'rests' | 'cools', reason,
+--       what was said (msgpack),
 --       '1' if a login failed, until ('0': by itself), first delay, longest delay,
---       factor of the jitter, seconds within which a second doubt stops, event
+--       factor of the jitter, seconds within which a second doubt stops, event,
+--       what was said, for the case that it stops (msgpack), seconds after which a suspicion stops,
+--       seconds after which it lapses
 -- Returns the new state
 
 local account, owner, now, how, reason = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
 local key = PREFIX .. 'account:' .. account
-local fields = redis.call('HMGET', key, 'state', 'until', 'coolings', 'reason', 'reauth', 'succeeded')
+local fields = redis.call('HMGET', key, 'state', 'until', 'coolings', 'reason', 'reauth', 'succeeded',
+  'suspected', 'suspected_last')
 local state, until_ = fields[1] or 'unknown', tonumber(fields[2] or '0')
 
 redis.call('ZREM', PREFIX .. 'logins:' .. account, owner)
 redis.call('SADD', PREFIX .. 'accounts', account)
 if ARGV[7] == '1' then redis.call('HINCRBY', key, 'failed', 1) end
 if state == 'stopped' then
-  if how == 'stopped' and fields[4] ~= 'operator' then
+  if how == 'stops' and fields[4] ~= 'operator' then
     redis.call('HSET', key, 'reason', reason, 'said', ARGV[6])
   end
   return 'stopped'
@@ -28,7 +33,7 @@ end
 if how == 'doubted' then
   local doubted = tonumber(fields[5] or '0')
   if now - doubted < tonumber(ARGV[12]) and tonumber(fields[6] or '0') > doubted then
-    how = 'stopped'
+    how = 'stops'
   else
     redis.call('HSET', key, 'reauth', ARGV[3], 'reason', reason, 'said', ARGV[6])
     redis.call('HDEL', key, 'state', 'until')
@@ -36,9 +41,17 @@ if how == 'doubted' then
   end
 end
 
-if how == 'stopped' then
-  redis.call('HSET', key, 'state', 'stopped', 'since', ARGV[3], 'reason', reason, 'said', ARGV[6])
-  redis.call('HDEL', key, 'until', 'coolings', 'reauth')
+-- Whoever answers before TLS is verified may be anybody: only what lasts is believed.
+if how == 'suspected' then
+  local since, last = tonumber(fields[7] or ARGV[3]), tonumber(fields[8] or ARGV[3])
+  if now - last > tonumber(ARGV[16]) then since = now end
+  redis.call('HSET', key, 'suspected', string.format('%.3f', since), 'suspected_last', ARGV[3])
+  if now - since >= tonumber(ARGV[15]) then how = 'stops' end
+end
+
+if how == 'stops' then
+  redis.call('HSET', key, 'state', 'stopped', 'since', ARGV[3], 'reason', reason, 'said', ARGV[14])
+  redis.call('HDEL', key, 'until', 'coolings', 'reauth', 'suspected', 'suspected_last')
   redis.call('ZADD', PREFIX .. 'alerts', ARGV[3], ARGV[13])
   return 'stopped'
 end

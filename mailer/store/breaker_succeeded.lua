@@ -13,7 +13,9 @@ redis.call('SADD', PREFIX .. 'accounts', account)
 redis.call('HINCRBY', key, 'ok', 1)
 redis.call('HSET', key, 'succeeded', now)
 local state = redis.call('HGET', key, 'state')
-if state == 'stopped' or state == 'running' then return state end
+if state == 'stopped' then return state end
+redis.call('HDEL', key, 'suspected', 'suspected_last')
+if state == 'running' then return state end
 redis.call('HSET', key, 'state', 'running', 'since', now)
 redis.call('HDEL', key, 'until', 'coolings', 'reason', 'said')
 return 'running'

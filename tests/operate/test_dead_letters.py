@@ -20,14 +20,16 @@ from mailer.operate.dead_letters import DeadLetterOffice
 from mailer.operate.resend_as import with_sender
 from mailer.queues.broker import Broker, Task, application, defaults
 from mailer.queues.dead_queue import PATIENCE, DeadQueue
-from mailer.smtp.rules import Action
-from mailer.store.breaker import OPERATOR, Breaker
+from mailer.store import keys
+from mailer.store.breaker import OPERATOR, Breaker, Refusal, Trouble
 from mailer.store.campaigns import Campaigns
 from mailer.store.dead_letters import DeadLetters, Filter
 from mailer.store.ledger import Burial, Claim, Fresh, Ledger
 from mailer.worker.dead_letters import TIDY_EVERY, DeadLetterDuty
 
-SAID = Said("AUTH", "535 5.7.8 no", "auth_fail", "AUTH 535", 1, ("C: AUTH …", "S: 535 5.7.8 no"))
+SAID = Said(
+    "AUTH", 535, "5.7.8", "no", "auth_fail", "AUTH 535", 1, ("C: AUTH …", "S: 535 5.7.8 no")
+)
 
 
 def message(number, sender="Shop <news@shop.example>"):
@@ -325,7 +327,7 @@ def test_an_account_that_is_not_configured_is_refused_before_anything_moves(plac
 
 def test_letters_of_a_stopped_account_stay_unless_they_go_through_another(place):
     place.bury([1])
-    place.breaker.refused("primary", "me", Action.AUTH_FAIL, SAID, time())
+    place.breaker.refused("primary", "me", Refusal(Trouble.STOPS, "auth", SAID), time())
     assert place.replay() == {"stopped": 1}
     assert place.outcomes() == {"dead": 1}
     assert place.replay(account="second") == {"replayed": 1}
@@ -395,7 +397,7 @@ def test_batches_that_wait_for_a_later_try_are_queued_when_their_account_stops(p
         wait(place, ref, time() + 3600)
     place.duty.sweep(time())
     assert place.tasks() == []
-    place.breaker.refused("primary", "me", Action.AUTH_FAIL, SAID, time())
+    place.breaker.refused("primary", "me", Refusal(Trouble.STOPS, "auth", SAID), time())
     place.duty.sweep(time())
     assert [task["argsrepr"].split(":")[0] for task in place.tasks()] == [
         "(spring, batch 1",
@@ -406,9 +408,9 @@ def test_batches_that_wait_for_a_later_try_are_queued_when_their_account_stops(p
 def test_batches_parked_while_the_account_cooled_are_queued_when_it_stops(place):
     ref = place.batch([1])
     claim = place.ledger.claim(ref, "me", time(), time() + 10)
-    place.breaker.refused("primary", "me", Action.AUTH_RETRY, SAID, time())
+    place.breaker.refused("primary", "me", Refusal(Trouble.COOLS, "auth_retry", SAID), time())
     assert place.ledger.park(claim, time(), "account:primary") == "parked"
-    place.breaker.refused("primary", "me", Action.AUTH_FAIL, SAID, time())
+    place.breaker.refused("primary", "me", Refusal(Trouble.STOPS, "auth", SAID), time())
     place.duty.sweep(time())
     assert len(place.tasks()) == 1
 
@@ -438,7 +440,7 @@ def test_a_campaign_that_has_not_started_is_left_to_its_time(place):
         now=time(),
         due=time() + 3600,
     )
-    place.breaker.refused("primary", "me", Action.AUTH_FAIL, SAID, time())
+    place.breaker.refused("primary", "me", Refusal(Trouble.STOPS, "auth", SAID), time())
     place.duty.sweep(time())
     assert place.tasks() == []
 

@@ -249,7 +249,7 @@ def test_a_dead_letter_keeps_payload_and_recipients_and_is_replayed_once(client,
     ref, _ = enqueue(client, [1, 2, 3])
     lease = claim(client, ref)
     settle(ledger, lease, "a")
-    said = Said(stage="AUTH", reply="535 5.7.8 no").encode()
+    said = Said(stage="AUTH", code=535, enhanced="5.7.8", text="no").encode()
     burial = Burial("b1", Status.DEAD, "auth", said, lease.positions)
     assert ledger.bury(lease, burial, NOW) == 2
     letters = DeadLetters(client)

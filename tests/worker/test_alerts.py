@@ -11,15 +11,14 @@ import pytest
 from mailer.config import Settings
 from mailer.errors import ConfigError
 from mailer.mail.said import Said
-from mailer.smtp.rules import Action
 from mailer.store import keys
 from mailer.store.alerts import LEASE, Event, Outbox, written
-from mailer.store.breaker import OPERATOR, Breaker
+from mailer.store.breaker import OPERATOR, Breaker, Refusal, Trouble
 from mailer.worker import alerts
 from mailer.worker.alerts import Alerts
 
 NOW = 1_800_000_000.0
-WRONG = Said("AUTH", "535 5.7.8 news@shop.example refused", "auth_fail", "AUTH 535")
+WRONG = Said("AUTH", 535, "5.7.8", "news@shop.example refused", "auth_fail", "AUTH 535")
 
 told: list[Event] = []
 
@@ -48,7 +47,7 @@ def with_alerts(client, **table):
 
 
 def test_a_hook_is_told_that_an_account_stopped_and_why_without_addresses(client, breaker):
-    breaker.refused("primary", "me", Action.AUTH_FAIL, WRONG, NOW)
+    breaker.refused("primary", "me", Refusal(Trouble.STOPS, "auth", WRONG), NOW)
     with_alerts(client, hook=f"{__name__}:hook").tell(NOW)
     assert told == [Event("account_stopped", NOW, "primary", "auth", "AUTH", "535 5.7.8 … refused")]
     assert str(told[0]) == "account primary was stopped (auth): AUTH 535 5.7.8 … refused"
@@ -76,7 +75,7 @@ def test_stopping_and_starting_are_told_in_order(client, breaker):
 def test_a_command_gets_the_event_as_json_on_standard_input(client, breaker, tmp_path):
     target = tmp_path / "event.json"
     script = "import sys; open(sys.argv[1], 'w').write(sys.stdin.read())"
-    breaker.refused("primary", "me", Action.AUTH_FAIL, WRONG, NOW)
+    breaker.refused("primary", "me", Refusal(Trouble.STOPS, "auth", WRONG), NOW)
     with_alerts(client, command=[sys.executable, "-c", script, str(target)]).tell(NOW)
     assert json.loads(target.read_text()) == {
         "event": "account_stopped",

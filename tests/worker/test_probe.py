@@ -5,17 +5,16 @@ import time
 
 from mailer.config import load
 from mailer.mail.said import Said
-from mailer.smtp.rules import Action
-from mailer.store.breaker import OPERATOR, RUNNING, STOPPED
+from mailer.store.breaker import OPERATOR, RUNNING, STOPPED, Refusal, Trouble
 from mailer.worker.probe import Probes, start
 from tests.servers.cluster import eventually
 
-WRONG = Said("AUTH", "535 5.7.8 no", "auth_fail", "AUTH 535")
+WRONG = Said("AUTH", 535, "5.7.8", "no", "auth_fail", "AUTH 535")
 
 
 def stop(cluster, at=None):
     cluster.breaker.refused(
-        "primary", "me", Action.AUTH_FAIL, WRONG, time.time() if at is None else at
+        "primary", "me", Refusal(Trouble.STOPS, "auth", WRONG), time.time() if at is None else at
     )
 
 

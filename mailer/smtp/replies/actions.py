@@ -113,7 +113,8 @@ class Meaning:
 
     *reach* is the blast radius. *ends_session*: the connection where it was said is closed; 421 closes
     by itself. *is_cured*: the engine tries it again at once and in another way, a bounded number of
-    times; the other fields then say what holds when that was in vain. *incurable* is the action which
+    times; the other fields then say what holds when that was in vain. *before_mail* is the action that
+    it amounts to where no message was begun: none can have failed there. *incurable* is the action which
     then takes its place, None for the same. *stop_reason* is the reason of the account's stop and of
     the dead letters. *bounce* is what it means in a bounce where no rule says it more exactly.
     """
@@ -121,6 +122,7 @@ class Meaning:
     reach: Reach
     ends_session: bool
     account: OnAccount
+    before_mail: Action
     recipient: Next
     bounce: Reason
     is_cured: bool = False
@@ -138,6 +140,7 @@ MEANINGS: dict[Action, Meaning] = {
         reach=Reach.NOBODY,
         ends_session=False,
         account=OnAccount.NOTHING,
+        before_mail=Action.RETRY_LATER,
         recipient=Next.DONE,
         bounce=Reason.UNKNOWN,
         # Where everybody expects an error, a positive reply of the wrong class is one.
@@ -147,6 +150,7 @@ MEANINGS: dict[Action, Meaning] = {
         reach=Reach.MESSAGE,
         ends_session=False,
         account=OnAccount.COOLS,
+        before_mail=Action.RETRY_LATER,
         recipient=Next.AGAIN,
         bounce=Reason.SERVER_TROUBLE,
     ),
@@ -154,6 +158,7 @@ MEANINGS: dict[Action, Meaning] = {
         reach=Reach.CONNECTION,
         ends_session=True,
         account=OnAccount.COOLS,
+        before_mail=Action.RETRY_LATER,
         recipient=Next.AGAIN,
         bounce=Reason.SERVER_TROUBLE,
         is_cured=True,
@@ -164,6 +169,7 @@ MEANINGS: dict[Action, Meaning] = {
         # The session is good: the account only goes slower on it.
         ends_session=False,
         account=OnAccount.COOLS,
+        before_mail=Action.THROTTLE_ACCOUNT,
         recipient=Next.WAITS,
         bounce=Reason.RATE_LIMITED,
     ),
@@ -171,6 +177,7 @@ MEANINGS: dict[Action, Meaning] = {
         reach=Reach.ACCOUNT,
         ends_session=True,
         account=OnAccount.RESTS,
+        before_mail=Action.ACCOUNT_QUOTA,
         recipient=Next.WAITS,
         bounce=Reason.RATE_LIMITED,
     ),
@@ -178,6 +185,7 @@ MEANINGS: dict[Action, Meaning] = {
         reach=Reach.ACCOUNT,
         ends_session=True,
         account=OnAccount.COOLS,
+        before_mail=Action.AUTH_RETRY,
         recipient=Next.WAITS,
         bounce=Reason.SENDER_REFUSED,
     ),
@@ -185,6 +193,7 @@ MEANINGS: dict[Action, Meaning] = {
         reach=Reach.ACCOUNT,
         ends_session=True,
         account=OnAccount.STOPS,
+        before_mail=Action.AUTH_FAIL,
         recipient=Next.DEAD,
         stop_reason="auth",
         bounce=Reason.SENDER_REFUSED,
@@ -193,6 +202,7 @@ MEANINGS: dict[Action, Meaning] = {
         reach=Reach.CONNECTION,
         ends_session=True,
         account=OnAccount.DOUBTED,
+        before_mail=Action.ACCOUNT_CONFIG,
         recipient=Next.DEAD,
         stop_reason="account",
         bounce=Reason.SENDER_REFUSED,
@@ -203,6 +213,7 @@ MEANINGS: dict[Action, Meaning] = {
         reach=Reach.ACCOUNT,
         ends_session=True,
         account=OnAccount.STOPS,
+        before_mail=Action.ACCOUNT_CONFIG,
         recipient=Next.DEAD,
         stop_reason="account",
         bounce=Reason.SENDER_REFUSED,
@@ -211,6 +222,7 @@ MEANINGS: dict[Action, Meaning] = {
         reach=Reach.MESSAGE,
         ends_session=False,
         account=OnAccount.COOLS,
+        before_mail=Action.RETRY_LATER,
         recipient=Next.AGAIN,
         bounce=Reason.RATE_LIMITED,
         is_cured=True,
@@ -220,6 +232,7 @@ MEANINGS: dict[Action, Meaning] = {
         reach=Reach.RECIPIENT,
         ends_session=False,
         account=OnAccount.COOLS,
+        before_mail=Action.ACCOUNT_CONFIG,
         recipient=Next.REJECTED,
         bounce=Reason.UNKNOWN,
     ),
@@ -227,6 +240,7 @@ MEANINGS: dict[Action, Meaning] = {
         reach=Reach.MESSAGE,
         ends_session=False,
         account=OnAccount.COOLS,
+        before_mail=Action.ACCOUNT_CONFIG,
         recipient=Next.REJECTED,
         bounce=Reason.CONTENT_REFUSED,
     ),
@@ -234,6 +248,7 @@ MEANINGS: dict[Action, Meaning] = {
         reach=Reach.MESSAGE,
         ends_session=False,
         account=OnAccount.COOLS,
+        before_mail=Action.ACCOUNT_CONFIG,
         recipient=Next.REJECTED,
         bounce=Reason.PROTOCOL,
     ),
@@ -241,6 +256,7 @@ MEANINGS: dict[Action, Meaning] = {
         reach=Reach.CONNECTION,
         ends_session=True,
         account=OnAccount.COOLS,
+        before_mail=Action.RETRY_LATER,
         recipient=Next.REJECTED,
         bounce=Reason.PROTOCOL,
         is_cured=True,

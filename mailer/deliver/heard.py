@@ -1,0 +1,33 @@
+"""What a session heard, as it is kept and told: from the SMTP engine's words to a `Said`."""
+
+from mailer.mail.said import Said
+from mailer.smtp import Action, Judgement, Reply, Stage
+from mailer.store.breaker import Refusal, Trouble
+
+
+def heard(
+    stage: Stage | None,
+    reply: Reply | None,
+    action: Action | None,
+    rule: str,
+    dialogue: tuple[str, ...] = (),
+) -> Said:
+    """What was said to *stage*; where no *reply* was read, why, in the words of the local *rule*."""
+    return Said(
+        stage=stage.value if stage else "",
+        code=reply.code if reply else 0,
+        enhanced=(reply.enhanced or "") if reply else "",
+        text=reply.text if reply else rule.removeprefix("local: "),
+        action=action.value if action else "",
+        rule=rule,
+        dialogue=dialogue,
+    )
+
+
+def held_against(judgement: Judgement, said: Said) -> Refusal:
+    """What *judgement* does to the account of which it was *said*, in the breaker's words."""
+    meaning = judgement.action.meaning
+    trouble = Trouble(meaning.account.value)
+    if trouble is Trouble.STOPS and not judgement.is_certain:
+        trouble = Trouble.SUSPECTED
+    return Refusal(trouble, meaning.stop_reason or judgement.action.value, said)
