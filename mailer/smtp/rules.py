@@ -26,8 +26,8 @@ __all__ = ["Action", "Judgement", "Rule", "judge", "parse", "rule_for"]
 class Judgement:
     """The *action* to take, and the name of the *rule* that says so.
 
-    *is_certain* is False where it was found before TLS was verified: somebody else may have said it, so
-    it decides nothing for good.
+    *is_certain* is False where it may not hold for others: it was found before TLS was verified, so that
+    anybody may have said it, or it lies with this host. It decides nothing for good then.
     """
 
     action: Action

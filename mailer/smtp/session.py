@@ -295,8 +295,7 @@ class Session:
             self.deadline = now + timeouts.tls
             self._secure(now)
         else:
-            self._awaited = step.stage
-            self.phase = Phase.LISTENING
+            self._awaited, self.phase = step.stage, Phase.LISTENING
             self.deadline = now + self._limits[step.stage]
             if step.data:
                 self.transcript.said(step.shown)
@@ -316,14 +315,14 @@ class Session:
             is_done = self._transport.shake_hands()
         except (OSError, ValueError) as exc:
             action = Action.ACCOUNT_CONFIG if tls.is_verification(exc) else Action.RETRY_LATER
-            self._refuse(action, f"no TLS: {tls.describe(exc)}", is_certain=False)
+            self._refuse(action, f"no TLS: {tls.describe(exc)}")
             return
         if is_done:
             self._is_secure = True
             self._go_on(None, now)
 
-    def _refuse(self, action: Action, reason: str, *, is_certain: bool = True) -> None:
-        judgement = Judgement(action, f"local: {reason}", is_certain)
+    def _refuse(self, action: Action, reason: str) -> None:
+        judgement = Judgement(action, f"local: {reason}", is_certain=False)
         self.refusal = RefusedError(self._awaited, None, judgement)
 
     # Reading, waiting, losing.

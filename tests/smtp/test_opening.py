@@ -6,7 +6,8 @@ import logging
 import pytest
 
 from mailer.errors import ConfigError, TokenRefusedError
-from mailer.smtp import Action, Driver, Fate, Security, Stage, Timeouts, sasl
+from mailer.smtp import Action, Driver, Fate, Security, Stage, Timeouts
+from mailer.smtp.login import sasl
 
 ADA = """
     C: MAIL FROM:<news@shop.example>
@@ -44,14 +45,15 @@ ACCOUNT = {"username": "shop", "password": lambda: "pässword"}
 
 @pytest.fixture
 def refused(drive, mail, gate):
-    """Send one message that cannot be sent; return its result and what the gate heard."""
+    """Send one message that cannot be sent; return its result, which the gate heard too."""
 
     def run(server, **changes):
         (result,) = drive(server, mail("ada@example.org"), **changes)
         assert result.fate is Fate.UNSENT
-        assert [(stage, judged.action) for stage, _, judged in gate.troubles] == [
-            (result.stage, result.action)
-        ]
+        ((stage, _, judged),) = gate.troubles
+        assert stage is result.stage
+        # What is not certain is told to the gate as it looks, and costs the message only time.
+        assert result.action is (judged.action if judged.is_certain else Action.RETRY_LATER)
         assert gate.logins == 0
         return result
 
@@ -128,14 +130,14 @@ def test_a_server_without_starttls_is_not_used(playing, refused):
     result = refused(
         playing(GREETING + OFFER.format("PLAIN")), security=Security.STARTTLS, **ACCOUNT
     )
-    assert (result.stage, result.action) == (Stage.STARTTLS, Action.ACCOUNT_CONFIG)
+    assert (result.stage, result.action) == (Stage.STARTTLS, Action.RETRY_LATER)
 
 
 @pytest.mark.parametrize(
     ("reply", "action"),
     [("454 TLS not available", Action.RETRY_LATER), ("502 not implemented", Action.ACCOUNT_CONFIG)],
 )
-def test_a_refused_starttls_never_falls_back_to_plain_text(playing, refused, reply, action):
+def test_a_refused_starttls_never_falls_back_to_plain_text(playing, refused, gate, reply, action):
     server = playing(
         GREETING
         + f"""
@@ -145,7 +147,39 @@ def test_a_refused_starttls_never_falls_back_to_plain_text(playing, refused, rep
         S: {reply}
     """
     )
-    assert refused(server, security=Security.STARTTLS, **ACCOUNT).action is action
+    assert refused(server, security=Security.STARTTLS, **ACCOUNT).action is Action.RETRY_LATER
+    ((_, _, judged),) = gate.troubles
+    assert (judged.action, judged.is_certain) == (action, False)
+
+
+IMPOSTORS = {
+    "greeting": "S: 554 5.7.1 your address is banned",
+    "no smtp": "S: HTTP/1.1 400 Bad Request",
+    "EHLO": GREETING + "S: 550 5.7.1 account suspended",
+    "no STARTTLS": GREETING + "S: 250 mx.example",
+    "STARTTLS": GREETING + "S: 250-mx\nS: 250 STARTTLS\nC: STARTTLS\nS: 554 5.7.3 disabled",
+}
+
+
+@pytest.mark.parametrize("transcript", IMPOSTORS.values(), ids=IMPOSTORS)
+def test_whatever_is_said_before_tls_is_verified_decides_nothing_for_good(
+    playing, drive, mail, gate, transcript
+):
+    (result,) = drive(
+        playing(transcript), mail("ada@example.org"), security=Security.STARTTLS, **ACCOUNT
+    )
+    assert (result.fate, result.action) == (Fate.UNSENT, Action.RETRY_LATER)
+    ((_, _, judged),) = gate.troubles
+    assert judged.action is Action.RETRY_LATER or not judged.is_certain
+
+
+@pytest.mark.parametrize("security", [Security.PLAIN, Security.TLS])
+def test_what_a_verified_server_says_is_certain(playing, drive, mail, gate, ca_file, security):
+    greeting = "S: 554 5.7.1 your address is banned"
+    server = playing(f"X: tls\n{greeting}" if security is Security.TLS else greeting)
+    (result,) = drive(server, mail("ada@example.org"), security=security, ca_file=ca_file)
+    assert (result.fate, result.action) == (Fate.UNSENT, Action.ACCOUNT_CONFIG)
+    assert gate.troubles[0][2].is_certain
 
 
 def test_a_certificate_of_nobody_we_trust_ends_it(playing, settings, mail, gate, journal):
@@ -153,8 +187,10 @@ def test_a_certificate_of_nobody_we_trust_ends_it(playing, settings, mail, gate,
     driver = Driver(settings(server.port, security=Security.TLS, **ACCOUNT), gate)
     (result,) = driver.send(mail("ada@example.org"), journal)
     driver.close()
-    assert (result.fate, result.action) == (Fate.UNSENT, Action.ACCOUNT_CONFIG)
+    assert (result.fate, result.action) == (Fate.UNSENT, Action.RETRY_LATER)
     assert "certificate" in result.rule
+    ((_, _, judged),) = gate.troubles
+    assert (judged.action, judged.is_certain) == (Action.ACCOUNT_CONFIG, False)
 
 
 def test_a_certificate_of_another_host_ends_it(playing, settings, mail, gate, journal, ca_file):
@@ -162,11 +198,13 @@ def test_a_certificate_of_another_host_ends_it(playing, settings, mail, gate, jo
     driver = Driver(settings(server.port, security=Security.TLS, ca_file=ca_file), gate)
     (result,) = driver.send(mail("ada@example.org"), journal)
     driver.close()
-    assert (result.fate, result.action) == (Fate.UNSENT, Action.ACCOUNT_CONFIG)
+    assert (result.fate, result.action) == (Fate.UNSENT, Action.RETRY_LATER)
     assert "IP address mismatch" in result.rule
 
 
-def test_certificate_files_that_cannot_be_read_are_the_account_s_fault(playing, refused, tmp_path):
+def test_certificate_files_that_this_host_cannot_read_are_not_the_account_s_end(
+    playing, refused, tmp_path
+):
     server = playing(
         GREETING
         + """
@@ -177,7 +215,7 @@ def test_certificate_files_that_cannot_be_read_are_the_account_s_fault(playing, 
     """
     )
     result = refused(server, security=Security.STARTTLS, ca_file=tmp_path / "none.pem")
-    assert result.action is Action.ACCOUNT_CONFIG
+    assert result.action is Action.RETRY_LATER
     assert "ca_file" in result.rule
 
 
