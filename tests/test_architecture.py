@@ -37,7 +37,6 @@ DOORSTEPS = {"cli": ("store",), "web": ("store",)}
 
 # What is still to be mended; nothing may be added here.
 DEBTS = {
-    "mailer.store.breaker imports mailer.smtp.rules",
     "mailer.cli.suppress imports mailer.store.suppression",
 }
 

@@ -20,7 +20,6 @@ from mailer.operate.dead_letters import DeadLetterOffice
 from mailer.operate.resend_as import with_sender
 from mailer.queues.broker import Broker, Task, application, defaults
 from mailer.queues.dead_queue import PATIENCE, DeadQueue
-from mailer.store import keys
 from mailer.store.breaker import OPERATOR, Breaker, Refusal, Trouble
 from mailer.store.campaigns import Campaigns
 from mailer.store.dead_letters import DeadLetters, Filter
