@@ -110,17 +110,6 @@ class Unsubscribe(Model):
         return self
 
 
-class Send(Model):
-    """How single messages are sent, by `mailer.send` and its kin.
-
-    A *key* that was given is known for *remember_keys* seconds. With *reload_templates* a template is
-    looked at again when one of its files has changed.
-    """
-
-    remember_keys: Seconds = 7 * 86400.0
-    reload_templates: Flag = True
-
-
 class Alerts(Model):
     """Who is told when an account stops or starts, or *dead_letters* pile up: once per event.
 
@@ -161,7 +150,6 @@ class Settings(Model):
     domains: dict[str, Domain] = Field(default_factory=dict)
     retry: CheckedRetry = Retry()
     worker: Worker = Worker()
-    send: Send = Send()
     unsubscribe: Unsubscribe | None = None
     alerts: Alerts = Alerts()
     rules: Tables = ()

@@ -39,6 +39,8 @@ class Progress:
     started: float | None
     active: float | None
     summary: Mapping[str, Any]
+    why: str = ""
+    """Why the campaign paused itself; empty where a person did it."""
 
     @property
     def open(self) -> int:
@@ -55,6 +57,7 @@ class Progress:
         return {
             "campaign": self.campaign,
             "state": self.state,
+            "why": self.why,
             "total": self.total,
             "outcomes": dict(self.outcomes),
             "rate": round(self.rate, 3),
@@ -150,9 +153,12 @@ class Campaigns:
             found = self._client.hget(keys.campaign(name), "policy")
         return CampaignPolicy.decode(found or b"")
 
-    def set_state(self, name: str, state: str) -> str:
-        """Pause, resume or cancel; returns the state before. Raises `CampaignNotFoundError`."""
-        before = self._control(name, state)
+    def set_state(self, name: str, state: str, why: str = "") -> str:
+        """Pause, resume or cancel; returns the state before. Raises `CampaignNotFoundError`.
+
+        *why* is shown with the state where no person said so.
+        """
+        before = self._control(name, state, why)
         if before is None:
             raise _not_found(name)
         return str(before.decode())
@@ -206,6 +212,7 @@ class Campaigns:
             started=started,
             active=float(fields["active"]) if "active" in fields else None,
             summary=json.loads(fields["summary"]),
+            why=fields.get("why", b"").decode(),
         )
 
     def failures(self, name: str) -> Iterator[Failure]:

@@ -14,9 +14,6 @@ mailer:shared:<c>            hash    digest → attachment bytes (zstd)         
 mailer:batch:<c>:<n>         hash    where the batch is; its fields stand below   until each recipient is final
 mailer:payload:<c>:<n>       string  the batch's messages (mailer.mail.payload)   with its batch
 mailer:enqueued:<c>:<n>      string  the batch was written down                   minutes
-mailer:enqueued:<id>         string  batch ref that one call of `send` wrote      minutes
-mailer:sent:<k>              string  digest, Message-ID and batch ref of what     as [send] remember_keys says
-                                     `send` queued under the key <k> (SHA-256)
 mailer:resumed               set     campaigns whose parked batches are to go on  seconds
 mailer:queued:<queue>        zset    batch ref → time of its last task message;   while the batch is queued
                                      years ahead while it waits for a turn

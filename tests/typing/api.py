@@ -3,19 +3,7 @@
 from collections.abc import Iterator
 from email.message import EmailMessage
 
-from mailer import (
-    Attachment,
-    Campaign,
-    Complaint,
-    Receipt,
-    Settings,
-    Status,
-    asend,
-    configure,
-    load,
-    reload,
-    send,
-)
+from mailer import Attachment, Campaign, Complaint, Receipt, Settings, Status, load, send
 
 settings: Settings = load()
 
@@ -46,10 +34,3 @@ campaign.pause()
 campaign.resume()
 cancelled: int = campaign.cancel()
 message_id: str = send("welcome", to="ada@example.org", context={"name": "Ada"})
-again: str = send("welcome", to={"email": "ada@example.org", "name": "Ada"}, key="signup-42")
-configure(settings)
-reload()
-
-
-async def in_a_loop() -> str:
-    return await asend("welcome", to="ada@example.org", context={"name": "Ada"}, key="signup-42")
