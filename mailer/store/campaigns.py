@@ -175,6 +175,20 @@ class Campaigns:
         with reaching_redis():
             return [name.decode() for name in self._client.zrevrange(keys.CAMPAIGNS, 0, -1)]
 
+    def counts_by_account(self) -> Iterator[tuple[str, dict[Status, int]]]:
+        """For each campaign, the accounts that it names (``a, b``) and its recipients by status."""
+        names = self.names()
+        for start in range(0, len(names), 500):
+            pipe = self._client.pipeline(transaction=False)
+            for name in names[start : start + 500]:
+                pipe.hmget(keys.campaign(name), "summary")
+                pipe.hgetall(keys.counts(name))
+            with reaching_redis():
+                found = pipe.execute()
+            for (summary,), counts in zip(found[::2], found[1::2], strict=True):
+                account = json.loads(summary or "{}").get("account", "")
+                yield account, {Status(k.decode()): int(number) for k, number in counts.items()}
+
     def open_recipients(self, name: str) -> int:
         """How many recipients of the campaign are queued, deferred or being transmitted."""
         with reaching_redis():

@@ -108,7 +108,12 @@ class Cluster:
         """Queue *total* small messages to ``<campaign>-<n>@example.org`` in batches."""
         ledger, now = Ledger(self.client), time.time()
         run = self.campaigns.open(
-            campaign, digest="d", summary={}, policy=CampaignPolicy(), accept_changes=False, now=now
+            campaign,
+            digest="d",
+            summary={"account": account},
+            policy=CampaignPolicy(),
+            accept_changes=False,
+            now=now,
         ).run
         for start in range(0, total, batch):
             numbers = range(start, min(start + batch, total))
