@@ -1,29 +1,36 @@
 """A bulk mailer on Celery: every message sent once, fast, with an answer for every recipient."""
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mailer.compose import Attachment
-    from mailer.config import Settings, load
+    from mailer.compose import Attachment, Unsubscribe
+    from mailer.config import Settings, configure, load
     from mailer.errors import MailerError
+    from mailer.produce import reload
     from mailer.produce.campaign import Campaign, Status
     from mailer.produce.receipt import Complaint, Receipt
-    from mailer.produce.send import send
+    from mailer.produce.send import asend, send
+
+    __version__: str
 
 __all__ = [  # noqa: RUF022 - grouped: it doubles as a table of contents
     # Sending
     "Campaign",
     "send",
+    "asend",
     # What goes along
     "Attachment",
+    "Unsubscribe",
     # What comes back
     "Complaint",
     "Receipt",
     "Status",
     # Configuration
     "Settings",
+    "configure",
     "load",
+    "reload",
     # What can go wrong (see mailer.errors for each by name)
     "MailerError",
 ]
@@ -37,14 +44,20 @@ _HOMES = {
     "Receipt": "mailer.produce.receipt",
     "Settings": "mailer.config",
     "Status": "mailer.produce.campaign",
+    "Unsubscribe": "mailer.compose",
+    "asend": "mailer.produce.send",
+    "configure": "mailer.config",
     "load": "mailer.config",
+    "reload": "mailer.produce",
     "send": "mailer.produce.send",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        return import_module("importlib.metadata").version("mailer")
-    if name not in _HOMES:
-        raise AttributeError(f"module 'mailer' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+if not TYPE_CHECKING:
+    # Hidden from type checkers, which else believe that every name is here.
+    def __getattr__(name: str) -> object:
+        if name == "__version__":
+            return import_module("importlib.metadata").version("celery-mailer")
+        if name not in _HOMES:
+            raise AttributeError(f"module 'mailer' has no attribute {name!r}")
+        value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+        return value

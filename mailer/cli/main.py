@@ -50,7 +50,9 @@ _FOLDER_HINT = "is it the one that `mailer run` made here that you mean? mailer 
     help="Use the embedded server that keeps its data in FOLDER, as `mailer run` does.",
 )
 @click.option("--debug", is_flag=True, help="Show where an error comes from.")
-@click.version_option(package_name="mailer", prog_name="mailer", message="%(prog)s %(version)s")
+@click.version_option(
+    package_name="celery-mailer", prog_name="mailer", message="%(prog)s %(version)s"
+)
 @click.pass_context
 def cli(context: click.Context, config: Path | None, local: Path | None, *, debug: bool) -> None:
     """Bulk mail on Celery: every message sent once, with an answer for every recipient.

@@ -110,6 +110,17 @@ class Unsubscribe(Model):
         return self
 
 
+class Send(Model):
+    """How single messages are sent, by `mailer.send` and its kin.
+
+    A *key* that was given is known for *remember_keys* seconds. With *reload_templates* a template is
+    looked at again when one of its files has changed.
+    """
+
+    remember_keys: Seconds = 7 * 86400.0
+    reload_templates: Flag = True
+
+
 class Alerts(Model):
     """Who is told when an account stops or starts, or *dead_letters* pile up: once per event.
 
@@ -120,23 +131,6 @@ class Alerts(Model):
     hook: str | None = None
     command: Command | None = None
     dead_letters: Count | None = None
-
-
-class Web(Model):
-    """Where `mailer web` listens, and where recipients and providers reach it from outside."""
-
-    url: str | None = None
-    host: str = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65535)] = 8025
-
-    @field_validator("url")
-    @classmethod
-    def _is_https(cls, url: str | None) -> str | None:
-        if url is None:
-            return None
-        if not url.startswith(("https://", "http://localhost", "http://127.0.0.1")):
-            raise ValueError("must begin with https:// (RFC 8058 §3.1); http:// only to localhost")
-        return url.rstrip("/")
 
 
 class Domain(Model):
@@ -167,9 +161,9 @@ class Settings(Model):
     domains: dict[str, Domain] = Field(default_factory=dict)
     retry: CheckedRetry = Retry()
     worker: Worker = Worker()
+    send: Send = Send()
     unsubscribe: Unsubscribe | None = None
     alerts: Alerts = Alerts()
-    web: Web = Web()
     rules: Tables = ()
 
     _file: Path | None = PrivateAttr(default=None)

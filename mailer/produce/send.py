@@ -1,23 +1,24 @@
-"""One message now, ahead of every campaign."""
+"""One message now, ahead of every campaign: from a template."""
 
-import re
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
+from functools import wraps
 from time import time
+from typing import Any, ParamSpec
 from uuid import uuid4
 
-from mailer.compose import Attachment, Composer
+from mailer.compose import Attachment, Design
 from mailer.config import Settings
-from mailer.errors import CampaignChangedError, InputError
-from mailer.mail.message import Message
-from mailer.mail.payload import Entry, encode
-from mailer.mail.policy import CampaignPolicy
-from mailer.produce.campaign import OnUncertain
-from mailer.produce.design import design, recipient, retry_overrides, summary
+from mailer.mail.recipients import Recipient
+from mailer.produce.composers import Ready, composer, stamped
+from mailer.produce.design import design, recipient
 from mailer.produce.enqueue import Row
-from mailer.queues.broker import Task
-from mailer.queues.connections import Producer
-from mailer.store.ledger import PRIORITY, Fresh
+from mailer.produce.once import digest_of
+from mailer.produce.single import OnUncertain, Way, kind_name, queue
+from mailer.queues.connections import Producer, between_forks
+
+_P = ParamSpec("_P")
 
 
 def send(  # noqa: PLR0913 - the contract's keywords
@@ -30,65 +31,91 @@ def send(  # noqa: PLR0913 - the contract's keywords
     attachments: Sequence[Attachment] = (),
     reply_to: str | None = None,
     headers: Mapping[str, str] | None = None,
+    key: str | None = None,
     retry: Mapping[str, float] | None = None,
     on_uncertain: OnUncertain = "resend",
     settings: Settings | None = None,
 ) -> str:
     """Send one message now, ahead of every campaign; returns its Message-ID.
 
-    *to* is an address or a row with ``email``. Each call sends: nothing is taken for a duplicate.
-    The messages of a template are shown together, as the campaign ``send.<template>``. Raises
-    `InputError` for an address that cannot be, or one on the suppression list.
+    *to* is an address or a row with ``email``. With *key* a second call, after an error or by a task
+    that came again, sends nothing more and returns the Message-ID of the first; without, each call
+    sends. Keys are known for seven days (``[send] remember_keys``). The messages of a template are
+    shown together, as the campaign ``send.<template>``; *retry* and *on_uncertain* are the message's own.
+
+    Raises `InputError` for an address that cannot be, or one on the suppression list, `TemplateError`
+    where the template does not fit, `CampaignChangedError` where *key* was used for other content, and
+    `LedgerUnavailableError` where Redis cannot be reached. Once the message is in the ledger the call
+    returns, whatever the broker does.
     """
     producer = Producer(settings)
-    one = recipient({"email": to} if isinstance(to, str) else to)
-    name = "send." + re.sub(r"[^A-Za-z0-9._-]", "-", template)[:90]
-    made_for = design(
-        producer.settings,
-        f"{name}.{uuid4().hex}",
+    made = _design(producer.settings, template, sender, account, attachments, reply_to, headers)
+    one = _recipient(to, context or {})
+    producer.knows(account)
+    ready = composer(made, reload=producer.settings.send.reload_templates)
+    way = Way(
+        kind=template,
+        account=account,
+        summary={**ready.summary, "account": account},
+        retry=retry or {},
+        on_uncertain=on_uncertain,
+        key=key,
+        digest="" if key is None else _digest(made, one),
+    )
+    message = stamped(ready.compose(one), _message_id(ready), time())
+    return queue(producer, way, [message], [one.key])
+
+
+def _in_a_thread(call: Callable[_P, str]) -> Callable[_P, Coroutine[Any, Any, str]]:
+    """*call* for an event loop: it works in a thread meanwhile, and takes the same arguments."""
+
+    @wraps(call)
+    async def awaited(*given: _P.args, **named: _P.kwargs) -> str:
+        return await asyncio.to_thread(call, *given, **named)
+
+    return awaited
+
+
+asend = _in_a_thread(send)
+
+
+def _design(  # noqa: PLR0913, PLR0917 - what `send` was given
+    settings: Settings,
+    template: str,
+    sender: str | None,
+    account: str,
+    attachments: Sequence[Attachment],
+    reply_to: str | None,
+    headers: Mapping[str, str] | None,
+) -> Design:
+    return design(
+        settings,
+        kind_name(template),
         template,
         sender,
         account,
-        context=dict(context or {}),
         attachments=tuple(attachments),
         reply_to=reply_to,
         headers=dict(headers or {}),
         bulk=False,
     )
-    composer = Composer(made_for)
-    made = composer.compose(one)
-    message = replace(made, content=(made.joined(composer.shared),))
-    fresh = Fresh(one.key, one.digest)
-    if producer.ledger.reserve(name, 0, [fresh]) == "s":
-        raise InputError(
-            "the recipient is on the suppression list; `mailer suppress list` shows it"
-        )
-    producer.campaigns.open(
-        name,
-        digest="",
-        summary=summary(made_for, account),
-        policy=CampaignPolicy(resend=on_uncertain == "resend", retry=retry_overrides(retry or {})),
-        accept_changes=True,
-        now=time(),
-    )
-    producer.campaigns.close(name)
-    _queue_single(producer, name, account, message, fresh)
-    return message.message_id
 
 
-def _queue_single(
-    producer: Producer, name: str, account: str, message: Message, fresh: Fresh
-) -> None:
-    ref = producer.campaigns.next_batch(name)
-    done = producer.ledger.enqueue(
-        ref,
-        run=0,
-        queue=PRIORITY,
-        account=account,
-        payload=encode([Entry(message, fresh.fingerprint)]),
-        recipients=[fresh],
-        now=time(),
-    )
-    if done.state == "cancelled":
-        raise CampaignChangedError(f"{name} was cancelled: its messages are not sent any more")
-    producer.broker.publish([Task(PRIORITY, ref, 1, account)])
+def _recipient(to: str | Row, context: Mapping[str, object]) -> Recipient:
+    """The recipient; the variables of the call lie below the row's own fields.
+
+    They are no part of the design, so that a template is compiled once and not for each message.
+    """
+    one = recipient({"email": to} if isinstance(to, str) else to)
+    return replace(one, fields={**context, **one.fields}) if context else one
+
+
+def _message_id(ready: Ready) -> str:
+    return f"<{uuid4().hex}@{ready.composer.headers.domain}>"
+
+
+def _digest(made: Design, one: Recipient) -> str:
+    """What the message is made of; not the template's text, which a release may mend meanwhile."""
+    with between_forks:  # the digest of a file is worked out once
+        files = [(file.filename, file.digest) for file in made.attachments]
+    return digest_of(made.template, made.sender, made.reply_to, made.headers, files, one.fields)

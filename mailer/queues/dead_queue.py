@@ -15,7 +15,7 @@ from celery import Celery
 from kombu import Producer, Queue
 from kombu.exceptions import ChannelError
 
-from mailer.queues.broker import DEAD_QUEUE, OwnConnection
+from mailer.queues.broker import DEAD_QUEUE, OwnConnections
 from mailer.store.dead_letters import DeadLetter, DeadLetters
 
 PATIENCE: Final = 10.0
@@ -36,7 +36,7 @@ class DeadQueue:
 
     def __init__(self, app: Celery) -> None:
         self._app = app
-        self._own = OwnConnection(app)
+        self._own = OwnConnections(app)
         self.queue = Queue(DEAD_QUEUE, routing_key=DEAD_QUEUE)
 
     def __len__(self) -> int:

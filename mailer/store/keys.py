@@ -14,6 +14,9 @@ mailer:shared:<c>            hash    digest → attachment bytes (zstd)         
 mailer:batch:<c>:<n>         hash    where the batch is; its fields stand below   until each recipient is final
 mailer:payload:<c>:<n>       string  the batch's messages (mailer.mail.payload)   with its batch
 mailer:enqueued:<c>:<n>      string  the batch was written down                   minutes
+mailer:enqueued:<id>         string  batch ref that one call of `send` wrote      minutes
+mailer:sent:<k>              string  digest, Message-ID and batch ref of what     as [send] remember_keys says
+                                     `send` queued under the key <k> (SHA-256)
 mailer:resumed               set     campaigns whose parked batches are to go on  seconds
 mailer:queued:<queue>        zset    batch ref → time of its last task message;   while the batch is queued
                                      years ahead while it waits for a turn
@@ -46,7 +49,6 @@ mailer:line:<s>:<c>          zset    batch ref → its place                    
 mailer:turns:<queue>         zset    campaign → messages it was published for      while batches wait for a turn
 mailer:turns:<queue>:<c>     zset    batch ref → its place                        while batches wait for a turn
 mailer:called:<s>            zset    batch ref → permits that it may take         seconds
-mailer:swept                 string  when a worker last looked for what is due    for good
 mailer:lock:<name>           string  owner of a cluster-wide duty                 seconds
 
 ``<c>`` is a campaign id, ``<n>`` a batch number, ``<c>:<n>`` a *batch ref*, ``<event>`` is
@@ -73,7 +75,6 @@ PREFIX = "mailer:"
 
 CAMPAIGNS = PREFIX + "campaigns"
 TIMERS = PREFIX + "timers"
-SWEPT = PREFIX + "swept"
 RESUMED = PREFIX + "resumed"
 SUPPRESSED = PREFIX + "suppressed"
 ACCOUNTS = PREFIX + "accounts"
@@ -161,13 +162,3 @@ def pace(name: str) -> str:
 def lock(name: str) -> str:
     """The string that names who holds a cluster-wide duty."""
     return f"{PREFIX}lock:{name}"
-
-
-def queued(queue: str) -> str:
-    """Batches that wait for a worker on *queue*."""
-    return f"{PREFIX}queued:{queue}"
-
-
-def held(account: str) -> str:
-    """Open connections for *account*, by worker process."""
-    return f"{PREFIX}held:{account}"

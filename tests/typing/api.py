@@ -3,7 +3,19 @@
 from collections.abc import Iterator
 from email.message import EmailMessage
 
-from mailer import Attachment, Campaign, Complaint, Receipt, Settings, Status, load, send
+from mailer import (
+    Attachment,
+    Campaign,
+    Complaint,
+    Receipt,
+    Settings,
+    Status,
+    asend,
+    configure,
+    load,
+    reload,
+    send,
+)
 
 settings: Settings = load()
 
@@ -34,3 +46,10 @@ campaign.pause()
 campaign.resume()
 cancelled: int = campaign.cancel()
 message_id: str = send("welcome", to="ada@example.org", context={"name": "Ada"})
+again: str = send("welcome", to={"email": "ada@example.org", "name": "Ada"}, key="signup-42")
+configure(settings)
+reload()
+
+
+async def in_a_loop() -> str:
+    return await asend("welcome", to="ada@example.org", context={"name": "Ada"}, key="signup-42")

@@ -139,6 +139,11 @@ class Folder:
         digest = blake2b(self.images[name].content, digest_size=6, key=name.encode()[:64])
         return f"{digest.hexdigest()}@{self.domain}"
 
+    def files(self) -> list[Path]:
+        """The files that were read so far, images among them."""
+        named = (self._find(name) for name in (*self._octets, *self.images))
+        return [path for path in named if path is not None]
+
     @property
     def digest(self) -> str:
         """The SHA-256, in hex, of all that was read so far and of the whole template folder."""
@@ -164,7 +169,9 @@ def _html_of_mjml(text: str, path: Path) -> str:
         compile_mjml = _mjml()
         return compile_mjml(text)
     except ImportError:
-        raise TemplateError(f"{path}: MJML needs an extra: pip install 'mailer[mjml]'") from None
+        raise TemplateError(
+            f"{path}: MJML needs an extra: pip install 'celery-mailer[mjml]'"
+        ) from None
     except (OSError, ValueError) as error:
         raise TemplateError(f"{path}: not valid MJML: {error}") from error
 

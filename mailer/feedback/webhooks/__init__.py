@@ -1,0 +1,1 @@
+"""Providers' webhooks: a request is verified, then read into events."""

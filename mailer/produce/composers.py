@@ -1,0 +1,109 @@
+"""Templates of single messages, compiled once a process and looked at again when a file changed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from pathlib import Path
+from typing import Any, Final
+
+from mailer.compose import Composer, Design
+from mailer.compose.policy import fold_field
+from mailer.mail.message import Message
+from mailer.mail.recipients import Recipient
+from mailer.produce.design import summary
+from mailer.queues.connections import Kept, between_forks
+
+KEPT: Final = 256
+"""Compiled templates that a process keeps."""
+
+# The Date of every message as it is composed; the time of the call takes its place.
+_WHEN: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_WHEN_WRITTEN: Final = fold_field("Date", format_datetime(_WHEN)).encode()
+
+Stamp = tuple[tuple[str, int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A composer, what is shown of its design, and what its files were like when it was made."""
+
+    composer: Composer
+    summary: Mapping[str, Any]
+    files: tuple[Path, ...]
+    stamp: Stamp
+
+    @classmethod
+    def of(cls, design: Design) -> "Ready":
+        """Read and compile the template of *design*. Raises `TemplateError`."""
+        composer = Composer(design)
+        folder = composer.template.folder
+        files = (folder.path, *folder.files())
+        return cls(composer, summary(design, ""), files, _stamp(files))
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether no file was changed, added or removed since."""
+        return _stamp(self.files) == self.stamp
+
+    def compose(self, recipient: Recipient) -> Message:
+        """The message, in one piece, as of 1970; `stamped` makes it today's."""
+        with between_forks:  # nor is a composer to be shared between threads
+            made = self.composer.compose(recipient)
+        return replace(made, content=(made.joined(self.composer.shared),))
+
+
+def composer(design: Design, *, reload: bool) -> Ready:
+    """What composes the messages of *design*; with *reload*, from the files as they are now.
+
+    Raises `TemplateError` and `InputError` as `Composer` does.
+    """
+    design = replace(design, date=_WHEN)
+    key = _key(design)
+    ready = _kept.get(key, lambda: Ready.of(design))
+    if reload and not ready.is_fresh:
+        _kept.drop(key, ready)
+        ready = _kept.get(key, lambda: Ready.of(design))
+    return ready
+
+
+def forget() -> None:
+    """Read all templates again at their next use."""
+    _kept.clear()
+
+
+def stamped(message: Message, message_id: str, now: float) -> Message:
+    """*message* with the time *now* as its Date, and *message_id*."""
+    (content,) = message.content
+    assert isinstance(content, bytes)
+    date = f"Date: {format_datetime(datetime.fromtimestamp(int(now), UTC))}\r\n".encode()
+    # Each stands in the header section once, at the beginning of a line: no value holds a CRLF.
+    content = content.replace(b"\r\n" + _WHEN_WRITTEN, b"\r\n" + date, 1)
+    old, new = (f"\r\nMessage-ID: {one}\r\n".encode() for one in (message.message_id, message_id))
+    return replace(message, content=(content.replace(old, new, 1),), message_id=message_id)
+
+
+_kept: Final = Kept(KEPT)
+
+
+def _key(design: Design) -> object:
+    """All that makes a difference, as something that can be looked up."""
+    return tuple(_hashable(getattr(design, name)) for name in Design.__slots__)
+
+
+def _hashable(value: object) -> object:
+    if isinstance(value, Mapping):
+        return tuple((name, _hashable(inner)) for name, inner in value.items())
+    return value
+
+
+def _stamp(files: tuple[Path, ...]) -> Stamp:
+    """Time and size of each file; a file that is gone has none."""
+    found = []
+    for file in files:
+        try:
+            seen = file.stat()
+        except OSError:
+            continue
+        found.append((str(file), seen.st_mtime_ns, seen.st_size))
+    return tuple(found)
