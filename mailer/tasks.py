@@ -6,13 +6,14 @@ that comes twice, late or for a batch that is final does nothing.
 
 from typing import Any
 
+from celery.exceptions import SoftTimeLimitExceeded
+
 from mailer.celery import app
 from mailer.errors import AuthenticationFailedError, InputError, MailerError, SubmissionError
 from mailer.mail.said import without_addresses
 from mailer.queues.broker import DEAD_QUEUE, DELIVER
 from mailer.queues.dead_queue import DEAD
 from mailer.queues.flower import REFUSAL, ShownTask
-from mailer.queues.publish import publish
 from mailer.worker.process import Worker
 
 worker: Worker = app.mailer
@@ -29,13 +30,17 @@ worker: Worker = app.mailer
 def deliver(self: ShownTask, ref: str) -> str:
     """Deliver the batch *ref*; returns what became of its recipients, in words.
 
-    Fails when the batch as a whole was dead-lettered: the exception says account, stage and reply.
+    Fails when the batch as a whole was dead-lettered: the exception says account, stage and reply. A
+    batch that takes long may go on beside the next task (see `mailer.deliver.runs`); the log has its end.
     """
     with worker.at_work() as desk:
-        report = desk.delivery.deliver(ref)
-        queued = [(report.queue, one) for one in report.queued]
-        publish(worker.broker, desk.delivery.ledger, queued)
-        desk.dead_letters.publish(report.buried)
+        try:
+            report = desk.delivery.deliver(ref)
+        except SoftTimeLimitExceeded:
+            # It strikes in the middle of anything, but the batch has a thread of its own: what that has
+            # transmitted is finished, and nothing becomes uncertain.
+            report = desk.delivery.end_early(ref)
+        desk.publish(report)
     if report.failure:
         failure = _failure(report.failure, report.account, report.said)
         self.tell("task-buried", f"dead letter: {report.failure}, {failure}; {report}")

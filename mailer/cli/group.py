@@ -32,6 +32,9 @@ _SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "resume": ("campaigns.control:resume", "Go on with the paused campaign NAME."),
         "cancel": ("campaigns.control:cancel", "Send nothing more of campaign NAME, for good."),
     },
+    "Serving": {
+        "web": ("web:web", "Serve health, metrics, and what recipients and providers reach."),
+    },
     "Mending": {
         "dead": ("dead:dead", "The dead letters: list, show, replay, purge."),
         "accounts": ("accounts:accounts", "The logins: list, check, start, stop."),

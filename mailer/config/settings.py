@@ -133,6 +133,23 @@ class Alerts(Model):
     dead_letters: Count | None = None
 
 
+class Web(Model):
+    """Where `mailer web` listens, and where recipients and providers reach it from outside."""
+
+    url: str | None = None
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8025
+
+    @field_validator("url")
+    @classmethod
+    def _is_https(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        if not url.startswith(("https://", "http://localhost", "http://127.0.0.1")):
+            raise ValueError("must begin with https:// (RFC 8058 §3.1); http:// only to localhost")
+        return url.rstrip("/")
+
+
 class Domain(Model):
     """Limits towards the recipients of one domain, or together of all those of *group*."""
 
@@ -164,6 +181,7 @@ class Settings(Model):
     send: Send = Send()
     unsubscribe: Unsubscribe | None = None
     alerts: Alerts = Alerts()
+    web: Web = Web()
     rules: Tables = ()
 
     _file: Path | None = PrivateAttr(default=None)

@@ -7,7 +7,7 @@ have waited for days. Limits are asked last, so that no permit is held by what i
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from random import random
 from time import time
 from typing import Final, assert_never
@@ -26,7 +26,7 @@ from mailer.mail.said import Said
 from mailer.mail.status import Status
 from mailer.smtp import Driver, Fate, Result, Stage
 from mailer.store.breaker import AccountState
-from mailer.store.ledger import PRIORITY, Verdict
+from mailer.store.ledger import Verdict
 from mailer.store.limits import Grant
 
 DUE_SOON: Final = 1.0
@@ -45,14 +45,6 @@ SOON: Final = 0.1
 """Seconds that a batch which stands in line for permits waits at least."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What the process is asked for meanwhile: to stop, or to yield to single messages."""
-
-    to_stop: Callable[[], bool]
-    to_yield: Callable[[], bool]
-
-
 class BatchRun:
     """The work on one claimed *batch*; `run` does it, *report* says what became of it."""
 
@@ -62,14 +54,15 @@ class BatchRun:
         batch: Batch,
         policy: CampaignPolicy,
         report: Report,
-        asked: Asked,
+        stopping: Callable[[], bool],
     ) -> None:
         self._tools = tools
         self._batch = batch
         self._claim = batch.claim
         self._policy = policy
         self._report = report
-        self._asked = asked
+        self._stopping = stopping
+        self._current: Journal | None = None
         self._worker = tools.settings.worker
         self._retry = policy.retry_over(tools.settings.retry)
         self._recorder = Recorder(tools.ledger, batch, report, self._worker.lease)
@@ -85,6 +78,14 @@ class BatchRun:
             return
         self._suppress()
         self._deliver()
+
+    @property
+    def only_awaits(self) -> bool:
+        """Whether all that is being sent is begun: nothing is left to do but to read replies.
+
+        Another thread asks.
+        """
+        return self._current is not None and self._current.only_awaits
 
     # Before anything is sent.
 
@@ -212,7 +213,7 @@ class BatchRun:
     def _end(self, verdict: Verdict, account: AccountState, rest: Rest) -> None:
         """End the lease in the way that what is left of the batch asks for."""
         claim, ledger, now = self._claim, self._tools.ledger, time()
-        step = what_next(verdict, account, is_stopping=self._asked.to_stop())
+        step = what_next(verdict, account, is_stopping=self._stopping())
         if step is Step.CANCEL:
             self._recorder.settle(self._batch.open(), Status.CANCELLED)
         elif step is Step.BURY:
@@ -254,12 +255,9 @@ class BatchRun:
         return self._tools.breaker.state(self._claim.account, time())
 
     def _journal(self, chosen: Sequence[int]) -> Journal:
-        lease = Lease(
-            self._worker.lease,
-            self._asked.to_stop,
-            yields=self._claim.queue != PRIORITY and self._asked.to_yield(),
-        )
-        return Journal(self._tools.ledger, self._batch, chosen, self._judge, lease)
+        lease = Lease(self._worker.lease, self._stopping)
+        self._current = Journal(self._tools.ledger, self._batch, chosen, self._judge, lease)
+        return self._current
 
     def _judge(self, offset: int, result: Result) -> Outcome:
         outcome = judge(

@@ -5,27 +5,33 @@ every moment each recipient is final, waiting in Redis, or under a lease that la
 two lines loses nothing.
 """
 
+import threading
 import uuid
 from collections.abc import Callable
 from time import time
+from typing import Final
 
 from mailer.config import Settings
-from mailer.deliver.batch import Batch
-from mailer.deliver.batch_run import Asked, BatchRun
+from mailer.deliver.batch import RENEW_AFTER, Batch
+from mailer.deliver.batch_run import BatchRun
 from mailer.deliver.malloc import keep_freed
 from mailer.deliver.recorder import Report, bury_unread
+from mailer.deliver.runs import LOOK, Run, Runs
 from mailer.deliver.tools import Tools
 from mailer.errors import LeaseLostError, PayloadError
 from mailer.mail.payload import decode
 from mailer.store.connection import Client
-from mailer.store.ledger import Claim, Ledger, Unclaimed
+from mailer.store.ledger import PRIORITY, Claim, Ledger, Unclaimed, Verdict
+
+ROOM_WAITS: Final = (0.5, 30.0)
+"""Seconds that a batch waits at least and at most when its account is busy in the process it came to."""
 
 
 class Delivery:
     """All that a worker process needs to deliver batches; shared by its threads.
 
-    *stopping* says whether the worker was asked to stop, *yields* whether it also takes single
-    messages: then a campaign's batch is given back when one of these finds nobody else.
+    *stopping* says whether the worker was asked to stop, *takes_single* whether it also takes single
+    messages: then no batch keeps the process from them.
     """
 
     def __init__(
@@ -33,12 +39,18 @@ class Delivery:
         settings: Settings,
         client: Client,
         stopping: Callable[[], bool] = lambda: False,
-        yields: Callable[[], bool] = lambda: True,
+        takes_single: Callable[[], bool] = lambda: True,
     ) -> None:
         keep_freed()
         self._lease = settings.worker.lease
-        self._asked = Asked(stopping, yields)
+        self._asked_to_stop = stopping
+        self._is_closing = False
         self._tools = Tools(settings, client)
+        dispatch = self._tools.dispatch
+        self.runs = Runs(
+            lambda besides: dispatch.others_wait(time(), besides),
+            lambda: takes_single() and dispatch.single_waits(time()),
+        )
 
     @property
     def ledger(self) -> Ledger:
@@ -46,38 +58,83 @@ class Delivery:
         return self._tools.ledger
 
     def deliver(self, ref: str) -> Report:
-        """Work on the batch *ref* until nothing of it can go on now.
+        """Work on the batch *ref* until nothing of it can go on now, or until others want the process.
 
-        Raises `LedgerUnavailableError` when Redis cannot be asked: the lease lapses then, and what had
-        begun to be transmitted is uncertain.
+        Then it goes on beside, and `Runs.finished` has its report later. Raises `LedgerUnavailableError`
+        when Redis cannot be asked: the lease lapses then, and what had begun to be transmitted is
+        uncertain.
         """
         now = time()
         claim = self.ledger.claim(ref, uuid.uuid4().hex, now, now + self._lease)
         if isinstance(claim, Unclaimed):
             return Report(ref, words=f"nothing to do: {claim.why}")
-        report = Report(ref, claim.queue, claim.account)
-        try:
-            self._work(claim, report)
-        except LeaseLostError as exc:
-            report.words = str(exc)
-        return report
+        run = Run(claim.account, Report(ref, claim.queue, claim.account))
+        if self._has_room(claim, run.report) and not self.runs.start(
+            run, lambda: self._work(claim, run)
+        ):
+            return Report(ref, claim.queue, claim.account, "goes on beside others")
+        return run.report
 
-    def _work(self, claim: Claim, report: Report) -> None:
-        try:
-            batch = Batch(claim, decode(claim.payload))
-            policy = self._tools.campaigns.policy(claim.campaign)
-        except PayloadError as exc:
-            bury_unread(self.ledger, claim, report, "undecodable", str(exc.args[0]))
-            return
-        BatchRun(self._tools, batch, policy, report, self._asked).run()
+    def end_early(self, ref: str) -> Report:
+        """The task's time is up: finish what is transmitted, give the rest back, and report."""
+        return self.runs.end_front() or Report(ref, words="nothing was begun")
 
     def reap(self) -> None:
         """Close idle connections, keep the leases of the others; to be called every second or so."""
         self._tools.connections.reap()
 
     def close(self) -> None:
-        """Say goodbye on every connection."""
+        """End what goes on beside, as at SIGTERM, and say goodbye on every connection."""
+        self._is_closing = True
+        self.runs.end_all()
         self._tools.connections.close()
 
     def __repr__(self) -> str:
-        return f"<Delivery {self._tools.connections!r}>"
+        return f"<Delivery {self._tools.connections!r}, {len(self.runs)} beside>"
+
+    def _stopping(self) -> bool:
+        return self._is_closing or self._asked_to_stop()
+
+    def _has_room(self, claim: Claim, report: Report) -> bool:
+        """Wait until the account has room here; False when others want the process sooner."""
+        account, pause = claim.account, threading.Event()
+        renew_at = time() + self._lease * RENEW_AFTER
+        while claim.queue != PRIORITY and not self.runs.has_room(account):
+            now = time()
+            if self._stopping() or self.runs.somebody_waits(account):
+                shortest, longest = ROOM_WAITS
+                due = now + min(max(self.runs.age(account), shortest), longest)
+                if self.ledger.wait(claim, now, due) == "queued":
+                    report.queued.append(claim.ref)
+                report.words = f"account {account} is busy here: waits {due - now:.1f} s"
+                return False
+            if now >= renew_at:
+                renew_at = now + self._lease * RENEW_AFTER
+                if self.ledger.commit(claim, (), (), now, now + self._lease) is Verdict.LOST:
+                    report.words = "the batch belongs to another worker by now"
+                    return False
+            pause.wait(LOOK)
+        return True
+
+    def _work(self, claim: Claim, run: Run) -> None:
+        try:
+            self._run(claim, run)
+        except LeaseLostError as exc:
+            run.report.words = str(exc)
+
+    def _run(self, claim: Claim, run: Run) -> None:
+        try:
+            batch = Batch(claim, decode(claim.payload))
+            policy = self._tools.campaigns.policy(claim.campaign)
+        except PayloadError as exc:
+            bury_unread(self.ledger, claim, run.report, "undecodable", str(exc.args[0]))
+            return
+        work = BatchRun(
+            self._tools,
+            batch,
+            policy,
+            run.report,
+            lambda: run.wants_end.is_set() or self._stopping(),
+        )
+        run.only_awaits = lambda: work.only_awaits
+        work.run()

@@ -27,14 +27,10 @@ _ACCEPTED: Final = Outcome(Status.ACCEPTED, Detail(""))
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """For how long a batch may be worked on: *seconds* from each note, until the worker is *stopping*.
-
-    With *yields*, a single message that nobody has time for ends the work on the batch as well.
-    """
+    """For how long a batch may be worked on: *seconds* from each note, until the worker is *stopping*."""
 
     seconds: float
     stopping: Callable[[], bool]
-    yields: bool
 
 
 class Journal:
@@ -96,6 +92,11 @@ class Journal:
         """Whether nothing more of the batch may be started."""
         return self.verdict is not Verdict.GO or self._lease.stopping()
 
+    @property
+    def only_awaits(self) -> bool:
+        """Whether each message is on its way or answered; another thread asks."""
+        return bool(self.chosen) and len(self._marked | self._judged) == len(self.chosen)
+
     def _settle(self, results: Sequence[tuple[int, Result]]) -> list[tuple[int, Outcome]]:
         settled = []
         for which, result in results:
@@ -124,7 +125,6 @@ class Journal:
             starting,
             now,
             self._batch.lease_until(now, self._lease.seconds),
-            yields=self._lease.yields,
         )
         if verdict is Verdict.LOST:
             raise LeaseLostError("the batch belongs to another worker by now")

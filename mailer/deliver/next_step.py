@@ -46,7 +46,6 @@ def what_next(verdict: Verdict, account: AccountState, *, is_stopping: bool) -> 
     any other           stopped, not by an operator bury: also while the campaign is paused, so that
                                                     all that the account was to send lies together
     paused              any                         park for the campaign
-    urgent              any                         give back
     go, stopped         any, the worker stops       give back: another worker goes on at once
     go, stopped         cooling, or stopped by an   park for the account
                         operator
@@ -62,8 +61,6 @@ def what_next(verdict: Verdict, account: AccountState, *, is_stopping: bool) -> 
     match verdict:
         case Verdict.PAUSED:
             return Step.PARK_FOR_CAMPAIGN
-        case Verdict.URGENT:
-            return Step.GIVE_BACK
         case Verdict.GO | Verdict.STOPPED:
             return _for_the_account(account, is_stopping=is_stopping)
         case Verdict.LOST:

@@ -16,6 +16,7 @@ from mailer.store import account_limits
 from mailer.store.breaker import Breaker
 from mailer.store.campaigns import Campaigns
 from mailer.store.connection import Client
+from mailer.store.dispatch import Dispatch
 from mailer.store.ledger import Ledger
 from mailer.store.limits import Limits
 from mailer.store.permit_queue import PermitQueue
@@ -34,6 +35,7 @@ class Tools:
         self.breaker = Breaker(client)
         self.limits = Limits(client, account_limits.rules(settings))
         self.line = PermitQueue(client, self.limits)
+        self.dispatch = Dispatch(client)
         self.contents = Contents(settings, self.ledger)
         self.connections = Connections(settings, self.breaker, Slots(client), self.limits)
 

@@ -9,7 +9,7 @@ from time import time
 
 from mailer.config import Account, Settings
 from mailer.queues.connections import Producer
-from mailer.store.breaker import OPERATOR, AccountState
+from mailer.store.breaker import OPERATOR, STOPPED, AccountState
 from mailer.store.dead_letters import Filter
 from mailer.store.limits import Usage
 from mailer.store.pace import AccountPace
@@ -30,6 +30,11 @@ class Standing:
     usage: tuple[Usage, ...]
     waiting: int
     dead: int
+
+    @property
+    def running(self) -> bool:
+        """Whether it is not stopped; one that cools down runs again by itself."""
+        return self.state.state != STOPPED
 
 
 class AccountOffice:

@@ -39,6 +39,8 @@ class Progress:
     started: float | None
     active: float | None
     summary: Mapping[str, Any]
+    why: str = ""
+    """Why the campaign paused itself; empty where a person did it."""
 
     @property
     def open(self) -> int:
@@ -55,6 +57,7 @@ class Progress:
         return {
             "campaign": self.campaign,
             "state": self.state,
+            "why": self.why,
             "total": self.total,
             "outcomes": dict(self.outcomes),
             "rate": round(self.rate, 3),
@@ -150,9 +153,12 @@ class Campaigns:
             found = self._client.hget(keys.campaign(name), "policy")
         return CampaignPolicy.decode(found or b"")
 
-    def set_state(self, name: str, state: str) -> str:
-        """Pause, resume or cancel; returns the state before. Raises `CampaignNotFoundError`."""
-        before = self._control(name, state)
+    def set_state(self, name: str, state: str, why: str = "") -> str:
+        """Pause, resume or cancel; returns the state before. Raises `CampaignNotFoundError`.
+
+        *why* is shown with the state where no person said so.
+        """
+        before = self._control(name, state, why)
         if before is None:
             raise _not_found(name)
         return str(before.decode())
@@ -168,6 +174,20 @@ class Campaigns:
         """All campaigns, the newest first."""
         with reaching_redis():
             return [name.decode() for name in self._client.zrevrange(keys.CAMPAIGNS, 0, -1)]
+
+    def counts_by_account(self) -> Iterator[tuple[str, dict[Status, int]]]:
+        """For each campaign, the accounts that it names (``a, b``) and its recipients by status."""
+        names = self.names()
+        for start in range(0, len(names), 500):
+            pipe = self._client.pipeline(transaction=False)
+            for name in names[start : start + 500]:
+                pipe.hmget(keys.campaign(name), "summary")
+                pipe.hgetall(keys.counts(name))
+            with reaching_redis():
+                found = pipe.execute()
+            for (summary,), counts in zip(found[::2], found[1::2], strict=True):
+                account = json.loads(summary or "{}").get("account", "")
+                yield account, {Status(k.decode()): int(number) for k, number in counts.items()}
 
     def open_recipients(self, name: str) -> int:
         """How many recipients of the campaign are queued, deferred or being transmitted."""
@@ -206,6 +226,7 @@ class Campaigns:
             started=started,
             active=float(fields["active"]) if "active" in fields else None,
             summary=json.loads(fields["summary"]),
+            why=fields.get("why", b"").decode(),
         )
 
     def failures(self, name: str) -> Iterator[Failure]:

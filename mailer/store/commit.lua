@@ -5,32 +5,49 @@
 -- detail:<c>    hash    += those that were not accepted, -= those accepted after a deferral
 -- timers        zset    ref → end of the lease, where it is to be renewed
 -- rate:<c>:<s>  string  += recipients that became final in these ten seconds, for a minute
--- campaign:<c>, account:<a> hash, queued:priority zset: read
+-- account:<a>   hash    read: state
+-- campaign:<c>  hash    read: state; paused, braked := now, why, where the first HOPELESS are all rejected
+-- resumed       set     -= such a campaign
 --
--- ARGV: ref, fence, now, end of the lease ('': not to be renewed), '1' to yield to single messages,
---       account, accepted ('3,5,9'), accepted that had a detail, starting, lowest and highest of all
---       positions, then position, letter, detail, …
--- Returns 'go' | 'paused' | 'cancelled' | 'stopped' (the account) | 'urgent' (a single message waits)
+-- ARGV: ref, fence, now, end of the lease ('': not to be renewed), account, accepted ('3,5,9'), accepted
+--       that had a detail, starting, lowest and highest of all positions, then position, letter, detail, …
+-- Returns 'go' | 'paused' | 'cancelled' | 'stopped' (the account)
 --   | 'lost' (the lease is another's; nothing was written). Unless 'go', starting was not marked.
--- One that has waited for URGENT seconds makes nobody hurry: its task message is lost, and the sweep's.
 
-local URGENT = 10
-local ref, fence, now, ends, yields, account = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+local HOPELESS = 100
+local ref, fence, now, ends, account = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local campaign = campaign_of(ref)
 if not holds(ref, fence, now) then return 'lost' end
 
-local roll, settled = roll_of(campaign, tonumber(ARGV[10]), tonumber(ARGV[11])), 0
-for position in string.gmatch(ARGV[7], '%d+') do
+local roll, settled, rejected = roll_of(campaign, tonumber(ARGV[9]), tonumber(ARGV[10])), 0, 0
+for position in string.gmatch(ARGV[6], '%d+') do
   if OPEN[move(roll, position, 'a')] then settled = settled + 1 end
 end
-for position in string.gmatch(ARGV[8], '%d+') do
+for position in string.gmatch(ARGV[7], '%d+') do
   redis.call('HDEL', PREFIX .. 'detail:' .. campaign, position)
 end
-for i = 12, #ARGV, 3 do
+for i = 11, #ARGV, 3 do
   local position, letter, detail = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local old = move(roll, position, letter)
   if OPEN[old] and not OPEN[letter] then settled = settled + 1 end
+  if letter == 'r' then rejected = rejected + 1 end
   if OPEN[old] and detail ~= '' then redis.call('HSET', PREFIX .. 'detail:' .. campaign, position, detail) end
+end
+
+-- A list of which the first hundred are refused and nobody is accepted has a common reason: a login that
+-- was forgotten, a sender that is not allowed. Somebody is to look before the rest is spent. Once: who
+-- resumes the campaign has looked. Single messages are not a list, and go on.
+local function is_hopeless()
+  local counts = redis.call('HMGET', PREFIX .. 'counts:' .. campaign, 'a', 'r')
+  local refused = tonumber(counts[2] or '0') + rejected  -- the roll is not yet noted
+  if tonumber(counts[1] or '0') > 0 or ARGV[6] ~= '' or refused < HOPELESS then return false end
+  return redis.call('HGET', PREFIX .. 'batch:' .. ref, 'queue') == 'bulk'
+         and not redis.call('HGET', PREFIX .. 'campaign:' .. campaign, 'braked')
+end
+if rejected > 0 and is_hopeless() then
+  redis.call('HSET', PREFIX .. 'campaign:' .. campaign, 'state', 'paused', 'braked', now, 'why',
+             'the first ' .. HOPELESS .. ' recipients were all refused for good, and nobody was accepted')
+  redis.call('SREM', PREFIX .. 'resumed', campaign)
 end
 
 local verdict = 'go'
@@ -39,12 +56,9 @@ if state == 'paused' or state == 'cancelled' then
   verdict = state
 elseif redis.call('HGET', PREFIX .. 'account:' .. account, 'state') == 'stopped' then
   verdict = 'stopped'
-elseif yields == '1'
-       and redis.call('ZCOUNT', PREFIX .. 'queued:priority', now - URGENT, now - 0.2) > 0 then
-  verdict = 'urgent'
 end
 if verdict == 'go' then
-  for position in string.gmatch(ARGV[9], '%d+') do move(roll, position, 't') end
+  for position in string.gmatch(ARGV[8], '%d+') do move(roll, position, 't') end
 end
 
 note(roll)

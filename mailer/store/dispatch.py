@@ -5,15 +5,22 @@ that comes after it. So only some task messages are on the broker at a time. The
 Redis, and each sweep publishes as many as were taken, of the campaign that has had the fewest messages.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Final
 
 from mailer.store.connection import Client, load
-from mailer.store.ledger import BULK
+from mailer.store.ledger import BULK, PRIORITY
 
 WINDOW: Final = 64
 """Task messages on the broker beyond which a batch waits for its turn: enough for a quarter of a second
 of any number of workers that one broker can feed, few enough that a new campaign begins at once."""
+
+
+_BULK_WAITED: Final = 0.3
+_SINGLE_WAITED: Final = 0.15
+"""Seconds: a batch that has not waited for so long is about to be taken by a process that is free."""
+
+_SINGLE_LOST: Final = 10.0
 
 
 class Dispatch:
@@ -22,6 +29,7 @@ class Dispatch:
     def __init__(self, client: Client, window: int = WINDOW) -> None:
         self._take = load(client, "dispatch_take")
         self._call = load(client, "dispatch_call")
+        self._others = load(client, "dispatch_others")
         self._window = window
 
     def take(self, ref: str, now: float, queue: str = BULK) -> bool:
@@ -36,3 +44,11 @@ class Dispatch:
         flat = self._call(queue, now, self._window)
         for name, ref in zip(flat[::2], flat[1::2], strict=True):
             yield name.decode(), ref.decode()
+
+    def others_wait(self, now: float, besides: Collection[str]) -> bool:
+        """Whether a campaign's batch waits for a worker, of another account than *besides*."""
+        return bool(self._others(BULK, now, _BULK_WAITED, now, *besides))
+
+    def single_waits(self, now: float) -> bool:
+        """Whether a single message waits for a worker; not one whose task message is lost."""
+        return bool(self._others(PRIORITY, now, _SINGLE_WAITED, _SINGLE_LOST))

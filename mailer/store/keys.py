@@ -49,6 +49,7 @@ mailer:line:<s>:<c>          zset    batch ref → its place                    
 mailer:turns:<queue>         zset    campaign → messages it was published for      while batches wait for a turn
 mailer:turns:<queue>:<c>     zset    batch ref → its place                        while batches wait for a turn
 mailer:called:<s>            zset    batch ref → permits that it may take         seconds
+mailer:swept                 string  when a worker last looked for what is due    for good
 mailer:lock:<name>           string  owner of a cluster-wide duty                 seconds
 
 ``<c>`` is a campaign id, ``<n>`` a batch number, ``<c>:<n>`` a *batch ref*, ``<event>`` is
@@ -75,6 +76,7 @@ PREFIX = "mailer:"
 
 CAMPAIGNS = PREFIX + "campaigns"
 TIMERS = PREFIX + "timers"
+SWEPT = PREFIX + "swept"
 RESUMED = PREFIX + "resumed"
 SUPPRESSED = PREFIX + "suppressed"
 ACCOUNTS = PREFIX + "accounts"
@@ -162,3 +164,13 @@ def pace(name: str) -> str:
 def lock(name: str) -> str:
     """The string that names who holds a cluster-wide duty."""
     return f"{PREFIX}lock:{name}"
+
+
+def queued(queue: str) -> str:
+    """Batches that wait for a worker on *queue*."""
+    return f"{PREFIX}queued:{queue}"
+
+
+def held(account: str) -> str:
+    """Open connections for *account*, by worker process."""
+    return f"{PREFIX}held:{account}"

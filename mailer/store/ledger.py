@@ -27,7 +27,6 @@ class Verdict(StrEnum):
     PAUSED = "paused"
     CANCELLED = "cancelled"
     STOPPED = "stopped"
-    URGENT = "urgent"
     LOST = "lost"
 
 
@@ -197,20 +196,18 @@ class Ledger:
             details,
         )
 
-    def commit(  # noqa: PLR0913 - one step of the ledger
+    def commit(
         self,
         claim: Claim,
         settled: Sequence[Settlement],
         starting: Sequence[int],
         now: float,
         ends: float | None,
-        *,
-        yields: bool = False,
     ) -> Verdict:
         """Record what is *settled*, mark positions *starting* as transmitting, renew the lease.
 
-        With *ends* None the lease is not renewed, which saves a little. With *yields*, a single message
-        that nobody has time for makes the verdict `Verdict.URGENT`.
+        With *ends* None the lease is not renewed, which saves a little. A campaign of which the first
+        hundred recipients are all rejected pauses itself.
 
         One round trip. Unless the verdict is `Verdict.GO`, *starting* was not marked and must not be
         sent; with `Verdict.LOST` nothing was recorded at all.
@@ -232,7 +229,6 @@ class Ledger:
             claim.fence,
             now,
             "" if ends is None else ends,
-            int(yields),
             claim.account,
             ",".join(accepted),
             ",".join(forget),

@@ -5,13 +5,15 @@ than the account may have; a process that dies frees its share when its lease en
 more than its fair share while another goes short learns at its next renewal how many to close.
 """
 
-from mailer.store.connection import Client, load
+from mailer.store import keys
+from mailer.store.connection import Client, load, reaching_redis
 
 
 class Slots:
     """The connections of every account, as methods. The clock is Redis's where *now* is None."""
 
     def __init__(self, client: Client) -> None:
+        self._client = client
         self._script = load(client, "pace", "slots")
 
     def acquire(  # noqa: PLR0913, PLR0917 - one row of the semaphore
@@ -47,6 +49,11 @@ class Slots:
         """
         known = "" if held is None else held
         return int(self._script(account, owner, _moment(now), lease, "renew", known))
+
+    def held(self, account: str) -> int:
+        """How many connections all workers together have open for *account*."""
+        with reaching_redis():
+            return sum(map(int, self._client.hgetall(keys.held(account)).values()))
 
     def release(self, account: str, count: int, owner: str, now: float | None = None) -> int:
         """Tell that *count* of the owner's connections are closed; returns how many it still has."""

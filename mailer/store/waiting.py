@@ -10,6 +10,7 @@ from typing import Final
 
 from mailer.store import keys
 from mailer.store.connection import Client, load, reaching_redis
+from mailer.store.ledger import BULK, PRIORITY
 
 STEP: Final = 500
 """Batches a script call moves at most: it blocks Redis for a millisecond or two."""
@@ -51,6 +52,32 @@ class Waiting:
         """How many batches are parked for *event*."""
         with reaching_redis():
             return int(self._client.zcard(keys.parked(event)))
+
+    def note_sweep(self, now: float) -> None:
+        """Note that a worker has looked for what is due and lost."""
+        with reaching_redis():
+            self._client.set(keys.SWEPT, str(now))
+
+    def swept(self) -> float:
+        """When a worker last looked for what is due and lost; 0.0 for never."""
+        with reaching_redis():
+            return float(self._client.get(keys.SWEPT) or 0.0)
+
+    def lengths(self) -> dict[str, int]:
+        """How many batches are queued, by queue."""
+        with reaching_redis():
+            return {
+                queue: int(self._client.zcard(keys.queued(queue))) for queue in (BULK, PRIORITY)
+            }
+
+    def oldest(self, now: float) -> dict[str, float]:
+        """Age in seconds of the oldest task message that nobody has taken, by queue; 0.0 for none."""
+        ages = {}
+        for queue in (BULK, PRIORITY):
+            with reaching_redis():
+                first = self._client.zrange(keys.queued(queue), 0, 0, withscores=True)
+            ages[queue] = max(0.0, now - first[0][1]) if first else 0.0
+        return ages
 
     def hasten(self, account: str, now: float) -> Iterator[tuple[str, str]]:
         """Queue what waits for a later try through *account*; yields queue and ref of each, to publish.

@@ -21,9 +21,11 @@ from celery import Celery, signals
 
 from mailer.config import Settings, load
 from mailer.deliver.delivery import Delivery
+from mailer.deliver.recorder import Report
 from mailer.errors import ConfigError, MailerError
 from mailer.queues.broker import PREFIX, Broker
 from mailer.queues.flower import refuse_dead_queue
+from mailer.queues.publish import publish
 from mailer.store.connection import connect
 from mailer.store.ledger import PRIORITY
 from mailer.worker.alerts import Alerts, hooks
@@ -44,8 +46,27 @@ _UNFIT_POOLS: Final = ("gevent", "eventlet")
 class Desk:
     """What a process that delivers has of its own; shared by its threads."""
 
+    broker: Broker
     delivery: Delivery
     dead_letters: DeadLetterDuty
+
+    def publish(self, report: Report) -> None:
+        """Publish what a delivery left to be published: batches that go on, dead letters.
+
+        Raises `LedgerUnavailableError` where that cannot be done; the sweep makes up for it.
+        """
+        queued = [(report.queue, one) for one in report.queued]
+        publish(self.broker, self.delivery.ledger, queued)
+        self.dead_letters.publish(report.buried)
+
+    def publish_finished(self) -> None:
+        """The same for the batches that have ended beside their tasks."""
+        for report in self.delivery.runs.finished():
+            log.info("batch %s, sent beside others: %s", report.ref, report)
+            try:
+                self.publish(report)
+            except MailerError as exc:
+                log.warning("batch %s waits for the sweep: %s", report.ref, exc)
 
 
 class Worker:
@@ -82,6 +103,7 @@ class Worker:
                 self._pid = os.getpid()
                 client = connect(self.settings.redis, RedisPatience(lambda: self.stopping))
                 self._desk = Desk(
+                    self.broker,
                     Delivery(
                         self.settings, client, lambda: self.stopping, lambda: self.takes_single
                     ),
@@ -162,9 +184,10 @@ class Worker:
         self._is_child = os.getpid() != self._main
 
     def end_process(self, **_: Any) -> None:
-        """The process ends: say goodbye to the servers."""
+        """The process ends: finish what is transmitted beside, say goodbye to the servers."""
         if self._desk is not None and self._pid == os.getpid():
             self._desk.delivery.close()
+            self._desk.publish_finished()
 
     def _end_soon(self) -> None:
         """End this child once its main process has heard what became of the task."""
@@ -178,10 +201,10 @@ class Worker:
             raise SystemExit(0)
 
     def _keep_house(self) -> None:
-        tick = threading.Event()
         desk = self._desk
         while desk is not None:
-            tick.wait(_REAP_EVERY)
+            desk.delivery.runs.news.wait(_REAP_EVERY)
+            desk.publish_finished()
             try:
                 desk.delivery.reap()
             except MailerError as exc:

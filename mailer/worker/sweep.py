@@ -74,6 +74,7 @@ class Sweeper(threading.Thread):
                     self.reconcile(now)
                     self.wake_resumed(now)
                     self.wake_accounts(now)
+                    self._waiting.note_sweep(now)
                     for duty in self._duties:
                         duty(now)
                 self.call(now)

@@ -25,7 +25,7 @@ def expected(verdict, account, is_stopping):
         return Step.BURY
     if verdict is Verdict.PAUSED:
         return Step.PARK_FOR_CAMPAIGN
-    if verdict is Verdict.URGENT or is_stopping:
+    if is_stopping:
         return Step.GIVE_BACK
     return Step.PARK_FOR_ACCOUNT if account in ASLEEP else Step.WAIT
 

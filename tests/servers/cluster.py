@@ -102,11 +102,18 @@ class Cluster:
     def log(self) -> str:
         return "".join(file.read_text() for file in sorted(self.folder.glob("*.log")))
 
-    def enqueue(self, campaign: str, account: str, total: int, batch: int = 100) -> None:
+    def enqueue(
+        self, campaign: str, account: str, total: int, batch: int = 100, queue: str = BULK
+    ) -> None:
         """Queue *total* small messages to ``<campaign>-<n>@example.org`` in batches."""
         ledger, now = Ledger(self.client), time.time()
         run = self.campaigns.open(
-            campaign, digest="d", summary={}, policy=CampaignPolicy(), accept_changes=False, now=now
+            campaign,
+            digest="d",
+            summary={"account": account},
+            policy=CampaignPolicy(),
+            accept_changes=False,
+            now=now,
         ).run
         for start in range(0, total, batch):
             numbers = range(start, min(start + batch, total))
@@ -116,19 +123,23 @@ class Cluster:
             done = ledger.enqueue(
                 ref,
                 run=run,
-                queue=BULK,
+                queue=queue,
                 account=account,
                 payload=encode(entries),
                 recipients=recipients,
                 now=now,
             )
             assert done.state == "queued"
-            self.broker.publish([Task(BULK, ref, len(entries), account)])
+            self.broker.publish([Task(queue, ref, len(entries), account)])
         self.campaigns.close(campaign)
 
     def outcomes(self, campaign: str) -> dict[str, int]:
         found = self.campaigns.progress(campaign, time.time()).outcomes
         return {word: number for word, number in found.items() if number}
+
+    def reasons(self, campaign: str) -> list[str]:
+        """What was said of each who was not accepted, to be shown where a test fails."""
+        return [f"{one.status.word}: {one.detail}" for one in self.campaigns.failures(campaign)]
 
     def final(self, campaign: str) -> bool:
         return not self.campaigns.open_recipients(campaign)

@@ -15,7 +15,8 @@ class SubmissionServer:
     how many seconds an AUTH takes: long enough that several logins are under way at once;
     *at_login* counts them, and *on_auth* is called as each begins. *on_accepted* is called with user
     and number after each of a user's accepted messages. *gone* are
-    mailboxes that do not exist; *mail_reply* answers every MAIL of a user.
+    mailboxes that do not exist; *mail_reply* answers every MAIL of a user. *delay* seconds pass before
+    each reply, one command after the other: a tarpit.
     """
 
     def __init__(self, **passwords: str) -> None:
@@ -25,6 +26,7 @@ class SubmissionServer:
         self.on_accepted: Callable[[str, int], None] = lambda _user, _number: None
         self.mail_reply: dict[str, str] = {}
         self.gone: set[str] = set()
+        self.delay = 0.0
         self.connections = 0
         self.at_login = 0
         self.most_at_login = 0
@@ -94,7 +96,16 @@ class _Session(asyncio.Protocol):
         self.server._transports.discard(self.transport)
 
     def say(self, line: str) -> None:
+        if not self.server.delay:
+            self.transport.write(line.encode() + b"\r\n")
+            return
+        self.is_busy = True
+        self.server._loop.call_later(self.server.delay, self.say_late, line)
+
+    def say_late(self, line: str) -> None:
         self.transport.write(line.encode() + b"\r\n")
+        self.is_busy = False
+        self.work()
 
     def data_received(self, data: bytes) -> None:
         self.buffer += data
@@ -145,6 +156,6 @@ class _Session(asyncio.Protocol):
         self.server.at_login -= 1
         reply = self.server.log_in(user, password)
         self.user = user if reply.startswith("235") else ""
-        self.say(reply)
         self.is_busy = False
+        self.say(reply)
         self.work()

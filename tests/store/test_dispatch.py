@@ -24,14 +24,15 @@ def turns(client):
     return Dispatch(client, WINDOW)
 
 
-def enqueue(ledger, turns, campaign, numbers, count=10):
+def enqueue(ledger, turns, campaign, numbers, count=10, account="a", queue="bulk"):
     """Queue batches; returns those whose task is to be published at once."""
     published = []
     for number in numbers:
         ref = f"{campaign}:{number}"
         fresh = [Fresh(bytes(8), 0)] * count
-        ledger.enqueue(ref, run=0, queue="bulk", account="a", payload=b"x", recipients=fresh, now=T)
-        if turns.take(ref, T):
+        where = {"queue": queue, "account": account}
+        ledger.enqueue(ref, run=0, payload=b"x", recipients=fresh, now=T, **where)
+        if turns.take(ref, T, queue):
             published.append(ref)
     return published
 
@@ -117,3 +118,26 @@ def test_what_left_the_queue_by_another_way_is_passed_over(client, ledger, turns
         ledger.claim(f"c:{number}", "w", T, T + 1000)
     assert list(turns.call(T)) == [("bulk", "c:6"), ("bulk", "c:7")]
     assert client.exists("mailer:turns:bulk:c") == 0
+
+
+def test_others_wait_when_an_account_has_work_that_is_not_named(client, ledger, turns):
+    assert not turns.others_wait(T, [])
+    enqueue(ledger, turns, "c", range(1, 3))
+    assert not turns.others_wait(T + 0.1, []), "a free process is about to take them"
+    assert turns.others_wait(T + 1, [])
+    assert turns.others_wait(T + 1, ["another"])
+    assert not turns.others_wait(T + 1, ["a"])
+
+
+def test_others_are_seen_behind_a_broker_full_of_ones_own(client, ledger, turns):
+    enqueue(ledger, turns, "c", range(1, 8))
+    assert not turns.others_wait(T + 1, ["a"])
+    enqueue(ledger, turns, "d", range(1, 2), account="b")
+    assert turns.others_wait(T + 1, ["a"]), "it waits for its turn, without a task message"
+
+
+def test_a_single_message_waits_until_its_task_message_counts_as_lost(client, ledger, turns):
+    enqueue(ledger, turns, "send.hello", range(1, 2), queue="priority")
+    assert not turns.single_waits(T + 0.1)
+    assert turns.single_waits(T + 1)
+    assert not turns.single_waits(T + 20)

@@ -204,16 +204,39 @@ def test_a_cancelled_campaign_keeps_what_was_being_transmitted_for_judgement(cli
     assert later.letters == "tx"
 
 
-def test_a_single_message_stops_a_campaigns_batch_at_its_next_commit(client, ledger):
-    ref, _ = enqueue(client, [1])
+def reject(client, ledger, ref):
     lease = claim(client, ref)
+    verdict = settle(ledger, lease, *"r" * len(lease.positions))
+    ledger.give_back(lease, NOW)
+    return verdict
+
+
+def test_a_campaign_pauses_itself_when_the_first_hundred_are_refused_and_nobody_accepted(
+    client, ledger
+):
+    first, _ = enqueue(client, range(1, 100))
+    second, _ = enqueue(client, range(100, 110))
+    assert reject(client, ledger, first) is Verdict.GO, "99 are refused"
+    assert reject(client, ledger, second) is Verdict.PAUSED
+    campaigns = Campaigns(client)
+    progress = campaigns.progress("spring", NOW)
+    assert progress.state == "paused"
+    assert "first 100 recipients were all refused" in progress.why
+    campaigns.set_state("spring", RUNNING)
+    assert campaigns.progress("spring", NOW).why == ""
+    third, _ = enqueue(client, range(200, 203))
+    assert reject(client, ledger, third) is Verdict.GO, "who resumed it has looked"
+
+
+def test_one_acceptance_or_a_single_messages_queue_keeps_a_campaign_going(client, ledger):
+    accepted, _ = enqueue(client, [500])
+    lease = claim(client, accepted)
+    settle(ledger, lease, "a")
+    refused, _ = enqueue(client, range(1, 150))
+    assert reject(client, ledger, refused) is Verdict.GO
     open_campaign(client, "send.hello")
-    enqueue(client, [9], "send.hello", run=0, queue="priority")
-    yielding = {"now": NOW + 0.3, "ends": NOW + LEASE, "yields": True}
-    assert ledger.commit(lease, (), lease.positions, **yielding) is Verdict.URGENT
-    assert ledger.commit(lease, (), (), NOW + 0.1, NOW + LEASE, yields=True) is Verdict.GO
-    assert ledger.commit(lease, (), (), NOW + 0.3, NOW + LEASE, yields=False) is Verdict.GO
-    assert ledger.give_back(lease, NOW) == "queued"
+    single, _ = enqueue(client, range(1, 150), "send.hello", run=0, queue="priority")
+    assert reject(client, ledger, single) is Verdict.GO
 
 
 def test_the_sweep_queues_lapsed_leases_and_due_waits_once(client, ledger):
@@ -389,15 +412,6 @@ def test_a_resumption_that_was_cut_short_is_found(client, ledger):
     assert waiting.resumed() == ["campaign:spring"]
     assert list(waiting.wake("campaign:spring", NOW)) == [("bulk", ref)]
     assert waiting.resumed() == []
-
-
-def test_a_single_message_whose_task_is_lost_does_not_hold_campaigns_up(client, ledger):
-    ref, _ = enqueue(client, [1])
-    open_campaign(client, "send.hello")
-    enqueue(client, [9], "send.hello", run=0, queue="priority")
-    lease = claim(client, ref, now=NOW + 30)
-    later = NOW + 30
-    assert ledger.commit(lease, (), (), later, later + LEASE, yields=True) is Verdict.GO
 
 
 def test_a_split_batch_gives_each_half_its_own_messages(client, ledger):

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from mailer.store.dead_letters import DeadLetters
-from mailer.worker.dead_letters import Undertaker
+from mailer.worker.dead_letters import DeadLetterDuty
 from tests.servers.cluster import eventually, mailbox
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(240)]
@@ -52,7 +52,7 @@ def test_a_worker_killed_while_it_buries_leaves_each_message_in_one_letter_that_
     assert sum(letter.messages for letter in letters) == TOTAL
     assert len({position for letter in letters for position in letter.positions}) == TOTAL
     eventually(lambda: not DeadLetters(cluster.client).unpublished())
-    Undertaker(cluster.client, cluster.broker).tidy()
+    DeadLetterDuty(cluster.client, cluster.broker).tidy()
     eventually(lambda: shows_all(cluster))
 
 
@@ -74,7 +74,7 @@ def test_a_replay_killed_in_the_middle_and_run_again_sends_everything_once(clust
     _, said = again.communicate(timeout=120)
     assert again.returncode == 0, said
     eventually(lambda: cluster.final("spring"), within=120)
-    assert cluster.outcomes("spring") == {"accepted": TOTAL}
+    assert cluster.outcomes("spring") == {"accepted": TOTAL}, cluster.reasons("spring")
     assert sorted(smtp.accepted["primary"]) == sorted(
         mailbox("spring", number) for number in range(TOTAL)
     )

@@ -100,6 +100,8 @@ def _all(found: Sequence[Status]) -> None:
 
 def _one(one: Status) -> None:
     say(f"{one.campaign}: {_state(one)}, {count(one.total)} recipients")
+    if one.why:
+        say(f"  It paused itself: {one.why}. `mailer resume {one.campaign}` goes on.")
     for column in _COLUMNS:
         if number := one.outcomes.get(column, 0):
             say(f"  {column:<11}{count(number):>12}{_share(number, one.total):>9}")

@@ -1,0 +1,61 @@
+"""The figures of all campaigns, accounts and queues together: what a dashboard shows and alerts watch."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from time import time
+
+from mailer.config import Settings
+from mailer.mail.status import OPEN, Status
+from mailer.operate.accounts import AccountOffice, Standing
+from mailer.queues.connections import Producer
+from mailer.store.dead_letters import Filter
+
+SEVERAL = "several"
+"""The account of a campaign that sends through more than one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Counts at one moment.
+
+    *recipients* by status word, over all campaigns. *messages* are the final ones by status word and
+    account, the one that their campaign names. *dead_letters* counts recipients by reason.
+    *oldest_queued* and *queue_lengths* are by queue: seconds, and batches. *connections* by account.
+    """
+
+    recipients: Mapping[str, int]
+    messages: Mapping[tuple[str, str], int]
+    dead_letters: Mapping[str, int]
+    oldest_queued: Mapping[str, float]
+    queue_lengths: Mapping[str, int]
+    connections: Mapping[str, int]
+    accounts: tuple[Standing, ...]
+    swept: float
+
+
+def figures(settings: Settings) -> Figures:
+    """Gather the figures; one round trip for all campaigns, a few more for the rest."""
+    store, now = Producer(settings).store, time()
+    recipients: Counter[str] = Counter({status.word: 0 for status in Status})
+    messages: Counter[tuple[str, str]] = Counter()
+    for account, counts in store.campaigns.counts_by_account():
+        named = account if ", " not in account else SEVERAL
+        for letter, number in counts.items():
+            recipients[letter.word] += number
+            if letter not in OPEN:
+                messages[letter.word, named] += number
+    dead: Counter[str] = Counter()
+    for found in store.dead_letters.find(Filter(), now):
+        dead[found.reason] += found.messages
+    standings = tuple(AccountOffice(settings).standings())
+    return Figures(
+        recipients=recipients,
+        messages=messages,
+        dead_letters=dead,
+        oldest_queued=store.waiting.oldest(now),
+        queue_lengths=store.waiting.lengths(),
+        connections={one.name: store.slots.held(one.name) for one in standings},
+        accounts=standings,
+        swept=store.waiting.swept(),
+    )

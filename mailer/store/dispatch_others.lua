@@ -1,0 +1,32 @@
+-- Does work wait that a process held by some accounts' batches could do meanwhile.
+--
+-- queued:<queue>      zset  read: batches whose task message is on the broker
+-- turns:<queue>       zset  read: campaigns with batches that wait for their turn
+-- turns:<queue>:<c>   zset  read: the first of them
+-- batch:<ref>         hash  read: account
+--
+-- ARGV: queue, now, seconds that a batch must have waited (a process that is free takes it sooner),
+--       seconds after which its task message is lost, and nobody can hurry,
+--       accounts of which batches do not count, …
+-- Returns 1 | 0. It looks at the first few only: who waits longest is found there.
+
+local LOOK = 64
+local queue, now, waited = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local queued, turns = PREFIX .. 'queued:' .. queue, PREFIX .. 'turns:' .. queue
+local oldest = now - tonumber(ARGV[4])
+local excluded = {}
+for i = 5, #ARGV do excluded[ARGV[i]] = true end
+
+local function counts(ref)
+  local account = redis.call('HGET', PREFIX .. 'batch:' .. ref, 'account')
+  return account and not excluded[account]
+end
+
+for _, ref in ipairs(redis.call('ZRANGEBYSCORE', queued, oldest, now - waited, 'LIMIT', 0, LOOK)) do
+  if counts(ref) then return 1 end
+end
+for _, campaign in ipairs(redis.call('ZRANGE', turns, 0, LOOK - 1)) do
+  local ref = redis.call('ZRANGE', turns .. ':' .. campaign, 0, 0)[1]
+  if ref and counts(ref) then return 1 end
+end
+return 0

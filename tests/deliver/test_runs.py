@@ -1,0 +1,121 @@
+"""Which batches a process works on: what its task waits for, and what goes on beside."""
+
+import threading
+import time
+
+import pytest
+
+from mailer.deliver import runs as module
+from mailer.deliver.recorder import Report
+from mailer.deliver.runs import MOST_BESIDE, Run, Runs
+
+
+class World:
+    """Accounts whose work waits, and batches that last until they are let go or asked to end."""
+
+    def __init__(self):
+        self.waiting = set()
+        self.single = False
+        self.runs = Runs(lambda besides: bool(self.waiting - besides), lambda: self.single)
+        self.gates = []
+
+    def start(self, account, *, only_awaits=False):
+        gate = threading.Event()
+        self.gates.append(gate)
+        run = Run(account, Report(f"{account}:{len(self.gates)}"), only_awaits=lambda: only_awaits)
+
+        def work():
+            while not (gate.is_set() or run.wants_end.is_set()):
+                gate.wait(0.01)
+
+        return run, self.runs.start(run, work)
+
+    def let_go(self):
+        for gate in self.gates:
+            gate.set()
+
+
+@pytest.fixture
+def world(monkeypatch):
+    monkeypatch.setattr(module, "HOLD", 0.05)
+    monkeypatch.setattr(module, "LOOK", 0.01)
+    made = World()
+    yield made
+    made.let_go()
+    made.runs.end_all()
+
+
+def test_a_task_waits_for_its_batch_while_nobody_else_wants_the_process(world):
+    threading.Timer(0.2, world.let_go).start()
+    _, is_done = world.start("a")
+    assert is_done
+    assert len(world.runs) == 0
+
+
+def test_a_batch_goes_on_beside_when_another_account_has_work(world):
+    world.waiting = {"b"}
+    _, is_done = world.start("a")
+    assert not is_done
+    assert len(world.runs) == 1
+    assert not world.runs.has_room("a")
+    assert world.runs.has_room("b")
+
+
+def test_work_of_its_own_account_is_no_reason_until_all_of_the_batch_is_begun(world):
+    world.waiting = {"a"}
+    threading.Timer(0.2, world.let_go).start()
+    assert world.start("a")[1]
+    assert not world.start("a", only_awaits=True)[1]
+    assert world.runs.has_room("a"), "it only awaits replies: the next batch may begin"
+
+
+def test_a_single_message_is_waited_for_by_nobody(world):
+    world.single = True
+    began = time.monotonic()
+    assert not world.start("a")[1]
+    assert time.monotonic() - began < 1
+
+
+def test_one_batch_too_many_beside_is_asked_to_end(world):
+    world.waiting = {"z"}
+    begun = [world.start(f"a{number}")[0] for number in range(MOST_BESIDE + 1)]
+    assert [run.wants_end.is_set() for run in begun] == [False] * MOST_BESIDE + [True]
+    begun[-1].ended.wait(5)
+    assert len(world.runs) == MOST_BESIDE
+
+
+def test_the_reports_of_what_ended_beside_are_handed_out_once(world):
+    world.waiting = {"b"}
+    run, _ = world.start("a")
+    assert world.runs.finished() == []
+    world.let_go()
+    assert world.runs.news.wait(5)
+    assert world.runs.finished() == [run.report]
+    assert world.runs.finished() == []
+
+
+def test_what_fails_in_front_is_raised_and_what_fails_beside_is_logged(world, caplog):
+    def fail():
+        raise ValueError("no such luck")
+
+    with pytest.raises(ValueError, match="luck"):
+        world.runs.start(Run("a", Report("a:1")), fail)
+    world.waiting, gate = {"b"}, threading.Event()
+
+    def fail_late():
+        gate.wait(5)
+        raise ValueError("no luck later")
+
+    assert not world.runs.start(Run("a", Report("a:2")), fail_late)
+    gate.set()
+    assert world.runs.news.wait(5)
+    world.runs.end_all()
+    assert "a:2, sent beside others, failed" in caplog.text
+
+
+def test_the_end_of_the_process_waits_for_what_is_begun(world):
+    world.waiting = {"b"}
+    run, _ = world.start("a")
+    world.runs.end_all()
+    assert run.ended.is_set()
+    assert world.runs.finished() == [run.report]

@@ -1,0 +1,41 @@
+"""Who restarts or routes asks here, and is told what is."""
+
+import time
+
+import pytest
+
+from mailer.config import Settings
+from mailer.store import Store
+from tests.web.conftest import Served
+
+
+def test_a_process_that_lives_says_so(served):
+    answer = served.client.get("/healthz")
+    assert (answer.status_code, answer.text) == (200, "ok\n")
+
+
+def test_ready_is_redis_broker_and_a_recent_sweep(served, client):
+    assert served.client.get("/readyz").json() == {"redis": "ok", "broker": "ok", "sweep": "failed"}
+    Store(client).waiting.note_sweep(time.time())
+    answer = served.client.get("/readyz")
+    assert (answer.status_code, set(answer.json().values())) == (200, {"ok"})
+
+
+def test_a_sweep_of_long_ago_is_none(served, client):
+    Store(client).waiting.note_sweep(time.time() - 3600)
+    answer = served.client.get("/readyz")
+    assert (answer.status_code, answer.json()["sweep"]) == (503, "failed")
+
+
+def test_without_redis_it_lives_and_is_not_ready():
+    with Served(Settings(redis="redis://:hunter2@127.0.0.1:1/0")) as server:
+        assert server.client.get("/healthz").status_code == 200
+        answer = server.client.get("/readyz")
+        assert (answer.status_code, answer.json()) == (503, {"redis": "failed"})
+        assert server.client.get("/metrics").status_code == 503
+        assert "hunter2" not in answer.text
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
+def test_nothing_can_be_done_there(served, method):
+    assert served.client.request(method, "/healthz").status_code == 405

@@ -1,0 +1,78 @@
+"""`/metrics` is read by Prometheus's own parser, and says what the ledger says."""
+
+import time
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from mailer.config import load
+from tests.servers.cluster import Cluster, eventually
+from tests.servers.submission_server import SubmissionServer
+from tests.web.conftest import Served
+
+TOTAL = 60
+
+
+def samples(served):
+    answer = served.client.get("/metrics")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/plain")
+    return {
+        (sample.name, *sorted(sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+    }
+
+
+@pytest.fixture
+def smtp():
+    with SubmissionServer(primary="right", other="right") as server:
+        yield server
+
+
+@pytest.fixture
+def cluster(tmp_path, redis_url, smtp):
+    made = Cluster(tmp_path, redis_url, smtp.port, primary="right", other="right")
+    yield made
+    made.close()
+
+
+def test_an_empty_redis_has_figures(served):
+    found = samples(served)
+    assert found["mailer_recipients", "queued"] == 0
+    assert found["mailer_account_running", "primary"] == 1
+    assert found["mailer_oldest_queued_seconds", "bulk"] == 0
+
+
+def test_the_figures_are_the_ledgers(cluster, smtp):
+    smtp.gone |= {f"spring-{number}@example.org" for number in range(7)}
+    smtp.passwords["other"] = "changed"
+    cluster.start("worker")
+    cluster.enqueue("spring", "primary", TOTAL)
+    cluster.enqueue("news", "other", TOTAL // 2)
+    eventually(lambda: cluster.final("spring") and cluster.final("news"))
+    with Served(load(cluster.folder / "mailer.toml", {})) as served:
+        found = samples(served)
+        assert served.client.get("/readyz").status_code == 200
+    assert found["mailer_messages_total", "accepted", "primary"] == TOTAL - 7
+    assert found["mailer_messages_total", "primary", "rejected"] == 7
+    assert found["mailer_messages_total", "dead", "other"] == TOTAL // 2
+    for name in ("accepted", "rejected", "dead"):
+        both = [cluster.outcomes(campaign).get(name, 0) for campaign in ("spring", "news")]
+        assert found["mailer_recipients", name] == sum(both)
+    assert found["mailer_dead_letters", "auth"] == TOTAL // 2
+    assert found["mailer_account_running", "other"] == 0
+    assert found["mailer_account_running", "primary"] == 1
+    assert found["mailer_logins_total", "failed", "other"] == smtp.refused["other"]
+    assert time.time() - found["mailer_last_sweep_timestamp_seconds",] < 60
+
+
+def test_no_label_holds_an_address_or_a_servers_words(cluster, smtp):
+    smtp.auth_reply["primary"] = "535 5.7.8 ada@example.org is not welcome"
+    cluster.start("worker")
+    cluster.enqueue("spring", "primary", 5)
+    eventually(lambda: cluster.final("spring"))
+    with Served(load(cluster.folder / "mailer.toml", {})) as served:
+        text = served.client.get("/metrics").text
+    assert "@" not in text
+    assert "welcome" not in text

@@ -1,0 +1,72 @@
+"""No account holds the workers while another has work, however slow its server is: real processes."""
+
+import time
+
+import pytest
+
+from mailer.store.ledger import PRIORITY
+from tests.servers.cluster import ACCOUNT, Cluster, eventually
+from tests.servers.submission_server import SubmissionServer
+
+RECIPIENTS = 1_200
+TARPIT = 3.0
+"""Seconds a reply; ten and more are made of it by every message."""
+
+
+@pytest.fixture
+def healthy():
+    with SubmissionServer(good="right") as server:
+        server.delay = 0.01  # so that the server is the bound, and not this machine
+        yield server
+
+
+@pytest.fixture
+def tarpit():
+    with SubmissionServer(slow="right") as server:
+        server.delay = TARPIT
+        yield server
+
+
+@pytest.fixture
+def cluster(tmp_path, redis_url, healthy, tarpit):
+    made = Cluster(tmp_path, redis_url, healthy.port, good="right", slow="right")
+    text = f'redis = "{redis_url}"\n[worker]\nsweep_every = 0.5\nrequeue_after = 5\ngrace = 1\n'
+    for name, server in (("good", healthy), ("slow", tarpit)):
+        text += ACCOUNT.format(name=name, port=server.port, connections=8)
+    made.configure(text)
+    yield made
+    made.close()
+
+
+def seconds_for(cluster, campaign):
+    began = time.monotonic()
+    cluster.enqueue(campaign, "good", RECIPIENTS, batch=50)
+    eventually(lambda: cluster.final(campaign), 120)
+    assert cluster.outcomes(campaign) == {"accepted": RECIPIENTS}
+    return time.monotonic() - began
+
+
+@pytest.mark.timeout(240)
+def test_beside_a_tarpit_an_account_keeps_half_of_its_rate_and_single_messages_their_second(
+    cluster, healthy, tarpit
+):
+    cluster.start("one")
+    cluster.enqueue("warm", "good", 100, batch=10)
+    eventually(lambda: cluster.final("warm"))
+    alone = seconds_for(cluster, "alone")
+    cluster.enqueue("stuck", "slow", 320, batch=20)
+    eventually(lambda: tarpit.connections > 0)
+    beside = seconds_for(cluster, "beside")
+    tarpit.delay = 30.0
+    slower = seconds_for(cluster, "slower")
+    waited = []
+    for number in range(5):
+        heard = len(healthy.accepted["good"])
+        began = time.monotonic()
+        cluster.enqueue(f"single{number}", "good", 1, queue=PRIORITY)
+        eventually(lambda heard=heard: len(healthy.accepted["good"]) > heard, every=0.01)
+        waited.append(time.monotonic() - began)
+    figures = f"alone {alone:.1f} s, beside {beside:.1f} s, 30 s a reply {slower:.1f} s, {waited}"
+    assert beside < 2 * alone, figures
+    assert slower < 2 * alone, figures
+    assert sorted(waited)[2] < 1.0, figures
