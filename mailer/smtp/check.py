@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from mailer.smtp.connection import tls
+from mailer.smtp.connection.phase import Phase
 from mailer.smtp.connection.transport import Address
 from mailer.smtp.extensions import Extensions
 from mailer.smtp.reply import Reply, Stage
 from mailer.smtp.rules import Action, Judgement
-from mailer.smtp.session import Phase, Session
+from mailer.smtp.session import Session
 from mailer.smtp.settings import Server
 
 _AGE: Final = 600.0
@@ -96,7 +97,7 @@ def _open(session: Session) -> bool:
     with selectors.DefaultSelector() as selector:
         while session.is_alive and session.phase is not Phase.READY:
             was_connected = was_connected or session.phase is not Phase.CONNECTING
-            if session.ask is not None:
+            if session.is_asking:
                 _answer(session)
             else:
                 _turn(selector, session)
@@ -105,8 +106,7 @@ def _open(session: Session) -> bool:
 
 def _answer(session: Session) -> None:
     """Make the call that the session asks for, here and now."""
-    assert session.ask is not None
-    ask, session.ask = session.ask, None
+    ask = session.take_ask()
     value, error = "", None
     try:
         value = ask.call()

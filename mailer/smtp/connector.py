@@ -1,26 +1,31 @@
-"""Who comes in next: names resolved, the gate asked, one login tried before there are many.
+"""Opening sessions: names are resolved, the gate is asked, one login is tried before there are many.
 
-A wrong password must cost one login, not one for each connection. So sessions open one by one until a
-login has succeeded. While that is fresh a few open side by side as far as the login: they log in one
-after another, each when the gate allows it. A login that has begun is waited for, even if nobody needs
-the session any more: else nobody would learn that it was refused.
+A wrong password must cost one login, not one for each connection: providers lock accounts after a few.
+So sessions open one by one until a login has succeeded. While that is fresh, a few open side by side as
+far as the login; they log in one after another, each when the gate allows it. A login that has begun is
+waited for, even if nobody needs the session any more: else nobody would learn that it was refused, and
+the next worker would try the same password again.
 """
 
 import socket
 from collections import deque
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
+from math import inf
 
-from mailer.smtp.connection.blocking import Aside
+from mailer.smtp.connection.blocking import BlockingCalls
+from mailer.smtp.connection.phase import Phase
 from mailer.smtp.connection.tls import describe
 from mailer.smtp.connection.transport import Address
 from mailer.smtp.dialogue import RefusedError
 from mailer.smtp.interfaces import Gate
+from mailer.smtp.learnt import Learnt
 from mailer.smtp.pool import Pool
 from mailer.smtp.replies.actions import Action, OnAccount
-from mailer.smtp.reply import Stage
+from mailer.smtp.reply import Reply, Stage
 from mailer.smtp.rules import Judgement
-from mailer.smtp.session import Phase, Session
+from mailer.smtp.session import Session
 from mailer.smtp.settings import Server
 from mailer.smtp.submission import Fate, Result
 from mailer.smtp.worklist import MAX_FRUITLESS
@@ -37,47 +42,41 @@ FIRST_PAUSE = 0.25
 """Before the next try with a server that wants us to come back; doubled each time."""
 
 
-@dataclass(slots=True)
-class Learnt:
-    """What a driver has learnt about its server, from one call to the next."""
-
-    addresses: list[Address] = field(default_factory=list)
-    resolved_at: float = float("-inf")
-    proven_at: float = float("-inf")
-    """When a login succeeded last."""
-    plain_until: float = float("-inf")
-    """Until when neither PIPELINING nor CHUNKING is used."""
-
-
-class Doorway:
+class Connector:
     """The opening of sessions for one call of a driver."""
 
-    def __init__(
-        self, server: Server, gate: Gate, pool: Pool, aside: Aside, learnt: Learnt
+    def __init__(  # noqa: PLR0913, PLR0917  # what opening a session needs
+        self,
+        server: Server,
+        gate: Gate,
+        pool: Pool,
+        blocking: BlockingCalls,
+        learnt: Learnt,
+        end: Callable[[Result], None],
     ) -> None:
+        self._end = end
         self._server = server
         self._gate = gate
         self._pool = pool
-        self._aside = aside
+        self._blocking = blocking
         self._learnt = learnt
         self._is_resolving = False
         self._slots = 0
         self._gone = 0
-        self._ask_at = float("-inf")
-        self._pause_until = float("-inf")
+        self._ask_at = -inf
+        self._pause_until = -inf
         self._failures = 0
         self._unreached = 0
         self._told: set[Action] = set()
         self._wants_refresh = False
         self._has_refreshed = False
+        self._starved_since = inf
         self._line: deque[Session] = deque()
         self._at_login: Session | None = None
         self.opening: set[Session] = set()
         """Sessions under way."""
         self.is_shut = False
         """Whether no more are opened in this call."""
-        self.trouble: Result | None = None
-        """Why nothing can be sent any more."""
         self.refusal: Result | None = None
         """Why no more sessions are opened; those that are open may go on."""
 
@@ -100,12 +99,14 @@ class Doorway:
         """When it is worth to call `open` again without anything having moved."""
         return max(self._ask_at, self._pause_until)
 
-    def is_kept_waiting(self, now: float) -> bool:
-        """Whether the gate, and nothing else, is why no session opens."""
-        return self._slots == 0 and now < self._ask_at
+    def has_waited_too_long(self, now: float, *, has_sessions: bool) -> bool:
+        """Whether the gate, and nothing else, has kept a call without any session for too long."""
+        is_kept_waiting = not has_sessions and self._slots == 0 and now < self._ask_at
+        self._starved_since = min(self._starved_since, now) if is_kept_waiting else inf
+        return now - self._starved_since >= self._server.timeouts.patience
 
     def line_up(self, session: Session) -> None:
-        """Hear that *session* has come as far as the login, or goes on with its own."""
+        """Let *session* wait for its turn to log in, or go on with the login that it has begun."""
         if session is self._at_login:
             self._begin_login(session)
         else:
@@ -134,7 +135,7 @@ class Doorway:
         return session in self.opening and not is_at_login
 
     def forget(self, session: Session) -> None:
-        """Hear that *session* is closed, or done with opening."""
+        """Count *session* no more: it is closed, or open."""
         self.opening.discard(session)
         if session is self._at_login:
             self._at_login = None
@@ -142,7 +143,7 @@ class Doorway:
             self._line.remove(session)
 
     def opened(self, session: Session, now: float) -> None:
-        """Hear that *session* is ready."""
+        """Note that *session* is open and its login accepted."""
         self.forget(session)
         self._failures = self._unreached = 0
         # A gate that admits one at a time is asked for the next one now.
@@ -151,10 +152,10 @@ class Doorway:
         self._gate.logged_in()
 
     def failed(self, session: Session, now: float, *, has_others: bool) -> None:
-        """Hear that *session* could not be opened, and decide what follows.
+        """Decide what follows from that *session* could not be opened.
 
-        `trouble` is set where nothing can be sent any more; with *has_others* open already, mostly
-        only no more are opened.
+        The call ends where nothing can be sent any more; with *has_others* open already, mostly only
+        no more are opened.
         """
         self.forget(session)
         refusal = session.refusal
@@ -163,7 +164,7 @@ class Doorway:
                 self._slots += 1
                 return
             refusal = _unavailable(session.stage, session.lost or "no session")
-        if refusal.token_is_stale and not session.refresh_token:
+        if refusal.token_is_stale and not session.has_fresh_token:
             self._slots += 1
             self._wants_refresh = not self._has_refreshed
             return
@@ -178,8 +179,18 @@ class Doorway:
         self._gone += 1
 
     def gone(self) -> None:
-        """Hear that an open session was closed."""
+        """Count an open session that was closed, for the next `report`."""
         self._gone += 1
+
+    def tell_trouble(self, stage: Stage, reply: Reply | None, judgement: Judgement) -> None:
+        """Tell the gate of trouble that concerns the whole account, once for each kind of it.
+
+        Ten messages, or sessions side by side, may be refused at once for one reason. Told ten times, the
+        gate would take it for ten troubles and cool the account for as many times longer.
+        """
+        if judgement.action not in self._told:
+            self._told.add(judgement.action)
+            self._gate.refused(stage, reply, judgement)
 
     def report(self) -> None:
         """Tell the gate about connections that are gone."""
@@ -211,9 +222,7 @@ class Doorway:
     # How.
 
     def _begin_login(self, session: Session) -> None:
-        assert session.ask is not None
-        call, session.ask = session.ask.call, None
-        self._aside.ask(session, call)
+        self._blocking.ask(session, session.take_ask().call)
 
     def _has_addresses(self, now: float) -> bool:
         learnt = self._learnt
@@ -227,7 +236,7 @@ class Doorway:
                 learnt.addresses = list(look_up(flags=socket.AI_NUMERICHOST))
             except OSError:
                 self._is_resolving = True
-                self._aside.ask(self, look_up)
+                self._blocking.ask(self, look_up)
         elif self._is_resolving and now - learnt.resolved_at >= self._server.timeouts.resolve:
             self.resolved(None, TimeoutError("no answer in time"))
         return bool(learnt.addresses)
@@ -267,10 +276,7 @@ class Doorway:
         self, refusal: RefusedError, *, has_others: bool, dialogue: tuple[str, ...] = ()
     ) -> None:
         judgement = _for_the_account(refusal)
-        if judgement.action not in self._told:
-            # Side by side, sessions fail side by side: the gate hears of it once.
-            self._told.add(judgement.action)
-            self._gate.refused(refusal.stage, refusal.reply, judgement)
+        self.tell_trouble(refusal.stage, refusal.reply, judgement)
         self.is_shut = True
         # What is not certain may cost time, and no message.
         action = judgement.action if judgement.is_certain else Action.RETRY_LATER
@@ -284,7 +290,7 @@ class Doorway:
         )
         is_mild = action.meaning.account is OnAccount.COOLS
         if not (is_mild and has_others):
-            self.trouble = self.refusal
+            self._end(self.refusal)
 
 
 def _unavailable(stage: Stage, reason: str) -> RefusedError:

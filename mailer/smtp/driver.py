@@ -13,15 +13,16 @@ from collections.abc import Callable, Iterable, Sequence
 from random import random as default_random
 
 from mailer.errors import ConfigError
-from mailer.smtp.connection.blocking import Aside
-from mailer.smtp.connector import Learnt
+from mailer.smtp.connection.blocking import BlockingCalls
+from mailer.smtp.connection.phase import Phase
 from mailer.smtp.interfaces import Gate, Journal
+from mailer.smtp.learnt import Learnt
 from mailer.smtp.loop import Loop
 from mailer.smtp.pool import Pool
-from mailer.smtp.session import Phase, Session
+from mailer.smtp.session import Session
 from mailer.smtp.settings import Server
 from mailer.smtp.submission import Result, Submission
-from mailer.smtp.worklist import Agenda
+from mailer.smtp.worklist import Worklist
 
 __all__ = ["Driver", "Gate", "Journal"]
 
@@ -50,7 +51,7 @@ class Driver:
         self._lock = threading.Lock()
         self._learnt = Learnt()
         self._pool = Pool(server, random)
-        self._aside: Aside | None = None
+        self._blocking: BlockingCalls | None = None
 
     def __repr__(self) -> str:
         state = "sending" if self._lock.locked() else "resting"
@@ -69,23 +70,23 @@ class Driver:
         if os.getpid() != self._owner:
             self._forget()
         with self._lock:
-            agenda = Agenda(submissions, self._server)
-            if self._aside is None:
-                self._aside = Aside()
+            worklist = Worklist(submissions, self._server)
+            if self._blocking is None:
+                self._blocking = BlockingCalls()
             most = self._server.max_connections
             loop = Loop(
                 self._server,
                 self._gate,
                 journal,
                 pool=self._pool,
-                aside=self._aside,
+                blocking=self._blocking,
                 learnt=self._learnt,
-                agenda=agenda,
+                worklist=worklist,
                 clock=self._clock,
                 most=most if limit is None else max(1, min(limit, most)),
             )
             loop.run()
-            return agenda.finished()
+            return worklist.finished()
 
     def reap(self, surplus: int = 0) -> None:
         """Close what is idle, old or hung up; do nothing while `send` is at work.
@@ -107,17 +108,17 @@ class Driver:
             return
         with self._lock:
             self._part(self._pool.take_all())
-            if self._aside is not None:
-                self._aside.close()
-                self._aside = None
+            if self._blocking is not None:
+                self._blocking.close()
+                self._blocking = None
 
     def _forget(self) -> None:
         """Begin anew in the child of a fork: the sessions are the parent's, the descriptors are not."""
         for session in self._pool.take_all():
             session.close()
-        if self._aside is not None:
-            self._aside.close()
-        self._aside = None
+        if self._blocking is not None:
+            self._blocking.close()
+        self._blocking = None
         self._owner = os.getpid()
         self._lock = threading.Lock()
         self._learnt = Learnt()

@@ -4,7 +4,11 @@ A note costs a round trip to the caller's database, whatever stands in it. Waiti
 long as notes have cost lately never takes longer than writing them one by one would have.
 """
 
+from collections.abc import Callable, Sequence
 from math import inf
+
+from mailer.smtp.interfaces import Journal
+from mailer.smtp.submission import Result
 
 HEARTBEAT = 0.5
 """Seconds between two notes at most."""
@@ -16,11 +20,13 @@ PATIENCE = 2.0
 _SMOOTHING = 0.2
 
 
-class Gathering:
-    """The rhythm of one call's notes, begun at *now*."""
+class GroupCommit:
+    """The rhythm of one call's notes to *journal*."""
 
-    def __init__(self, now: float) -> None:
-        self._last = now
+    def __init__(self, journal: Journal, clock: Callable[[], float]) -> None:
+        self._journal = journal
+        self._clock = clock
+        self._last = clock()
         self._cost = 0.0
         self._wait_until = inf
 
@@ -38,8 +44,11 @@ class Gathering:
             self._wait_until = now + min(LONGEST, PATIENCE * self._cost)
         return now >= self._wait_until
 
-    def noted(self, began: float, ended: float) -> None:
-        """Hear how long a note took."""
-        self._cost += _SMOOTHING * (ended - began - self._cost)
-        self._last = ended
+    def commit(self, results: Sequence[tuple[int, Result]], starting: Sequence[int]) -> bool:
+        """Write one note, and return what the journal says; see `Journal.commit`."""
+        began = self._clock()
+        may_go_on = self._journal.commit(results, starting)
+        self._last = self._clock()
+        self._cost += _SMOOTHING * (self._last - began - self._cost)
         self._wait_until = inf
+        return may_go_on

@@ -29,7 +29,7 @@ from mailer.smtp.reply import Reply, Stage
 from mailer.smtp.rules import Action, Judgement, judge
 from mailer.smtp.settings import Security, Server
 
-Opening = Generator[Step, Reply | str, "Opened"]
+Handshake = Generator[Step, Reply | str, "Opened"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Opened:
     mechanism: str | None
 
 
-def open_session(server: Server, local_address: str, *, refresh_token: bool = False) -> Opening:
+def open_session(server: Server, local_address: str, *, refresh_token: bool = False) -> Handshake:
     """Go through the opening of a session with *server*; raise `RefusedError` where it ends early."""
     name = server.local_hostname or _address_literal(local_address)
     _line(f"EHLO {name}")  # our own mistake in it is certain, whoever the server is

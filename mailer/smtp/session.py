@@ -1,43 +1,29 @@
-"""One connection: how it opens, carries transactions and ends; told by a loop when something happens.
+"""One connection from its opening to its end: what it waits for, what it sends, and how it is lost.
 
-A session never waits. `on_event` takes what the selector saw and moves on as far as that goes; what the
-loop must do for it stands in its attributes: `ask` (make a call), `script` (has held attempts, is over),
-`refusal` and `lost` (it is dead, and why).
+A session never waits. A loop watches its socket and calls `on_event`; the session goes on as far as it
+can and returns. What the loop must do then stands in the session: `is_asking` (a call is to be made),
+`script` (contents wait to be noted, or it is over), `refusal` and `lost` (it is dead, and why).
+
+How it opens is in `mailer.smtp.connection.opener`, what is said when in `mailer.smtp.transaction`.
 """
 
 import selectors
 import ssl
 from collections.abc import Callable
-from enum import Enum, auto
 
-from mailer.errors import ConfigError, ReplySyntaxError
+from mailer.errors import ReplySyntaxError
 from mailer.smtp.connection import tls
+from mailer.smtp.connection.opener import Opener
+from mailer.smtp.connection.phase import Phase
 from mailer.smtp.connection.transcript import Transcript
 from mailer.smtp.connection.transport import Address, Transport
-from mailer.smtp.dialogue import Ask, RefusedError, Say, Secure
+from mailer.smtp.dialogue import Ask, RefusedError
 from mailer.smtp.extensions import Extensions
-from mailer.smtp.handshake import Opened, open_session
-from mailer.smtp.reply import Reply, ReplyParser, Stage
-from mailer.smtp.rules import Action, Judgement
+from mailer.smtp.reply import Reply, Stage
 from mailer.smtp.settings import Server
 from mailer.smtp.transaction import Attempt, Mode, Script
 
 NEVER = float("inf")
-
-
-class Phase(Enum):
-    """Where a session stands."""
-
-    CONNECTING = auto()
-    SHAKING_HANDS = auto()
-    LISTENING = auto()
-    """A command of the opening waits for its reply."""
-    ASKING = auto()
-    """A call that may block is being made for the opening."""
-    READY = auto()
-    SENDING = auto()
-    LEAVING = auto()
-    CLOSED = auto()
 
 
 class Session:
@@ -59,21 +45,13 @@ class Session:
         refresh_token: bool = False,
     ) -> None:
         self._server = server
-        self.refresh_token = refresh_token
-        self._parser = ReplyParser()
-        self._opened: Opened | None = None
-        self._is_secure = False
         self._now = now
-        self.transcript = Transcript(f"{server.name}#{serial}" if server.debug else None)
-        self._awaited = Stage.CONNECT
         self._limits = {stage: server.timeouts.of(stage) for stage in Stage}
+        self.transcript = Transcript(f"{server.name}#{serial}" if server.debug else None)
         self.serial = serial
         self.phase = Phase.CONNECTING
         self.script: Script | None = None
-        self.ask: Ask | None = None
-        """A call that the loop is to make; its outcome goes to `resume`."""
-        self.refusal: RefusedError | None = None
-        """Why it could not be opened."""
+        """What is being sent; None while nothing is."""
         self.lost: str | None = None
         """Why the connection is gone."""
         self.is_garbled = False
@@ -85,9 +63,18 @@ class Session:
         """Transactions begun."""
         self.decided = 0
         """Messages accepted or finally refused."""
-        self.watched = 0
-        """The events that a selector watches it for."""
+        self.offered = Extensions()
+        """What the server offers, once it is open."""
+        self.mechanism: str | None = None
+        """The mechanism that logged in."""
         self._transport = Transport(address)
+        self._opener = Opener(
+            server,
+            self._transport,
+            self.transcript,
+            deadline=self.deadline,
+            refresh_token=refresh_token,
+        )
 
     def __repr__(self) -> str:
         return f"<Session {self.serial} {self.phase.name.lower()}, {self.used} used>"
@@ -95,14 +82,19 @@ class Session:
     # What it is.
 
     @property
-    def offered(self) -> Extensions:
-        """What the server offers, once it is open."""
-        return self._opened.offered if self._opened else Extensions()
+    def refusal(self) -> RefusedError | None:
+        """Why it could not be opened."""
+        return self._opener.refusal
 
     @property
-    def mechanism(self) -> str | None:
-        """The mechanism that logged in."""
-        return self._opened.mechanism if self._opened else None
+    def has_fresh_token(self) -> bool:
+        """Whether it logs in with an access token that was fetched after another was refused."""
+        return self._opener.refresh_token
+
+    @property
+    def is_asking(self) -> bool:
+        """Whether a call that may block is to be made for it: see `take_ask`."""
+        return self._opener.ask is not None
 
     @property
     def is_alive(self) -> bool:
@@ -114,12 +106,17 @@ class Session:
         """What was waited for last."""
         if self.script is not None:
             return self.script.expects or Stage.DATA
-        return self._awaited
+        return self._opener.stage
 
     @property
     def tls(self) -> ssl.SSLSocket | None:
         """The encrypted socket, once hands are shaken, to be asked about its cipher and certificate."""
-        return self._transport.tls() if self._is_secure else None
+        return self._opener.tls()
+
+    @property
+    def held(self) -> list[Attempt]:
+        """Attempts whose contents wait for `release`."""
+        return self.script.held if self.script else []
 
     def fileno(self) -> int:
         """Return the descriptor for a selector."""
@@ -152,13 +149,11 @@ class Session:
         self._now, written = now, self._transport.written
         try:
             if self.phase is Phase.CONNECTING:
-                self._transport.finish_connecting()
-                self._opening = open_session(
-                    self._server, self._transport.local_address, refresh_token=self.refresh_token
-                )
-                self._go_on(None, now)
+                self._opener.connected(now)
+                self._follow_opener(now)
             elif self.phase is Phase.SHAKING_HANDS:
-                self._shake_hands(now)
+                self._opener.shake_hands(now)
+                self._follow_opener(now)
             else:
                 if mask & selectors.EVENT_WRITE:
                     self._transport.flush()
@@ -174,13 +169,29 @@ class Session:
         what = self.stage.value if self.phase is not Phase.CONNECTING else "a connection"
         self._lose(f"no answer in time, waiting for {what}")
 
+    def take_ask(self) -> Ask:
+        """Return the call that is to be made; its outcome goes to `resume`."""
+        ask, self._opener.ask = self._opener.ask, None
+        assert ask is not None
+        return ask
+
     def resume(self, value: str, error: Exception | None, now: float) -> None:
         """Take the outcome of the call that was asked for."""
         if self.phase is Phase.ASKING:
+            self._now = now
             try:
-                self._go_on(error or value, now)
+                self._opener.resume(value, error, now)
+                self._follow_opener(now)
             except OSError as exc:
                 self._fail(exc)
+
+    def _follow_opener(self, now: float) -> None:
+        opener = self._opener
+        if opener.opened is not None:
+            self.offered, self.mechanism = opener.opened.offered, opener.opened.mechanism
+            self.rest(now)
+        else:
+            self.phase, self.deadline = opener.phase, opener.deadline
 
     def begin(
         self,
@@ -262,69 +273,6 @@ class Session:
         """Return what was under way when it was lost: the uncertain and the unsent."""
         return self.script.abandon(self._transport.written) if self.script else ([], [])
 
-    # The opening.
-
-    def _go_on(self, answer: Reply | str | Exception | None, now: float) -> None:
-        try:
-            if isinstance(answer, Exception):
-                step = self._opening.throw(answer)
-            elif answer is None:
-                step = next(self._opening)
-            else:
-                step = self._opening.send(answer)
-        except StopIteration as stop:
-            self._opened = stop.value
-            self.rest(now)
-        except RefusedError as exc:
-            self.refusal = exc
-        else:
-            self._take(step, now)
-
-    def _take(self, step: Say | Secure | Ask, now: float) -> None:
-        timeouts = self._server.timeouts
-        if isinstance(step, Ask):
-            self.phase = Phase.ASKING
-            self._awaited = Stage.AUTH
-            self.ask = step
-            self.deadline = now + timeouts.auth
-        elif isinstance(step, Secure):
-            # Whatever came before the handshake may come from somebody else (CVE-2011-0411).
-            self._parser = ReplyParser()
-            self._awaited = step.stage
-            self.phase = Phase.SHAKING_HANDS
-            self.deadline = now + timeouts.tls
-            self._secure(now)
-        else:
-            self._awaited, self.phase = step.stage, Phase.LISTENING
-            self.deadline = now + self._limits[step.stage]
-            if step.data:
-                self.transcript.said(step.shown)
-                self._transport.write([step.data])
-
-    def _secure(self, now: float) -> None:
-        try:
-            context = tls.context_for(self._server)
-        except ConfigError as exc:
-            self._refuse(Action.ACCOUNT_CONFIG, str(exc))
-            return
-        self._transport.secure(context, self._server.host)
-        self._shake_hands(now)
-
-    def _shake_hands(self, now: float) -> None:
-        try:
-            is_done = self._transport.shake_hands()
-        except (OSError, ValueError) as exc:
-            action = Action.ACCOUNT_CONFIG if tls.is_verification(exc) else Action.RETRY_LATER
-            self._refuse(action, f"no TLS: {tls.describe(exc)}")
-            return
-        if is_done:
-            self._is_secure = True
-            self._go_on(None, now)
-
-    def _refuse(self, action: Action, reason: str) -> None:
-        judgement = Judgement(action, f"local: {reason}", is_certain=False)
-        self.refusal = RefusedError(self._awaited, None, judgement)
-
     # Reading, waiting, losing.
 
     def _read(self, now: float) -> None:
@@ -333,7 +281,7 @@ class Session:
             if data is not None:
                 self._lose("the server has hung up")
             return
-        parser = self._parser
+        parser = self._opener.parser
         try:
             replies = parser.feed(data)
         except ReplySyntaxError as exc:
@@ -344,7 +292,7 @@ class Session:
             self._hear_all(self.script, replies, now)
             return
         for number, reply in enumerate(replies):
-            if self._parser is not parser:
+            if self._opener.parser is not parser:
                 # A handshake has begun, and may even be over: the rest was said in the clear.
                 break
             self.transcript.heard(reply)
@@ -367,7 +315,8 @@ class Session:
         if self.script is not None:
             self.script.receive(reply, self._transport.written)
         elif self.phase is Phase.LISTENING:
-            self._go_on(reply, now)
+            self._opener.go_on(reply, now)
+            self._follow_opener(now)
         elif self.phase is Phase.READY:
             self._lose(f"the server said {reply.code} unasked")
         elif self.phase is Phase.LEAVING:
@@ -385,11 +334,13 @@ class Session:
             self.deadline = now + self._limits[expected] if expected else NEVER
 
     def _fail(self, error: OSError) -> None:
+        if self._opener.opened is None:
+            self._follow_opener(self._now)
         # A server may refuse and close while we write: what it said counts more than the broken pipe.
         if self.script is not None or self.phase is Phase.LISTENING:
             try:
                 while (data := self._transport.read()) and self.lost is None:
-                    for reply in self._parser.feed(data):
+                    for reply in self._opener.parser.feed(data):
                         self.transcript.heard(reply)
                         self._hear(reply, self._now)
             except (OSError, ReplySyntaxError):

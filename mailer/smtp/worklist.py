@@ -1,6 +1,6 @@
 """What is left to be sent, what became of the rest, and which refusals are cured on the spot.
 
-The `Agenda` of one call holds one place for each submission. A place is filled once. What can be cured
+The `Worklist` of one call holds one place for each submission. A place is filled once. What can be cured
 without asking anybody goes back into the line: another connection for one that is used up, another
 login for one that the server forgot, plain steps where client and server lost step, a transaction of
 its own where there were too many recipients. Each cure is tried so often and no more; nothing goes back
@@ -38,7 +38,7 @@ class Consequence:
 ACCEPTED = Consequence(is_closing=False)
 
 
-class Agenda:
+class Worklist:
     """The submissions of one call and their results."""
 
     def __init__(self, submissions: Sequence[Submission], server: Server) -> None:
@@ -53,15 +53,28 @@ class Agenda:
         self.undecided = len(submissions)
         self.fresh: list[tuple[int, Result]] = []
         """Results read and not yet reported; whoever reports them clears the list."""
-        self.stop: Result | None = None
-        """Why nothing more is begun: becomes the result of what is unsent at the end."""
+        self._why_ended: Result | None = None
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether nothing more is begun."""
+        return self._why_ended is not None
+
+    @property
+    def has_work(self) -> bool:
+        """Whether something is left that may be begun."""
+        return bool(self.waiting) and self._why_ended is None
+
+    def end(self, why: Result) -> None:
+        """Begin nothing more; *why*, of the first call, is the result of what is unsent at the end."""
+        self._why_ended = self._why_ended or why
 
     def take(self, session: Session) -> Attempt | None:
         """Return the next attempt, written for what *session*'s server offers; None if there is none.
 
         What this server cannot take at all is refused on the way.
         """
-        while self.waiting and self.stop is None:
+        while self.has_work:
             index = self.waiting.popleft()
             envelope = address(self._submissions[index], session.offered, self._server.dsn)
             if not isinstance(envelope, Result):
@@ -70,8 +83,9 @@ class Agenda:
         return None
 
     def finished(self) -> tuple[Result, ...]:
-        """Return all results; what has none is unsent, for the reason of `stop`."""
-        unsent = self.stop or Result(Fate.UNSENT, action=Action.RETRY_LATER, rule="local: given up")
+        """Return all results; what has none is unsent, for the reason of `end`."""
+        given_up = Result(Fate.UNSENT, action=Action.RETRY_LATER, rule="local: given up")
+        unsent = self._why_ended or given_up
         return tuple(result or unsent for result in self.results)
 
     def answer(
@@ -95,8 +109,9 @@ class Agenda:
         judgement = self._when_incurable(judgement, reply)
         self._refuse(session, attempt.index, stage, reply, judgement)
         is_account_wide = judgement.action.meaning.is_account_wide
-        if is_account_wide and self.stop is None:
-            self.stop = Result(Fate.UNSENT, stage, reply, judgement.action, judgement.rule)
+        if is_account_wide:
+            why = Result(Fate.UNSENT, stage, reply, judgement.action, judgement.rule)
+            self.end(why)
         return Consequence(
             is_closing=judgement.action.meaning.ends_session,
             account=judgement if is_account_wide else None,
@@ -190,5 +205,5 @@ class Agenda:
         if session.decided:
             return
         self._fruitless += 1
-        if self._fruitless >= MAX_FRUITLESS and self.stop is None:
-            self.stop = why
+        if self._fruitless >= MAX_FRUITLESS:
+            self.end(why)

@@ -429,7 +429,7 @@ def test_a_name_is_resolved_beside_the_loop_and_a_second_call_tries_again(
         assert (result.fate, result.action) == (Fate.UNSENT, Action.RETRY_LATER)
         assert "mail.example cannot be resolved" in result.rule
     ours.close()
-    assert asked == ["mailer-smtp-aside"] * 2
+    assert asked == ["mailer-smtp-blocking"] * 2
 
 
 def test_another_address_is_tried_where_one_does_not_answer(

@@ -14,7 +14,7 @@ from typing import Any
 _LINGER = 5.0
 
 
-class Aside:
+class BlockingCalls:
     """A thread for what blocks. `fileno` becomes readable when `results` has something new."""
 
     def __init__(self) -> None:
@@ -36,7 +36,9 @@ class Aside:
             self._calls.put((ticket, call))
             if not self._is_running:
                 self._is_running = True
-                threading.Thread(target=self._work, name="mailer-smtp-aside", daemon=True).start()
+                threading.Thread(
+                    target=self._work, name="mailer-smtp-blocking", daemon=True
+                ).start()
 
     def results(self) -> list[tuple[object, Any, Exception | None]]:
         """Return what was finished since: ticket, value, error."""
