@@ -1,6 +1,8 @@
 """Which files go with a message, and how they stand in it.
 
-A file is read and encoded once, however many messages bear it. Names are written so that every
+A file is read and encoded once, however many messages bear it. Its media type may have parameters: a
+calendar invitation is ``text/calendar; method=REQUEST`` (RFC 6047 section 2.4). A message within the
+message, ``message/rfc822``, is not encoded (RFC 2046 section 5.2.1). Names are written so that every
 reader finds one: RFC 2231 in Content-Disposition, and an ASCII fallback as Content-Type's
 ``name``, which is where readers look that do not know RFC 2231 (two ``filename`` parameters in one
 field is what some parsers call a defect).
@@ -20,6 +22,12 @@ from mailer.compose import words
 from mailer.errors import AttachmentError, HeaderError
 
 _TYPE: Final = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,127}/[A-Za-z0-9!#$&^_.+-]{1,127}")
+_PARAMETER: Final = re.compile(
+    r"\s*;\s*([A-Za-z0-9!#$%&+.^_`{|}~-]{1,60})\s*=\s*(?:\"((?:[^\"\\\r\n]|\\.)*)\"|([^\s\";]+))"
+)
+_MESSAGE: Final = "message/rfc822"
+# RFC 5321 section 4.5.3.1.6: what is not encoded must fit.
+_LONGEST_LINE: Final = 998
 _UNKNOWN: Final = "application/octet-stream"
 _MAX_FILENAME: Final = 200
 _LINE: Final = 76
@@ -29,12 +37,15 @@ _LINE: Final = 76
 class Attachment:
     """A file: its name, its media type and its bytes.
 
-    Make one by `from_path`, `from_bytes` or `from_stream`. Equal attachments are stored once.
+    Make one by `from_path`, `from_bytes` or `from_stream`. Equal attachments are stored once. One that
+    is an *alternative* is another form of the message itself, beside text and HTML, not a file:
+    what Outlook and Gmail want of an invitation.
     """
 
     filename: str
     content_type: str
     content: bytes = field(repr=False)
+    alternative: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what no header can say."""
@@ -47,12 +58,24 @@ class Attachment:
             words.check_text("Content-Disposition", name)
         except HeaderError as error:
             raise AttachmentError(f"an attachment's name cannot be written: {error}") from error
-        if not _TYPE.fullmatch(self.content_type):
-            raise AttachmentError(f"attachment {name!r}: {self.content_type!r} is no media type")
+        if self.media_type.startswith("multipart/") or (
+            self.media_type.startswith("message/") and self.media_type != _MESSAGE
+        ):
+            raise AttachmentError(f"attachment {name!r}: a {self.media_type} cannot be attached")
+        if self.media_type == _MESSAGE and not _is_seven_bit(self.content):
+            raise AttachmentError(
+                f"attachment {name!r}: a {_MESSAGE} must be ASCII with lines of at most "
+                f"{_LONGEST_LINE} characters (RFC 2046 section 5.2.1); attach it as {_UNKNOWN}"
+            )
 
     @classmethod
     def from_path(
-        cls, path: str | Path, filename: str | None = None, content_type: str | None = None
+        cls,
+        path: str | Path,
+        filename: str | None = None,
+        content_type: str | None = None,
+        *,
+        alternative: bool = False,
     ) -> "Attachment":
         """Read the file at *path*, now.
 
@@ -64,15 +87,21 @@ class Attachment:
             content = path.read_bytes()
         except OSError as error:
             raise AttachmentError(f"cannot attach {path}: {error.strerror}") from error
-        return cls.from_bytes(content, filename or path.name, content_type)
+        return cls.from_bytes(content, filename or path.name, content_type, alternative=alternative)
 
     @classmethod
     def from_bytes(
-        cls, content: bytes, filename: str, content_type: str | None = None
+        cls,
+        content: bytes,
+        filename: str,
+        content_type: str | None = None,
+        *,
+        alternative: bool = False,
     ) -> "Attachment":
         """Attach *content* under the name *filename*."""
         filename = unicodedata.normalize("NFC", filename)
-        return cls(filename, content_type or guessed_type(filename), bytes(content))
+        content = bytes(content)
+        return cls(filename, content_type or _type_of(filename, content), content, alternative)
 
     @classmethod
     def from_stream(
@@ -85,26 +114,62 @@ class Attachment:
         return cls.from_bytes(content, filename, content_type)
 
     @cached_property
+    def _type(self) -> tuple[str, list[tuple[str, str]]]:
+        """The media type and its parameters. Raises `AttachmentError` for what is none."""
+        found = _TYPE.match(self.content_type.strip())
+        rest = self.content_type.strip()[found.end() :] if found else ""
+        parameters = []
+        while found and rest.strip(" ;"):
+            parameter = _PARAMETER.match(rest)
+            if parameter is None:
+                found = None
+                break
+            name, inner, bare = parameter.groups()
+            parameters.append((name, re.sub(r"\\(.)", r"\1", inner) if bare is None else bare))
+            rest = rest[parameter.end() :]
+        if found is None:
+            raise AttachmentError(
+                f"attachment {self.filename!r}: {self.content_type!r} is no media type"
+            )
+        return found[0].lower(), parameters
+
+    @property
+    def media_type(self) -> str:
+        """The media type without parameters, in lower case."""
+        return self._type[0]
+
+    @cached_property
     def encoded(self) -> bytes:
-        """The content in base64, lines of 76 characters that end in CRLF."""
-        return base64_lines(self.content)
+        """The content as it stands in a message: base64 in lines of 76 characters that end in CRLF.
+
+        A message within the message is as it is.
+        """
+        return (
+            with_crlf(self.content) if self.media_type == _MESSAGE else base64_lines(self.content)
+        )
 
     @cached_property
     def digest(self) -> str:
         """The SHA-256 of name, type and content, in hex."""
-        digest = sha256(f"{self.filename}\0{self.content_type}\0".encode())
+        place = "alternative" if self.alternative else ""
+        digest = sha256(f"{self.filename}\0{self.content_type}\0{place}".encode())
         digest.update(self.content)
         return digest.hexdigest()
 
     def headers(self, content_id: str | None = None) -> list[tuple[str, str]]:
         """Return the MIME header fields of the part; with *content_id* it is shown inline."""
-        fallback = ascii_filename(self.filename)
-        disposition = "inline" if content_id else "attachment"
+        value, parameters = self._type
+        if not any(name.lower() == "name" for name, _ in parameters):
+            parameters = [*parameters, ("name", ascii_filename(self.filename))]
+        encoding = "7bit" if value == _MESSAGE else "base64"
         fields = [
-            ("Content-Type", _parameters(self.content_type, "name", fallback)),
-            ("Content-Transfer-Encoding", "base64"),
-            ("Content-Disposition", _parameters(disposition, "filename", self.filename)),
+            ("Content-Type", _parameters(value, parameters)),
+            ("Content-Transfer-Encoding", encoding),
         ]
+        if not self.alternative:
+            disposition = "inline" if content_id else "attachment"
+            named = _parameters(disposition, [("filename", self.filename)])
+            fields.append(("Content-Disposition", named))
         if content_id:
             fields.append(("Content-ID", f"<{content_id}>"))
         return fields
@@ -113,13 +178,44 @@ class Attachment:
 def guessed_type(filename: str) -> str:
     """Return the media type that *filename* suggests.
 
-    Messages and multiparts may not be base64 (RFC 2046 section 5.2.1), so an ``.eml`` is attached
-    as octets, and compressed files are what compressed them, not what they hold.
+    Compressed files are what compressed them, not what they hold.
     """
     guessed, encoding = mimetypes.guess_type(filename, strict=False)
-    if encoding or not guessed or guessed.startswith(("message/", "multipart/")):
+    if encoding or not guessed:
         return {"gzip": "application/gzip"}.get(encoding or "", _UNKNOWN)
     return guessed
+
+
+def _type_of(filename: str, content: bytes) -> str:
+    """Return the media type of a file: by its name, as far as its content allows.
+
+    Messages and multiparts may not be encoded (RFC 2046 section 5.2.1): one that would have to be is
+    attached as octets. Text says its charset, or readers take it for their own.
+    """
+    guessed = guessed_type(filename)
+    if guessed == _MESSAGE and _is_seven_bit(content):
+        return guessed
+    if guessed.startswith(("message/", "multipart/")):
+        return _UNKNOWN
+    if guessed.startswith("text/") and not content.isascii():
+        try:
+            content.decode()
+        except UnicodeDecodeError:
+            return guessed
+        return f"{guessed}; charset=utf-8"
+    return guessed
+
+
+def _is_seven_bit(content: bytes) -> bool:
+    lines = content.replace(b"\r\n", b"\n").split(b"\n")
+    plain = content.isascii() and b"\0" not in content
+    return plain and max(map(len, lines)) <= _LONGEST_LINE
+
+
+def with_crlf(octets: bytes) -> bytes:
+    """Return lines of text with CRLF at the end of each, the last one too."""
+    octets = re.sub(rb"\r\n|\r|\n", b"\r\n", octets)
+    return octets if octets.endswith(b"\r\n") or not octets else octets + b"\r\n"
 
 
 def ascii_filename(filename: str) -> str:
@@ -136,6 +232,6 @@ def base64_lines(octets: bytes) -> bytes:
     return b"".join([line + b"\r\n" for line in lines])
 
 
-def _parameters(value: str, key: str, content: str) -> str:
-    field = words.fold_parameters("X", value, [(key, content)])
-    return field.removeprefix("X: ").replace("\r\n", "")
+def _parameters(value: str, parameters: list[tuple[str, str]]) -> str:
+    written = words.fold_parameters("X", value, parameters)
+    return written.removeprefix("X: ").replace("\r\n", "")

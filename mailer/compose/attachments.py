@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from functools import cached_property, lru_cache
+from pathlib import Path
 from typing import Final
 
 from mailer.compose.attachment import Attachment
 from mailer.compose.design import Design
 from mailer.compose.template.folder import Folder
 from mailer.compose.tree import Inline
-from mailer.errors import AttachmentError
+from mailer.errors import AttachmentError, InputError
 from mailer.mail.message import SharedPart
 
 # Rows of one region or plan often name the same file; those of one person do not come again.
@@ -25,7 +26,11 @@ class Files:
         self.attachments = tuple(design.attachments)
         self._folder = folder
         self._field = design.attachment_field
-        self._root = design.attachments_path.resolve()
+        if design.attachment_field and design.attachments_path is None:
+            raise InputError(
+                "attachment_field wants attachments_path, the folder that rows may name files of"
+            )
+        self._root = (design.attachments_path or Path()).resolve()
         self._read = lru_cache(_OWN_KEPT)(self._read_own)
 
     @cached_property
@@ -53,7 +58,10 @@ class Files:
         return self._read(name)
 
     def _read_own(self, name: str) -> Attachment:
-        path = (self._root / name).resolve()
+        try:
+            path = (self._root / name).resolve()
+        except (OSError, ValueError, RuntimeError) as error:  # a NUL, links in a circle
+            raise AttachmentError(f"the file {ascii(name)[:80]} cannot be found") from error
         if not path.is_relative_to(self._root):
             raise AttachmentError(f"the file {name!r} is not below {self._root}")
         return Attachment.from_path(path)

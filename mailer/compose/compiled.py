@@ -21,7 +21,7 @@ from typing import Any, Final
 from mailer.compose import quoted
 from mailer.compose.attachment import base64_lines
 from mailer.compose.template import Hole, NotTraceableError, Trace, Variant, start
-from mailer.compose.text import plain, text_of, text_of_pieces
+from mailer.compose.text import check_depth, plain, text_of, text_of_pieces
 
 # A list whose rows all take different ways is not worth recording.
 _MAX_LEAVES: Final = 500
@@ -32,6 +32,7 @@ _MAX_CHUNKS: Final = 5000
 Memo = list[Any]
 Pieces = list[str | int]
 Bodies = dict[str, Sequence[bytes]]
+Encodings = tuple[str, ...]
 
 
 # The ways through a template have most of their text in common.
@@ -55,12 +56,25 @@ class Output:
         self._order: Callable[[list[bytes]], Any] = _getter(order)
         # Whether the end is known, and is made to end in a line break once for all.
         self._closed = bool(pieces) and isinstance(pieces[-1], str)
+        self._octets, self._high = _weight("".join(texts))
         if self._closed:
             self._chunks[-1] = quoted.spliced(self._chunks[-1])
 
     def text(self, memo: Memo) -> str:
         """Return the output as text."""
         return "".join([p if isinstance(p, str) else memo[p] for p in self.pieces])
+
+    def values(self, memo: Memo) -> str:
+        """Return what of the output is no constant, in a row."""
+        return "".join(self._steps(memo))
+
+    def encoding(self, values: str) -> str:
+        """Return the transfer encoding for the output (`transfer_encoding`) that has *values*."""
+        if values.isascii():
+            octets, high = len(values), 0
+        else:
+            octets, high = _weight(values)
+        return _chosen(self._octets + octets, self._high + high)
 
     def quoted(self, memo: Memo) -> Sequence[bytes]:
         """Return the output in quoted-printable, in pieces; raises `quoted.UnspliceableError`."""
@@ -137,14 +151,10 @@ class Renderer:
         self.variant = variant
         self._shared = dict(shared)
         self._programs: dict[tuple[str, ...], Program] = {}
+        # The bodies that a message has: text always, for it is made from the HTML if need be.
+        self.bodies = ("text", "html") if "html" in variant.sections else ("text",)
         self._hits = self._misses = self._failures = 0
-        self.encodings = {section: _encoding(variant, section) for section in self.bodies}
         self._chunks = _Chunks()
-
-    @property
-    def bodies(self) -> tuple[str, ...]:
-        """The bodies that a message has: ``text`` always, for it is made from the HTML if need be."""
-        return ("text", "html") if "html" in self.variant.sections else ("text",)
 
     def play(self, variables: Mapping[str, Any]) -> tuple[Outputs, Memo] | None:
         """Return outputs and results of the steps for a row, recording it where that is new.
@@ -181,20 +191,10 @@ class Renderer:
             if output.text(trace.memo) != rendered[section]:
                 raise NotTraceableError(f"the recording of {section} differs from the rendering")
         if "text" not in outputs:
-            outputs["text"] = _derived(trace, pieces["html"])
+            outputs["text"] = derived = _derived(trace, pieces["html"])
+            if derived.text(trace.memo) != text_of(rendered["html"]):
+                raise NotTraceableError("the text of the recording differs from the rendering's")
         program.add(trace, outputs)
-
-    def texts(self, variables: Mapping[str, Any]) -> dict[str, str]:
-        """Return every section, and every header of the template by its name, as text.
-
-        Raises `TemplateError` with file and line.
-        """
-        if "text" not in self.variant.sections:
-            played = self.play(variables)
-            if played is not None:
-                outputs, memo = played
-                return {section: output.text(memo) for section, output in outputs.items()}
-        return _with_text(self.variant.rendered({**self._shared, **variables}))
 
     def heads(self, variables: Mapping[str, Any]) -> dict[str, str]:
         """Return subject and headers as text, having tried everything else.
@@ -204,45 +204,75 @@ class Renderer:
         played = self.play(variables)
         if played is not None:
             outputs, memo = played
-            return {s: o.text(memo) for s, o in outputs.items() if s not in self.encodings}
-        return self.variant.rendered({**self._shared, **variables})
+            if "html" not in outputs or not _names_image(outputs["html"].values(memo)):
+                return {s: o.text(memo) for s, o in outputs.items() if s not in self.bodies}
+        rendered = self.variant.rendered({**self._shared, **variables})
+        self._check(rendered)
+        if "text" not in rendered:
+            check_depth(rendered["html"])
+        return rendered
 
-    def encoded(self, variables: Mapping[str, Any]) -> tuple[dict[str, str], Bodies]:
+    def encoded(self, variables: Mapping[str, Any]) -> tuple[dict[str, str], Bodies, Encodings]:
         """Return subject and headers as text, and the bodies encoded, in pieces.
 
-        Raises `TemplateError` with file and line.
+        Each body is in the transfer encoding that suits it, which is returned in the order of
+        `bodies`. Raises `TemplateError` with file and line.
         """
         played = self.play(variables)
-        if played is not None:
+        values = [played[0][s].values(played[1]) for s in self.bodies] if played else []
+        if played and not _names_image(values[-1]):
             outputs, memo = played
-            texts = {s: o.text(memo) for s, o in outputs.items() if s not in self.encodings}
+            texts = {s: o.text(memo) for s, o in outputs.items() if s not in self.bodies}
+            encodings = tuple(
+                [outputs[s].encoding(v) for s, v in zip(self.bodies, values, strict=True)]
+            )
             try:
-                return texts, {s: self._body(s, outputs[s], memo) for s in self.encodings}
+                return texts, self._played_bodies(outputs, memo, encodings), encodings
             except quoted.UnspliceableError:
-                return self._encoded_whole(self.texts(variables))
+                whole = {s: outputs[s].text(memo) for s in self.bodies}
+                return self._encoded_whole({**texts, **whole})
         pieces = self.variant.pieces({**self._shared, **variables})
-        if len(self.encodings) == len([s for s in self.encodings if s in pieces]):
+        self._check(pieces)
+        if all(section in pieces for section in self.bodies):
+            encodings = tuple([transfer_encoding("".join(pieces[s])) for s in self.bodies])
             try:
-                bodies: Bodies = {s: self._spliced(s, pieces[s]) for s in self.encodings}
+                bodies: Bodies = {
+                    section: self._spliced(pieces[section], encoding)
+                    for section, encoding in zip(self.bodies, encodings, strict=True)
+                }
             except quoted.UnspliceableError:
                 pass
             else:
-                return {s: "".join(p) for s, p in pieces.items() if s not in bodies}, bodies
+                texts = {s: "".join(p) for s, p in pieces.items() if s not in bodies}
+                return texts, bodies, encodings
         return self._encoded_whole(_with_text({s: "".join(p) for s, p in pieces.items()}))
 
-    def _body(self, section: str, output: Output, memo: Memo) -> Sequence[bytes]:
-        if self.encodings[section] == "base64":
-            return (encoded(output.text(memo), "base64"),)
-        return output.quoted(memo)
+    def _check(self, rendered: Mapping[str, str | list[str]]) -> None:
+        """Raise `TemplateError` for an image that a value names and the message does not have."""
+        if "html" in rendered:
+            self.variant.folder.check_images("".join(rendered["html"]))
 
-    def _spliced(self, section: str, pieces: list[str]) -> Sequence[bytes]:
-        if self.encodings[section] == "base64":
+    def _played_bodies(self, outputs: Outputs, memo: Memo, encodings: Encodings) -> Bodies:
+        bodies: Bodies = {}
+        for section, encoding in zip(self.bodies, encodings, strict=True):
+            output = outputs[section]
+            if encoding == "base64":
+                bodies[section] = (encoded(output.text(memo), "base64"),)
+            else:
+                bodies[section] = output.quoted(memo)
+        return bodies
+
+    def _spliced(self, pieces: list[str], encoding: str) -> Sequence[bytes]:
+        if encoding == "base64":
             return (encoded("".join(pieces), "base64"),)
         return (quoted.spliced(b"".join(map(self._chunks.__getitem__, pieces))),)
 
-    def _encoded_whole(self, texts: dict[str, str]) -> tuple[dict[str, str], Bodies]:
-        bodies: Bodies = {s: (encoded(texts.pop(s), self.encodings[s]),) for s in self.encodings}
-        return texts, bodies
+    def _encoded_whole(self, texts: dict[str, str]) -> tuple[dict[str, str], Bodies, Encodings]:
+        encodings = tuple([transfer_encoding(texts[s]) for s in self.bodies])
+        whole: Bodies = {
+            s: (encoded(texts.pop(s), e),) for s, e in zip(self.bodies, encodings, strict=True)
+        }
+        return texts, whole, encodings
 
 
 def encoded(text: str, encoding: str) -> bytes:
@@ -253,15 +283,29 @@ def encoded(text: str, encoding: str) -> bytes:
     return quoted.encode(text)
 
 
-def _encoding(variant: Variant, section: str) -> str:
-    """Return the transfer encoding that is shorter for the template's own text.
+def transfer_encoding(text: str) -> str:
+    """Return the transfer encoding for a body: base64 where quoted-printable would be longer.
 
-    One for all recipients of a variant, so that a body's encoding does not depend on who reads it.
+    That is where more than one octet in six is not ASCII. Text in ASCII is never base64: filters take
+    that for an attempt to hide something.
     """
-    section = section if section in variant.sections else "html"
-    text = "".join(variant.constant_text(section))
-    base64_length = len(text.encode()) * 4 / 3
-    return "quoted-printable" if len(quoted.encode(text)) <= base64_length else "base64"
+    return _chosen(*_weight(text))
+
+
+def _names_image(values: str) -> bool:
+    return "cid:" in values or "CID:" in values
+
+
+def _weight(text: str) -> tuple[int, int]:
+    """Return how many octets *text* has, and how many of them are not ASCII."""
+    if text.isascii():
+        return len(text), 0
+    octets = len(text.encode("utf-8", "surrogatepass"))
+    return octets, octets - len(text.encode("ascii", "ignore"))
+
+
+def _chosen(octets: int, high: int) -> str:
+    return "base64" if 6 * high > octets else "quoted-printable"
 
 
 def _derived(trace: Trace, pieces: list[str | Hole]) -> Output:

@@ -1,20 +1,19 @@
 """One recipient's message, as an `EmailMessage` or as the bytes that leave.
 
 A `Composer` is made once per campaign and process: it reads and checks the template, encodes the
-attachments, and writes the headers that are the same for all. `Composer.email` says what a
-recipient gets; `Composer.compose` gives the same as bytes, fast. Both take every header and every
-part from the same places, so that they agree by construction; tests parse both and compare.
+attachments, and writes the headers that are the same for all. `Composer.compose` gives what a recipient
+gets as the bytes that leave; `Composer.email` is the same bytes, read as an `EmailMessage`.
 """
 
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
+from email import message_from_string
 from email.message import EmailMessage
 from hashlib import sha256
 from typing import Any, Final, TypeVar
 
-from mailer.compose import tree
 from mailer.compose.attachment import Attachment
 from mailer.compose.attachments import Files
 from mailer.compose.design import Design
@@ -22,6 +21,7 @@ from mailer.compose.headers import Headers
 from mailer.compose.plan import Plan
 from mailer.compose.policy import MAIL, MAIL_UTF8
 from mailer.compose.template import Template
+from mailer.compose.template.nulls import without_nulls
 from mailer.compose.verify import check_head
 from mailer.errors import AttachmentError, HeaderError, InputError, TemplateError
 from mailer.mail.message import Message, SharedPart
@@ -59,8 +59,9 @@ class Composer:
     def email(self, recipient: Recipient) -> EmailMessage:
         """Return exactly what *recipient* gets, as a message to look at.
 
-        Its policy writes it rightly; ``as_bytes()`` decodes to what `compose` gives. Raises
-        `TemplateError` with the row's number when the row does not fit the template.
+        ``as_bytes()`` gives the bytes of `compose`; the standard library's own policies, generators,
+        `copy` and `pickle` take it as any other. Raises `TemplateError` with the row's number when
+        the row does not fit the template.
         """
         return self._blaming(recipient, self._email)
 
@@ -102,22 +103,18 @@ class Composer:
         return f'; did you mean {name!r}, written {{{{ row["{name}"] }}}}?'
 
     def _email(self, recipient: Recipient) -> EmailMessage:
-        plan = self._plan(recipient.fields)
-        url = self.headers.unsubscribe_url(recipient)
-        texts = plan.renderer.texts(self._variables(recipient, url))
-        message = EmailMessage(policy=MAIL_UTF8 if recipient.smtputf8 else MAIL)
-        extra = [(name, texts[name].strip()) for name in plan.header_names]
-        for name, value in self.headers.fields(recipient, texts["subject"], url, extra):
-            message[name] = value
-        tree.fill(message, plan.parts(texts, self._own(recipient)))
+        made = self._compose(recipient)
+        policy = MAIL_UTF8 if recipient.smtputf8 else MAIL
+        message = message_from_string(made.joined(self.shared).decode(), policy=policy)
+        assert isinstance(message, EmailMessage)
         return message
 
     def _compose(self, recipient: Recipient) -> Message:
         plan = self._plan(recipient.fields)
         url = self.headers.unsubscribe_url(recipient)
-        texts, bodies = plan.renderer.encoded(self._variables(recipient, url))
+        texts, bodies, encodings = plan.renderer.encoded(self._variables(recipient, url))
         own = self._own(recipient)
-        skeleton = plan.skeleton if own is None else plan.own_skeleton(own)
+        skeleton = plan.skeleton(encodings, own)
         head = self._head(plan, recipient, texts, url)
         content: list[bytes | SharedPart] = []
         run = [plan.before, head.encode(), skeleton.pieces[0]]
@@ -160,11 +157,12 @@ class Composer:
 
     def _variables(self, recipient: Recipient, url: str) -> dict[str, Any]:
         """Return what the template knows about a row; the row's own fields win."""
+        fields = without_nulls(recipient.fields)
         return {
-            "row": recipient.fields,
+            "row": fields,
             "recipient_id": recipient.key.hex(),
             "unsubscribe_url": url,
-            **recipient.fields,
+            **fields,
         }
 
     def _plan(self, fields: Mapping[str, object]) -> Plan:

@@ -41,7 +41,7 @@ class Design:
     attachments: Sequence[Attachment] = ()
     inline_images: Sequence[Attachment] = ()
     attachment_field: str | None = None
-    attachments_path: Path = Path()
+    attachments_path: Path | None = None
     language: str = "en"
     language_field: str = "language"
     unsubscribe: Unsubscribe | None = None

@@ -13,14 +13,14 @@ import hmac
 import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from email.headerregistry import Address, HeaderRegistry
 from email.utils import format_datetime
 from hashlib import blake2b
 from typing import Any, Final
 
 from mailer.compose import words
 from mailer.compose.design import Design
-from mailer.compose.policy import SINGLE, fold_field
+from mailer.compose.mailboxes import Mailbox, mailboxes
+from mailer.compose.policy import SINGLE, addresses, fold_field
 from mailer.compose.unsubscribe import Pattern, TokenSigner
 from mailer.errors import HeaderError, InputError
 from mailer.mail.recipients import Recipient
@@ -56,9 +56,11 @@ class Headers:
         self._tokens = _signer(design)
         self._hash = blake2b(design.campaign.encode(), digest_size=12, key=_key(design, "id"))
         self._bounces = _Bounces(design, sender[1])
-        before: list[tuple[str, Any]] = [("From", _addresses([sender]))]
+        before: list[tuple[str, Any]] = [("From", tuple(addresses([sender])))]
         if design.reply_to:
-            before.append(("Reply-To", _addresses([one_mailbox("reply_to", design.reply_to)])))
+            before.append(
+                ("Reply-To", tuple(addresses(some_mailboxes("reply_to", design.reply_to))))
+            )
         before.append(("Date", format_datetime(_date(design))))
         self._before = before
         self._after = list(_constant(design))
@@ -73,22 +75,6 @@ class Headers:
             own.append("List-Unsubscribe")
         self.count = len(own)
         return [name for name, _ in [*self._before, *self._after]] + own
-
-    def fields(
-        self, recipient: Recipient, subject: str, url: str, extra: Iterable[tuple[str, str]]
-    ) -> Iterator[tuple[str, Any]]:
-        """Yield names and values, to be set on an `EmailMessage`, in the order of the bytes.
-
-        *extra* are the template's own; *url* is the recipient's `unsubscribe_url`.
-        """
-        yield from self._before
-        yield "To", _addresses([(recipient.name, recipient.mailbox)])
-        yield "Subject", subject.strip()
-        if self._unsubscribe is not None:
-            yield "List-Unsubscribe", self._ways(recipient, url)
-        yield "Message-ID", self.message_id(recipient)
-        yield from extra
-        yield from self._after
 
     def own(self, recipient: Recipient, subject: str, url: str) -> str:
         """Return the *count* fields that are the recipient's own, as they stand in a message."""
@@ -162,17 +148,6 @@ def _subject_line(subject: str) -> str:
     )
 
 
-def _addresses(mailboxes: Iterable[tuple[str | None, str]]) -> tuple[Address, ...]:
-    return tuple(_address(name or "", mailbox) for name, mailbox in mailboxes)
-
-
-def _address(name: str, mailbox: str) -> Address:
-    local, _, domain = mailbox.rpartition("@")
-    if local.startswith('"'):
-        local = re.sub(r"\\(.)", r"\1", local[1:-1])
-    return Address(name, local, domain)
-
-
 class _Bounces:
     """Mailboxes for bounces: one for all, or one for each recipient (VERP).
 
@@ -224,22 +199,23 @@ def one_mailbox(what: str, text: str) -> tuple[str | None, str]:
 
     Raises `InputError` unless it is exactly one that can be written.
     """
+    found = some_mailboxes(what, text)
+    if len(found) > 1:
+        raise InputError(f'{what} {text!r} is {len(found)} mailboxes: write "Name <local@domain>"')
+    return found[0]
+
+
+def some_mailboxes(what: str, text: str) -> list[Mailbox]:
+    """Return display name and mailbox of each in *text*, as in ``Ada <ada@x.example>, bob@x.example``.
+
+    Raises `InputError` for what cannot be written.
+    """
     try:
-        words.check_text(what, text)
-        value: Any = HeaderRegistry()("From", text)
-        addresses = value.addresses
-        if len(addresses) == 1 and addresses[0].domain and not _broken(value):
-            name, mailbox = addresses[0].display_name or None, addresses[0].addr_spec
-            words.fold_mailboxes("From", [(name, mailbox)])
-            return name, mailbox
-    except (HeaderError, IndexError, AttributeError) as error:
+        found = mailboxes(what, text)
+        words.fold_mailboxes("From", found)
+    except HeaderError as error:
         raise InputError(f"{what} {text!r} is no mailbox: {error}") from error
-    raise InputError(f'{what} {text!r} is no mailbox: write "Name <local@domain>"')
-
-
-def _broken(value: Any) -> bool:
-    """Tell whether the parser found a fault that changes what the address means."""
-    return any("local-part" in str(defect) or "missing" in str(defect) for defect in value.defects)
+    return found
 
 
 def check_extra(name: str) -> None:

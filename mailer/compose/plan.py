@@ -4,18 +4,18 @@ What of a message depends on the variant and not on the recipient: its bodies an
 the skeleton that they go into, and which headers the template sets.
 """
 
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final
 
 from mailer.compose import tree
 from mailer.compose.attachment import Attachment
 from mailer.compose.attachments import Files
-from mailer.compose.compiled import Renderer, encoded
+from mailer.compose.compiled import Encodings, Renderer
 from mailer.compose.design import Design
 from mailer.compose.headers import Headers, check_extra, check_single
 from mailer.compose.policy import fold_field
 from mailer.compose.template import Variant
+from mailer.compose.template.nulls import without_nulls
 
 _SKELETONS_KEPT: Final = 64
 _FIELDS_KEPT: Final = 1024
@@ -29,37 +29,33 @@ class Plan:
         for name in self.header_names:
             check_extra(name)
         check_single([*headers.names, *self.header_names])
-        shared: dict[str, Any] = {"campaign": design.campaign, **design.context}
+        shared: dict[str, Any] = {"campaign": design.campaign, **without_nulls(design.context)}
         self.renderer = Renderer(variant, shared)
         self._files = files
-        self._seed = tree.seed(design.campaign, design.template)
+        self._named = (design.campaign, design.template)
         self.before = headers.before.encode("ascii")
         self.after = headers.after.encode("ascii")
-        self.skeleton = self._skeleton(None)
-        self.own_skeleton = lru_cache(_SKELETONS_KEPT)(self._skeleton)
+        self.skeleton = lru_cache(_SKELETONS_KEPT)(self._skeleton)
         # Headers that a template sets have few different values, and any structure.
         self.folded = lru_cache(_FIELDS_KEPT)(fold_field)
 
-    def parts(self, texts: Mapping[str, str], own: Attachment | None) -> tree.Parts:
-        """Return what a message with the bodies of *texts* consists of."""
+    def _skeleton(self, encodings: Encodings, own: Attachment | None) -> tree.Skeleton:
+        """Return the skeleton of messages whose bodies are in *encodings*, with *own* attached.
+
+        The constant headers that come last are its beginning.
+        """
         bodies = {
-            section: encoded(texts[section], encoding).decode("ascii")
-            for section, encoding in self.renderer.encodings.items()
+            section: tree.Body("plain" if section == "text" else section, encoding, "")
+            for section, encoding in zip(self.renderer.bodies, encodings, strict=True)
         }
-        return self._parts(bodies, own)
-
-    def _parts(self, bodies: Mapping[str, str], own: Attachment | None) -> tree.Parts:
-        encodings = self.renderer.encodings
-        html = encodings.get("html")
-        return tree.Parts(
-            text=tree.Body("plain", encodings["text"], bodies.get("text", "")),
-            html=tree.Body("html", html, bodies.get("html", "")) if html else None,
+        attached = [*self._files.attachments, *([own] if own else ())]
+        as_they_are = [file.digest for file in attached if file.media_type == "message/rfc822"]
+        parts = tree.Parts(
+            text=bodies["text"],
+            html=bodies.get("html"),
             inline=self._files.inline,
-            attachments=[*self._files.attachments, *([own] if own else ())],
-            seed=self._seed,
+            attachments=attached,
+            seed=tree.seed(*self._named, *as_they_are),
         )
-
-    def _skeleton(self, own: Attachment | None) -> tree.Skeleton:
-        """Return the skeleton; the constant headers that come last are its beginning."""
-        bare = tree.skeleton(self._parts({}, own))
+        bare = tree.skeleton(parts)
         return tree.Skeleton((self.after + bare.pieces[0], *bare.pieces[1:]), bare.slots)

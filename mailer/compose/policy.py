@@ -8,12 +8,20 @@ is not ASCII: addresses stand as UTF-8 (RFC 6532), everything else stays ASCII.
 Bodies under it are quoted-printable or base64, never 8bit, with lines of at most 76 characters.
 """
 
+import re
+from collections.abc import Iterable, Iterator
 from email.errors import HeaderParseError
-from email.headerregistry import HeaderRegistry, ParameterizedMIMEHeader
+from email.headerregistry import (
+    Address,
+    HeaderRegistry,
+    ParameterizedMIMEHeader,
+    UnstructuredHeader,
+)
 from email.policy import EmailPolicy
 from typing import Any, Final
 
 from mailer.compose import words
+from mailer.compose.mailboxes import Mailbox, mailboxes
 from mailer.errors import HeaderError
 
 ADDRESSES: Final = frozenset(
@@ -38,7 +46,10 @@ SINGLE: Final = frozenset(
 
 
 class TokenHeader:
-    """A header whose text is taken as it is: never searched for encoded-words, never encoded."""
+    """A header whose text is taken as it is: never searched for encoded-words, never encoded.
+
+    Its parse tree is for other policies, which write a message by it.
+    """
 
     max_count = None
 
@@ -46,7 +57,7 @@ class TokenHeader:
     def parse(cls, value: str, kwds: dict[str, Any]) -> None:
         """Keep *value*; there is nothing in it to understand."""
         kwds["decoded"] = value
-        kwds["parse_tree"] = None
+        kwds["parse_tree"] = UnstructuredHeader.value_parser(value)
 
 
 class MailPolicy(EmailPolicy):
@@ -72,6 +83,8 @@ class MailPolicy(EmailPolicy):
         words.check_name(name)
         if isinstance(value, str):
             words.check_text(name, value)
+            if name.lower() in ADDRESSES:
+                value = tuple(addresses(mailboxes(name, value)))
         try:
             stored = self.header_factory(name, value)
         except (IndexError, AttributeError, HeaderParseError, UnicodeError) as error:
@@ -102,6 +115,15 @@ class MailPolicy(EmailPolicy):
         if kind in TOKENS:
             return words.fold_tokens(name, str(value))
         return words.fold_text(name, str(value))
+
+
+def addresses(found: Iterable[Mailbox]) -> Iterator[Address]:
+    """Return mailboxes as the standard library has them."""
+    for name, mailbox in found:
+        local, _, domain = mailbox.rpartition("@")
+        if local.startswith('"'):
+            local = re.sub(r"\\(.)", r"\1", local[1:-1])
+        yield Address(name or "", local, domain)
 
 
 def _mailboxes(name: str, value: Any) -> list[tuple[str | None, str]]:

@@ -1,40 +1,221 @@
 """How the text part comes from the HTML when the template has none.
 
-A reader without HTML should find the same words and the links. The layout is inscriptis's. Where
-the template could be recorded, the text is made once from the recording, with a token for each
-value, and the values are put in as plain text; so it costs nothing per recipient.
+A reader without HTML should find the same words, the links and what stands for the images. The layout of
+paragraphs, lists and tables is inscriptis's; what is taken out of the document before, and put in, is
+decided here. Where the template could be recorded, the text is made once from the recording, with a token
+for each value, and the values are put in as plain text; so it costs nothing per recipient.
 """
 
 import html
 import re
-from typing import Final
+from collections.abc import Iterator
+from typing import Any, Final
 
-from inscriptis import get_text
+import css_inline
+from inscriptis import Inscriptis
 from inscriptis.css_profiles import STRICT_CSS_PROFILE
 from inscriptis.model.config import ParserConfig
-from markupsafe import Markup
+from lxml import html as lxml_html
+from lxml.etree import ParserError
 
-_CONFIG: Final = ParserConfig(css=STRICT_CSS_PROFILE, display_links=True, display_images=False)
+from mailer.errors import TemplateError
+
+DEEPEST: Final = 400
+"""Elements within elements: no mail has more, and the parsers of HTML run out of stack at some number."""
+
+_CONFIG: Final = ParserConfig(css=STRICT_CSS_PROFILE, display_links=False, display_images=False)
 _BLANK_LINES: Final = re.compile(r"\n[ \t]*\n(?:[ \t]*\n)+")
-_LINK: Final = re.compile(r"\[([^\[\]]*)\]\(([^()\s]*)\)")
-_HIDDEN: Final = re.compile(r"<(head|style|script|title)\b.*?</\1\s*>", re.DOTALL | re.IGNORECASE)
+_UNREAD: Final = re.compile(
+    r"<!--.*?-->|<!\[[^>]*>|<(script|title)\b.*?</\1\s*>", re.DOTALL | re.IGNORECASE
+)
+_STYLE: Final = re.compile(r"<style\b([^>]*)>(.*?)</style\s*>", re.DOTALL | re.IGNORECASE)
+_MEDIA: Final = re.compile(r"\bmedia\s*=\s*[\"']?([^\"'>]*)", re.IGNORECASE)
+_DECLARATION: Final = re.compile(r"\bxmlns:|^\s*<\?xml[^>]*\?>")
+_TAG: Final = re.compile(r"<(/?)([a-zA-Z][^\s/>]*)(?:[^<>\"']|\"[^\"]*\"|'[^']*')*>")
+_VOID: Final = frozenset("area base br col embed hr img input link meta source track wbr".split())  # noqa: SIM905
+# How preheaders are hidden, in all the ways that templates of the last ten years do it at once.
+_HIDING: Final = re.compile(
+    r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*hidden|(?:left|text-indent)\s*:\s*-\d{4}"
+    r"|opacity\s*:\s*0*\.?0*\s*(?:$|;|!)|(?:max-)?(?:height|width)\s*:\s*0(?:px|em|pt|%)?\s*(?:$|;|!)"
+    r"|font-size\s*:\s*0(?:px|em|pt|%)?\s*(?:$|;|!))",
+    re.IGNORECASE,
+)
+_CLIPPED: Final = re.compile(r"(?:^|;)\s*overflow(?:-[xy])?\s*:\s*hidden", re.IGNORECASE)
+_ZERO_SIZE: Final = re.compile(r"^\s*;?\s*(?:max-)?(?:height|width)", re.IGNORECASE)
+_ZERO_TEXT: Final = re.compile(r"^\s*;?\s*font-size", re.IGNORECASE)
+_BLOCKS: Final = frozenset(
+    "table div p h1 h2 h3 h4 h5 h6 ul ol dl center blockquote section article header footer".split()  # noqa: SIM905
+)
 # Two private characters around a number: no parser takes them apart, and no text has them.
 _TOKEN: Final = "\ue0f0{}\ue0f1"  # noqa: S105 - of a text, not a secret
 _TOKENS: Final = re.compile("\ue0f0([0-9]+)\ue0f1")
+_SPACE: Final = re.compile(r"[ \t\r\n\f]+")
 
 
 def text_of(document: str) -> str:
-    """Return the text of an HTML *document*: its words, with the targets of its links."""
-    text = get_text(_HIDDEN.sub("", document), _CONFIG)
-    text = _LINK.sub(_shown_link, text)
+    """Return the text of an HTML *document*: its words, with the targets of its links.
+
+    Raises `TemplateError` for a document that is nested too deeply to be read.
+    """
+    check_depth(document)
+    tree = _tree(_with_styles(_UNREAD.sub("", document)))
+    if tree is None:
+        return "\n"
+    _prepare(tree)
+    text = Inscriptis(tree, _CONFIG).get_text()
     lines = [line.rstrip() for line in text.split("\n")]
     return _BLANK_LINES.sub("\n\n", "\n".join(lines)).strip("\n") + "\n"
 
 
-def _shown_link(found: re.Match[str]) -> str:
+def check_depth(document: str) -> None:
+    """Raise `TemplateError` when elements are nested deeper than parsers can go."""
+    if document.count("<") <= DEEPEST:
+        return
+    depth = 0
+    for tag in _TAG.finditer(document):
+        if tag[1]:
+            depth = max(depth - 1, 0)
+        elif tag[2].lower() not in _VOID and not tag[0].endswith("/>"):
+            depth += 1
+            if depth > DEEPEST:
+                raise TemplateError(f"the HTML is nested more than {DEEPEST} elements deep")
+
+
+def _with_styles(document: str) -> str:
+    """Write the rules of style sheets into attributes, for what they hide; drop the sheets."""
+    if "<style" not in document.lower():
+        return document
+    document = _STYLE.sub(
+        lambda sheet: f"<style>{sheet[2]}</style>" if _is_for_screens(sheet[1]) else "", document
+    )
+    if _HIDING.search(document.replace("{", ";").replace("}", ";")):
+        inliner = css_inline.CSSInliner(load_remote_stylesheets=False, keep_style_tags=False)
+        document = inliner.inline(document)
+    return _STYLE.sub("", document)
+
+
+def _is_for_screens(attributes: str) -> bool:
+    media = _MEDIA.search(attributes)
+    return media is None or media[1].strip().lower() in {"", "all", "screen", "only screen"}
+
+
+def _tree(document: str) -> Any:
+    document = _DECLARATION.sub("", document.replace("\0", ""))
+    if not document.strip():
+        return None
+    try:
+        return lxml_html.document_fromstring(document)
+    except ParserError:  # nothing but comments
+        return None
+
+
+def _prepare(tree: Any) -> None:
+    for element in list(tree.iter()):
+        if not isinstance(element.tag, str):
+            continue
+        if _is_hidden(element):
+            _drop(element)
+            continue
+        # Alignment would be kept with blanks: fifty in front of a heading.
+        for name in ("align", "valign"):
+            element.attrib.pop(name, None)
+        _keep_layout(element)
+        if element.tag == "img":
+            element.tail = (element.get("alt") or "") + (element.tail or "")
+        elif element.tag == "a":
+            _show_link(element)
+        elif element.tag == "table" and _is_layout(element):
+            for part in _own_parts(element):
+                part.tag = "div"
+
+
+def _is_hidden(element: Any) -> bool:
+    if "hidden" in element.attrib or element.tag in {"head", "style", "template"}:
+        return bool(element.tag != "html")
+    style = element.get("style") or ""
+    found = _HIDING.search(style)
+    while found:
+        # An element of no height shows what flows over, unless that is cut off; columns stand in cells
+        # without a size of text, which they set themselves.
+        if _ZERO_SIZE.match(found[0]):
+            hides = bool(_CLIPPED.search(style))
+        elif _ZERO_TEXT.match(found[0]):
+            hides = not any(
+                "font-size" in (e.get("style") or "") for e in element.iterdescendants()
+            )
+        else:
+            hides = True
+        if hides:
+            return True
+        found = _HIDING.search(style, found.end() - 1)
+    return False
+
+
+def _drop(element: Any) -> None:
+    parent = element.getparent()
+    if parent is not None:
+        element.drop_tree()
+
+
+def _keep_layout(element: Any) -> None:
+    """Leave of a style what matters to plain text: what is a block, and where blanks count."""
+    style = element.attrib.pop("style", None)
+    if style:
+        kept = [
+            part.split("!")[0]
+            for part in style.split(";")
+            if part.strip().lower().startswith(("display", "white-space"))
+        ]
+        if kept:
+            element.set("style", ";".join(kept))
+
+
+def _show_link(link: Any) -> None:
     """Write a link as plain mail does, in angle brackets; RFC 3986 appendix C recommends them."""
-    words, target = found.groups()
-    return f"<{target}>" if words.strip() in {"", target} else f"{words} <{target}>"
+    target = "".join((link.get("href") or "").split("\n")).strip().replace(" ", "%20")
+    if not target or target.startswith("#"):
+        return
+    words = " ".join(_words(link)).split()
+    said = " ".join(words).strip()
+    bare = re.sub(r"^(?:https?://|mailto:|tel:)|/$", "", target)
+    if said in {"", target, bare, f"{bare}/"}:
+        for child in list(link):
+            link.remove(child)
+        link.text = f"<{target}>"
+        return
+    shown = f" <{target}>"
+    if len(link):
+        link[-1].tail = (link[-1].tail or "").rstrip() + shown
+    else:
+        link.text = (link.text or "").rstrip() + shown
+
+
+def _words(element: Any) -> Iterator[str]:
+    if element.tag == "img":
+        yield element.get("alt") or ""
+    elif isinstance(element.tag, str) and not _is_hidden(element):
+        yield element.text or ""
+        for child in element:
+            yield from _words(child)
+            yield child.tail or ""
+
+
+def _is_layout(table: Any) -> bool:
+    """Tell whether a table only puts things beside each other: its cells hold blocks."""
+    if (table.get("role") or "").lower() in {"presentation", "none"}:
+        return True
+    return any(
+        inner.tag in _BLOCKS for inner in table.iterdescendants() if isinstance(inner.tag, str)
+    )
+
+
+def _own_parts(table: Any) -> Iterator[Any]:
+    yield table
+    for child in list(table):
+        if child.tag in {"tbody", "thead", "tfoot", "tr"}:
+            yield from _own_parts(child)
+        elif child.tag in {"td", "th", "caption"}:
+            yield child
 
 
 def text_of_pieces(pieces: list[str | int]) -> list[str | int] | None:
@@ -50,8 +231,16 @@ def text_of_pieces(pieces: list[str | int]) -> list[str | int] | None:
     return parts
 
 
+class MarkupInValueError(ValueError):
+    """A value that is HTML itself: what text it makes depends on where it stands."""
+
+
 def plain(markup: str) -> str:
-    """Return the text of a value that stood in HTML: without tags, entities resolved."""
+    """Return the text of a value that stood in HTML, entities resolved, blanks as HTML shows them.
+
+    Raises `MarkupInValueError` for a value with tags.
+    """
     if "<" in markup:
-        return str(Markup(markup).striptags())  # noqa: S704 - it is what HTML was made of
-    return html.unescape(markup) if "&" in markup else str(markup)
+        raise MarkupInValueError("markup in a value")
+    text = html.unescape(markup) if "&" in markup else str(markup)
+    return _SPACE.sub(" ", text) if "\n" in text or "  " in text or "\t" in text else text

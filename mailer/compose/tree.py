@@ -1,10 +1,10 @@
 """How the parts of a message nest, and where one recipient's bytes go between those of all.
 
-mixed( alternative( text/plain, related( text/html, inline images ) ), attachments ), each level
-only where it has something to hold. Bodies are quoted-printable, or base64 where the template is
+mixed( alternative( text/plain, related( text/html, inline images ), other forms ), attachments ), each
+level only where it has something to hold. Bodies are quoted-printable, or base64 where a message is
 mostly in a script that quoted-printable triples. Boundaries begin with ``=_``, which neither
 encoding can produce (RFC 2045 section 6.7 suggests it), so no body can hold one and they need not
-be random.
+be random; a message that is attached as it is was not made with the same seed, which depends on it.
 
 The same function builds the tree of an `EmailMessage` and the skeleton from which finished bytes
 are assembled: the two cannot drift apart.
@@ -55,24 +55,28 @@ class Parts:
 def fill(message: EmailMessage, parts: Parts) -> None:
     """Give *message*, which has its headers and nothing else, the content of *parts*."""
     message["MIME-Version"] = "1.0"
-    if parts.attachments:
+    files = [file for file in parts.attachments if not file.alternative]
+    if files:
         _multipart(message, "mixed", parts.seed)
         body = EmailMessage(policy=message.policy)
         _fill_body(body, parts)
         message.attach(body)
-        for attachment in parts.attachments:
+        for attachment in files:
             message.attach(_file(attachment, None))
     else:
         _fill_body(message, parts)
 
 
 def _fill_body(part: EmailMessage, parts: Parts) -> None:
-    if parts.text and parts.html:
+    others = [file for file in parts.attachments if file.alternative]
+    if (parts.text and parts.html) or others:
         _multipart(part, "alternative", parts.seed)
-        for fill_one in (_fill_text, _fill_html):
+        for fill_one in (_fill_text, _fill_html) if parts.html else (_fill_text,):
             inner = EmailMessage(policy=part.policy)
             fill_one(inner, parts)
             part.attach(inner)
+        for other in others:
+            part.attach(_file(other, None))
     elif parts.html:
         _fill_html(part, parts)
     else:
@@ -153,7 +157,8 @@ def skeleton(parts: Parts) -> Skeleton:
     fill(message, Parts(bodies["text"], bodies["html"], inline, attached, parts.seed))
     rest = message.as_bytes()
     pieces: list[bytes] = []
-    for place, what in places.items():
+    # In the order in which they stand: other forms of the message come before files.
+    for place, what in sorted(places.items(), key=lambda item: rest.find(item[0].encode())):
         before, found, rest_after = rest.partition(place.encode())
         if found:
             pieces.append(before)
@@ -167,5 +172,5 @@ class _StandIn(Attachment):
     """A file whose content is a place to be filled."""
 
     def __init__(self, file: Attachment, place: str) -> None:
-        super().__init__(file.filename, file.content_type, b"")
+        super().__init__(file.filename, file.content_type, b"", file.alternative)
         self.__dict__["encoded"] = place.encode()

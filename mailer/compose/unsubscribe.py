@@ -122,7 +122,7 @@ class Pattern:
         for name, constant in zip(self._names, self._constants[1:], strict=True):
             if name == "token":
                 done.append(token)
-            elif name in values:
+            elif values.get(name) is not None:
                 done.append(quote(str(values[name]), safe=""))
             else:
                 raise InputError(

@@ -1,7 +1,7 @@
 """How a recipient list is read out of an Excel workbook (``.xlsx``), row by row.
 
-openpyxl reads it as a stream, an optional package (``mailer[xlsx]``). The list is the sheet that was
-in front when the file was saved. Cells come as what they are, numbers and dates too; empty ones are
+openpyxl reads it as a stream, an optional package (``celery-mailer[xlsx]``). The list is the sheet that
+was in front when the file was saved. Cells come as what they are, numbers and dates too; empty ones are
 empty text, as in CSV; a cell with an error (``#N/A``) breaks its row, so that nobody reads it in
 a mail.
 """

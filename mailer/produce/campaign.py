@@ -150,7 +150,7 @@ class Campaign:
             attachments_path=attachments_path,
             bulk=bulk,
             trusted=trusted,
-            date=date,
+            date=date or _coming(start_at),
         )
 
     @cached_property
@@ -253,6 +253,11 @@ class Campaign:
         for digest, part in self.composer.shared.items():
             self._producer.campaigns.share(self.name, digest, pack(part))
         return opened.run
+
+
+def _coming(start_at: datetime | None) -> datetime | None:
+    """Return the Date of messages that wait for *start_at*; None where that is over, or nothing."""
+    return start_at if start_at is not None and start_at.timestamp() > time() else None
 
 
 def _checked_window(text: str | None) -> str | None:

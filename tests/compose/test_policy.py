@@ -165,7 +165,13 @@ def test_the_policy_is_right_on_other_versions_of_python(python, tmp_path):
     # The package's own __init__ wants everything that is installed; a stand-in wants nothing.
     package = tmp_path / "mailer"
     (package / "compose").mkdir(parents=True)
-    for name in ("errors.py", "compose/words.py", "compose/policy.py", "compose/verify.py"):
+    for name in (
+        "errors.py",
+        "compose/words.py",
+        "compose/mailboxes.py",
+        "compose/policy.py",
+        "compose/verify.py",
+    ):
         (package / name).symlink_to(ROOT / "mailer" / name)
     for name in ("__init__.py", "compose/__init__.py"):
         (package / name).touch()

@@ -2,8 +2,7 @@
 
 Templates are made at random out of everything that Jinja offers and that a field can get into; each is
 composed for several rows, so that recordings are made, played for rows that they were not made of, and
-grown. Whatever happens, the message must be equal to the `EmailMessage`, whose text and HTML are
-rendered by Jinja alone.
+grown. Whatever happens, the text and the HTML of the message must be what Jinja alone renders.
 """
 
 import tempfile
@@ -13,10 +12,11 @@ import pytest
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
-from mailer.compose import Composer, Design
+from mailer.compose import Composer, Design, quoted
 from mailer.compose.verify import faults
 from mailer.errors import TemplateError
-from tests.compose.conftest import SETTINGS, assert_equal, bytes_of, read, row, write
+from mailer.mail.recipients import Recipient
+from tests.compose.conftest import SETTINGS, bytes_of, read, row, write
 
 TEXT = st.text(
     st.one_of(
@@ -31,7 +31,7 @@ VALUES = st.one_of(
     st.integers(-3, 3),
     st.floats(allow_nan=False),
     TEXT,
-    st.text(st.characters(), max_size=3),
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=3),
     st.sampled_from(["vip", "x" * 100, ".", "From x", "=" * 80, "2026-03-01", "<b>bold</b>"]),
     st.lists(st.integers(0, 3) | TEXT, max_size=3),
     st.dictionaries(st.sampled_from(["x", "y", "items"]), st.integers(0, 2) | TEXT, max_size=3),
@@ -133,6 +133,20 @@ def outcome(make: object) -> object:
         return TemplateError
 
 
+def by_jinja(composer: Composer, recipient: Recipient) -> dict[str, str]:
+    """The bodies that the template's own files make, rendered by Jinja."""
+    plan = composer._plan(recipient.fields)
+    variables = composer._variables(recipient, composer.headers.unsubscribe_url(recipient))
+    rendered = plan.renderer.variant.rendered({**plan.renderer._shared, **variables})
+    return {s: quoted.finished(rendered[s]) for s in ("text", "html") if s in rendered}
+
+
+def bodies_of(octets: bytes) -> dict[str, str]:
+    message = read(octets)
+    bodies = {"text": message.get_body(("plain",)), "html": message.get_body(("html",))}
+    return {s: b.get_content().replace("\r\n", "\n") for s, b in bodies.items() if b is not None}
+
+
 def assert_all_equal(files: dict[str, str], rows: list[dict[str, object]]) -> Composer | None:
     with tempfile.TemporaryDirectory() as folder:
         root = write(Path(folder), {"subject.txt": "S", "part.html": "<u>{{ a }}</u>", **files})
@@ -143,12 +157,12 @@ def assert_all_equal(files: dict[str, str], rows: list[dict[str, object]]) -> Co
         for number, fields in enumerate(rows, 1):
             recipient = row(number, **fields)
             octets = outcome(lambda recipient=recipient: bytes_of(composer, recipient))
-            email = outcome(lambda recipient=recipient: composer.email(recipient))
-            if octets is TemplateError or email is TemplateError:
-                assert octets is email, "one refuses what the other composes"
+            meant = outcome(lambda recipient=recipient: by_jinja(composer, recipient))
+            if octets is TemplateError or meant is TemplateError:
+                assert octets is meant, "one refuses what the other composes"
                 continue
             assert faults(octets) == []
-            assert_equal(read(octets), read(email.as_bytes()))
+            assert bodies_of(octets).items() >= meant.items()
         return composer
 
 
@@ -194,7 +208,7 @@ def test_the_newsletter_is_the_same_both_ways(rows):
         recipient = row(number, **{**fields, "city": str(fields["a"]), "points": number})
         octets = bytes_of(composer, recipient)
         assert faults(octets) == []
-        assert_equal(read(octets), read(composer.email(recipient).as_bytes()))
+        assert bodies_of(octets).items() >= by_jinja(composer, recipient).items()
 
 
 # What of Jinja must be recorded, and not only be right by falling back.

@@ -88,7 +88,7 @@ def test_a_fault_does_not_tell_the_address(make):
         ({"body.txt": "", "headers.toml": 'To = "x@y.z"'}, "header To is set by the mailer itself"),
         ({"body.txt": "", "headers.toml": 'Precedence = "x"'}, "Precedence is there twice"),
         ({"body.html": "<img src='cid:no.png'>"}, r"the image 'no\.png' is not in"),
-        ({"body.mjml": "<mjml><mj-body>"}, r"body\.mjml: not valid MJML"),
+        ({"body.mjml": "<mjml><mj-body>"}, r"body\.mjml:1: not valid MJML"),
     ],
 )
 def test_a_broken_template_is_refused_before_the_first_recipient(make, files, said):

@@ -15,7 +15,8 @@ import jinja2
 from jinja2 import meta, nodes
 
 from mailer.compose.design import Design
-from mailer.compose.template.environment import Plain, Sandboxed, explained, set_up
+from mailer.compose.template.as_text import mark
+from mailer.compose.template.environment import ESCAPED, Plain, Sandboxed, explained, set_up
 from mailer.compose.template.folder import Folder
 from mailer.compose.template.formats import is_known
 from mailer.compose.template.pieces import pieces_of
@@ -120,10 +121,12 @@ class Variant:
             return None
         self.filenames[name] = source.path
         try:
-            self._trees[name] = self._environment.parse(source.text, name, source.path)
+            self._trees[name] = tree = self._environment.parse(source.text, name, source.path)
         except jinja2.TemplateSyntaxError as error:
-            raise explained(error, name, self.filenames) from error
-        return self._trees[name]
+            raise explained(error, name, self.filenames, self.folder.line) from error
+        if not name.endswith(ESCAPED):
+            mark(tree, self._environment)
+        return tree
 
     def _parse_all(self, name: str) -> None:
         """Parse *name* and all that it names, so that each file is read now and its path known."""
@@ -144,7 +147,7 @@ class Variant:
         try:
             return environment.get_template(name)
         except (jinja2.TemplateError, SyntaxError, RecursionError) as error:
-            raise explained(error, name, self.filenames) from error
+            raise explained(error, name, self.filenames, self.folder.line) from error
 
     def _load_headers(self, environment: jinja2.Environment) -> dict[str, jinja2.Template]:
         name = self.folder.section("headers.toml", self.language)
@@ -185,7 +188,9 @@ class Variant:
             except Exception:  # noqa: BLE001 - whatever a template does, Jinja tells where
                 self._environment.handle_exception()
         except Exception as error:
-            raise explained(error, template.name or "headers.toml", self.filenames) from error
+            raise explained(
+                error, template.name or "headers.toml", self.filenames, self.folder.line
+            ) from error
 
     def rendered(self, variables: Mapping[str, Any]) -> dict[str, str]:
         """Render every section and every header to text."""

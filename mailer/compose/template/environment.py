@@ -14,8 +14,10 @@ from jinja2 import nodes, sandbox
 from markupsafe import Markup
 
 from mailer.compose.template import pieces
+from mailer.compose.template.as_text import FILTER, as_text
 from mailer.compose.template.folder import Folder
 from mailer.compose.template.formats import filters, locale_of
+from mailer.compose.template.nulls import for_json, is_null, refused
 from mailer.errors import TemplateError
 
 RUNTIME: Final = "from jinja2.runtime import "
@@ -31,6 +33,10 @@ class Plain(jinja2.Environment):
     runtime = pieces.IMPORTED
     concat = staticmethod(pieces.concat)
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.tests["none"] = is_null
+
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         tree = self.trees.get(name) if name else None
         return tree or super()._parse(source, name, filename)
@@ -43,6 +49,10 @@ class Sandboxed(sandbox.ImmutableSandboxedEnvironment):
     """The environment of templates that are not trusted."""
 
     trees: Mapping[str, nodes.Template] = {}
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options, finalize=refused)
+        self.tests["none"] = is_null
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         tree = self.trees.get(name) if name else None
@@ -72,6 +82,8 @@ def set_up(
         cache_size=-1,
     )
     environment.filters.update(filters(locale_of(language)))
+    environment.filters[FILTER] = as_text
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "default": for_json}
     environment.globals["locale"] = language
     environment.globals["embed"] = _embed
     environment.trees = trees  # type: ignore[attr-defined]
@@ -83,20 +95,26 @@ def _embed(_name: object) -> Markup:
     raise jinja2.TemplateRuntimeError(_NO_SUCH_IMAGE)
 
 
-def explained(error: Exception, name: str, filenames: Mapping[str, str]) -> TemplateError:
+def explained(
+    error: Exception,
+    name: str,
+    filenames: Mapping[str, str],
+    line_of: Callable[[str, int], int],
+) -> TemplateError:
     """Return the `TemplateError` for *error*, raised while *name* was loaded or rendered.
 
-    Says file and line. *filenames* maps names of templates to paths. What Python says about values
-    is left out where it could hold an address.
+    Says file and line. *filenames* maps names of templates to paths, *line_of* the lines that Jinja
+    counts to those of the file. What Python says about values is left out where it could hold an
+    address.
     """
     path = filenames.get(name, name)
     if isinstance(error, jinja2.TemplateSyntaxError):
         where = error.filename or filenames.get(error.name or "", path)
-        return TemplateError(f"{where}:{error.lineno}: {error.message}")
+        return TemplateError(f"{where}:{line_of(where, error.lineno)}: {error.message}")
     if isinstance(error, jinja2.TemplateNotFound):
         return TemplateError(f"{path}: there is no file {error.message!r} to extend or include")
     line = _line(error.__traceback__, filenames)
-    where = f"{line[0]}:{line[1]}" if line else path
+    where = f"{line[0]}:{line_of(*line)}" if line else path
     if isinstance(error, jinja2.TemplateError):
         return TemplateError(f"{where}: {error.message}")
     said = str(error)

@@ -9,30 +9,39 @@ What is read here is source text, as Jinja will get it: MJML made HTML, images n
 """
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b, sha256
+from html import unescape
 from pathlib import Path, PurePosixPath
 from typing import Final
+from urllib.parse import unquote
 
 from mailer.compose.attachment import Attachment
+from mailer.compose.template.mjml import html_of_mjml
 from mailer.errors import AttachmentError, TemplateError
 
 SECTIONS: Final = ("subject.txt", "body.html", "body.mjml", "body.txt", "headers.toml")
 _NAME: Final = re.compile(r"[\w.-]+(?:/[\w.-]+)*")
 _LANGUAGE: Final = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8})*")
-# <img src="cid:logo.png">, url(cid:logo.png), {{ embed("logo.png") }}
-_CID: Final = re.compile(r"\bcid:([\w.-]+(?:/[\w.-]+)*)")
+# <img src="cid:my logo.png">, <td background=cid:logo.png>, url(cid:logo.png), {{ embed("logo.png") }}
+_CID: Final = re.compile(
+    r"(?P<before>(?P<quote>[\"'])\s*)cid:(?P<quoted>[^\n]*?)(?P<after>\s*(?P=quote))"
+    r"|(?P<bare_before>=\s*|\burl\(\s*)cid:(?P<bare>[^\s\"'<>)]+)",
+    re.IGNORECASE,
+)
+_MARKED: Final = re.compile(r"\{\{|\{%|\}\}")
 _EMBED: Final = re.compile(r"\bembed\(\s*([\"'])([^\"']+)\1\s*\)")
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One file as Jinja gets it: its text and where it lies."""
+    """One file as Jinja gets it: its text, where it lies, and its *lines* by those of the file."""
 
     text: str
     path: str
+    lines: Mapping[int, int] = field(default_factory=dict)
 
 
 class Folder:
@@ -96,18 +105,30 @@ class Folder:
             if path is None:
                 return None
             text = self._text(path, name)
+            lines: Mapping[int, int] = {}
             if path.suffix == ".mjml":
-                text = _html_of_mjml(text, path)
+                compiled = html_of_mjml(text, str(path))
+                text, lines = compiled.html, compiled.lines
             if path.suffix in {".html", ".mjml"}:
+                text = _CID.sub(lambda found: self._embedded(found, path), text)
                 text = _EMBED.sub(lambda found: f'"{self._content_url(found[2], path)}"', text)
-                text = _CID.sub(lambda found: self._content_url(found[1], path, found[0]), text)
-            self._sources[name] = Source(text, str(path))
+            self._sources[name] = Source(text, str(path), lines)
         return self._sources[name]
+
+    def line(self, path: str, number: int) -> int:
+        """Return the line of the file at *path* that line *number*, as Jinja counts, came from."""
+        for source in self._sources.values():
+            if source.path == path:
+                return source.lines.get(number, number)
+        return number
 
     def _find(self, name: str) -> Path | None:
         """Return the path of *name*, below the template's folder or the root of all templates."""
         if not _NAME.fullmatch(name) or ".." in PurePosixPath(name).parts:
             return None
+        return self._first_file(name)
+
+    def _first_file(self, name: str) -> Path | None:
         return next((p for p in (self.path / name, self.root / name) if p.is_file()), None)
 
     def _text(self, path: Path, name: str) -> str:
@@ -120,19 +141,55 @@ class Folder:
             line = octets.count(b"\n", 0, error.start) + 1
             raise TemplateError(f"{path}:{line}: not UTF-8; save the file as UTF-8") from error
 
-    def _content_url(self, name: str, path: Path, otherwise: str = "") -> str:
-        """Return the ``cid:`` URL of the image *name*, which is embedded from now on."""
-        if name not in self.images:
-            found = self._find(name)
-            if found is None and otherwise and "." not in name:
-                return otherwise  # a Content-ID of the caller's own
-            if found is None:
-                raise TemplateError(f"{path}: the image {name!r} is not in the template's folder")
-            try:
-                self.images[name] = Attachment.from_path(found)
-            except AttachmentError as error:
-                raise TemplateError(f"{path}: {error}") from error
-        return f"cid:{self.content_id(name)}"
+    def _embedded(self, found: re.Match[str], path: Path) -> str:
+        written = found["bare"] if found["quoted"] is None else found["quoted"]
+        if _MARKED.search(written):
+            line = found.string.count("\n", 0, found.start()) + 1
+            raise TemplateError(
+                f"{path}:{line}: the image {found[0].strip()!r} is named by a value: name the files "
+                "themselves, each in an {% if %}"
+            )
+        before = found["before"] or found["bare_before"] or ""
+        return f"{before}{self._content_url(written, path)}{found['after'] or ''}"
+
+    def _content_url(self, written: str, path: Path) -> str:
+        """Return the ``cid:`` URL of the image that is *written* there; it is embedded from now on.
+
+        The name may stand as in a URL (``my%20logo.png``), or as Outlook writes it, with something
+        behind an @-sign (``image001.png@01DA5C3F.1B2E``).
+        """
+        plain = unescape(written)
+        names = [plain, unquote(plain), unquote(plain).partition("@")[0]]
+        for name in names:
+            if name in self.images:
+                return f"cid:{self.content_id(name)}"
+            found = self._find_image(name)
+            if found is not None:
+                try:
+                    self.images[name] = Attachment.from_path(found)
+                except AttachmentError as error:
+                    raise TemplateError(f"{path}: {error}") from error
+                return f"cid:{self.content_id(name)}"
+        raise TemplateError(f"{path}: the image {names[1]!r} is not in the template's folder")
+
+    def _find_image(self, name: str) -> Path | None:
+        parts = PurePosixPath(name).parts
+        if not name or name.startswith("/") or ".." in parts or not name.isprintable():
+            return None
+        return self._first_file(name)
+
+    def check_images(self, document: str) -> None:
+        """Raise `TemplateError` when the finished HTML *document* shows an image that is not there.
+
+        Only a value can name one: the names in the files themselves were looked up.
+        """
+        for found in _CID.finditer(document):
+            name = found["bare"] if found["quoted"] is None else found["quoted"]
+            known = {self.content_id(image) for image in self.images}
+            if unescape(name) not in known:
+                raise TemplateError(
+                    f"{self.path}: the image {ascii(name)[:80]}, named by a value, is not in the message"
+                )
 
     def content_id(self, name: str) -> str:
         """Return the Content-ID of the image *name*, without angle brackets."""
@@ -162,28 +219,3 @@ def _others(root: Path) -> str:
         return f"{root} does not exist"
     names = sorted(p.parent.name for p in root.glob("*/subject*.txt"))
     return f"there are: {', '.join(names)}" if names else f"{root} holds no template"
-
-
-def _html_of_mjml(text: str, path: Path) -> str:
-    try:
-        compile_mjml = _mjml()
-        return compile_mjml(text)
-    except ImportError:
-        raise TemplateError(
-            f"{path}: MJML needs an extra: pip install 'celery-mailer[mjml]'"
-        ) from None
-    except (OSError, ValueError) as error:
-        raise TemplateError(f"{path}: not valid MJML: {error}") from error
-
-
-def _mjml() -> Callable[[str], str]:
-    """Return the compiler of the optional package ``mrml``, which includes nothing from anywhere."""
-    from mrml import ParserOptions, noop_loader, to_html  # noqa: PLC0415 - optional
-
-    options = ParserOptions(include_loader=noop_loader())
-
-    def compile_mjml(text: str) -> str:
-        output = to_html(text, parser_options=options)
-        return str(getattr(output, "content", output))
-
-    return compile_mjml

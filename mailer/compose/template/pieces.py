@@ -7,33 +7,36 @@ pieces. It is an ordinary string to whatever is done with it; only `pieces_of` l
 Compiled templates import these functions instead of those of the same name in Jinja's runtime.
 """
 
+import builtins
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 import markupsafe
 from jinja2 import runtime
 
-IMPORTED: Final = f"from {__name__} import "
+from mailer.compose.template.nulls import refused
+
+IMPORTED: Final = f"from {__name__} import str, "
 
 
-class _Text(str):  # noqa: SLOT000 - it holds something more
+class _Text(builtins.str):  # noqa: SLOT000 - it holds something more
     """Joined text and its pieces."""
 
-    pieces: list[str] | None = None
+    pieces: list[builtins.str] | None = None
 
 
 class _Markup(markupsafe.Markup):
     """Joined markup and its pieces."""
 
-    pieces: list[str] | None = None
+    pieces: list[builtins.str] | None = None
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: builtins.str) -> Any:
     """Give compiled templates what is as it is in Jinja's runtime."""
     return getattr(runtime, name)
 
 
-def concat(pieces: Iterable[str]) -> str:
+def concat(pieces: Iterable[builtins.str]) -> builtins.str:
     """Join output, remembering the pieces."""
     kept = list(pieces)
     text = _Text("".join(kept))
@@ -50,18 +53,23 @@ def Markup(value: Any) -> markupsafe.Markup:  # noqa: N802 - the name by which t
 
 def escape(value: Any) -> markupsafe.Markup:
     """Escape; joined markup stays what it is."""
-    return value if type(value) is _Markup else markupsafe.escape(value)
+    return value if type(value) is _Markup else markupsafe.escape(refused(value))
+
+
+def str(value: Any) -> builtins.str:  # noqa: A001 - the name by which templates call it
+    """Make text of what is put out."""
+    return builtins.str(refused(value))
 
 
 class Macro(runtime.Macro):
     """A macro whose output keeps its pieces."""
 
-    def _invoke(self, arguments: list[Any], autoescape: bool) -> str:  # noqa: FBT001 - Jinja's
+    def _invoke(self, arguments: list[Any], autoescape: bool) -> builtins.str:  # noqa: FBT001 - Jinja's
         output = self._func(*arguments)
         return Markup(output) if autoescape else output
 
 
-def pieces_of(output: Iterable[str]) -> Iterator[str]:
+def pieces_of(output: Iterable[builtins.str]) -> Iterator[builtins.str]:
     """Yield the output of a template piece by piece."""
     for piece in output:
         inner = piece.pieces if type(piece) is _Markup else None

@@ -47,8 +47,7 @@ class Trace:
         self.memo: Memo = start(variables)
         self.fields: dict[str, Hole] = {}
         for number, name in enumerate(variables, 1):
-            self.fields[name] = hole = Hole(self, number, variables[name])
-            hole.is_field = True
+            self.fields[name] = Hole(self, number, variables[name])
         self._known: dict[object, Hole] = {}
         self._answered: set[int] = set()
         # Constants that take part in keys by identity must live as long as the keys.
@@ -142,13 +141,14 @@ def _refused(name: str) -> Callable[..., NoReturn]:
 class Hole:
     """A value that depends on the row: *value* for the row at hand, step *number* for any."""
 
-    __slots__ = ("is_field", "number", "trace", "value")
+    __slots__ = ("is_called", "number", "trace", "value")
 
     def __init__(self, trace: Trace, number: int, value: Any) -> None:
         self.trace = trace
         self.number = number
         self.value = value
-        self.is_field = False
+        # Whether it is the result of a call or a filter, which may be none for another row.
+        self.is_called = False
 
     def __bool__(self) -> bool:
         return bool(self.trace.answer(self.trace.derive(bool, bool, self)))

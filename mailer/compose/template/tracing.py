@@ -23,6 +23,7 @@ from jinja2.nodes import EvalContext
 from jinja2.utils import Cycler, Joiner, Namespace
 
 from mailer.compose.template.environment import Plain
+from mailer.compose.template.nulls import refused
 from mailer.compose.template.recording import Fragment, Hole, NotTraceableError, Trace, holds
 
 # Filters whose result depends on their arguments alone, and is no iterator that is used up by use.
@@ -30,11 +31,11 @@ _PURE_FILTERS: Final = frozenset(
     "abs capitalize center count d date datetime time number percent currency default "  # noqa: SIM905
     "dictsort e "
     "escape filesizeformat first float forceescape format indent int items join last length list "
-    "lower max min replace round safe sort string striptags sum title tojson trim truncate upper "
+    "lower mailer_as_text "
+    "max min replace round safe sort string striptags sum title tojson trim truncate upper "
     "urlencode urlize wordcount wordwrap xmlattr attr".split()
 )
 _IMPURE_FILTERS: Final = frozenset({"random"})
-_ABOUT_BEING: Final = {"defined": True, "undefined": False}
 _IMPURE_TESTS: Final = frozenset({"callable", "filter", "sameas", "test"})
 _PURE_TYPES: Final[frozenset[type]] = frozenset(
     {str, markupsafe.Markup, bool, int, float, Decimal, dict, list, tuple}
@@ -63,15 +64,19 @@ def escape(value: Any) -> Any:
             return value
         value = value.joined()
     if isinstance(value, Hole):
+        if value.is_called:
+            value = value.trace.derive("refused", refused, value)
         return value.trace.derive("escape", markupsafe.escape, value)
-    return markupsafe.escape(value)
+    return markupsafe.escape(refused(value))
 
 
 def str(value: Any) -> Any:  # noqa: A001 - the name by which templates call it
     """Make text as `str` does."""
     if isinstance(value, Hole):
+        if value.is_called:
+            value = value.trace.derive("refused", refused, value)
         return value.trace.derive("str", builtins.str, value)
-    return value if isinstance(value, Fragment) else builtins.str(value)
+    return value if isinstance(value, Fragment) else builtins.str(refused(value))
 
 
 def Markup(value: Any) -> Any:  # noqa: N802 - the name by which templates call it
@@ -216,13 +221,17 @@ def _derived(
     """Record a call that may have keyword arguments."""
     names = tuple(options)
     if not names:
-        return trace.derive(operation, function, *args)
+        hole = trace.derive(operation, function, *args)
+        hole.is_called = True
+        return hole
     count = len(args)
 
     def call(*values: Any) -> Any:
         return function(*values[:count], **dict(zip(names, values[count:], strict=True)))
 
-    return trace.derive((operation, count, names), call, *args, *options.values())
+    hole = trace.derive((operation, count, names), call, *args, *options.values())
+    hole.is_called = True
+    return hole
 
 
 def _traced(kind: builtins.str, name: builtins.str, function: Any) -> Any:
@@ -232,8 +241,6 @@ def _traced(kind: builtins.str, name: builtins.str, function: Any) -> Any:
 
     @functools.wraps(function)
     def call(*args: Any, **options: Any) -> Any:
-        if name in _ABOUT_BEING and len(args) == 1 and _is_field(args[0]):
-            return _ABOUT_BEING[name]  # rows with other fields have recordings of their own
         trace = trace_of([*args, *options.values()])
         if trace is None:
             if name in _IMPURE_FILTERS:
@@ -252,10 +259,6 @@ def _traced(kind: builtins.str, name: builtins.str, function: Any) -> Any:
         return _derived(trace, f"{kind} {name} {escaped is True}", bound, args[1:], options)
 
     return call
-
-
-def _is_field(value: Any) -> bool:
-    return isinstance(value, Hole) and value.is_field
 
 
 class Tracing(Plain):

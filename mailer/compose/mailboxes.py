@@ -1,0 +1,69 @@
+"""How people write mailboxes, and what they mean: ``A&B Shop: News <news@shop.example>``.
+
+RFC 5322 wants a display name with a colon, parentheses or a comma in quotes; without them the colon
+begins a group, the parentheses are a comment, and what a parser by the book returns is a name cut short.
+Nobody who writes a sender means that. Here what stands before the angle brackets is the name, all of it.
+"""
+
+import re
+from collections.abc import Iterator
+from email.header import decode_header, make_header
+from typing import Final
+
+from mailer.compose import words
+from mailer.errors import HeaderError
+
+Mailbox = tuple[str | None, str]
+
+_QUOTED: Final = r'"(?:[^"\\]|\\.)*"'
+_PIECE: Final = re.compile(rf'{_QUOTED}|<[^<>]*>|,|[^",<]+|.', re.DOTALL)
+_NAMED: Final = re.compile(r"\s*(?P<name>.*?)\s*<\s*(?P<mailbox>[^<>]*?)\s*>\s*", re.DOTALL)
+_WHOLE_QUOTED: Final = re.compile(_QUOTED, re.DOTALL)
+
+
+def mailboxes(what: str, text: str) -> list[Mailbox]:
+    """Return display name and addr-spec of each mailbox in *text*, separated by commas.
+
+    Raises `HeaderError`, which names *what* it was for, when one of them cannot be meant.
+    """
+    words.check_text(what, text)
+    found = [_mailbox(what, item) for item in _items(text)]
+    if not found:
+        raise HeaderError(f"header {what}: there is no address in it")
+    for _, mailbox in found:
+        words.addr_spec(what, mailbox, utf8=True)
+    return found
+
+
+def _items(text: str) -> Iterator[str]:
+    """Cut *text* at the commas that separate mailboxes; one within a name belongs to the name."""
+    item = ""
+    for piece in _PIECE.findall(text):
+        if piece == "," and "@" in _WHOLE_QUOTED.sub("", item):
+            yield item
+            item = ""
+        else:
+            item += piece
+    if item.strip(" \t,"):
+        yield item
+
+
+def _mailbox(what: str, item: str) -> Mailbox:
+    item = item.strip()
+    named = _NAMED.fullmatch(item)
+    if named is None:
+        if re.search(r"[\s<>()]", _WHOLE_QUOTED.sub("", item)):
+            raise HeaderError(f'header {what}: {item!r} is no mailbox: write "Name" <local@domain>')
+        return None, item
+    return _name(what, named["name"]), named["mailbox"]
+
+
+def _name(what: str, written: str) -> str | None:
+    if _WHOLE_QUOTED.fullmatch(written):
+        return re.sub(r"\\(.)", r"\1", written[1:-1], flags=re.DOTALL) or None
+    if "<" in written or ">" in written or "@" in _WHOLE_QUOTED.sub("", written):
+        raise HeaderError(f"header {what}: put the name in quotes: {written!r}")
+    if "=?" in written:
+        written = str(make_header(decode_header(written)))
+        words.check_text(what, written)
+    return written or None

@@ -1,0 +1,104 @@
+"""MJML with Jinja in it: what its authors write, on Windows too, and faults by their own lines."""
+
+import pytest
+
+from mailer.compose.template.mjml import html_of_mjml
+from mailer.errors import TemplateError
+from tests.compose.conftest import bytes_of, read, row
+
+
+def page(body: str, head: str = "") -> str:
+    return f"<mjml>{head}<mj-body><mj-section><mj-column>{body}</mj-column></mj-section></mj-body></mjml>"
+
+
+def html(composer, **fields) -> str:
+    return read(bytes_of(composer, row(**fields))).get_body(("html",)).get_content()
+
+
+ATTRIBUTES = """<mj-head>
+  <mj-attributes>
+    <mj-all padding="0"></mj-all>
+    <!-- a comment -->
+  </mj-attributes>
+  <mj-style>/* c */ <!-- .a > .b { color: red } -->
+    @media (width < 600px) { .a { color: red } }</mj-style>
+</mj-head>
+"""
+SOURCES = {
+    "as it is": page("<mj-text>Hi {{ name }}</mj-text>"),
+    "a declaration": '<?xml version="1.0"?>\n<!DOCTYPE mjml>\n'
+    + page("<mj-text>Hi {{ name }}</mj-text>"),
+    "attributes, comments, styles": page("\n<mj-text>\nHi {{ name }}\n</mj-text>\n", ATTRIBUTES),
+    "comments in the body": page("<!-- c --><mj-text>Hi {{ name }}<!-- c --></mj-text>"),
+    "outlook's comments": page(
+        "<mj-raw><!--[if mso]><table><tr><td><![endif]--></mj-raw><mj-text>Hi {{ name }}</mj-text>"
+        "<mj-raw><!--[if mso]></td></tr></table><![endif]--></mj-raw>"
+    ),
+    "a comparison": page(
+        "<mj-raw>{% if 1 < n and n > 1 %}</mj-raw><mj-text>Hi {{ name }}</mj-text>"
+        "<mj-raw>{% endif %}</mj-raw>"
+    ),
+    "a comparison in entities": page(
+        "<mj-raw>{% if 1 &lt; n &lt; 3 %}</mj-raw><mj-text>Hi {{ name }}</mj-text>"
+        "<mj-raw>{% endif %}</mj-raw>"
+    ),
+    "quotes in an attribute": page(
+        '<mj-button href="https://x.example/{{ row["name"] }}">Hi {{ name }}</mj-button>'
+    ),
+    "a value over lines": page("<mj-text>Hi {{\n  name\n}}</mj-text>"),
+    "a comment of jinja's": page("<mj-text>{# <b> < #}Hi {{ name }}</mj-text>"),
+    "a raw block": page("<mj-text>Hi {{ name }}{% raw %}{{ x }}{% endraw %}</mj-text>"),
+}
+
+
+@pytest.mark.parametrize("ends", ["\n", "\r\n", "\r"], ids=["lf", "crlf", "cr"])
+@pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES)
+def test_it_compiles_whatever_its_line_ends(make, source, ends):
+    composer = make({"body.mjml": source.replace("\n", ends), "body.txt": "x"})
+    found = html(composer, n=2)
+    assert "Hi Ada" in found
+    assert "xJinja" not in found
+    assert ("{{ x }}" in found) == ("raw" in source and "endraw" in source)
+
+
+def test_loops_and_conditions_do_what_they_say(make):
+    body = (
+        "<mj-raw>{% for i in items %}</mj-raw><mj-text>Item {{ i }}</mj-text><mj-raw>{% else %}</mj-raw>"
+        "<mj-text>Nothing</mj-text><mj-raw>{% endfor %}</mj-raw>"
+    )
+    composer = make({"body.mjml": page(body)})
+    assert html(composer, items=["a", "b"]).count("Item") == 2
+    assert "Nothing" in html(composer, items=[])
+
+
+@pytest.mark.parametrize("ends", ["\n", "\r\n"])
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("<mjml>\n<mj-body>\n<mj-section>\n</mj-body>\n</mjml>", r"body\.mjml:3: not valid MJML"),
+        ("<mjml>\n{# a\nb #}<mj-body>\n<mj-text>\n</mjml>", r"body\.mjml:4: not valid MJML"),
+        (
+            page("\n\n<mj-text>\n{{ nobody }}</mj-text>"),
+            r"body\.mjml:4: 'nobody' is undefined \(row 1\)",
+        ),
+        (
+            page("<mj-text>{{ name }}</mj-text>\n<mj-text>{{ nobody }}</mj-text>"),
+            r"body\.mjml:2: 'nobody'",
+        ),
+        (page("<mj-text>{{ name }} {{\nnobody }}</mj-text>"), r"body\.mjml:2: 'nobody'"),
+        (page("\n<mj-raw>{% if %}</mj-raw>\n<mj-text>x</mj-text>"), r"body\.mjml:2: "),
+        (page("\n<mj-text>{{ name|nofilter }}</mj-text>"), r"body\.mjml:2: No filter"),
+        (
+            page('\n<mj-button foo="{{ name }}">x</mj-button>'),
+            r"body\.mjml:2: MJML drops what stands here",
+        ),
+    ],
+)
+def test_a_fault_is_told_by_the_line_of_the_source(make, source, said, ends):
+    with pytest.raises(TemplateError, match=said):
+        make({"body.mjml": source.replace("\n", ends)}).compose(row())
+
+
+def test_a_word_that_looks_like_ours_is_left_alone():
+    compiled = html_of_mjml(page("<mj-text>xJinja0x {{ name }} xJinjaj</mj-text>"), "x")
+    assert "xJinja0x {{\n name }} xJinjaj" in compiled.html
