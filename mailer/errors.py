@@ -59,6 +59,10 @@ class LedgerUnavailableError(MailerError, ConnectionError):
     """Redis could not be asked; never to be read as "not sent yet"."""
 
 
+class HistoryUnavailableError(MailerError, ConnectionError):
+    """The history's database could not be asked, or its tables are not those of this version."""
+
+
 class LeaseLostError(MailerError):
     """The batch belongs to another worker by now: stop, and record nothing more."""
 

@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -18,13 +19,21 @@ SERVERS = {
     "chromium": ("chromium",),
     "exim": ("exim4",),
     "postfix": ("postfix", "smtp-sink"),
+    "postgresql": ("initdb", "pg_ctl"),
     "rabbitmq": ("rabbitmq-server",),
     "redis_server": ("redis-server",),
     "spamassassin": ("spamassassin",),
 }
 """The programs that tests with a marker want."""
 
-PLACES = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/lib/rabbitmq/bin"))
+PLACES = os.pathsep.join(
+    (
+        os.environ.get("PATH", ""),
+        "/usr/sbin",
+        "/usr/lib/rabbitmq/bin",
+        *map(str, Path("/usr/lib/postgresql").glob("*/bin")),
+    )
+)
 
 settings.register_profile("search", deadline=None, print_blob=True)
 settings.register_profile(

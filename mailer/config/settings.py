@@ -150,6 +150,18 @@ class Web(Model):
         return url.rstrip("/")
 
 
+class History(Model):
+    """Where it is kept what became of every message, and for how long; see `mailer.history`.
+
+    *url* is ``sqlite:///FILE`` or ``postgresql://…``. What happened more than *keep* seconds ago goes.
+    While the database is away, events wait in Redis: *max_backlog* messages at most, then sending slows.
+    """
+
+    url: Annotated[str | None, Field(repr=False)] = None
+    keep: Seconds = 2 * 365 * 86400.0
+    max_backlog: Count = 1_000_000
+
+
 class Domain(Model):
     """Limits towards the recipients of one domain, or together of all those of *group*."""
 
@@ -181,6 +193,7 @@ class Settings(Model):
     send: Send = Send()
     unsubscribe: Unsubscribe | None = None
     alerts: Alerts = Alerts()
+    history: History = History()
     web: Web = Web()
     rules: Tables = ()
 

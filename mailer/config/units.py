@@ -62,8 +62,9 @@ _UNITS = {
     "h": 3600.0,
     "d": 86400.0,
     "w": 604800.0,
+    "y": 365 * 86400.0,
 }
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|[smhdw])\s*")
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|[smhdwy])\s*")
 
 
 def duration(value: object) -> float:

@@ -1,0 +1,212 @@
+"""How the history's database is reached: SQLite or PostgreSQL, by one URL.
+
+The database may be away at any time. Then every call raises `HistoryUnavailableError`, and the next call
+tries again: nothing here waits. A writer's call is one transaction, so that what it was given is in
+the history whole or not at all.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, create_engine, event, select
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+
+from mailer.errors import ConfigError, HistoryUnavailableError
+from mailer.history import erasing, months, reading
+from mailer.history.postgresql import write as write_postgresql
+from mailer.history.records import Record
+from mailer.history.schema import campaigns
+from mailer.history.sqlite import write as write_sqlite
+from mailer.history.upgrade import current, newest, upgrade
+from mailer.mail.event import Event
+
+CONNECT_TIMEOUT: Final = 5
+"""Seconds until a database that does not answer counts as away."""
+
+_SECRET: Final = re.compile(r"://[^/@\s]*@")
+
+
+class History:
+    """The history behind *url*; safe to use from several threads."""
+
+    def __init__(self, url: str) -> None:
+        self._engine = _engine(url)
+        self._ids: dict[str, int] = {}
+        self._months: set[str] = set()
+        self._checked = False
+
+    @property
+    def is_postgresql(self) -> bool:
+        """Whether a server keeps it; else it is a file."""
+        return self._engine.dialect.name == "postgresql"
+
+    # Writing.
+
+    def upgrade(self) -> str:
+        """Make the tables, or bring them to this version; returns the step that they are at then."""
+        with self._begin(checked=False) as connection:
+            upgrade(connection)
+            return current(connection) or ""
+
+    def write(self, events: Sequence[Event]) -> None:
+        """Write *events* down, in their order. To do it twice changes nothing more."""
+        if not events:
+            return
+        try:
+            with self._begin() as connection:
+                known = self._campaign_ids(connection, events)
+                if self.is_postgresql:
+                    missing = {months.month_of(one.at) for one in events} - self._months
+                    months.ensure(connection, missing)
+                    write_postgresql(connection, events, known)
+                else:
+                    missing = set()
+                    write_sqlite(connection, events, known)
+        except HistoryUnavailableError:
+            self._ids.clear()  # what was made in this transaction is not there
+            self._months.clear()
+            raise
+        self._months |= missing
+
+    # Reading.
+
+    def trace(self, address_or_message_id: str) -> list[Record]:
+        """Every message to a mailbox, or the one of a Message-ID, the newest first, with its events."""
+        with self._begin() as connection:
+            return reading.trace(connection, address_or_message_id)
+
+    def export(self, campaign: str, outcomes: Sequence[str] = ()) -> Iterator[Record]:
+        """Every recipient of a campaign in the order of the list, streamed; without events."""
+        with self._begin() as connection:
+            yield from reading.export(connection, campaign, outcomes)
+
+    def counts(self, campaign: str) -> Mapping[str, int]:
+        """How many recipients of the campaign have which outcome."""
+        with self._begin() as connection:
+            return reading.counts(connection, campaign)
+
+    def persons(self, campaign: str, outcome: str) -> Iterator[int]:
+        """The recipients with that outcome, each as its fingerprint in a number."""
+        with self._begin() as connection:
+            yield from reading.persons(connection, campaign, outcome)
+
+    # Retention.
+
+    def drop_before(self, at: float) -> int:
+        """Forget what happened before *at*; returns how many messages that took away."""
+        with self._begin() as connection:
+            if self.is_postgresql:
+                months.drop_before(connection, at)
+            self._months.clear()
+            self._ids.clear()
+            return erasing.drop_before(connection, at)
+
+    def forget(self, campaign: str) -> int:
+        """Take a campaign out; returns how many messages that took away."""
+        with self._begin() as connection:
+            self._ids.pop(campaign, None)
+            return erasing.forget(connection, campaign)
+
+    def erase(self, mailbox: str) -> int:
+        """Take a person out; returns how many messages that took away."""
+        with self._begin() as connection:
+            return erasing.erase(connection, mailbox)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._engine.dispose()
+
+    def __repr__(self) -> str:
+        return f"<History {self._engine.dialect.name}>"
+
+    # The connection.
+
+    @contextmanager
+    def _begin(self, *, checked: bool = True) -> Iterator[Connection]:
+        try:
+            with self._engine.begin() as connection:
+                if checked and not self._checked:
+                    _check(connection)
+                    self._checked = True
+                yield connection
+        except DBAPIError as exc:
+            self._checked = False
+            raise HistoryUnavailableError(f"the history cannot be used: {_reason(exc)}") from exc
+
+    def _campaign_ids(
+        self, connection: Connection, events: Sequence[Event]
+    ) -> Callable[[str], int]:
+        """What gives a campaign's number; campaigns that are new get one."""
+        first = {one.campaign: one.at for one in reversed(events)}
+        new = [
+            {"name": name, "first_at": at} for name, at in first.items() if name not in self._ids
+        ]
+        if new:
+            table = campaigns
+            insert = reading.inserting(connection)(table).on_conflict_do_nothing()
+            connection.execute(insert, new)
+            wanted = [one["name"] for one in new]
+            rows = connection.execute(
+                select(table.c.name, table.c.id).where(table.c.name.in_(wanted))
+            )
+            self._ids.update((name, number) for name, number in rows)
+        return self._ids.__getitem__
+
+
+def open_history(url: str) -> History:
+    """The history at *url*: ``sqlite:///file`` or ``postgresql://…``. Connects when it is first used.
+
+    Raises `ConfigError` for another kind of database, or where its driver is not installed.
+    """
+    return History(url)
+
+
+def _engine(url: str) -> Engine:
+    try:
+        parsed = make_url(url)
+        if parsed.drivername in ("postgresql", "postgres"):
+            parsed = parsed.set(drivername="postgresql+psycopg")
+        name = parsed.get_backend_name()
+    except ArgumentError:
+        raise ConfigError("history.url: must be sqlite:///FILE or postgresql://…") from None
+    if name not in ("sqlite", "postgresql"):
+        raise ConfigError(f"history.url: must be sqlite:///FILE or postgresql://…, not {name}")
+    try:
+        if name == "sqlite":
+            engine = create_engine(parsed, connect_args={"timeout": CONNECT_TIMEOUT})
+            event.listen(engine, "connect", _set_up_sqlite)
+            return engine
+        return create_engine(
+            parsed, pool_pre_ping=True, connect_args={"connect_timeout": CONNECT_TIMEOUT}
+        )
+    except (ImportError, NoSuchModuleError) as exc:
+        raise ConfigError(
+            f"history.url: the driver is missing ({exc}): pip install 'mailer[history]'"
+        ) from exc
+
+
+def _set_up_sqlite(connection: Any, _record: object) -> None:
+    """Let readers read while the worker writes; a power cut may cost the newest, which is read again."""
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.close()
+
+
+def _check(connection: Connection) -> None:
+    found, wanted = current(connection), newest()
+    if found != wanted:
+        have = f"at step {found}" if found else "not there"
+        raise HistoryUnavailableError(
+            f"the history's tables are {have}, this version wants step {wanted}: "
+            "run `mailer history upgrade`"
+        )
+
+
+def _reason(exc: DBAPIError) -> str:
+    """What the database said, in one line and without the URL's password."""
+    lines = [line.strip() for line in str(exc.orig).splitlines() if line.strip()]
+    return _SECRET.sub("://…@", lines[0] if lines else type(exc.orig).__name__)

@@ -1,0 +1,1 @@
+"""Each step, the oldest first."""

@@ -1,0 +1,94 @@
+"""What is asked of the history: who got it, when, and what the server said."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, func, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from mailer.history.folding import person
+from mailer.history.records import Record, Step, columns_of
+from mailer.history.schema import campaigns, events, messages
+
+_PAGE = 1_000
+
+
+def inserting(connection: Connection) -> Callable[..., Any]:
+    """The INSERT of this database that knows ON CONFLICT."""
+    return postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+
+
+def trace(connection: Connection, what: str) -> list[Record]:
+    """Every message to the mailbox *what*, or the one of that Message-ID, the newest first."""
+    is_id = what.startswith("<")
+    wanted = messages.c.message_id == what if is_id else messages.c.person == person(what)
+    query = _messages().where(wanted).order_by(messages.c.at.desc())
+    return [
+        _record(row, _steps(connection, row.campaign_id, row.position))
+        for row in connection.execute(query).all()
+    ]
+
+
+def export(connection: Connection, campaign: str, outcomes: Sequence[str]) -> Iterator[Record]:
+    """Every recipient of *campaign* by position; with *outcomes*, only those."""
+    query = _messages().where(campaigns.c.name == campaign).order_by(messages.c.position)
+    if outcomes:
+        query = query.where(messages.c.outcome.in_(outcomes) | messages.c.later.in_(outcomes))
+    streamed = connection.execution_options(yield_per=_PAGE).execute(query)
+    for row in streamed:
+        yield _record(row)
+
+
+def counts(connection: Connection, campaign: str) -> Mapping[str, int]:
+    """How many recipients have which outcome."""
+    query = (
+        select(messages.c.outcome, func.count().label("number"))
+        .join(campaigns)
+        .where(campaigns.c.name == campaign)
+        .group_by(messages.c.outcome)
+    )
+    return {row.outcome: row.number for row in connection.execute(query)}
+
+
+def persons(connection: Connection, campaign: str, outcome: str) -> Iterator[int]:
+    """The recipients with that outcome as numbers."""
+    query = (
+        select(messages.c.person)
+        .join(campaigns)
+        .where(campaigns.c.name == campaign, messages.c.outcome == outcome)
+    )
+    yield from connection.execution_options(yield_per=_PAGE).execute(query).scalars()
+
+
+def _messages() -> Select[Any]:
+    return select(messages, campaigns.c.name.label("campaign")).join(campaigns)
+
+
+def _steps(connection: Connection, campaign_id: int, position: int) -> tuple[Step, ...]:
+    query = (
+        select(events)
+        .where(events.c.campaign_id == campaign_id, events.c.position == position)
+        .order_by(events.c.ordered, events.c.at)
+    )
+    return tuple(
+        Step(row.outcome, row.at, row.account, row.attempt, row.stage, row.reply)
+        for row in connection.execute(query)
+    )
+
+
+def _record(row: Row[Any], steps: tuple[Step, ...] = ()) -> Record:
+    return Record(
+        campaign=row.campaign,
+        position=row.position,
+        mailbox=row.mailbox,
+        message_id=row.message_id,
+        outcome=row.outcome,
+        at=row.at,
+        account=row.account,
+        attempts=row.attempts,
+        stage=row.stage,
+        reply=row.reply,
+        later=row.later,
+        row=columns_of(row.row),
+        steps=steps,
+    )

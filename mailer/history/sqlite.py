@@ -1,0 +1,70 @@
+"""How events are written into SQLite: for one machine."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from sqlalchemy import Connection
+
+from mailer.history.folding import (
+    EVENT_COLUMNS,
+    KEPT,
+    MESSAGE_COLUMNS,
+    event_rows,
+    message_rows,
+)
+from mailer.mail.event import Event
+
+
+def upsert(source: str) -> str:
+    """The statement that lays the messages of *source* over those that are stored.
+
+    An older event, read again, changes nothing. A newer one keeps what it does not know itself.
+    """
+    listed = ", ".join(MESSAGE_COLUMNS)
+    changes = ", ".join(
+        f"{column} = {_newer(column)}"
+        for column in MESSAGE_COLUMNS
+        if column not in ("campaign_id", "position")
+    )
+    return (
+        f"INSERT INTO messages ({listed}) {source} "
+        f"ON CONFLICT (campaign_id, position) DO UPDATE SET {changes} "
+        "WHERE excluded.ordered >= messages.ordered"
+    )
+
+
+def _newer(column: str) -> str:
+    if column in KEPT:
+        empty = "0" if column == "person" else "''"
+        return f"coalesce(nullif(excluded.{column}, {empty}), messages.{column})"
+    if column == "ordered":
+        return "excluded.ordered"
+    # An event of what came back later has no outcome of its own: the message keeps all of its own.
+    return f"CASE WHEN excluded.outcome = '' THEN messages.{column} ELSE excluded.{column} END"
+
+
+def _values(columns: Sequence[str]) -> str:
+    return f"VALUES ({', '.join('?' * len(columns))})"
+
+
+_UPSERT: Final = upsert(_values(MESSAGE_COLUMNS))
+_EVENTS: Final = (
+    f"INSERT INTO events ({', '.join(EVENT_COLUMNS)}) {_values(EVENT_COLUMNS)} "
+    "ON CONFLICT DO NOTHING"
+)
+
+
+def write(
+    connection: Connection, events: Sequence[Event], campaign_id: Callable[[str], int]
+) -> None:
+    """Write *events* in the transaction of *connection*."""
+    for statement, rows in (
+        (_EVENTS, event_rows(events, campaign_id)),
+        (_UPSERT, message_rows(events, campaign_id)),
+    ):
+        _many(connection, statement, rows)
+
+
+def _many(connection: Connection, statement: str, rows: list[tuple[Any, ...]]) -> None:
+    if rows:
+        connection.exec_driver_sql(statement, rows)
