@@ -20,6 +20,7 @@ SERVERS = {
     "exim": ("exim4",),
     "postfix": ("postfix", "smtp-sink"),
     "postgresql": ("initdb", "pg_ctl"),
+    "promtool": ("promtool",),
     "rabbitmq": ("rabbitmq-server",),
     "redis_server": ("redis-server",),
     "spamassassin": ("spamassassin",),

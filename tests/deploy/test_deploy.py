@@ -1,0 +1,118 @@
+"""What lies in deploy/ fits the program: its metrics exist, its files are valid, its alerts are explained."""
+
+import configparser
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mailer.config import Settings
+from mailer.operate.figures import Figures
+from mailer.web.metrics import exposition
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+MANIFESTS = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
+UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
+ALERTS = DEPLOY / "prometheus/alerts.yml"
+DASHBOARD = DEPLOY / "grafana/mailer.json"
+
+
+def metrics():
+    """The names that `/metrics` has, whatever their values are."""
+    empty = Figures(
+        {"queued": 0}, {("accepted", "a"): 1}, {"auth": 0}, {"bulk": 0.0}, {"bulk": 0}, {}, (), 0.0
+    )
+    names = re.findall(r"^# TYPE (\S+) (\S+)$", exposition(empty).decode(), re.MULTILINE)
+    return {name for name, _ in names}
+
+
+def asked_for(expressions):
+    return {name for text in expressions for name in re.findall(r"\bmailer_\w+", text)}
+
+
+def rules():
+    return [
+        rule for group in yaml.safe_load(ALERTS.read_text())["groups"] for rule in group["rules"]
+    ]
+
+
+def test_alerts_ask_for_metrics_that_exist():
+    assert asked_for(rule["expr"] for rule in rules()) <= metrics()
+
+
+def test_every_alert_says_what_to_do():
+    headings = set(
+        re.findall(r"^### (\w+)$", (ROOT / "docs/operating.md").read_text(), re.MULTILINE)
+    )
+    assert headings == {rule["alert"] for rule in rules()}
+
+
+def test_the_dashboard_shows_metrics_that_exist():
+    panels = json.loads(DASHBOARD.read_text())["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    assert asked_for(target["expr"] for panel in panels for target in panel["targets"]) <= metrics()
+
+
+@pytest.mark.promtool
+def test_prometheus_accepts_the_alerts():
+    done = subprocess.run(
+        [shutil.which("promtool"), "check", "rules", ALERTS],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("file", MANIFESTS, ids=lambda file: file.stem)
+def test_manifests_run_without_privileges_and_stop_in_time(file):
+    for document in yaml.safe_load_all(file.read_text()):
+        assert {"apiVersion", "kind", "metadata", "spec"} <= document.keys()
+        if document["kind"] != "Deployment":
+            continue
+        template = document["spec"]["template"]
+        assert (
+            document["spec"]["selector"]["matchLabels"].items()
+            <= template["metadata"]["labels"].items()
+        )
+        pod = template["spec"]
+        assert pod["securityContext"]["runAsNonRoot"]
+        for container in pod["containers"]:
+            assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+            assert container["securityContext"]["readOnlyRootFilesystem"]
+            mounted = {mount["name"] for mount in container["volumeMounts"]}
+            assert mounted == {volume["name"] for volume in pod["volumes"]}
+            if "celery" in container["command"]:
+                assert pod["terminationGracePeriodSeconds"] > Settings().worker.grace
+
+
+@pytest.mark.parametrize("file", UNITS, ids=lambda file: file.stem)
+def test_units_are_confined_and_stop_in_time(file):
+    unit = configparser.RawConfigParser(strict=False)
+    unit.optionxform = str
+    unit.read_string(file.read_text())
+    service = unit["Service"]
+    assert service["User"] == "mailer"
+    assert service["NoNewPrivileges"] == "yes"
+    if "celery" in service["ExecStart"]:
+        assert service["KillMode"] == "mixed"
+        assert float(service["TimeoutStopSec"]) > Settings().worker.grace
+
+
+@pytest.mark.parametrize("file", UNITS, ids=lambda file: file.stem)
+@pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed"
+)
+def test_systemd_understands_the_units(file, tmp_path):
+    text = re.sub(r"^ExecStart=\S+", "ExecStart=/bin/true", file.read_text(), flags=re.MULTILINE)
+    copy = tmp_path / file.name
+    copy.write_text(text)
+    done = subprocess.run(
+        ["systemd-analyze", "verify", copy], capture_output=True, text=True, check=False
+    )
+    assert not [line for line in done.stderr.splitlines() if str(copy) in line or file.name in line]
