@@ -70,16 +70,23 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
 
 def _drawn(headings: Sequence[str], texts: list[list[str]], right: list[bool]) -> None:
     drawn = Table(box=None, header_style="bold", pad_edge=False, padding=(0, _GAP, 0, 0))
-    columns = zip(headings, right, *texts, strict=True)
-    for heading, is_number, *cells in columns:
-        drawn.add_column(
-            heading,
-            justify="right" if is_number else "left",
-            min_width=max(map(_longest_word, (heading, *cells))),
-        )
+    for heading, is_number, width in zip(headings, right, _widths(headings, texts), strict=True):
+        drawn.add_column(heading, justify="right" if is_number else "left", width=width)
     for row in texts:
         drawn.add_row(*map(styled, row))
     console().print(drawn)
+
+
+def _widths(headings: Sequence[str], texts: list[list[str]]) -> list[int]:
+    """Each column as wide as its longest word, and what is left of the line to the first that want it."""
+    columns = [*zip(headings, *texts, strict=True)]
+    widths = [max(map(_longest_word, column)) for column in columns]
+    left = console().width - _narrowest(headings, texts)
+    for number, column in enumerate(columns):
+        more = min(left, max(Text(cell).cell_len for cell in column) - widths[number])
+        widths[number] += more
+        left -= more
+    return widths
 
 
 def _as_paragraphs(headings: Sequence[str], texts: list[list[str]]) -> None:
@@ -87,7 +94,8 @@ def _as_paragraphs(headings: Sequence[str], texts: list[list[str]]) -> None:
     for row in texts:
         for heading, cell in zip(headings, row, strict=True):
             if cell:
-                console().print(Text.assemble((f"{heading:>{widest}}  ", "bold"), styled(cell)))
+                line = Text.assemble((f"{heading:>{widest}}  ", "bold"), styled(cell))
+                console().print(line, soft_wrap=True)
         click.echo()
 
 

@@ -102,7 +102,10 @@ def test_wrong_password_is_seen_mended_and_replayed_once(mailer, place, server):
     assert started.code == 0, started.err
     assert started.out.splitlines() == [
         "primary: logged in, and runs again",
-        "2 messages lie among the dead letters: mailer dead replay --account primary",
+        (
+            "2 messages lie among the dead letters: "
+            "mailer --local .mailer dead replay --account primary"
+        ),
     ]
     replayed = mailer(*LOCAL, "dead", "replay", "--account", "primary")
     assert replayed.out == "1 dead letter: 2 messages queued again\n"

@@ -1,4 +1,4 @@
-"""What lies in deploy/ fits the program: its metrics exist, its files are valid, its alerts are explained."""
+"""What lies in deploy/ fits the program: metrics exist, files are valid, alerts are explained."""
 
 import configparser
 import json
