@@ -10,7 +10,8 @@ from mailer.errors import MailerError
 from mailer.queues.connections import Producer
 
 _LATE: Final = 10.0
-"""How many times its interval a sweep may be late before it counts as missing."""
+_LEAST: Final = 30.0
+"""A sweep that is late by so many of its intervals, and by so many seconds, counts as missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ def readiness(settings: Settings) -> Iterator[Check]:
         yield Check("broker", str(exc))
     else:
         yield Check("broker")
-    patience = _LATE * settings.worker.sweep_every
+    patience = max(_LATE * settings.worker.sweep_every, _LEAST)
     if swept and now - swept <= patience:
         yield Check("sweep")
     elif swept:
