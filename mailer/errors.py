@@ -20,6 +20,10 @@ class ConfigError(MailerError, ValueError):
     """The configuration is wrong: says the file, the key, the reason and what to do."""
 
 
+class SecretUnavailableError(ConfigError):
+    """A secret cannot be had here and now; it may be there in a while, or on another host."""
+
+
 class InputError(MailerError, ValueError):
     """What the caller passed cannot be used: says which argument or row, and why."""
 

@@ -34,7 +34,7 @@ class Security(StrEnum):
 _PORTS = {Security.STARTTLS: 587, Security.TLS: 465, Security.PLAIN: 25}
 
 Mechanism = Annotated[
-    Literal["PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256", "XOAUTH2", "OAUTHBEARER"],
+    Literal["PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256", "XOAUTH2", "OAUTHBEARER", "EXTERNAL"],
     BeforeValidator(lambda value: str(value).upper()),
 ]
 
@@ -50,7 +50,11 @@ class Endpoint(NamedTuple):
 
 def _endpoint(url: str) -> Endpoint:
     """The parts of *url*; errors repeat none of it, for it may hold a password."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        # Its text repeats what stands between brackets.
+        raise ValueError("has a host in brackets that is no address") from None
     try:
         security = Security(parts.scheme)
     except ValueError:
@@ -204,6 +208,7 @@ class Account(Login):
     warmup: Counts = ()
     probe_every: Seconds | None = None
 
+    tls_name: str | None = None
     ca_file: File | None = None
     client_cert: File | None = None
     client_key: File | None = None
@@ -269,7 +274,9 @@ class Account(Login):
             raise ValueError(
                 "has a secret and no user; write url as scheme://user@host or set username"
             )
-        if self.user and not self.secrets:
+        if self.mechanism == "EXTERNAL" and not self.client_cert:
+            raise ValueError('mechanism = "EXTERNAL" wants a client_cert')
+        if self.user and not self.secrets and not self.client_cert:
             raise ValueError("has a user and no secret; set password_env, _file or _command")
         if self.client_key and not self.client_cert:
             raise ValueError("client_key is given without client_cert")

@@ -1,8 +1,11 @@
 """Where a secret is, and how it is read: at the moment of its use, and never kept in a setting."""
 
+import logging
 import os
+import re
 import shlex
 import shutil
+import stat
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +15,7 @@ from typing import Annotated
 from pydantic import BeforeValidator
 
 from mailer.config.units import File, FromEnvironment, parsed
-from mailer.errors import ConfigError
+from mailer.errors import ConfigError, SecretUnavailableError
 
 COMMAND_TIMEOUT = 30.0
 """Seconds that a ``*_command`` may take to print its secret."""
@@ -25,6 +28,16 @@ def _words(value: object) -> object:
         return tuple(shlex.split(value))
     return tuple(value) if isinstance(value, list) else value
 
+
+log = logging.getLogger(__name__)
+
+_VARIABLE = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+")
+"""A name that is shown: a password that was written to the wrong key does not look like it."""
+
+_GIVEN_BY_THE_SYSTEM = Path("/run/secrets")
+"""Docker puts secrets here, readable for all in a container of one's own."""
+
+_warned: set[Path] = set()
 
 Command = Annotated[tuple[str, ...], BeforeValidator(_words)]
 Variable = str
@@ -54,11 +67,18 @@ class Secret:
         return f"{self.key}_{kind}"
 
     def read(self, environ: Mapping[str, str] | None = None) -> str:
-        """The secret, without the one newline at its end; raises `ConfigError` if there is none."""
+        """The secret, without the one newline at its end.
+
+        Raises `SecretUnavailableError` where it cannot be had now, another `ConfigError` where waiting
+        does not help: a program that does not exist.
+        """
         if self.env:
             value = (os.environ if environ is None else environ).get(self.env)
             if value is None:
-                raise ConfigError(f"{self.place}: the environment has no variable {self.env}")
+                name = self.env if _VARIABLE.fullmatch(self.env) else "of that name"
+                raise SecretUnavailableError(
+                    f"{self.place}: the environment has no variable {name}"
+                )
         elif self.file:
             value = self._read_file(self.file)
         elif self.command:
@@ -70,8 +90,21 @@ class Secret:
             )
         value = value.removesuffix("\n").removesuffix("\r")
         if not value:
-            raise ConfigError(f"{self.place}: the secret is empty")
+            # A file that is being rewritten is empty for a moment.
+            raise SecretUnavailableError(f"{self.place}: the secret is empty")
         return value
+
+    def exposed(self) -> str | None:
+        """What is wrong with who may read the secret, or None."""
+        if not self.file or self.file.is_relative_to(_GIVEN_BY_THE_SYSTEM):
+            return None
+        try:
+            mode = self.file.stat().st_mode
+        except OSError:
+            return None
+        if not mode & stat.S_IROTH:
+            return None
+        return f"{self.place}: everybody on this machine can read {self.file}: chmod 600 it"
 
     def check(self, environ: Mapping[str, str] | None = None) -> str | None:
         """What keeps the secret from being read, or None; runs no command."""
@@ -81,25 +114,40 @@ class Secret:
             except ConfigError as exc:
                 return str(exc)
         elif shutil.which(self.command[0]) is None:
-            return f"{self.place}: there is no program {self.command[0]!r}"
+            return f"{self.place}: cannot run it: no such program"
         return None
 
     def _read_file(self, file: Path) -> str:
+        if (warning := self.exposed()) is not None and file not in _warned:
+            _warned.add(file)
+            log.warning(warning)
         try:
             return file.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            # Its name is not repeated: it may be the password itself, written to the wrong key.
+            where = f"in {file.parent}" if file.parent.is_dir() else "and no such folder"
+            raise SecretUnavailableError(
+                f"{self.place}: cannot read it: no such file {where}"
+            ) from None
         except OSError as exc:
-            raise ConfigError(f"{self.place}: cannot read {file}: {exc.strerror}") from exc
+            reason = f"{self.place}: cannot read {file}: {exc.strerror}"
         except UnicodeDecodeError:
             raise ConfigError(f"{self.place}: {file} is not UTF-8 text") from None
+        raise SecretUnavailableError(reason)
 
     def _run(self, command: tuple[str, ...]) -> str:
-        """What *command* prints; its output is in no error, for it may hold the secret."""
+        """What *command* prints; its output is in no error, for it may hold the secret.
+
+        Nor are its words: they may be the secret itself, written to the wrong key.
+        """
         try:
             done = subprocess.run(  # noqa: S603 - the administrator's own words, and no shell
                 command, capture_output=True, check=True, timeout=COMMAND_TIMEOUT, text=True
             )
+        except FileNotFoundError:
+            raise ConfigError(f"{self.place}: cannot run it: no such program") from None
         except OSError as exc:
-            reason = exc.strerror
+            reason = exc.strerror or type(exc).__name__
         except subprocess.TimeoutExpired:
             reason = f"no answer within {COMMAND_TIMEOUT:g} s"
         except subprocess.CalledProcessError as exc:
@@ -108,4 +156,4 @@ class Secret:
             reason = "its output is not UTF-8 text"
         else:
             return done.stdout
-        raise ConfigError(f"{self.place}: cannot run {command[0]!r}: {reason}") from None
+        raise SecretUnavailableError(f"{self.place}: cannot run it: {reason}")

@@ -7,11 +7,12 @@ breaker, which stops or cools the account; a request to go slower to its pace.
 import threading
 import uuid
 from dataclasses import replace
+from email.utils import parseaddr
 from time import time
 from typing import Final
 
 from mailer.config import Account
-from mailer.deliver.heard import heard, held_against
+from mailer.deliver.heard import heard, held_against, nameless
 from mailer.mail.retry_after import retry_after
 from mailer.mail.schedule import Reset
 from mailer.smtp import Action, Judgement, Reply, Stage
@@ -93,7 +94,11 @@ class Gate:
     def refused(self, stage: Stage, reply: Reply | None, judgement: Judgement) -> None:
         """The account met trouble; every worker hears of it."""
         now, name, action = time(), self._account.name, judgement.action
-        said = heard(stage, reply, action, judgement.rule)
+        said = nameless(
+            heard(stage, reply, action, judgement.rule),
+            self._account.user or "",
+            parseaddr(self._account.sender or "")[1],
+        )
         if action is Action.THROTTLE_ACCOUNT:
             self._pace.throttled(name, said.reply, taken_at=self._taken_at)
             # In mid-session it is enough to go slower: the account stays usable.

@@ -1,7 +1,10 @@
 """What a session heard, as it is kept and told: from the SMTP engine's words to a `Said`."""
 
+from dataclasses import replace
+
 from mailer.mail.said import Said
 from mailer.smtp import Action, Judgement, Reply, Stage
+from mailer.smtp.connection.masking import without_addresses
 from mailer.store.breaker import Refusal, Trouble
 
 
@@ -22,6 +25,11 @@ def heard(
         rule=rule,
         dialogue=dialogue,
     )
+
+
+def nameless(said: Said, *addresses: str) -> Said:
+    """The same for those who may not see *addresses*: they are taken out in whatever spelling."""
+    return replace(said, text=without_addresses(said.text, addresses))
 
 
 def held_against(judgement: Judgement, said: Said) -> Refusal:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from time import time
 
 from mailer.deliver.batch import Batch
+from mailer.deliver.heard import nameless
 from mailer.deliver.outcome import Outcome
 from mailer.errors import LeaseLostError
 from mailer.mail.said import Said
@@ -78,8 +79,9 @@ class Recorder:
             groups.setdefault(key, []).append(one)
         for (reason, _), group in groups.items():
             _, outcome, result = group[0]
-            said = _said(outcome, result)
             batch, offsets = self._batch, [offset for offset, _, _ in group]
+            sender = batch.entries[offsets[0]].message.reverse_path
+            said = _said(outcome, result, sender)
             positions, payload = batch.subset(offsets)
             burial = Burial(
                 f"{batch.claim.ref}.{batch.claim.fence}.{positions[0]}",
@@ -158,9 +160,11 @@ def _buried(ledger: Ledger, burial: Burial, claim: Claim, report: Report) -> Non
     report.buried.append(burial.identifier)
 
 
-def _said(outcome: Outcome, result: Result) -> Said:
+def _said(outcome: Outcome, result: Result, reverse_path: str) -> Said:
     """What a dead letter shows of the first of its recipients."""
     said = replace(outcome.detail.said, rule=result.rule, dialogue=result.dialogue)
+    # Dead letters are shown in Flower and told to hooks, where no address belongs.
+    said = nameless(said, outcome.detail.mailbox, reverse_path)
     if outcome.reason == "exhausted" and not said.action:
         said = replace(said, action=Action.RETRY_LATER.value)
     return said

@@ -41,6 +41,7 @@ def server(account: Account, rules: Iterable[Rule] = (), *, grace: float = 0.0) 
         password=account.password if account.secret("password") else None,
         token=_token(account) if account.uses_oauth else None,
         mechanism=account.mechanism,
+        tls_name=account.tls_name,
         ca_file=account.ca_file,
         client_cert=account.client_cert,
         client_key=account.client_key,

@@ -10,6 +10,9 @@ from typing import Final
 LONGEST: Final = 7 * 86400.0
 """Seconds; a reply that names a later time is not believed."""
 
+LONGEST_TEXT: Final = 2000
+"""Characters of a text that are looked at."""
+
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _UNIT: Final = r"(seconds?|secs?|minutes?|mins?|hours?|hrs?|days?|weeks?|[smhd])\b"
 _NUMBERS: Final = {"a": 1, "an": 1, "one": 1, "two": 2, "five": 5, "ten": 10, "thirty": 30}
@@ -47,6 +50,8 @@ def retry_after(text: str, now: float) -> float | None:
 
     A time of day is read as UTC and as the next one to come.
     """
+    # One blank for many: else some patterns would try each way to share them out.
+    text = " ".join(text[:LONGEST_TEXT].split())
     for read in (_duration, _clock, _moment, _time_of_day, _bare):
         seconds = read(text, now)
         if seconds is not None and 0 < seconds <= LONGEST:

@@ -10,7 +10,10 @@ from mailer.errors import PayloadError
 
 _VERSION: Final = 1
 
-_ADDRESS: Final = re.compile(r"[^\s<>\"',;:()]+@[^\s<>\"',;:()]+")
+# An address, also with the @ as URLs, VERP and HTML write it, and with a quoted local part.
+_QUOTED: Final = r"\"[^\"\s]{1,64}(?: [^\"\s]{1,64}){0,4}\""
+_PLAIN: Final = r"[^\s<>\"',;:()]"
+_ADDRESS: Final = re.compile(rf"(?:{_QUOTED}|{_PLAIN}{{1,254}}?)(?:@|=40|%40|&#64;){_PLAIN}+")
 _STATUS: Final = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")
 
 

@@ -6,7 +6,7 @@ the exception of its call.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mailer.smtp.reply import Reply, Stage
@@ -15,11 +15,15 @@ from mailer.smtp.rules import Judgement
 
 @dataclass(frozen=True, slots=True)
 class Say:
-    """Write *data*, if any, and wait for the reply to *stage*; *shown* is what a log may see."""
+    """Write *data*, if any, and wait for the reply to *stage*; *shown* is what a log may see.
+
+    *secrets* are what no log, no message and no one who reads the reply may see from now on.
+    """
 
     data: bytes
     stage: Stage
     shown: str
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 from mailer.smtp.reply import Reply
 
+MAX_DIGITS = 20
+"""Digits of a size or a limit that are read."""
+
 
 @dataclass(frozen=True, slots=True)
 class Extensions:
@@ -43,7 +46,8 @@ class Extensions:
 def _number(values: Collection[str]) -> int | None:
     for value in values:
         if value.isascii() and value.isdigit():
-            return int(value) or None
+            # RFC 1870 section 3 knows 20 digits. More is no limit that a message could reach.
+            return int(value) or None if len(value) <= MAX_DIGITS else None
     return None
 
 

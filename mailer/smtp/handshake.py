@@ -41,7 +41,21 @@ class Opened:
 
 
 def open_session(server: Server, local_address: str, *, refresh_token: bool = False) -> Handshake:
-    """Go through the opening of a session with *server*; raise `RefusedError` where it ends early."""
+    """Go through the opening of a session with *server*; raise `RefusedError` where it ends early.
+
+    Nothing else is raised: an error that nobody foresaw may hold what it was given, a password say.
+    """
+    try:
+        return (yield from _open(server, local_address, refresh_token=refresh_token))
+    except RefusedError:
+        raise
+    except Exception as exc:  # noqa: BLE001  # its type is all that may be told
+        name = type(exc).__name__
+    reason = f"local: an unforeseen fault while the session opened: {name}"
+    raise RefusedError(Stage.AUTH, None, Judgement(Action.AUTH_RETRY, reason))
+
+
+def _open(server: Server, local_address: str, *, refresh_token: bool) -> Handshake:
     name = server.local_hostname or _address_literal(local_address)
     _line(f"EHLO {name}")  # our own mistake in it is certain, whoever the server is
     if server.security is Security.STARTTLS:
@@ -78,10 +92,22 @@ def _introduce(server: Server, name: str) -> Generator[Step, Reply | str, Extens
     assert isinstance(reply, Reply)
     if reply.code in (500, 502):
         # RFC 5321 section 3.2: a server from before 1995 knows HELO.
-        yield from _say(server, Stage.EHLO, f"HELO {name}", f"HELO {name}")
+        helo = yield Say(_line(f"HELO {name}"), Stage.EHLO, f"HELO {name}")
+        assert isinstance(helo, Reply)
+        if helo.code in (500, 502):
+            yield from _ask_for_lmtp(name)
+        _insist(server, Stage.EHLO, helo)
         return Extensions()
     _insist(server, Stage.EHLO, reply)
     return Extensions.read(reply, server.disable_extensions)
+
+
+def _ask_for_lmtp(name: str) -> Generator[Step, Reply | str, None]:
+    """Raise `RefusedError` if the server knows LMTP's greeting, having refused SMTP's two."""
+    reply = yield Say(_line(f"LHLO {name}"), Stage.EHLO, f"LHLO {name}")
+    assert isinstance(reply, Reply)
+    if 200 <= reply.code < 300:
+        raise _local(Stage.EHLO, "the server speaks LMTP (RFC 2033), not SMTP: wrong port?")
 
 
 def _say(server: Server, stage: Stage, line: str, shown: str) -> Generator[Step, Reply | str, None]:

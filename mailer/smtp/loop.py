@@ -221,7 +221,9 @@ class Loop:
         if consequence is ACCEPTED:
             return
         if consequence.account is not None:
-            self._connector.tell_trouble(stage, reply, consequence.account)
+            # What the whole cluster is told names none of the recipients.
+            named = session.transcript.without_addresses(reply)
+            self._connector.tell_trouble(stage, named, consequence.account)
         if consequence.steps_back:
             self._learnt.lost_step(self._clock())
         if consequence.is_closing and session.script is not None:

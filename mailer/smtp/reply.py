@@ -18,11 +18,8 @@ from functools import lru_cache
 
 from mailer.errors import ReplySyntaxError
 
-MAX_LINE = 8 * 1024
-"""Sixteen times what RFC 5321 section 4.5.3.1.5 allows: some servers are talkative."""
 MAX_REPLY = 64 * 1024
-"""A reply beyond this is an attack or a fault; the session ends."""
-
+"""Octets of a reply, finished or not: what is longer is an attack or a fault, and the session ends."""
 MAX_TEXT = 1000
 """Characters of a reply's text that are kept, judged and shown: what matters comes first."""
 
@@ -69,8 +66,9 @@ class Reply:
 
     @property
     def text(self) -> str:
-        """All lines as one."""
-        return self.lines[0] if len(self.lines) == 1 else " ".join(self.lines)
+        """All lines as one, of `MAX_TEXT` characters at most."""
+        text = self.lines[0] if len(self.lines) == 1 else " ".join(self.lines)
+        return text[:MAX_TEXT]
 
     def __str__(self) -> str:
         """Render as one line of an SMTP dialogue."""
@@ -114,25 +112,29 @@ class ReplyParser:
         if self._buffer:
             data = self._buffer + data
         *lines, self._buffer = data.split(b"\n")
-        if len(self._buffer) > MAX_LINE:
-            raise ReplySyntaxError(f"a reply line of more than {MAX_LINE} octets")
         replies = []
         for line in lines:
             if line[3:4] != b"-" and not self._lines:
-                replies.append(_single(line))
+                self._check(len(line))
+                replies.append(_single(line) if len(line) < MAX_TEXT else _assemble([line]))
             elif (reply := self._continue(line)) is not None:
                 replies.append(reply)
+        self._check(self._size + len(self._buffer))
         return replies
 
     def _continue(self, line: bytes) -> Reply | None:
         self._lines.append(line)
         self._size += len(line)
-        if self._size > MAX_REPLY:
-            raise ReplySyntaxError(f"a reply of more than {MAX_REPLY} octets")
+        self._check(self._size)
         if line[3:4] == b"-":
             return None
         lines, self._lines, self._size = self._lines, [], 0
         return _assemble(lines)
+
+    def _check(self, size: int) -> None:
+        # However the octets come, whole or in pieces, the same length is too long.
+        if size > MAX_REPLY:
+            raise ReplySyntaxError(f"a reply of more than {MAX_REPLY} octets")
 
 
 @lru_cache(maxsize=128)
@@ -145,7 +147,26 @@ def _assemble(raw: list[bytes]) -> Reply:
     codes, texts = zip(*map(_split, raw), strict=True)
     code = codes[-1]
     enhanced, lines = _take_enhanced(code, texts)
+    if not 300 <= code < 400:
+        # A challenge is needed whole. Of all else nobody keeps more than the beginning.
+        lines = _cut(lines, each_line=code < 300)
     return Reply(code, enhanced, lines, suspect=len(set(codes)) > 1)
+
+
+def _cut(lines: tuple[str, ...], *, each_line: bool) -> tuple[str, ...]:
+    """Cut *lines* to `MAX_TEXT` characters together, or each of them: EHLO may have many."""
+    if sum(map(len, lines)) <= MAX_TEXT:
+        return lines
+    if each_line:
+        return tuple(line[:MAX_TEXT] for line in lines)
+    kept: list[str] = []
+    left = MAX_TEXT
+    for line in lines:
+        kept.append(line[:left])
+        left -= len(kept[-1])
+        if left <= 0:
+            break
+    return tuple(kept)
 
 
 def _split(raw: bytes) -> tuple[int, str]:

@@ -167,7 +167,8 @@ class Session:
     def on_deadline(self) -> None:
         """Give up waiting."""
         what = self.stage.value if self.phase is not Phase.CONNECTING else "a connection"
-        self._lose(f"no answer in time, waiting for {what}")
+        hint = tls.other_scheme(self._server, self.stage) if self.script is None else ""
+        self._lose(f"no answer in time, waiting for {what}{hint}")
 
     def take_ask(self) -> Ask:
         """Return the call that is to be made; its outcome goes to `resume`."""
@@ -295,7 +296,7 @@ class Session:
             if self._opener.parser is not parser:
                 # A handshake has begun, and may even be over: the rest was said in the clear.
                 break
-            self.transcript.heard(reply)
+            reply = self.transcript.heard(reply)  # noqa: PLW2901  # without secrets from here on
             if number and self.phase is Phase.LISTENING:
                 self._lose(f"the server said {reply.code} before it was asked")
                 break
@@ -304,8 +305,7 @@ class Session:
     def _hear_all(self, script: Script, replies: list[Reply], now: float) -> None:
         written = self._transport.written  # nothing is written before all are heard
         for reply in replies:
-            self.transcript.heard(reply)
-            script.receive(reply, written)
+            script.receive(self.transcript.heard(reply), written)
         if script.out:
             self.pump(now)
         elif replies:
@@ -341,8 +341,7 @@ class Session:
             try:
                 while (data := self._transport.read()) and self.lost is None:
                     for reply in self._opener.parser.feed(data):
-                        self.transcript.heard(reply)
-                        self._hear(reply, self._now)
+                        self._hear(self.transcript.heard(reply), self._now)
             except (OSError, ReplySyntaxError):
                 pass
         self._lose(tls.describe(error).lower())

@@ -89,6 +89,8 @@ class Server:
     """OAuth access token; called with True after the server refused the last one."""
     mechanism: str | None = None
     """The SASL mechanism to use; None takes the best that the server offers."""
+    tls_name: str | None = None
+    """The name that the server's certificate must bear; None means *host*."""
     ca_file: Path | None = None
     client_cert: Path | None = None
     client_key: Path | None = field(default=None, repr=False)

@@ -10,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailer import smtp
-from mailer.config import Rate, Secret, Security, Settings, duration, load
+from mailer.config import Account, Rate, Secret, Security, Settings, duration, load
+from mailer.config.account import TITLE
 from mailer.deliver import server as servers
-from mailer.errors import ConfigError
+from mailer.errors import ConfigError, SecretUnavailableError
+from mailer.smtp.login import sasl
 
 ACCOUNT = """
 [accounts.primary]
@@ -341,11 +343,8 @@ def test_producers_need_no_secrets_and_workers_miss_each(toml, tmp_path):
     load(toml(text), {})
     assert faults(toml(text), secrets=True) == [
         "mailer.toml: accounts.primary.password_env: the environment has no variable SMTP_PASSWORD",
-        (
-            f"mailer.toml: accounts.b.password_file: cannot read {tmp_path}/gone: "
-            "No such file or directory"
-        ),
-        "mailer.toml: accounts.c.password_command: there is no program 'no-such-program'",
+        (f"mailer.toml: accounts.b.password_file: cannot read it: no such file in {tmp_path}"),
+        "mailer.toml: accounts.c.password_command: cannot run it: no such program",
     ]
 
 
@@ -560,3 +559,86 @@ def test_example_configuration_loads():
     assert settings.account("office").host == "smtp.office365.com"
     assert settings.account("office").uses_oauth
     assert servers.rules(settings)
+
+
+TYPED = "Tr0ub4dor&3"
+
+
+@pytest.mark.parametrize("way", ["env", "file", "command"])
+@pytest.mark.parametrize("kind", ["password", "token", "client_secret", "refresh_token"])
+def test_a_secret_that_was_typed_where_its_place_belongs_is_never_repeated(
+    toml, tmp_path, way, kind
+):
+    text = f'[accounts.a]\nurl = "smtps://u@h.example"\n{kind}_{way} = "{TYPED}"\n'
+    if kind not in ("password", "token"):
+        text += 'password_env = "P_P"\n'
+    account = load(toml(text), {}).account("a")
+    said = [*faults(toml(text), secrets=True), repr(account.secret(kind))]
+    with pytest.raises(ConfigError) as caught:
+        account.secret(kind).read({})
+    said.append(str(caught.value))
+    assert len(said) > 2
+    assert not [one for one in said[:-2] + said[-1:] if TYPED in one]
+    assert f"accounts.a.{kind}_{way}" in said[-1]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "smtp+starttls://user:pa/ss@h.example", "smtp+starttls://user:pa#ss@h.example",
+        "smtps://user:pa?ss@h.example", "smtp://pa/ss@h.example", "smtp://pa#ss@h.example",
+        "smtp://user:12/ss@h.example", "smtps://user:ss@pa@h.example", "pa://user:ss@h.example",
+        "smtp://pa[ss@h.example", "user:pass@h.example", "smtp://[pa:ss]@h.example",
+    ],
+)  # fmt: skip
+def test_no_part_of_a_password_in_an_url_is_repeated(toml, url):
+    (fault,) = faults(toml(f'[accounts.a]\nurl = "{url}"\n'))
+    assert "accounts.a" in fault
+    assert not re.search(r"\bpa\b|\bss\b|pass@", fault), fault
+
+
+def test_a_secret_file_that_everybody_can_read_is_warned_of_once(tmp_path, caplog):
+    file = tmp_path / "password"
+    file.write_text("right\n")
+    secret = Secret("accounts.a.password", file=file)
+    file.chmod(0o644)
+    assert [secret.read(), secret.read()] == ["right", "right"]
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        f"accounts.a.password_file: everybody on this machine can read {file}: chmod 600 it"
+    )
+    file.chmod(0o600)
+    assert secret.exposed() is None
+
+
+@pytest.mark.parametrize("command", [("false",), ("sh", "-c", "kill $$"), ("printf", "")])
+def test_a_secret_that_cannot_be_had_now_is_told_from_one_that_never_can(command):
+    with pytest.raises(SecretUnavailableError):
+        Secret("k", command=command).read()
+    with pytest.raises(ConfigError, match="no such program") as caught:
+        Secret("k", command=("no-such-program",)).read()
+    assert not isinstance(caught.value, SecretUnavailableError)
+
+
+@pytest.mark.parametrize("way", ["env", "file"])
+def test_a_secret_that_another_host_may_have_is_only_unavailable(tmp_path, way):
+    secret = Secret("k", env="NO_SUCH_THING") if way == "env" else Secret("k", file=tmp_path / "no")
+    with pytest.raises(SecretUnavailableError):
+        secret.read({})
+
+
+def test_external_wants_a_certificate_and_no_password(toml, tmp_path):
+    external = '[accounts.a]\nurl = "smtps://u@h"\nmechanism = "external"\n'
+    assert "client_cert" in faults(toml(external))[0]
+    loaded = load(toml(external + 'client_cert = "c.pem"\ntls_name = "mx.example"\n'), {})
+    assert servers.server(loaded.account("a")).tls_name == "mx.example"
+
+
+def test_the_mechanisms_of_the_configuration_are_those_that_there_are():
+    for name in sasl.MECHANISMS:
+        assert (
+            Account.model_validate(
+                {TITLE: "a", "url": "smtps://h", "mechanism": name, "client_cert": "c"}
+            ).mechanism
+            == name
+        )

@@ -93,6 +93,8 @@ def endpoint(authority):
             forms.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
             code, body = answers.pop(0)
             self.send_response(code)
+            if 300 <= code < 400:
+                self.send_header("Location", body.decode())
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -147,3 +149,36 @@ def test_an_endpoint_without_a_trusted_certificate_is_not_used(endpoint):
     answers.append((200, b'{"access_token": "x"}'))
     with pytest.raises(TokenUnavailableError):
         from_endpoint(url, fields)(False)
+
+
+@pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_no_redirect_of_the_endpoint_is_followed(endpoint, ca_file, code, scheme):
+    url, answers, forms = endpoint
+    answers += [(code, url.replace("https", scheme).encode()), (200, b'{"access_token": "x"}')]
+    with pytest.raises(TokenUnavailableError, match="redirect"):
+        from_endpoint(url, fields, ca_file=ca_file)(False)
+    assert len(forms) == 1
+
+
+@pytest.mark.parametrize("error", ["r&1", "\x1b[31mr&1", ["r&1"], {"r&1": 1}, "bad token r&1"])
+def test_an_endpoint_s_own_words_are_not_repeated(endpoint, ca_file, error):
+    url, answers, _ = endpoint
+    answers.append((400, json.dumps({"error": error}).encode()))
+    with pytest.raises(TokenRefusedError) as caught:
+        from_endpoint(url, fields, ca_file=ca_file)(False)
+    assert str(caught.value) == "token endpoint 127.0.0.1: 400"
+
+
+@pytest.mark.parametrize("lifetime", ["NaN", "Infinity", "1e999", "-1"])
+def test_a_lifetime_that_is_none_does_not_keep_a_token_for_ever(endpoint, ca_file, lifetime):
+    url, answers, forms = endpoint
+    body = b'{"access_token": "x", "expires_in": %b}' % lifetime.encode()
+    answers += [(200, body), (200, body)]
+    now = 0.0
+    source = from_endpoint(url, fields, ca_file=ca_file)
+    source._clock = lambda: now
+    assert source(False) == "x"
+    now = 301.0
+    assert source(False) == "x"
+    assert len(forms) == 2

@@ -1,11 +1,16 @@
 """How a session begins: TLS without a way around it, one login, and who is told what goes wrong."""
 
 import base64
+import contextlib
 import logging
+import socket
+import threading
+import urllib.parse
 
 import pytest
+import trustme
 
-from mailer.errors import ConfigError, TokenRefusedError
+from mailer.errors import ConfigError, SecretUnavailableError, TokenRefusedError
 from mailer.smtp import Action, Driver, Fate, Security, Stage, Timeouts
 from mailer.smtp.login import sasl
 
@@ -15,6 +20,21 @@ ADA = """
     C: DATA
     S: 250 ok
     S: 250 ok
+    S: 354 go
+    C: Subject: hello
+    C:
+    C: hello
+    C: .
+    S: 250 queued
+    C: QUIT
+    S: 221 bye
+"""
+STEPS = """
+    C: MAIL FROM:<news@shop.example>
+    S: 250 ok
+    C: RCPT TO:<ada@example.org>
+    S: 250 ok
+    C: DATA
     S: 354 go
     C: Subject: hello
     C:
@@ -331,21 +351,24 @@ def test_cram_md5_answers_the_challenge(playing, drive, mail):
     assert result.fate is Fate.ACCEPTED
 
 
+PASSWORD = sasl.Means(password=True)
+
+
 def test_without_tls_the_mechanisms_that_hide_the_password_come_first():
     offered = ("PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256")
     find = sasl.candidates
-    assert find(offered, configured=None, has_token=False, is_encrypted=False)[0] == "SCRAM-SHA-256"
-    assert find(("PLAIN", "CRAM-MD5"), configured=None, has_token=False, is_encrypted=False) == [
+    assert find(offered, configured=None, means=PASSWORD, is_encrypted=False)[0] == "SCRAM-SHA-256"
+    assert find(("PLAIN", "CRAM-MD5"), configured=None, means=PASSWORD, is_encrypted=False) == [
         "CRAM-MD5",
         "PLAIN",
     ]
-    assert find(("PLAIN", "CRAM-MD5"), configured=None, has_token=False, is_encrypted=True) == [
+    assert find(("PLAIN", "CRAM-MD5"), configured=None, means=PASSWORD, is_encrypted=True) == [
         "PLAIN",
         "CRAM-MD5",
     ]
-    assert find(offered, configured="login", has_token=False, is_encrypted=True) == ["LOGIN"]
+    assert find(offered, configured="login", means=PASSWORD, is_encrypted=True) == ["LOGIN"]
     with pytest.raises(ConfigError, match="NTLM"):
-        find(offered, configured="NTLM", has_token=False, is_encrypted=True)
+        find(offered, configured="NTLM", means=PASSWORD, is_encrypted=True)
 
 
 def test_scram_follows_the_example_of_the_rfc_and_makes_the_server_prove_itself(monkeypatch):
@@ -528,3 +551,245 @@ def test_settings_never_show_a_secret(settings):
     shown = repr(settings(25, token=lambda _refused: "t", **ACCOUNT))
     assert "shop" not in shown
     assert "password" not in shown
+
+
+# What a login gives away, and what it believes.
+
+
+def shouts(collar):
+    """A mechanism of a test's own: it shows what it was given, loudly."""
+    yield f"{collar.username}:{collar.secret}".upper().encode()
+
+
+@pytest.mark.parametrize("security", [Security.PLAIN, Security.TLS])
+def test_a_mechanism_that_is_added_alone_works(
+    playing, drive, mail, ca_file, monkeypatch, security
+):
+    monkeypatch.setitem(sasl.MECHANISMS, "X-SHOUT", shouts)
+    server = playing(
+        ("X: tls" if security is Security.TLS else "")
+        + GREETING
+        + OFFER.format("X-SHOUT")
+        + f"C: AUTH X-SHOUT {b64('SHOP:PÄSSWORD')}\nS: 235 welcome"
+        + ADA
+    )
+    (result,) = drive(
+        server, mail("ada@example.org"), security=security, ca_file=ca_file, **ACCOUNT
+    )
+    assert result.fate is Fate.ACCEPTED
+
+
+@pytest.fixture
+def client_cert(tmp_path):
+    file = tmp_path / "client.pem"
+    issued = trustme.CA().issue_cert("shop.example")
+    issued.private_key_and_cert_chain_pem.write_to_path(file)
+    return file
+
+
+@pytest.mark.parametrize(
+    ("username", "response"), [(None, "="), ("shop@example.org", b64("shop@example.org"))]
+)
+def test_an_account_known_by_its_certificate_says_so(
+    playing, drive, mail, ca_file, client_cert, username, response
+):
+    server = playing(
+        "X: tls"
+        + GREETING
+        + OFFER.format("PLAIN EXTERNAL")
+        + f"C: AUTH EXTERNAL {response}\nS: 235 welcome"
+        + ADA
+    )
+    (result,) = drive(
+        server,
+        mail("ada@example.org"),
+        security=Security.TLS,
+        ca_file=ca_file,
+        client_cert=client_cert,
+        username=username,
+    )
+    assert result.fate is Fate.ACCEPTED
+
+
+def test_a_certificate_beside_a_password_does_not_take_its_place(
+    playing, drive, mail, ca_file, client_cert
+):
+    server = playing(
+        "X: tls" + GREETING + OFFER.format("EXTERNAL PLAIN") + PLAIN_LOGIN + "S: 235 welcome" + ADA
+    )
+    (result,) = drive(
+        server,
+        mail("ada@example.org"),
+        security=Security.TLS,
+        ca_file=ca_file,
+        client_cert=client_cert,
+        **ACCOUNT,
+    )
+    assert result.fate is Fate.ACCEPTED
+
+
+def test_external_without_a_certificate_is_named(playing, refused):
+    server = playing(GREETING + OFFER.format("EXTERNAL"))
+    result = refused(server, mechanism="EXTERNAL", username="shop")
+    assert result.action is Action.ACCOUNT_CONFIG
+    assert "client_cert" in result.rule
+
+
+ECHOES = {
+    "the line": "535 5.7.8 no such command: AUTH PLAIN {line}",
+    "the line, upper-cased": "535 5.7.8 NO SUCH COMMAND: AUTH PLAIN {upper}",
+    "the line, cut short": "535 5.7.8 no such command: AUTH PLAIN {cut}",
+    "the line's end": "535 5.7.8 trailing garbage: {tail}",
+    "the line in pieces": "535-5.7.8 {cut}\n535 5.7.8 {tail}",
+    "the password": "535 5.7.8 bad password '{password}' for shop",
+    "the password in base64": "535 5.7.8 bad password {base64}",
+    "the password percent-encoded": "535 5.7.8 see https://mx.example/?p={percent}",
+    "the password in hex": "535 5.7.8 bad {hex}",
+    "after the login": "{welcome}",
+}
+
+
+@pytest.mark.parametrize("echo", ECHOES.values(), ids=ECHOES)
+def test_what_a_server_repeats_of_a_login_is_nowhere_to_be_seen(
+    playing, settings, mail, gate, journal, caplog, echo
+):
+    secret = "Käse&Brot-9182736"
+    line = b64(f"\0shop\0{secret}")
+    forms = {
+        "line": line,
+        "upper": line.upper(),
+        "cut": line[:24],
+        "tail": line[-14:],
+        "password": secret,
+        "base64": b64(secret),
+        "percent": urllib.parse.quote(secret),
+        "hex": secret.encode().hex(),
+        "welcome": f"235 welcome {line}",
+    }
+    said = "\n".join(f"S: {part}" for part in echo.format(**forms).split("\n"))
+    script = GREETING + OFFER.format("PLAIN") + f"C: AUTH PLAIN {line}\n{said}\n"
+    if "welcome" in echo:
+        script += f"""
+            C: MAIL FROM:<news@shop.example>
+            C: RCPT TO:<ada@example.org>
+            C: DATA
+            S: 550 5.7.1 {secret} may not send
+            S: 503 5.5.1 no
+            S: 503 5.5.1 no
+        """
+    server = playing(script)
+    caplog.set_level(logging.DEBUG)
+    changes = {"username": "shop", "password": lambda: secret, "debug": True}
+    driver = Driver(settings(server.port, **changes), gate)
+    results = driver.send(mail("ada@example.org"), journal)
+    driver.close()
+    shown = "\n".join(map(str, [*results, *gate.troubles, *journal.results])) + caplog.text
+    shown += "\n".join(line for result in results for line in result.dialogue)
+    assert results[0].fate is not Fate.ACCEPTED
+    for name, form in forms.items():
+        pieces = [form] if len(form) < 8 else [form[n : n + 8] for n in range(len(form) - 7)]
+        if name != "welcome":
+            assert not [piece for piece in pieces if piece.lower() in shown.lower()], name
+
+
+def test_a_password_that_is_no_text_is_a_refusal_that_does_not_show_it(playing, refused):
+    server = playing(GREETING + OFFER.format("PLAIN"))
+    result = refused(server, username="shop", password=lambda: "hunter\udcff2")
+    assert result.action is Action.ACCOUNT_CONFIG
+    assert "no UTF-8" in result.rule
+    assert "hunter" not in result.rule
+
+
+def test_an_unforeseen_fault_of_the_opening_is_a_refusal_that_names_its_type(
+    playing, refused, monkeypatch
+):
+    def broken(credentials):
+        raise KeyError(credentials.secret)
+        yield
+
+    monkeypatch.setitem(sasl.MECHANISMS, "PLAIN", broken)
+    result = refused(playing(GREETING + OFFER.format("PLAIN")), **ACCOUNT)
+    assert result.action is Action.AUTH_RETRY
+    assert "KeyError" in result.rule
+    assert "pässword" not in result.rule
+
+
+def test_a_secret_that_cannot_be_had_now_only_waits(playing, refused):
+    def sealed():
+        raise SecretUnavailableError("accounts.a.password_command: cannot run it: exit status 1")
+
+    server = playing(GREETING + OFFER.format("PLAIN"))
+    result = refused(server, username="shop", password=sealed)
+    assert result.action is Action.AUTH_RETRY
+    assert "exit status 1" in result.rule
+
+
+@pytest.mark.parametrize("after", ["the first response", "a wrong proof"])
+def test_scram_is_no_login_before_the_server_has_proven_itself(
+    playing, refused, monkeypatch, after
+):
+    monkeypatch.setattr(sasl.secrets, "token_urlsafe", lambda _n: "nonce")
+    first = b64("n,,n=shop,r=nonce")
+    script = GREETING + OFFER.format("SCRAM-SHA-256") + f"C: AUTH SCRAM-SHA-256 {first}\n"
+    if after == "a wrong proof":
+        conversation = sasl.scram_sha_256(sasl.Credentials("shop", "pässword"))
+        next(conversation)
+        challenge = f"r=nonceserver,s={b64('salt')},i=4096"
+        proof = base64.b64encode(conversation.send(challenge.encode())).decode()
+        script += f"S: 334 {b64(challenge)}\nC: {proof}\nS: 334 {b64('v=bm9wZQ==')}\nC: *\n"
+    result = refused(playing(script + "S: 235 welcome"), **ACCOUNT)
+    assert result.action is Action.AUTH_FAIL
+    assert "did not prove" in result.rule
+
+
+def test_an_lmtp_port_is_named_as_one(playing, refused):
+    server = playing(
+        GREETING
+        + """
+        S: 500 5.5.1 unknown command
+        C: HELO client.example
+        S: 500 5.5.1 unknown command
+        C: LHLO client.example
+        S: 250 mx.example
+        """
+    )
+    assert "LMTP" in refused(server).rule
+
+
+def test_a_server_that_hangs_up_in_the_handshake_is_named(playing, settings, mail, gate, journal):
+    server = playing("X: close")
+    driver = Driver(settings(server.port, security=Security.TLS), gate)
+    (result,) = driver.send(mail("ada@example.org"), journal)
+    driver.close()
+    assert "hung up" in result.rule
+
+
+def test_tls_from_the_first_byte_to_a_port_of_starttls_names_the_other_scheme(
+    settings, mail, gate, journal
+):
+    with socket.create_server(("127.0.0.1", 0)) as listener, contextlib.ExitStack() as kept:
+
+        def greet():
+            connection, _ = listener.accept()
+            kept.callback(connection.close)
+            connection.sendall(b"220 mx.example ready\r\n")
+
+        thread = threading.Thread(target=greet)
+        thread.start()
+        driver = Driver(settings(listener.getsockname()[1], security=Security.TLS), gate)
+        (result,) = driver.send(mail("ada@example.org"), journal)
+        driver.close()
+        thread.join()
+    assert "smtp+starttls://" in result.rule
+
+
+@pytest.mark.parametrize(("name", "fate"), [("mx.example", Fate.ACCEPTED), (None, Fate.UNSENT)])
+def test_the_certificate_s_name_may_be_another_than_the_host_s(
+    playing, settings, mail, gate, journal, ca_file, name, fate
+):
+    server = playing("X: tls" + GREETING + "S: 250 mx.example" + STEPS, certificate="mx.example")
+    server_of = settings(server.port, security=Security.TLS, ca_file=ca_file, tls_name=name)
+    driver = Driver(server_of, gate)
+    (result,) = driver.send(mail("ada@example.org"), journal)
+    driver.close()
+    assert result.fate is fate

@@ -1,5 +1,6 @@
 """What servers say and what follows from it: real replies, and the rules' own rules."""
 
+import base64
 import csv
 import time
 from pathlib import Path
@@ -9,7 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailer.errors import ConfigError, ReplySyntaxError
+from mailer.mail.retry_after import retry_after
 from mailer.smtp import Action, Reply, ReplyParser, Stage, judge
+from mailer.smtp import rules as rules_module
+from mailer.smtp.extensions import Extensions
+from mailer.smtp.replies import reasons as reasons_module
+from mailer.smtp.reply import MAX_TEXT
 from mailer.smtp.rules import parse
 
 HERE = Path(__file__).parent
@@ -163,8 +169,104 @@ def test_what_is_no_single_reply_is_an_error(said):
         Reply.parse(said)
 
 
-def test_a_reply_without_end_is_an_error():
+@pytest.mark.parametrize("size", [1_000, 70_000])
+@pytest.mark.parametrize("piece", [1_000, 100_000])
+def test_a_reply_without_end_is_an_error_however_it_comes(size, piece):
+    endless = (b"250-" + b"x" * size + b"\r\n") * 80
     with pytest.raises(ReplySyntaxError, match="more than 65536 octets"):
-        ReplyParser().feed(b"250-" + b"x" * 1000 + b"\r\n" + (b"250-" + b"x" * 1000 + b"\r\n") * 70)
-    with pytest.raises(ReplySyntaxError, match="reply line"):
-        ReplyParser().feed(b"250 " + b"x" * 10_000)
+        feed(endless, piece)
+
+
+@pytest.mark.parametrize("end", [b"", b"\r\n"])
+@pytest.mark.parametrize("piece", [1_000, 1_000_000])
+def test_a_line_without_end_is_an_error_however_it_comes(end, piece):
+    with pytest.raises(ReplySyntaxError, match="more than 65536 octets"):
+        feed(b"550 " + b"x" * 1_000_000 + end, piece)
+
+
+@pytest.mark.parametrize("piece", [7, 1_000, 100_000])
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"550 5.1.1 " + b"x" * 60_000 + b"\r\n",
+        b"550 5.1.1 " + "ü".encode() * 20_000 + b"\r\n",
+        (b"550-5.1.1 " + b"x" * 600 + b"\r\n") * 60 + b"550 5.1.1 end\r\n",
+        b"250 2.0.0 " + b"x" * 60_000 + b"\r\n",
+    ],
+)
+def test_of_a_long_reply_the_beginning_is_kept(said, piece):
+    (reply,) = feed(said, piece)
+    assert len(reply.text) <= MAX_TEXT
+    assert sum(map(len, reply.lines)) <= MAX_TEXT
+    assert reply.enhanced == said[4:9].decode()
+    assert len(str(reply)) < MAX_TEXT + 20
+
+
+def test_what_a_login_computes_with_is_kept_whole():
+    challenge = base64.b64encode(b"n" * 3000)
+    (reply,) = feed(b"334 " + challenge + b"\r\n", 1000)
+    assert "".join(reply.lines).encode() == challenge
+
+
+def test_of_many_offers_each_is_kept():
+    offers = b"".join(b"250-X%d\r\n" % number for number in range(500))
+    (reply,) = feed(offers + b"250 SIZE 5\r\n", 1000)
+    assert len(reply.lines) == 501
+    assert Extensions.read(reply).size == 5
+
+
+def feed(data, piece):
+    parser = ReplyParser()
+    return [
+        reply
+        for start in range(0, len(data), piece)
+        for reply in parser.feed(data[start : start + piece])
+    ]
+
+
+# No reply takes long to judge.
+
+NASTY = [
+    "{}" + " " * 3000,
+    "{} " * 750,
+    "450 rate limit exceeded, try again" + " " * 3000 + "{}",
+    "a.{}-" * 1000,
+    "{}" + "x" * 3000,
+    "not sender recipient domain of {} is " * 150,
+]
+WORDS = ["try again in", "quota", "too many", "sender", "recipient", "account"]
+
+
+def patterns():
+    for rule in rules_module._own_rules():
+        yield from ((rule.name, one) for one in (rule.text, rule.unless) if one is not None)
+    for entry in reasons_module._entries():
+        yield from ((entry.reason, one) for one in (entry.text, entry.unless) if one is not None)
+
+
+def seconds(call):
+    """The CPU time of *call* at its best of three."""
+    best = float("inf")
+    for _ in range(3):
+        began = time.thread_time()
+        call()
+        best = min(best, time.thread_time() - began)
+    return best
+
+
+@pytest.mark.parametrize("nasty", NASTY)
+def test_the_work_of_judging_grows_no_faster_than_a_text(nasty):
+    texts = [nasty.format(*[word] * nasty.count("{}")) for word in WORDS]
+    for name, pattern in patterns():
+        short = seconds(lambda p=pattern: [p.search(text[: len(text) // 4]) for text in texts])
+        long = seconds(lambda p=pattern: [p.search(text) for text in texts])
+        # Four times the length: less than eight times the work. Below 2 ms the clock is too coarse.
+        assert long < max(8 * short, 0.002), name
+
+
+@pytest.mark.parametrize("nasty", NASTY)
+def test_the_work_of_finding_a_wait_grows_no_faster_than_a_text(nasty):
+    texts = [nasty.format(*[word] * nasty.count("{}")) for word in WORDS]
+    short = seconds(lambda: [retry_after(text[: len(text) // 4], 0.0) for text in texts])
+    long = seconds(lambda: [retry_after(text, 0.0) for text in texts])
+    assert long < max(8 * short, 0.002)

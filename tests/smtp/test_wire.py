@@ -135,7 +135,27 @@ def test_extensions_are_read_in_all_their_spellings():
 
 
 @pytest.mark.parametrize(
-    ("line", "size"), [("SIZE", None), ("SIZE 0", None), ("SIZE x", None), ("SIZE 5", 5)]
+    ("line", "size"),
+    [
+        ("SIZE", None),
+        ("SIZE 0", None),
+        ("SIZE x", None),
+        ("SIZE 5", 5),
+        ("SIZE " + "9" * 20, 10**20 - 1),
+        ("SIZE " + "9" * 21, None),
+        ("SIZE " + "9" * 900, None),
+        ("SIZE ²", None),
+        ("SIZE -5", None),
+    ],
 )
 def test_no_size_and_size_zero_mean_no_limit(line, size):
     assert Extensions.read(Reply.parse(f"250-me\n250 {line}")).size == size
+
+
+@pytest.mark.parametrize("digits", [21, 5_000])
+def test_a_limit_of_thousands_of_digits_is_none(digits):
+    reply = Reply(
+        250, None, ("me", f"LIMITS MAILMAX={'9' * digits} RCPTMAX=5", f"SIZE {'1' * digits}")
+    )
+    offered = Extensions.read(reply)
+    assert (offered.mail_max, offered.size) == (None, None)

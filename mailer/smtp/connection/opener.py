@@ -89,7 +89,7 @@ class Opener:
             is_done = self._transport.shake_hands()
         except (OSError, ValueError) as exc:
             action = Action.ACCOUNT_CONFIG if tls.is_verification(exc) else Action.RETRY_LATER
-            self._refuse(action, f"no TLS: {tls.describe(exc)}")
+            self._refuse(action, f"no TLS: {tls.explained(exc, self._server, self.stage)}")
             return
         if is_done:
             self.is_secure = True
@@ -113,8 +113,9 @@ class Opener:
             self._secure(now)
         else:
             self.phase, self.stage = Phase.LISTENING, step.stage
-            self.deadline = now + timeouts.of(step.stage)
+            self.deadline = now + tls.patience(self._server, step.stage)
             if step.data:
+                self._transcript.conceal(*step.secrets)
                 self._transcript.said(step.shown)
                 self._transport.write([step.data])
 
@@ -124,7 +125,7 @@ class Opener:
         except ConfigError as exc:
             self._refuse(Action.ACCOUNT_CONFIG, str(exc))
             return
-        self._transport.secure(context, self._server.host)
+        self._transport.secure(context, self._server.tls_name or self._server.host)
         self.shake_hands(now)
 
     def _refuse(self, action: Action, reason: str) -> None:

@@ -9,8 +9,14 @@ import base64
 import binascii
 import json
 from collections.abc import Callable, Generator
+from dataclasses import dataclass
 
-from mailer.errors import AuthenticationFailedError, ConfigError, TokenRefusedError
+from mailer.errors import (
+    AuthenticationFailedError,
+    ConfigError,
+    SecretUnavailableError,
+    TokenRefusedError,
+)
 from mailer.smtp.dialogue import Ask, RefusedError, Say, Step
 from mailer.smtp.extensions import Extensions
 from mailer.smtp.login import sasl
@@ -31,34 +37,62 @@ def log_in(
 
     *refresh_token* says that the last access token was refused. Raise `RefusedError`.
     """
-    if server.username is None:
+    means = sasl.Means(
+        password=server.password is not None,
+        token=server.token is not None,
+        certificate=server.client_cert is not None and is_encrypted,
+    )
+    if not _wants_login(server, offered, means):
         return None
-    if (server.password or server.token) is None:
-        raise _misconfigured("a username without password or token")
-    mechanisms = _candidates(server, offered, is_encrypted=is_encrypted)
+    mechanisms = _candidates(server, offered, means, is_encrypted=is_encrypted)
     for mechanism in mechanisms[:2]:
-        secret = yield from _secret(server, mechanism, refresh_token=refresh_token)
-        credentials = sasl.Credentials(server.username, secret, server.host, server.port)
-        if "\0" in f"{server.username}{secret}":
-            raise _misconfigured("a NUL in the login name, password or token")
-        reply, challenge = yield from _attempt(mechanism, credentials)
-        if 200 <= reply.code < 300:
-            return mechanism
-        if reply.code != 504 or mechanism == mechanisms[-1]:
+        credentials = yield from _credentials(server, mechanism, refresh_token=refresh_token)
+        attempt = yield from _attempt(mechanism, credentials)
+        if 200 <= attempt.reply.code < 300:
+            return _proven(mechanism, attempt)
+        if attempt.reply.code != 504 or mechanism == mechanisms[-1]:
             break
+    reply = attempt.reply
     judgement = judge(Stage.AUTH, reply, server.provider, server.rules)
     if judgement.action is Action.OK:
         judgement = Judgement(Action.AUTH_FAIL, "local: a reply of the wrong class to AUTH")
-    is_stale = mechanism in sasl.TOKEN_MECHANISMS and reply.code >= 500 and _is_stale(challenge)
+    is_token = mechanism in sasl.TOKEN_MECHANISMS
+    is_stale = is_token and reply.code >= 500 and _is_stale(attempt.challenge)
     raise RefusedError(Stage.AUTH, reply, judgement, token_is_stale=is_stale)
 
 
-def _candidates(server: Server, offered: Extensions, *, is_encrypted: bool) -> list[str]:
+def _wants_login(server: Server, offered: Extensions, means: sasl.Means) -> bool:
+    """Whether there is to be a login at all; raise `RefusedError` where one is, and is impossible."""
+    external = server.mechanism in sasl.CERTIFICATE_MECHANISMS
+    if external and not means.certificate:
+        raise _misconfigured(f"{server.mechanism} needs a client_cert, and TLS")
+    if server.username is None and not external:
+        # A server that asks for a certificate and no login is content with it; one that offers
+        # EXTERNAL wants to be told to look at it.
+        return means.certificate and not sasl.CERTIFICATE_MECHANISMS.isdisjoint(offered.mechanisms)
+    if not (means.password or means.token or means.certificate):
+        raise _misconfigured("a username without password or token")
+    return True
+
+
+def _proven(mechanism: str, attempt: "_Attempt") -> str:
+    if attempt.is_cancelled or (
+        mechanism in sasl.PROVING and not sasl.is_over(attempt.conversation)
+    ):
+        # Whoever says yes without the proof may be anybody who reads along.
+        reason = f"local: {mechanism}: the server did not prove that it knows the password"
+        raise RefusedError(Stage.AUTH, attempt.reply, Judgement(Action.AUTH_FAIL, reason))
+    return mechanism
+
+
+def _candidates(
+    server: Server, offered: Extensions, means: sasl.Means, *, is_encrypted: bool
+) -> list[str]:
     try:
         mechanisms = sasl.candidates(
             offered.mechanisms,
             configured=server.mechanism,
-            has_token=server.token is not None,
+            means=means,
             is_encrypted=is_encrypted,
         )
     except ConfigError as exc:
@@ -68,6 +102,25 @@ def _candidates(server: Server, offered: Extensions, *, is_encrypted: bool) -> l
         wanted = server.mechanism or ("an OAuth mechanism" if server.token else "any that we know")
         raise _misconfigured(f"the server offers {names}, and {wanted} is wanted")
     return mechanisms
+
+
+def _credentials(
+    server: Server, mechanism: str, *, refresh_token: bool
+) -> Generator[Step, Reply | str, sasl.Credentials]:
+    name = server.username or ""
+    secret = ""
+    if mechanism not in sasl.CERTIFICATE_MECHANISMS:
+        secret = yield from _secret(server, mechanism, refresh_token=refresh_token)
+    if "\0" in f"{name}{secret}":
+        raise _misconfigured("a NUL in the login name, password or token")
+    if not _is_text(f"{name}{secret}"):
+        raise _misconfigured("the login name, password or token is no UTF-8 text")
+    return sasl.Credentials(name, secret, server.host, server.port)
+
+
+def _is_text(text: str) -> bool:
+    # Octets of the environment that are no UTF-8 come as surrogates, which nothing can encode.
+    return not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def _secret(
@@ -81,50 +134,77 @@ def _secret(
         call = server.password
     else:
         raise _misconfigured(f"{mechanism} needs a password, and the account has none")
+    refusal: RefusedError
     try:
         secret = yield Ask(call)
-    except TokenRefusedError as exc:
-        reason = Judgement(Action.AUTH_FAIL, f"local: {exc}")
-        raise RefusedError(Stage.AUTH, None, reason) from exc
-    except ConfigError as exc:
-        raise _misconfigured(str(exc)) from exc
-    except Exception as exc:
-        # The text of a foreign error may hold the secret; its name does not.
-        text = f"local: the password or token could not be had: {type(exc).__name__}"
-        raise RefusedError(Stage.AUTH, None, Judgement(Action.AUTH_RETRY, text)) from exc
-    assert isinstance(secret, str)
-    return secret
+    except Exception as exc:  # noqa: BLE001  # every way to have no secret is a refusal
+        refusal = _without_secret(exc)
+    else:
+        assert isinstance(secret, str)
+        return secret
+    # Raised out here, it drags no exception along that was given the secret.
+    raise refusal
+
+
+def _without_secret(error: Exception) -> RefusedError:
+    """What it means that the secret could not be had, in words that cannot hold it."""
+    match error:
+        case TokenRefusedError():
+            return RefusedError(Stage.AUTH, None, Judgement(Action.AUTH_FAIL, f"local: {error}"))
+        case SecretUnavailableError():
+            # Not here and not now: a vault that is sealed, a file that is being replaced, another host's.
+            judgement = Judgement(Action.AUTH_RETRY, f"local: {error}")
+        case ConfigError():
+            return _misconfigured(str(error))
+        case _:
+            # The text of a foreign error may hold the secret; its name does not.
+            name = type(error).__name__
+            reason = f"local: the password or token could not be had: {name}"
+            judgement = Judgement(Action.AUTH_RETRY, reason)
+    return RefusedError(Stage.AUTH, None, judgement)
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """How a conversation went: the last *reply*, the last *challenge* before it."""
+
+    reply: Reply
+    challenge: bytes
+    conversation: sasl.Conversation
+    is_cancelled: bool
 
 
 def _attempt(
     mechanism: str, credentials: sasl.Credentials
-) -> Generator[Step, Reply | str, tuple[Reply, bytes]]:
-    """Hold the conversation; return the last reply and the last challenge before it."""
+) -> Generator[Step, Reply | str, _Attempt]:
+    """Hold the conversation."""
     conversation = sasl.MECHANISMS[mechanism](credentials)
     initial = next(conversation)
     command = f"AUTH {mechanism}"
     deferred: bytes | None = None
+    secrets: tuple[str, ...] = (credentials.secret,)
     if initial is not None:
         encoded = base64.b64encode(initial).decode() or "="
+        secrets += (encoded,)
         if len(command) + len(encoded) + 3 <= MAX_COMMAND:
             command, initial = f"{command} {encoded}", None
         else:
             deferred = initial
     shown = f"AUTH {mechanism} <credentials>"
-    reply = yield Say(f"{command}\r\n".encode(), Stage.AUTH, shown)
+    reply = yield Say(f"{command}\r\n".encode(), Stage.AUTH, shown, secrets)
     challenge = b""
-    while isinstance(reply, Reply) and 300 <= reply.code < 400:
+    is_cancelled = False
+    while isinstance(reply, Reply) and 300 <= reply.code < 400 and not is_cancelled:
         response: bytes | None
         if deferred is not None:
             response, deferred = deferred, None
         else:
             challenge, response = _respond(conversation, reply)
+        is_cancelled = response is None
         line = b"*" if response is None else base64.b64encode(response)
-        reply = yield Say(line + b"\r\n", Stage.AUTH, "<credentials>")
-        if response is None:
-            break
+        reply = yield Say(line + b"\r\n", Stage.AUTH, "<credentials>", (line.decode(),))
     assert isinstance(reply, Reply)
-    return reply, challenge
+    return _Attempt(reply, challenge, conversation, is_cancelled)
 
 
 def _respond(conversation: sasl.Conversation, reply: Reply) -> tuple[bytes, bytes | None]:

@@ -6,6 +6,7 @@ once: whoever comes while it is being fetched, or shortly after, gets that one.
 """
 
 import json
+import math
 import shlex
 import ssl
 import subprocess
@@ -17,7 +18,12 @@ import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from mailer.errors import ConfigError, TokenRefusedError, TokenUnavailableError
+from mailer.errors import (
+    ConfigError,
+    SecretUnavailableError,
+    TokenRefusedError,
+    TokenUnavailableError,
+)
 
 LIFETIME = 300.0
 """How long a token is kept whose source does not say how long it lives."""
@@ -73,13 +79,11 @@ def from_command(command: str | Sequence[str], timeout: float = TIMEOUT) -> Toke
                 words, capture_output=True, timeout=timeout, check=False, text=True
             )
         except FileNotFoundError as exc:
-            raise ConfigError(f"token command {words[0]!r}: no such program") from exc
+            raise ConfigError("token command: no such program") from exc
         except (OSError, subprocess.TimeoutExpired) as exc:
-            raise TokenUnavailableError(
-                f"token command {words[0]!r}: {type(exc).__name__}"
-            ) from exc
+            raise TokenUnavailableError(f"token command: {type(exc).__name__}") from exc
         if done.returncode != 0:
-            raise TokenUnavailableError(f"token command {words[0]!r} ended with {done.returncode}")
+            raise TokenUnavailableError(f"token command ended with {done.returncode}")
         return done.stdout.strip(), LIFETIME
 
     return TokenSource(fetch)
@@ -92,7 +96,7 @@ def from_file(path: Path) -> TokenSource:
         try:
             return path.read_text("utf-8").strip(), LEEWAY
         except (OSError, UnicodeError) as exc:
-            raise ConfigError(f"token file {path}: {type(exc).__name__}") from exc
+            raise SecretUnavailableError(f"token file: {type(exc).__name__}") from None
 
     return TokenSource(fetch)
 
@@ -110,14 +114,17 @@ def from_endpoint(
     server wants. Only https is spoken.
     """
     if urllib.parse.urlsplit(url).scheme != "https":
-        raise ConfigError(f"token endpoint {url!r}: must be an https address")
+        raise ConfigError("token endpoint: must be an https address")
 
     def fetch() -> tuple[str, float]:
         form = urllib.parse.urlencode(dict(fields())).encode("ascii")
         request = urllib.request.Request(url, form, {"Accept": "application/json"})  # noqa: S310
         context = ssl.create_default_context(cafile=ca_file)
+        opener = urllib.request.build_opener(
+            urllib.request.HTTPSHandler(context=context), _NoRedirect
+        )
         try:
-            with urllib.request.urlopen(request, timeout=timeout, context=context) as answer:  # noqa: S310
+            with opener.open(request, timeout=timeout) as answer:
                 return _token_of(answer.read(1 << 20))
         except urllib.error.HTTPError as exc:
             with exc:
@@ -130,25 +137,59 @@ def from_endpoint(
     return TokenSource(fetch)
 
 
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A redirect would take the form, and the secrets in it, who knows where: none is followed."""
+
+    def redirect_request(self, *_args: object, **_more: object) -> None:
+        return None
+
+
 def _token_of(body: bytes) -> tuple[str, float]:
     try:
         answer = json.loads(body)
-        return str(answer["access_token"]), float(answer.get("expires_in", LIFETIME))
-    except (ValueError, TypeError, KeyError) as exc:
-        raise TokenUnavailableError("the token endpoint's answer holds no access_token") from exc
+        token, lifetime = answer["access_token"], float(answer.get("expires_in", LIFETIME))
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
+        token, lifetime = None, LIFETIME
+    if not isinstance(token, str):
+        raise TokenUnavailableError("the token endpoint's answer holds no access_token")
+    return token, lifetime if math.isfinite(lifetime) else LIFETIME
+
+
+_ERRORS = frozenset(
+    [
+        "access_denied",
+        "consent_required",
+        "insufficient_scope",
+        "interaction_required",
+        "invalid_client",
+        "invalid_grant",
+        "invalid_request",
+        "invalid_scope",
+        "invalid_token",
+        "login_required",
+        "server_error",
+        "slow_down",
+        "temporarily_unavailable",
+        "unauthorized_client",
+        "unsupported_grant_type",
+    ]
+)
+"""The errors of RFC 6749 section 5.2 and its kin. Any other text may hold the token that was sent."""
 
 
 def _refusal(url: str, code: int, body: bytes) -> Exception:
     """What an error of the endpoint means: 400 and 401 are an answer, all else is trouble."""
     try:
-        error = str(json.loads(body)["error"])
-    except (ValueError, TypeError, KeyError):
+        error = json.loads(body)["error"]
+    except (ValueError, TypeError, KeyError, RecursionError):
         error = ""
-    text = f"token endpoint {_host(url)}: {code} {error}".strip()
-    if code in (400, 401, 403) and error not in ("temporarily_unavailable", "slow_down"):
+    known = error if isinstance(error, str) and error in _ERRORS else ""
+    what = "a redirect, which is not followed" if 300 <= code < 400 else known
+    text = f"token endpoint {_host(url)}: {code} {what}".strip()
+    if code in (400, 401, 403) and known not in ("temporarily_unavailable", "slow_down"):
         return TokenRefusedError(text)
     return TokenUnavailableError(text)
 
 
 def _host(url: str) -> str:
-    return urllib.parse.urlsplit(url).hostname or url
+    return urllib.parse.urlsplit(url).hostname or "without a host"

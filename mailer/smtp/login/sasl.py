@@ -26,7 +26,7 @@ class Credentials:
     """Who logs in where; *secret* is the password, or the OAuth access token."""
 
     username: str
-    secret: str = field(repr=False)
+    secret: str = field(default="", repr=False)
     host: str = ""
     port: int = 0
 
@@ -89,6 +89,14 @@ def oauthbearer(credentials: Credentials) -> Conversation:
     yield b"\x01"
 
 
+def external(credentials: Credentials) -> Conversation:
+    """EXTERNAL (RFC 4422 appendix A): the client's certificate says who we are.
+
+    With a login name, the server is asked to act for that one.
+    """
+    yield credentials.username.encode()
+
+
 MECHANISMS: dict[str, Callable[[Credentials], Conversation]] = {
     "OAUTHBEARER": oauthbearer,
     "XOAUTH2": xoauth2,
@@ -96,14 +104,37 @@ MECHANISMS: dict[str, Callable[[Credentials], Conversation]] = {
     "PLAIN": plain,
     "LOGIN": login,
     "CRAM-MD5": cram_md5,
+    "EXTERNAL": external,
 }
 """By name, the best first."""
 
 TOKEN_MECHANISMS = frozenset({"OAUTHBEARER", "XOAUTH2"})
+CERTIFICATE_MECHANISMS = frozenset({"EXTERNAL"})
+DISCLOSING = TOKEN_MECHANISMS | {"PLAIN", "LOGIN"}
+"""What shows the secret to whoever reads along."""
+PROVING = frozenset({"SCRAM-SHA-256"})
+"""Where the server proves itself too: a success before it has done so is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What an account has to prove who it is."""
+
+    password: bool = False
+    token: bool = False
+    certificate: bool = False
+
+    def allow(self, mechanism: str) -> bool:
+        """Whether *mechanism* can be tried with it; a password is of no use beside a token."""
+        if mechanism in TOKEN_MECHANISMS:
+            return self.token
+        if mechanism in CERTIFICATE_MECHANISMS:
+            return self.certificate
+        return self.password and not self.token
 
 
 def candidates(
-    offered: Sequence[str], *, configured: str | None, has_token: bool, is_encrypted: bool
+    offered: Sequence[str], *, configured: str | None, means: Means, is_encrypted: bool
 ) -> list[str]:
     """Return the mechanisms that may be tried, the best first.
 
@@ -115,10 +146,19 @@ def candidates(
             known = " ".join(MECHANISMS)
             raise ConfigError(f"mechanism {configured!r} is not one of {known}")
         return [configured.upper()] if configured.upper() in offered else []
-    names = [name for name in MECHANISMS if (name in TOKEN_MECHANISMS) == has_token]
-    if not is_encrypted:
-        names.sort(key=("SCRAM-SHA-256", "CRAM-MD5", "PLAIN", "LOGIN", *TOKEN_MECHANISMS).index)
-    return [name for name in names if name in offered]
+    names = [name for name in MECHANISMS if name in offered and means.allow(name)]
+    return names if is_encrypted else sorted(names, key=DISCLOSING.__contains__)
+
+
+def is_over(conversation: Conversation) -> bool:
+    """Whether *conversation* has come to its end, so that it accepts a success."""
+    try:
+        conversation.send(b"")
+    except StopIteration:
+        return True
+    except AuthenticationFailedError:
+        return False
+    return False
 
 
 def _hmac(key: bytes, data: bytes) -> bytes:
