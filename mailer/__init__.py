@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from mailer.errors import MailerError
     from mailer.produce import reload
     from mailer.produce.campaign import Campaign, Status
+    from mailer.produce.messages import asend_mail, asend_message, send_mail, send_message
     from mailer.produce.receipt import Complaint, Receipt
     from mailer.produce.send import asend, send
 
@@ -19,6 +20,10 @@ __all__ = [  # noqa: RUF022 - grouped: it doubles as a table of contents
     "Campaign",
     "send",
     "asend",
+    "send_mail",
+    "asend_mail",
+    "send_message",
+    "asend_message",
     # What goes along
     "Attachment",
     "Unsubscribe",
@@ -46,10 +51,14 @@ _HOMES = {
     "Status": "mailer.produce.campaign",
     "Unsubscribe": "mailer.compose",
     "asend": "mailer.produce.send",
+    "asend_mail": "mailer.produce.messages",
+    "asend_message": "mailer.produce.messages",
     "configure": "mailer.config",
     "load": "mailer.config",
     "reload": "mailer.produce",
     "send": "mailer.produce.send",
+    "send_mail": "mailer.produce.messages",
+    "send_message": "mailer.produce.messages",
 }
 
 if not TYPE_CHECKING:

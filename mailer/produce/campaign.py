@@ -8,12 +8,12 @@ passwords are not needed here.
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from email.message import EmailMessage
+from email.message import EmailMessage, Message
 from functools import cached_property
 from math import inf
 from pathlib import Path
 from time import time
-from typing import Final
+from typing import Any, Final
 
 from mailer.compose import Attachment, Composer, Unsubscribe
 from mailer.config import Settings
@@ -27,13 +27,12 @@ from mailer.operate.campaigns import cancel, failures, pause, resume, status
 from mailer.produce.design import design, retry_overrides, summary
 from mailer.produce.design import recipient as one_recipient
 from mailer.produce.enqueue import Enqueuer, Plan, Progress, Router, Row
+from mailer.produce.messages import GivenComposer, rows_of
 from mailer.produce.receipt import Receipt
 from mailer.produce.single import OnUncertain
 from mailer.queues.connections import Producer
-from mailer.store.breaker import Breaker
 from mailer.store.campaigns import Failure
 from mailer.store.campaigns import Progress as Status
-from mailer.store.dispatch import Dispatch
 
 __all__ = [
     "Campaign",
@@ -65,7 +64,7 @@ class Campaign:
         self,
         name: str,
         *,
-        template: str,
+        template: str | None = None,
         sender: str | None = None,
         account: str | Mapping[str, float] = "primary",
         pins: Mapping[str, str] | None = None,
@@ -127,7 +126,7 @@ class Campaign:
             weight=weight,
             routes=None if len(self._routes.weights) == 1 else self._routes,
         )
-        self._design = design(
+        self._design = template and design(
             self._producer.settings,
             name,
             template,
@@ -156,6 +155,8 @@ class Campaign:
     @cached_property
     def composer(self) -> Composer:
         """What makes the messages; loading it checks the template."""
+        if not self._design:
+            raise InputError(f"campaign {self.name!r} has no template: pass template")
         return Composer(self._design)
 
     def enqueue(  # noqa: PLR0913 - the contract's keywords
@@ -176,31 +177,56 @@ class Campaign:
         rows or a template that changed raise `CampaignChangedError` unless *accept_changes*.
         *processes* render side by side. *progress* is told the number of rows as they are read.
         """
-        producer = self._producer
-        producer.broker.check()
-        plan = Plan(
-            campaign=self.name,
-            design=self._design,
-            route=self._route(),
-            batch_size=self._batch_size,
-            due=self._start_at.timestamp() if self._start_at else 0.0,
+        plan = self._plan(
             check=check,
             skip_faulty=skip_faulty,
             accept_changes=accept_changes,
             processes=processes,
-            max_backlog=self._max_backlog,
             progress=progress,
         )
+        return self._run(recipients, plan, self.composer)
+
+    def enqueue_messages(
+        self,
+        messages: "Iterable[Message[Any, Any]]",
+        *,
+        bulk: bool = True,
+        accept_changes: bool = False,
+        progress: Progress | None = None,
+    ) -> Receipt:
+        """Queue messages that are made already, each to everybody in its To, Cc and Bcc; streamed.
+
+        A recipient gets one message of a campaign: a second one is a duplicate in the receipt, and a
+        message that cannot be sent is invalid, with the reason. Run again with the same messages, it goes
+        on where it was. With *bulk* they say that they are bulk mail (Precedence); nothing else is added.
+        """
+        plan = self._plan(check=False, accept_changes=accept_changes, progress=progress)
+        return self._run(rows_of(messages, bulk=bulk), plan, GivenComposer())
+
+    def _plan(self, **how: Any) -> Plan:
+        return Plan(
+            campaign=self.name,
+            design=self._design or None,
+            route=self._route(),
+            batch_size=self._batch_size,
+            due=self._start_at.timestamp() if self._start_at else 0.0,
+            max_backlog=self._max_backlog,
+            **how,
+        )
+
+    def _run(self, rows: Iterable[Row], plan: Plan, maker: Composer | GivenComposer) -> Receipt:
+        links = self._producer.links
+        links.broker.check()
         enqueuer = Enqueuer(
             plan,
-            self.composer,
-            campaigns=producer.campaigns,
-            ledger=producer.ledger,
-            turns=Dispatch(producer.client),
-            broker=producer.broker,
+            maker,
+            campaigns=links.campaigns,
+            ledger=links.ledger,
+            turns=links.dispatch,
+            ring=links.ring,
         )
-        receipt = enqueuer.run(recipients, lambda: self._open(accept_changes))
-        producer.campaigns.close(self.name)
+        receipt = enqueuer.run(rows, lambda: self._open(maker, plan.accept_changes))
+        links.campaigns.close(self.name)
         return receipt
 
     def message(self, recipient: Row) -> EmailMessage:
@@ -228,10 +254,11 @@ class Campaign:
         return cancel(self._producer.settings, self.name)
 
     def __repr__(self) -> str:
-        return f"<Campaign {self.name} template={self._design.template} account={self._account}>"
+        template = self._design.template if self._design else None
+        return f"<Campaign {self.name} template={template} account={self._account}>"
 
     def _route(self) -> Router:
-        breaker, now = Breaker(self._producer.client), time()
+        breaker, now = self._producer.links.breaker, time()
         accounts = self._routes.weights
         unusable = [name for name in accounts if not breaker.state(name, now).usable]
 
@@ -241,18 +268,23 @@ class Campaign:
 
         return route
 
-    def _open(self, accept_changes: bool) -> int:  # noqa: FBT001 - private
+    def _open(self, maker: Composer | GivenComposer, accept_changes: bool) -> int:  # noqa: FBT001
         opened = self._producer.campaigns.open(
             self.name,
-            digest=self.composer.digest,
-            summary=summary(self._design, self._account),
+            digest=maker.digest,
+            summary=self._summary(),
             policy=self._policy,
             accept_changes=accept_changes,
             now=time(),
         )
-        for digest, part in self.composer.shared.items():
+        for digest, part in maker.shared.items():
             self._producer.campaigns.share(self.name, digest, pack(part))
         return opened.run
+
+    def _summary(self) -> Mapping[str, Any]:
+        if self._design:
+            return summary(self._design, self._account)
+        return {"template": "", "sender": "", "account": self._account}
 
 
 def _coming(start_at: datetime | None) -> datetime | None:

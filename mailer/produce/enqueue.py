@@ -4,6 +4,7 @@ Streams: at any moment it holds a few batches. It can be killed anywhere and run
 knows is skipped, and a batch that was written down but not published is found by the workers' sweep.
 """
 
+import logging
 import pickle
 import tempfile
 from collections import deque
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import current_process, get_context
 from time import sleep, time
 from typing import Any, Final, Protocol
 
@@ -20,13 +21,13 @@ from mailer.errors import (
     CampaignChangedError,
     InputError,
     InvalidRowsError,
-    LedgerUnavailableError,
 )
+from mailer.mail.message import Message
 from mailer.mail.payload import Entry, encode
 from mailer.mail.recipients import BrokenRow, Recipient, Rejected, parse
 from mailer.produce.faults import Faults
 from mailer.produce.receipt import Receipt
-from mailer.queues.broker import Broker, Task
+from mailer.queues.broker import Task
 from mailer.store.campaigns import Campaigns
 from mailer.store.dispatch import Dispatch
 from mailer.store.ledger import BULK, Fresh, Ledger
@@ -34,10 +35,22 @@ from mailer.store.ledger import BULK, Fresh, Ledger
 Row = Mapping[str, object] | BrokenRow
 Progress = Callable[[int], None]
 
+log = logging.getLogger("mailer.produce")
+
 COMPLAINTS_SHOWN: Final = 10
 BACKLOG_POLL: Final = 0.2
 LOOK: Final = 500
 """Rows that one question to the ledger is about."""
+
+
+class Maker(Protocol):
+    """What makes the messages: a template's `Composer`, or one for messages that are given."""
+
+    def compose(self, recipient: Recipient) -> Message:
+        """Return the message to *recipient*."""
+
+    def check(self, recipient: Recipient) -> None:
+        """Raise what `compose` would raise."""
 
 
 class Router(Protocol):
@@ -52,7 +65,7 @@ class Plan:
     """How a campaign is to be enqueued."""
 
     campaign: str
-    design: Design
+    design: Design | None
     route: Router
     batch_size: int
     due: float = 0.0
@@ -80,19 +93,19 @@ class Enqueuer:
     def __init__(  # noqa: PLR0913 - where rows come from, and all that batches go to
         self,
         plan: Plan,
-        composer: Composer,
+        composer: Maker,
         *,
         campaigns: Campaigns,
         ledger: Ledger,
         turns: Dispatch,
-        broker: Broker,
+        ring: Callable[[Task], None],
     ) -> None:
         self._plan = plan
         self._composer = composer
         self._campaigns = campaigns
         self._ledger = ledger
         self._turns = turns
-        self._broker = broker
+        self._ring = ring
         self._receipt = Receipt(plan.campaign)
         self._under_way: set[bytes] = set()
         self._run = 0
@@ -194,10 +207,11 @@ class Enqueuer:
                 self._receipt.leave_out(one.row, kinds[answer])
 
     def _compose(self, batches: Iterator[tuple[str, tuple[Recipient, ...]]]) -> Iterator[Composed]:
-        if self._plan.processes <= 1:
+        if self._processes() <= 1:
             for account, recipients in batches:
                 yield compose(self._composer, account, recipients)
             return
+        assert self._plan.design is not None, "messages that are given are not rendered"
         with ProcessPoolExecutor(
             self._plan.processes,
             mp_context=get_context("spawn"),
@@ -211,6 +225,13 @@ class Enqueuer:
                     yield pending.popleft().result()
             while pending:
                 yield pending.popleft().result()
+
+    def _processes(self) -> int:
+        """How many processes render; one where this process may have none, as in a prefork task."""
+        if self._plan.processes > 1 and current_process().daemon:
+            log.warning("a task of the prefork pool may start no processes: one renders")
+            return 1
+        return self._plan.processes
 
     def _write(self, composed: Composed) -> None:
         """Write one batch into the ledger and publish its task."""
@@ -239,7 +260,7 @@ class Enqueuer:
                 )
             self._receipt.queued += len(recipients)
             if done.state == "queued" and self._turns.take(ref, time()):
-                self._publish(Task(BULK, ref, len(recipients), composed.account))
+                self._ring(Task(BULK, ref, len(recipients), composed.account))
         self._under_way.difference_update(one.key for one in recipients)
 
     def _without_taken(self, composed: Composed, taken: Sequence[int]) -> None:
@@ -252,13 +273,6 @@ class Enqueuer:
         )
         self._write(compose(self._composer, composed.account, left))
 
-    def _publish(self, task: Task) -> None:
-        """Ring the workers' bell; where the broker does not take it, their sweep finds the batch."""
-        try:
-            self._broker.publish([task])
-        except LedgerUnavailableError:
-            self._broker.check()
-
     def _stay_near(self) -> None:
         """Wait until the workers are at most ``max_backlog`` recipients behind."""
         limit = self._plan.max_backlog
@@ -266,7 +280,7 @@ class Enqueuer:
             sleep(BACKLOG_POLL)
 
 
-def compose(composer: Composer, account: str, recipients: Sequence[Recipient]) -> Composed:
+def compose(composer: Maker, account: str, recipients: Sequence[Recipient]) -> Composed:
     """Make the messages of one batch."""
     entries, made, faults = [], [], []
     for one in recipients:

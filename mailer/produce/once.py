@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from email.message import EmailMessage
+from email.message import Message
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ def digest_of(*things: object) -> str:
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
-def digest_of_message(message: EmailMessage, *envelope: object) -> str:
+def digest_of_message(message: "Message[Any, Any]", *envelope: object) -> str:
     """A digest of a message's headers and parts; its Date, Message-ID and boundaries do not count."""
     headers = [
         (name.lower(), str(value))

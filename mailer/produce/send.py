@@ -66,7 +66,7 @@ def send(  # noqa: PLR0913 - the contract's keywords
     return queue(producer, way, [message], [one.key])
 
 
-def _in_a_thread(call: Callable[_P, str]) -> Callable[_P, Coroutine[Any, Any, str]]:
+def in_a_thread(call: Callable[_P, str]) -> Callable[_P, Coroutine[Any, Any, str]]:
     """*call* for an event loop: it works in a thread meanwhile, and takes the same arguments."""
 
     @wraps(call)
@@ -76,7 +76,7 @@ def _in_a_thread(call: Callable[_P, str]) -> Callable[_P, Coroutine[Any, Any, st
     return awaited
 
 
-asend = _in_a_thread(send)
+asend = in_a_thread(send)
 
 
 def _design(  # noqa: PLR0913, PLR0917 - what `send` was given

@@ -15,6 +15,8 @@ from mailer import (
     load,
     reload,
     send,
+    send_mail,
+    send_message,
 )
 
 settings: Settings = load()
@@ -53,3 +55,8 @@ reload()
 
 async def in_a_loop() -> str:
     return await asend("welcome", to="ada@example.org", context={"name": "Ada"}, key="signup-42")
+
+
+own: str = send_message(EmailMessage(), key="invoice-4711")
+plain: str = send_mail("Hello", "A text.", "<p>A text.</p>", to=["ada@example.org"])
+ours: Receipt = Campaign("ours").enqueue_messages([EmailMessage()])
