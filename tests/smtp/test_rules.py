@@ -328,7 +328,7 @@ NASTY = [
     "{}" + "x" * 3000,
     "not sender recipient domain of {} is " * 150,
 ]
-WORDS = ["try again in", "quota", "too many", "sender", "recipient", "account"]
+WORDS = ["quota", "recipient"]
 
 
 def patterns():
@@ -339,9 +339,9 @@ def patterns():
 
 
 def seconds(call):
-    """The CPU time of *call* at its best of three."""
+    """The CPU time of *call* at its best of two."""
     best = float("inf")
-    for _ in range(3):
+    for _ in range(2):
         began = time.thread_time()
         call()
         best = min(best, time.thread_time() - began)
