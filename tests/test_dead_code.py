@@ -19,6 +19,7 @@ FOR_OTHERS = {
     "down_revision",  # Alembic's, of each step
     "downgrade",  # and its way back
     "from_stream",  # an attachment out of an open file: the API of Attachment
+    "enqueue_messages",  # a campaign of messages that exist: the API of Campaign
     "max_count",  # the stdlib's email policy asks each kind of header
     "model_config",  # pydantic's
     "TIMERS",  # scripts spell this key out; the table has it, and tests look there

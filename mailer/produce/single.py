@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import blake2b
 from time import time
 from typing import Any, Final, Literal
@@ -115,11 +115,3 @@ def _write(
         remember=producer.settings.send.remember_keys,
     )
     return producer.links.singles.write(single, time())
-
-
-def addressed(message: Message, mailboxes: Sequence[str], utf8: Sequence[bool]) -> list[Message]:
-    """Copies of *message*, one for each of *mailboxes*."""
-    return [
-        replace(message, forward_path=mailbox, smtputf8=message.smtputf8 or wants)
-        for mailbox, wants in zip(mailboxes, utf8, strict=True)
-    ]

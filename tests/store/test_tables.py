@@ -93,7 +93,7 @@ def test_only_one_place_moves_a_batch_a_recipient_or_creates_a_batch() -> None:
 
     assert len([one for one in of_batches if "'positions'" in one and "'batch'" not in one]) == 1
     assert whole.count("'SETRANGE', roll.key") == 2  # `move`, and `note` for neighbours
-    assert len(re.findall(r"'SETRANGE'", whole)) == 3  # … and `enqueue` for new ones
+    assert len(re.findall(r"'SETRANGE'", whole)) == 4  # … `enqueue` and `single` for new ones
 
 
 def test_scripts_follow_the_module_that_calls_them() -> None:

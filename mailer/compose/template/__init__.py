@@ -196,19 +196,6 @@ class Variant:
         """Render every section and every header to text."""
         return {section: "".join(pieces) for section, pieces in self.pieces(variables).items()}
 
-    def constant_text(self, section: str) -> Iterator[str]:
-        """Yield the text that *section*'s own file, and what it extends and includes, is made of."""
-        seen: set[str] = set()
-        names = [self._files[section]]
-        while names:
-            name = names.pop()
-            tree = self._trees.get(name)
-            if tree is None or name in seen:
-                continue
-            seen.add(name)
-            yield from (node.data for node in tree.find_all(nodes.TemplateData))
-            names += [other for other in meta.find_referenced_templates(tree) if other]
-
     # Recording.
 
     @cached_property
