@@ -76,12 +76,15 @@ class Admitting:
 class Forgetting:
     """A journal that notes nothing, as its rivals do."""
 
-    def commit(self, results, starting) -> bool:
-        return True
+    def __init__(self, answer) -> None:
+        self.answer = answer
+
+    def commit(self, results, starting):
+        return self.answer
 
 
 def engine(port: int, count: int, connections: int) -> None:
-    from mailer.smtp import Driver, Fate, Security, Server, Submission  # noqa: PLC0415
+    from mailer.smtp import Driver, Fate, Proceed, Security, Server, Submission  # noqa: PLC0415
 
     server = Server(
         name="sink",
@@ -93,7 +96,7 @@ def engine(port: int, count: int, connections: int) -> None:
     )
     driver = Driver(server, Admitting())
     message = Submission(*PATHS, CONTENT)
-    results = driver.send([message] * count, Forgetting())
+    results = driver.send([message] * count, Forgetting(Proceed.GO_ON))
     if any(result.fate is not Fate.ACCEPTED for result in results):
         raise SystemExit("not all was accepted")
     driver.close()

@@ -24,7 +24,7 @@ from mailer.errors import ConfigError, PayloadError
 from mailer.mail.policy import CampaignPolicy
 from mailer.mail.said import Said
 from mailer.mail.status import Status
-from mailer.smtp import Driver, Fate, Result, Stage
+from mailer.smtp import Driver, Fate, Proceed, Result, Stage
 from mailer.store.breaker import AccountState
 from mailer.store.ledger import Verdict
 from mailer.store.limits import Grant
@@ -181,7 +181,7 @@ class BatchRun:
         ends = time() + wait
         pause = threading.Event()
         while (left := ends - time()) > 0:
-            if not journal.commit((), ()):
+            if journal.commit((), ()) is not Proceed.GO_ON:
                 return False
             pause.wait(min(left, HEARTBEAT))
         return True

@@ -16,7 +16,7 @@ from mailer.deliver.batch import Batch
 from mailer.deliver.outcome import Outcome
 from mailer.errors import LeaseLostError
 from mailer.mail.status import Detail, Status
-from mailer.smtp import Fate, Result
+from mailer.smtp import Fate, Proceed, Result
 from mailer.store.ledger import Ledger, Settlement, Verdict
 
 Judge = Callable[[int, Result], Outcome]
@@ -55,8 +55,8 @@ class Journal:
         self.verdict = Verdict.GO
         self.to_bury: list[tuple[int, Outcome, Result]] = []
 
-    def commit(self, results: Sequence[tuple[int, Result]], starting: Sequence[int]) -> bool:
-        """Record *results*, mark *starting*; False where the driver must start nothing more.
+    def commit(self, results: Sequence[tuple[int, Result]], starting: Sequence[int]) -> Proceed:
+        """Record *results*, mark *starting*; the answer says whether the driver may start more.
 
         Raises `LeaseLostError` when the batch is another worker's by now.
         """
@@ -67,7 +67,10 @@ class Journal:
         self._say(settlements, [self._batch.position(self.chosen[which]) for which in starting])
         if results:
             self.heard(self.sent)
-        return not self.stopped
+        if self._lease.stopping():
+            return Proceed.END
+        # The campaign's pause or end is no reason to give up what is in flight: it has its ten minutes.
+        return Proceed.BEGIN_NOTHING if self.stopped else Proceed.GO_ON
 
     def finish(self, results: Sequence[Result]) -> None:
         """Record what the driver returned and had not reported before.

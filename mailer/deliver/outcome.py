@@ -10,9 +10,9 @@ from typing import Final
 from mailer.deliver.heard import heard
 from mailer.mail.policy import Retry
 from mailer.mail.status import Detail, Status
+from mailer.smtp import Fate, Result
 from mailer.smtp.replies.actions import Action, Next
 from mailer.smtp.reply import Stage
-from mailer.smtp.transaction import Fate, Result
 
 
 @dataclass(frozen=True, slots=True)

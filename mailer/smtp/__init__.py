@@ -8,7 +8,7 @@ message before it is sent, a `Gate` is asked before each login.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from mailer.smtp.interfaces import Gate, Journal
+from mailer.smtp.interfaces import Gate, Journal, Proceed
 from mailer.smtp.reply import Reply, ReplyParser, Stage
 from mailer.smtp.rules import Action, Judgement, Rule, judge
 from mailer.smtp.settings import Dsn, Security, Server, Timeouts
@@ -23,6 +23,7 @@ __all__ = [  # noqa: RUF022  # a table of contents
     "Driver",
     "Gate",
     "Journal",
+    "Proceed",
     "Trial",
     "try_account",
     # What goes in

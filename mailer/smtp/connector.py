@@ -16,12 +16,12 @@ from math import inf
 
 from mailer.smtp.connection.blocking import BlockingCalls
 from mailer.smtp.connection.phase import Phase
+from mailer.smtp.connection.pool import Pool
 from mailer.smtp.connection.tls import describe
 from mailer.smtp.connection.transport import Address
 from mailer.smtp.dialogue import RefusedError
 from mailer.smtp.interfaces import Gate
 from mailer.smtp.learnt import Learnt
-from mailer.smtp.pool import Pool
 from mailer.smtp.replies.actions import Action, OnAccount
 from mailer.smtp.reply import Reply, Stage
 from mailer.smtp.rules import Judgement
@@ -38,6 +38,8 @@ ASK_EVERY = 0.1
 """How often the gate is asked again that did not admit all."""
 RESOLVED_FOR = 60.0
 """How long addresses are used before the name is resolved again."""
+NO_MORE_FOR = 60.0
+"""Seconds for which no session is opened beside others, after the server did not want one more."""
 FIRST_PAUSE = 0.25
 """Before the next try with a server that wants us to come back; doubled each time."""
 
@@ -175,6 +177,8 @@ class Connector:
                 self._pause_until = now + FIRST_PAUSE * 2 ** (self._failures - 1)
                 self._slots += 1
                 return
+        if has_others:
+            self._learnt.no_more_until = now + NO_MORE_FOR
         self._give_up(refusal, has_others=has_others, dialogue=session.transcript.lines())
         self._gone += 1
 
@@ -276,7 +280,6 @@ class Connector:
         self, refusal: RefusedError, *, has_others: bool, dialogue: tuple[str, ...] = ()
     ) -> None:
         judgement = _for_the_account(refusal)
-        self.tell_trouble(refusal.stage, refusal.reply, judgement)
         self.is_shut = True
         # What is not certain may cost time, and no message.
         action = judgement.action if judgement.is_certain else Action.RETRY_LATER
@@ -289,8 +292,13 @@ class Connector:
             dialogue,
         )
         is_mild = action.meaning.account is OnAccount.COOLS
-        if not (is_mild and has_others):
+        if is_mild and has_others:
+            if action is Action.AUTH_RETRY:
+                # The others are logged in and work. Told of it, the gate would rest the whole account.
+                return
+        else:
             self._end(self.refusal)
+        self.tell_trouble(refusal.stage, refusal.reply, judgement)
 
 
 def _unavailable(stage: Stage, reason: str) -> RefusedError:

@@ -15,10 +15,10 @@ from random import random as default_random
 from mailer.errors import ConfigError
 from mailer.smtp.connection.blocking import BlockingCalls
 from mailer.smtp.connection.phase import Phase
+from mailer.smtp.connection.pool import Pool
 from mailer.smtp.interfaces import Gate, Journal
 from mailer.smtp.learnt import Learnt
 from mailer.smtp.loop import Loop
-from mailer.smtp.pool import Pool
 from mailer.smtp.session import Session
 from mailer.smtp.settings import Server
 from mailer.smtp.submission import Result, Submission
@@ -52,6 +52,7 @@ class Driver:
         self._learnt = Learnt()
         self._pool = Pool(server, random)
         self._blocking: BlockingCalls | None = None
+        self._surplus = 0
 
     def __repr__(self) -> str:
         state = "sending" if self._lock.locked() else "resting"
@@ -84,16 +85,22 @@ class Driver:
                 worklist=worklist,
                 clock=self._clock,
                 most=most if limit is None else max(1, min(limit, most)),
+                surplus=self._take_surplus,
             )
             loop.run()
             return worklist.finished()
 
+    def _take_surplus(self) -> int:
+        surplus, self._surplus = self._surplus, 0
+        return surplus
+
     def reap(self, surplus: int = 0) -> None:
-        """Close what is idle, old or hung up; do nothing while `send` is at work.
+        """Close what is idle, old or hung up; while `send` is at work, it does so itself.
 
         Of the sessions that could still be used, the *surplus* longest idle are closed, for others who
         share the account. Another thread may call this.
         """
+        self._surplus = surplus
         if os.getpid() != self._owner or not self._lock.acquire(blocking=False):
             return
         try:

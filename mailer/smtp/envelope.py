@@ -1,11 +1,12 @@
 """How a submission is put to one server: its MAIL and RCPT commands and its content, or why not."""
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from mailer.errors import WireError
 from mailer.smtp import wire
 from mailer.smtp.extensions import Extensions
-from mailer.smtp.reply import Stage
+from mailer.smtp.reply import Reply, Stage
 from mailer.smtp.rules import Action
 from mailer.smtp.settings import Dsn
 from mailer.smtp.submission import Fate, Result, Submission
@@ -24,6 +25,25 @@ class Envelope(NamedTuple):
     rcpt: bytes
     content: bytes
     has_dots: bool
+
+
+@dataclass(slots=True, eq=False)
+class Attempt:
+    """One way of one submission through a transaction."""
+
+    index: int
+    envelope: Envelope
+    has_sender: bool = False
+    """MAIL was accepted: at the server a transaction is open."""
+    is_answered: bool = False
+    is_stepwise: bool = False
+    """Its commands are written one by one."""
+    is_ahead: bool = False
+    """Its MAIL was written before the reply to the dot in front of it."""
+    refusal: tuple[Stage, Reply] | None = None
+    """What MAIL or RCPT was refused with, while a chunk that has left waits for its reply."""
+    end: int = -1
+    """Where in the session's octets its final dot ends; -1 while that is not queued."""
 
 
 def address(submission: Submission, offered: Extensions, dsn: Dsn | None) -> Envelope | Result:

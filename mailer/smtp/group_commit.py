@@ -7,7 +7,7 @@ long as notes have cost lately never takes longer than writing them one by one w
 from collections.abc import Callable, Sequence
 from math import inf
 
-from mailer.smtp.interfaces import Journal
+from mailer.smtp.interfaces import Journal, Proceed
 from mailer.smtp.submission import Result
 
 HEARTBEAT = 0.5
@@ -44,11 +44,11 @@ class GroupCommit:
             self._wait_until = now + min(LONGEST, PATIENCE * self._cost)
         return now >= self._wait_until
 
-    def commit(self, results: Sequence[tuple[int, Result]], starting: Sequence[int]) -> bool:
+    def commit(self, results: Sequence[tuple[int, Result]], starting: Sequence[int]) -> Proceed:
         """Write one note, and return what the journal says; see `Journal.commit`."""
         began = self._clock()
-        may_go_on = self._journal.commit(results, starting)
+        proceed = self._journal.commit(results, starting)
         self._last = self._clock()
         self._cost += _SMOOTHING * (self._last - began - self._cost)
         self._wait_until = inf
-        return may_go_on
+        return proceed

@@ -1,6 +1,7 @@
 """What the engine wants from its caller: a journal that is written ahead, a gate that is asked first."""
 
 from collections.abc import Sequence
+from enum import Enum, auto
 from typing import Protocol
 
 from mailer.smtp.reply import Reply, Stage
@@ -8,30 +9,40 @@ from mailer.smtp.rules import Judgement
 from mailer.smtp.submission import Result
 
 
+class Proceed(Enum):
+    """How a call is to go on."""
+
+    GO_ON = auto()
+    BEGIN_NOTHING = auto()
+    """Begin nothing more. What has left is awaited as long as ever, for `Timeouts.final`."""
+    END = auto()
+    """The process ends: begin nothing more, and await what has left for `Timeouts.grace` only."""
+
+
 class Journal(Protocol):
     """The caller's write-ahead log of one call of `Driver.send`."""
 
-    def commit(self, results: Sequence[tuple[int, Result]], starting: Sequence[int]) -> bool:
+    def commit(self, results: Sequence[tuple[int, Result]], starting: Sequence[int]) -> Proceed:
         """Record what is about to be sent, and what was read, before the driver goes on.
 
         *starting* are submissions of whose content not one octet has left yet; they do once this
-        returns True. *results* are the accepted and the refused since the last call: each exactly once.
+        returns `GO_ON`. *results* are the accepted and the refused since the last call, each once.
         What is unsent or uncertain comes with the return value of `send` only.
 
-        False says stop: none of *starting* leaves, nothing new is begun, and replies to what has left
-        are awaited for `Timeouts.grace` seconds. With two empty sequences this is a heartbeat, at least
-        once a second. What it raises ends the call: all connections are closed.
+        Anything else says stop: none of *starting* leaves and nothing new is begun. With two empty
+        sequences this is a heartbeat, at least once a second. What it raises ends the call, and all
+        connections are closed.
         """
 
 
 class Gate(Protocol):
     """The caller's permission to connect and to log in, shared with other drivers.
 
-    Of each connection admitted exactly one `closed` will be heard, whether it ever came about or not.
+    Each connection admitted is told to be `closed` exactly once, whether it ever came about or not.
     """
 
     def admit(self, wanted: int) -> int:
-        """Return how many of *wanted* connections may be opened now; asked again every half second."""
+        """Return how many of *wanted* connections may be opened now; asked again ten times a second."""
 
     def may_log_in(self) -> bool:
         """Return whether one login may begin now; asked before each, with none of this driver under way.
@@ -43,7 +54,7 @@ class Gate(Protocol):
         """One session is open, its login accepted."""
 
     def refused(self, stage: Stage, reply: Reply | None, judgement: Judgement) -> None:
-        """Hear of trouble that concerns the whole account. No login follows in this call of `send`."""
+        """Take note of trouble of the whole account. No login follows in this call of `send`."""
 
     def closed(self, count: int) -> None:
-        """Hear that so many connections are gone."""
+        """Take note that so many connections are gone."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from math import inf
 
 from mailer.smtp.connection.transport import Address
-from mailer.smtp.extensions import Extensions
 from mailer.smtp.reply import Stage
+from mailer.smtp.session import Session
 from mailer.smtp.settings import Server
 from mailer.smtp.transaction import Mode
 
@@ -28,26 +28,58 @@ class Learnt:
     """When a login succeeded last."""
     plain_until: float = -inf
     """Until when neither PIPELINING nor CHUNKING is used."""
+    no_more_until: float = -inf
+    """Until when no further session is opened beside those that work."""
+    _runs_ahead: bool = False
+    _tries: Session | None = None
 
-    def mode(self, server: Server, offered: Extensions, now: float) -> Mode:
-        """How far a session may run ahead of the replies."""
+    def mode(self, server: Server, session: Session, now: float) -> Mode:
+        """How far *session* may run ahead of the replies."""
+        offered = session.offered
         if now < self.plain_until or "PIPELINING" not in offered:
             return Mode.STEPWISE
         if server.chunking and "CHUNKING" in offered:
             return Mode.CHUNKED
         return Mode.PIPELINED
 
+    def may_run_ahead(self, session: Session) -> bool:
+        """Whether *session* may write the next MAIL behind a dot that is not answered.
+
+        Until the server has understood it once, a single session tries it. Were it tried by all at once,
+        a server that crashes on it would leave a message in doubt on every connection.
+        """
+        if not self._runs_ahead and self._tries is None:
+            self._tries = session
+        return self._runs_ahead or self._tries is session
+
+    def ran_ahead(self) -> None:
+        """The server has understood a MAIL behind a dot that was not answered."""
+        self._runs_ahead = True
+        self._tries = None
+
+    def stopped_trying(self, session: Session) -> None:
+        """*session* sends no more; another may try in its place to run ahead."""
+        if self._tries is session:
+            self._tries = None
+
     def lost_step(self, now: float) -> None:
         """Client and server did not understand each other: speak step by step for a while."""
         self.plain_until = now + PLAIN_FOR
+        self._runs_ahead = False
 
-    def lost_session(
-        self, stage: Stage, now: float, *, is_garbled: bool, has_decided: bool
-    ) -> None:
-        """A session that was sending is gone, waiting for the reply to *stage*.
+    def has_lost_step(self, session: Session, stage: Stage) -> bool:
+        """Whether a lost *session* shows that the server was run ahead of too far.
 
-        A server that does not like to be run ahead of may say so by hanging up. One that has decided a
-        message before has understood us well enough: it hangs up for another reason.
+        It was sending and waited for the reply to *stage*. A server that does not like to be run ahead
+        of may say so by hanging up. One that has decided a message before has understood us well enough:
+        it hangs up for another reason; unless it was the first to be run ahead of a dot.
         """
-        if is_garbled or (stage in _EARLY and not has_decided):
-            self.lost_step(now)
+        script = session.script
+        assert script is not None
+        if session.is_garbled or script.is_out_of_step:
+            return True
+        if session.lost is None:
+            return False
+        if stage in _EARLY:
+            return not session.decided
+        return script.is_ahead and not (self._runs_ahead and session.decided)

@@ -18,10 +18,11 @@ from mailer.smtp.connection.phase import Phase
 from mailer.smtp.connection.transcript import Transcript
 from mailer.smtp.connection.transport import Address, Transport
 from mailer.smtp.dialogue import Ask, RefusedError
+from mailer.smtp.envelope import Attempt
 from mailer.smtp.extensions import Extensions
 from mailer.smtp.reply import Reply, Stage
 from mailer.smtp.settings import Server
-from mailer.smtp.transaction import Attempt, Mode, Script
+from mailer.smtp.transaction import Mode, Script
 
 NEVER = float("inf")
 
@@ -57,8 +58,8 @@ class Session:
         self.is_garbled = False
         """It is lost because the server sent what is no reply."""
         self.expires, self.deadline = now + max_age, now + connect_within
-        self.rested = now
-        """Since when it is idle."""
+        self.rested = self.moved = now
+        """Since when it is idle; and when something was written or read last while it was sending."""
         self.used = 0
         """Transactions begun."""
         self.decided = 0
@@ -68,12 +69,9 @@ class Session:
         self.mechanism: str | None = None
         """The mechanism that logged in."""
         self._transport = Transport(address)
+        transport, until = self._transport, self.deadline
         self._opener = Opener(
-            server,
-            self._transport,
-            self.transcript,
-            deadline=self.deadline,
-            refresh_token=refresh_token,
+            server, transport, self.transcript, deadline=until, refresh_token=refresh_token
         )
 
     def __repr__(self) -> str:
@@ -200,6 +198,8 @@ class Session:
         answer: Callable[[Attempt, Stage, Reply], None],
         mode: Mode,
         now: float,
+        *,
+        may_run_ahead: Callable[[], bool] = lambda: True,
     ) -> None:
         """Send what *take* gives, as long as it gives and as this session's share lasts.
 
@@ -216,7 +216,9 @@ class Session:
         self._now = now
         self.phase = Phase.SENDING
         window, start = self._server.chunking_window, self._transport.written
-        self.script = Script(next_attempt, answer, mode, window=window, start=start)
+        self.script = Script(
+            next_attempt, answer, mode, window=window, start=start, may_run_ahead=may_run_ahead
+        )
         self.script.start()
         self.pump(now)
 
@@ -248,8 +250,7 @@ class Session:
         """Be idle, for as long as the account allows."""
         self.script = None
         self.phase = Phase.READY
-        self.rested = now
-        self.deadline = NEVER
+        self.rested, self.deadline = now, now + self._server.max_idle
 
     def leave(self, now: float) -> None:
         """Say QUIT; the reply, or the deadline, ends it."""
@@ -327,6 +328,7 @@ class Session:
         """Set the deadline of what is waited for now; called when something has moved only."""
         if self.script is None:
             return
+        self.moved = now
         if self._transport.is_writing:
             self.deadline = now + self._server.timeouts.block
         else:

@@ -4,11 +4,13 @@ Theory of operation. A `Script` has two cursors: what was queued to be written, 
 Between them lie the expected replies, in order. It must wait in two places only: for the 354 before a
 content, and for the caller's permission before a final dot. With PIPELINING (RFC 2920) a turn is
 
-    C: content i, CRLF.CRLF, MAIL i+1, RCPT i+1, DATA        in one write
-    S: 250 i accepted, 250, 250, 354                         in one read, mostly
+    C: content i, CRLF.CRLF, RSET, MAIL i+1, RCPT i+1, DATA  in one write
+    S: 250 i accepted, 250, 250, 250, 354                    in one read, mostly
 
-and so costs one round trip a message. Without, one command is written at a time. With CHUNKING
-(RFC 3030) MAIL, RCPT and BDAT LAST of a whole window of messages are written without any waiting.
+and so costs one round trip a message. The RSET is for servers that begin a transaction only where they
+have ended one: Dovecot's submission service crashes without it. Without PIPELINING one command is written
+at a time. With CHUNKING (RFC 3030) RSET, MAIL, RCPT and BDAT LAST of a whole window of messages are
+written without any waiting.
 
 Invariants, and what breaks without them:
 
@@ -18,19 +20,19 @@ Invariants, and what breaks without them:
    content (RFC 2920 section 3.1). Else the content would go to nobody, or be read as commands.
 3. The bytes that end a message are not queued before `release`. Else the caller's journal lies.
 4. After 421, or after any reply that does not fit, nothing more is written: `broken` says why.
+5. A chunk leaves together with its MAIL and RCPT. So a message that goes by BDAT is decided by its last
+   reply, and a 2xx there is *accepted* whatever MAIL was answered: Exim refuses a MAIL inside an open
+   transaction, and takes RCPT and content all the same. Between two messages of a window stands a RSET,
+   because a failed BDAT leaves the transaction open (RFC 3030 section 2). Else mail is sent twice.
 """
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum, auto
 
 from mailer.smtp import wire
-from mailer.smtp.envelope import Envelope
+from mailer.smtp.envelope import Attempt
 from mailer.smtp.reply import Reply, Stage
-from mailer.smtp.submission import Fate, Result, Submission
-
-__all__ = ["Attempt", "Fate", "Mode", "Result", "Script", "Submission"]
 
 
 class Mode(Enum):
@@ -39,19 +41,6 @@ class Mode(Enum):
     STEPWISE = auto()
     PIPELINED = auto()
     CHUNKED = auto()
-
-
-@dataclass(slots=True, eq=False)
-class Attempt:
-    """One way of one submission through a transaction."""
-
-    index: int
-    envelope: Envelope
-    has_sender: bool = False
-    """MAIL was accepted: at the server a transaction is open."""
-    is_answered: bool = False
-    end: int = -1
-    """Where in the session's octets its final dot ends; -1 while that is not queued."""
 
 
 class _Chore(Enum):
@@ -67,9 +56,10 @@ class Script:
     *take* gives the next attempt, or None when there is none for now. *answer* is told of each attempt
     that a reply to a stage has decided, before anything follows from it. *window* is how many messages
     may be in flight with `Mode.CHUNKED`. *start* is how many octets the session has written before.
+    *may_run_ahead* is asked before a MAIL is written behind a dot that is not answered.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # a session's view of its call
         self,
         take: Callable[[], Attempt | None],
         answer: Callable[[Attempt, Stage, Reply], None],
@@ -77,15 +67,18 @@ class Script:
         *,
         window: int = 1,
         start: int = 0,
+        may_run_ahead: Callable[[], bool] = lambda: True,
     ) -> None:
         self._take = take
         self._tell = answer
         self._mode = mode
         self._window = window
+        self._may_run_ahead = may_run_ahead
         self._queued = start
         self._expected: deque[tuple[Stage | _Chore, Attempt | None]] = deque()
         self._is_finishing = False
         self._rset_is_due = False
+        self._rests_in_transaction = False
         self._was_hung_up = False
         self._was_cut = False
         self.out: list[bytes | memoryview] = []
@@ -96,6 +89,10 @@ class Script:
         """Those of them whose end waits for `release`."""
         self.broken: str | None = None
         """Why the session must be closed at once, or None."""
+        self.is_out_of_step = False
+        """It is broken because the server did not understand what was written ahead."""
+        self.has_run_ahead = False
+        """The server has understood a MAIL behind a dot that was not answered."""
 
     @property
     def expects(self) -> Stage | None:
@@ -121,6 +118,11 @@ class Script:
         return any(attempt.end < 0 for attempt in self.open)
 
     @property
+    def is_ahead(self) -> bool:
+        """Whether a MAIL is on its way behind a dot that is not answered."""
+        return any(attempt.is_ahead and not attempt.has_sender for attempt in self.open)
+
+    @property
     def may_quit(self) -> bool:
         """Whether QUIT would be understood: a server that waits for a content would take it for one."""
         return self.is_idle and not self._was_cut and self.broken is None
@@ -143,8 +145,19 @@ class Script:
             self._send(memoryview(data))
             attempt.end = self._queued
             self._expected.append((Stage.FINAL, attempt))
-            if self._mode is Mode.PIPELINED:
-                self._introduce()
+            if self._mode is Mode.PIPELINED and self._may_run_ahead():
+                self._rset_is_due = True
+                self._introduce(is_ahead=True)
+
+    def step_down(self) -> list[Attempt]:
+        """Go on step by step after what has left; return the attempts that are given back for it.
+
+        A window of chunks cannot be cut into steps: such a session ends with what has left.
+        """
+        if self._mode is Mode.CHUNKED:
+            return self.finish()
+        self._mode = Mode.STEPWISE
+        return []
 
     def finish(self) -> list[Attempt]:
         """Begin nothing more; give back the open attempts whose end is not queued: they are unsent.
@@ -208,15 +221,20 @@ class Script:
         self._expected.append((_Chore.RSET, None))
         self._rset_is_due = False
 
-    def _introduce(self) -> None:
+    def _introduce(self, *, is_ahead: bool = False) -> None:
         if self._rset_is_due and self._mode is Mode.STEPWISE:
             self._reset()
             return
         attempt = None if self._is_finishing else self._take()
+        if attempt is None:
+            # Nothing follows the dot: a RSET would only be one more reply to wait for.
+            self._rset_is_due &= not is_ahead
         if self._rset_is_due and not self._is_finishing:
             self._reset()
         if attempt is None:
             return
+        attempt.is_ahead = is_ahead
+        attempt.is_stepwise = self._mode is Mode.STEPWISE
         self.open.append(attempt)
         mail, rcpt = attempt.envelope.mail, attempt.envelope.rcpt
         if self._mode is Mode.STEPWISE:
@@ -242,6 +260,7 @@ class Script:
         self._send(b"%b%b%b" % (envelope.mail, envelope.rcpt, command))
         self._send(memoryview(chunk))
         attempt.end = self._queued
+        self._rset_is_due = True
         self._expected += ((Stage.MAIL, attempt), (Stage.RCPT, attempt), (Stage.FINAL, attempt))
 
     # What is answered.
@@ -255,12 +274,13 @@ class Script:
         self._was_hung_up = True
         self.broken = "the server closes the session: 421"
         if attempt is not None and not attempt.is_answered and isinstance(what, Stage):
-            self._answer(attempt, what, reply)
+            self._answer(attempt, *(attempt.refusal or (what, reply)))
 
     def _after_chore(self, what: Stage | _Chore, reply: Reply) -> None:
         # Nobody reads what becomes of the empty message behind a lone dot.
         if 300 <= reply.code < 400 or (what is _Chore.RSET and reply.code >= 400):
             self.broken = f"{reply.code} between transactions"
+            self.is_out_of_step = what is _Chore.RSET
         elif not self._expected:
             self.start()
 
@@ -272,9 +292,13 @@ class Script:
         assert isinstance(what, Stage)
         if is_accepted and what is Stage.MAIL:
             attempt.has_sender = True
+            self.has_run_ahead |= attempt.is_ahead
         if not is_accepted and not attempt.is_answered:
-            self._answer(attempt, what, reply)
-        if self._mode is Mode.STEPWISE:
+            if self._mode is Mode.CHUNKED:
+                attempt.refusal = attempt.refusal or (what, reply)
+            else:
+                self._answer(attempt, what, reply)
+        if attempt.is_stepwise:
             self._step(what, attempt, is_accepted=is_accepted)
 
     def _step(self, what: Stage, attempt: Attempt, *, is_accepted: bool) -> None:
@@ -314,11 +338,12 @@ class Script:
             if is_accepted:
                 return
         if not attempt.is_answered:
-            self._answer(attempt, Stage.FINAL, reply)
+            refusal = None if is_accepted else attempt.refusal
+            self._answer(attempt, *(refusal or (Stage.FINAL, reply)))
         if self._mode is Mode.CHUNKED:
-            self._rset_is_due |= not is_accepted
+            self._rests_in_transaction = not is_accepted
             self._fill()
-            if self._rset_is_due and self.is_idle and not self._is_finishing:
+            if self._rests_in_transaction and self.is_idle and not self._is_finishing:
                 self._reset()
         elif not self._expected:
             self._introduce()

@@ -11,13 +11,12 @@ from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from mailer.smtp.envelope import address
+from mailer.smtp.envelope import Attempt, address
 from mailer.smtp.reply import Reply, Stage
 from mailer.smtp.rules import Action, Judgement, judge
 from mailer.smtp.session import Session
 from mailer.smtp.settings import Server
 from mailer.smtp.submission import Fate, Result, Submission
-from mailer.smtp.transaction import Attempt
 
 MAX_CURES = 3
 """How often one submission goes back into the line."""
@@ -122,6 +121,12 @@ class Worklist:
         for attempt in attempts:
             self.waiting.appendleft(attempt.index)
 
+    def take_back(self, session: Session) -> None:
+        """Let others send what *session* has begun and not sent: nothing has moved in it for long."""
+        assert session.script is not None
+        given_back = session.script.finish()
+        self._back_or_unsent(session, given_back, session.stage, "local: no answer for long")
+
     def lose(self, session: Session, stage: Stage, reason: str) -> None:
         """Settle what was under way in a *session* that is gone."""
         rule = f"local: {reason}"
@@ -132,7 +137,14 @@ class Worklist:
                 attempt.index,
                 Result(Fate.UNCERTAIN, Stage.FINAL, None, Action.RETRY_LATER, rule, dialogue),
             )
-        for attempt in reversed(unsent):
+        self._back_or_unsent(session, unsent, stage, rule)
+        if uncertain or unsent:
+            self._note_end(session, Result(Fate.UNSENT, stage, None, Action.RETRY_LATER, rule))
+
+    def _back_or_unsent(
+        self, session: Session, attempts: Sequence[Attempt], stage: Stage, rule: str
+    ) -> None:
+        for attempt in reversed(attempts):
             self._cures[attempt.index] += 1
             if self._cures[attempt.index] <= MAX_CURES:
                 self.waiting.appendleft(attempt.index)
@@ -140,8 +152,6 @@ class Worklist:
                 dialogue = session.transcript.lines()
                 result = Result(Fate.UNSENT, stage, None, Action.RETRY_LATER, rule, dialogue)
                 self._decide(attempt.index, result)
-        if uncertain or unsent:
-            self._note_end(session, Result(Fate.UNSENT, stage, None, Action.RETRY_LATER, rule))
 
     # Cures.
 

@@ -18,6 +18,7 @@ import trustme
 from mailer.smtp import (
     Driver,
     Judgement,
+    Proceed,
     Reply,
     Result,
     Security,
@@ -218,8 +219,9 @@ class RememberingJournal:
         self.calls: list[tuple[tuple[int, ...], tuple[int, ...]]] = []
         self.beats: list[float] = []
         self._stop_after = stop_after
+        self.instead = Proceed.END
 
-    def commit(self, results: Sequence[tuple[int, Result]], starting: Sequence[int]) -> bool:
+    def commit(self, results: Sequence[tuple[int, Result]], starting: Sequence[int]) -> Proceed:
         self.beats.append(time.monotonic())
         if results or starting:
             self.calls.append((tuple(index for index, _ in results), tuple(starting)))
@@ -231,7 +233,7 @@ class RememberingJournal:
         )
         if may_go_on:
             self.started.extend(starting)
-        return may_go_on
+        return Proceed.GO_ON if may_go_on else self.instead
 
 
 class RememberingGate:

@@ -14,7 +14,7 @@ from statistics import median
 import pytest
 
 from mailer.errors import ConfigError
-from mailer.smtp import Action, Driver, Fate, Submission, Timeouts
+from mailer.smtp import Action, Driver, Fate, Proceed, Submission, Timeouts
 
 GREETING = """
     S: 220 mx.example ready
@@ -233,9 +233,9 @@ def test_after_a_stop_replies_are_awaited_for_the_grace_only(playing, settings, 
         def __init__(self) -> None:
             self.calls = 0
 
-        def commit(self, results, starting) -> bool:
+        def commit(self, results, starting) -> Proceed:
             self.calls += 1
-            return bool(starting)
+            return Proceed.GO_ON if starting else Proceed.END
 
     ours = Driver(settings(server.port, timeouts=Timeouts(grace=0.1)), gate)
     began = time.monotonic()
@@ -249,10 +249,10 @@ def test_a_journal_that_raises_closes_all_connections_and_is_heard(playing, driv
     server = playing(OPEN + one("ada").split("C: Subject", 1)[0])
 
     class LostLease:
-        def commit(self, results, starting) -> bool:
+        def commit(self, results, starting) -> Proceed:
             if starting:
                 raise RuntimeError("lease lost")
-            return True
+            return Proceed.GO_ON
 
     with pytest.raises(RuntimeError, match="lease lost"):
         driver(server.port).send(mail("ada@example.org"), LostLease())
@@ -271,7 +271,7 @@ def test_who_is_not_admitted_sends_nothing_and_says_so(driver, mail, journal, ga
 def test_never_more_connections_than_the_gate_admits(playing, driver, mail, journal, gate):
     gate.most = 1
     asked, _, answered = one("bob").partition("S:")
-    first = one("ada").replace("S: 250 queued", asked + "S: 250 queued")
+    first = one("ada").replace("S: 250 queued", "C: RSET" + asked + "S: 250 queued\nS: 250 ok")
     server = playing(OPEN + first + "S:" + answered + BYE)
     ours = driver(server.port, max_connections=5)
     results = ours.send(mail("ada@example.org", "bob@example.org"), journal)

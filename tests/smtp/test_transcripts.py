@@ -18,6 +18,9 @@ ADA = """
     C: DATA
 """
 BOB = ADA.replace("ada", "bob")
+RSET = """
+    C: RSET
+"""
 CONTENT = """
     C: Subject: hello
     C:{}
@@ -46,9 +49,11 @@ def test_content_and_the_next_envelope_go_in_one_write_where_pipelining_is_offer
         S: 354 go
         """
         + CONTENT
+        + RSET
         + BOB
         + """
         S: 250 2.0.0 queued as 1
+        S: 250 reset
         S: 250 sender ok
         S: 250 recipient ok
         S: 354 go
@@ -227,9 +232,11 @@ def test_refused_content_is_this_message_s_affair_only(playing, drive, mail):
         S: 354 go
         """
         + CONTENT
+        + RSET
         + BOB
         + """
         S: 554 5.7.1 message content rejected as spam
+        S: 250 reset
         S: 250 ok
         S: 250 ok
         S: 354 go
@@ -288,6 +295,7 @@ def test_a_connection_cut_after_the_dot_leaves_one_uncertain_and_the_next_unharm
         S: 354 go
         """
         + CONTENT
+        + RSET
         + BOB
         + """
         X: close
@@ -323,9 +331,11 @@ def test_a_421_ends_the_session_and_what_it_did_not_answer_is_sent_elsewhere(pla
         S: 354 go
         """
         + CONTENT
+        + RSET
         + BOB
         + """
         S: 250 queued
+        S: 250 reset
         S: 421 4.4.2 too many messages in this connection
         """,
         PIPELINING
@@ -505,9 +515,11 @@ def test_a_stop_by_the_journal_sends_no_content(playing, settings, mail, gate, n
         + (
             (
                 CONTENT
+                + RSET
                 + BOB
                 + """
         S: 250 queued
+        S: 250 reset
         S: 250 ok
         S: 250 ok
         S: 354 go

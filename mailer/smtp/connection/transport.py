@@ -11,11 +11,19 @@ import socket
 import ssl
 from collections import deque
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 _AT_ONCE = 256 * 1024
 """Octets offered to the kernel at once; a TLS write that must wait is repeated with the same ones."""
 _READ = 64 * 1024
+_LIVENESS = {
+    "TCP_KEEPIDLE": 30,
+    "TCP_KEEPINTVL": 15,
+    "TCP_KEEPCNT": 5,
+    "TCP_USER_TIMEOUT": 100_000,
+}
+"""Seconds to the first probe and between probes, how many; milliseconds without a confirmation."""
 _BUSY = (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError, InterruptedError)
 
 Address = tuple[int, int, int, str, Any]
@@ -38,6 +46,7 @@ class Transport:
         self._socket.setblocking(False)
         # Every write is a whole turn of the dialogue: waiting for more to say would cost an RTT.
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        _notice_death(self._socket)
         code = self._socket.connect_ex(place)
         if code not in (0, errno.EINPROGRESS, errno.EWOULDBLOCK):
             self._socket.close()
@@ -141,3 +150,18 @@ class Transport:
         """Close without ceremony; harmless if done before, or in a child of a fork."""
         # No TLS farewell: QUIT and its reply said it, and close_notify would have to be waited for.
         self._socket.close()
+
+
+def _notice_death(connection: socket.socket) -> None:
+    """Have the system notice within two minutes that the other end is gone without a word.
+
+    Else a message whose final dot was written to a dead connection is in doubt for `Timeouts.final`, ten
+    minutes. A server that is alive and slow is not concerned: its system answers for it.
+    """
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _LIVENESS.items():
+        option = getattr(socket, name, None)
+        if option is not None:
+            # Systems differ in what they know and allow; what they refuse keeps their default.
+            with suppress(OSError):
+                connection.setsockopt(socket.IPPROTO_TCP, option, value)
