@@ -29,7 +29,16 @@ FOLDERS = {
     "worker": ("deliver", "queues", "store", "mail", "config", "smtp.check"),
     "operate": ("mail", "store", "queues", "config", "history", "compose.headers", "compose.words"),
     "produce": ("mail", "compose", "store", "queues", "config", "operate"),
-    "feedback": ("mail", "smtp.replies"),
+    "feedback": (
+        "mail",
+        "store",
+        "operate",
+        "queues",
+        "config",
+        "smtp.replies",
+        "compose.headers",
+        "compose.unsubscribe",
+    ),
     "local": ("config",),
     # Events are values of mail/; SQL lies behind one wall, so that nobody loads it who does not ask it.
     "history": ("mail", "config"),

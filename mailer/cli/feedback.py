@@ -2,16 +2,25 @@
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import click
 
 from mailer.cli.group import HelpfulGroup
-from mailer.cli.output import table
-from mailer.errors import InputError
+from mailer.cli.output import count, moment, plural, say, table
+from mailer.cli.session import Session, pass_session
+from mailer.errors import InputError, LedgerUnavailableError
 from mailer.feedback import Report, read
+from mailer.feedback.intake.files import Found, messages, stream_messages
 from mailer.feedback.parts import MAX_OCTETS
+from mailer.feedback.returns import Tally, returns_of
+from mailer.operate import feedback as operate
+
+TRY_AGAIN = 75
+"""EX_TEMPFAIL of sysexits.h: what tells a mail server to try again later."""
+
+_UNKNOWN = ("source", "kind", "recipient", "reason", "said")
 
 
 @click.group(cls=HelpfulGroup)
@@ -48,6 +57,84 @@ def explain(files: tuple[str, ...], *, json_: bool) -> None:
         table(headings, [_row(file, report) for file, report in found])
     if missing:
         raise InputError("; ".join(missing))
+
+
+@feedback.command(name="read", short_help="Take messages that came back from files or stdin.")
+@click.argument("places", nargs=-1, required=True, metavar="PLACE...")
+@click.option(
+    "--to", "envelope", multiple=True, metavar="ADDRESS", help="To whom it was delivered."
+)
+@click.option("--quiet", "-q", is_flag=True, help="Say nothing where all is well.")
+@pass_session
+def read_(
+    session: Session, places: tuple[str, ...], envelope: tuple[str, ...], *, quiet: bool
+) -> int:
+    """Record what the messages at each PLACE say; `-` is standard input.
+
+    A PLACE is a message, an mbox, a folder, or a Maildir: there, what is in `new` is read, and moves to
+    `cur` once it is recorded. Nothing is deleted, and reading a message again changes nothing. While
+    Redis is away the exit code is 75, by which a mail server that pipes messages here tries again.
+
+    \b
+    Example:
+      mailer feedback read Maildir
+      bounces: "|mailer feedback read --quiet -"        (in /etc/aliases)
+    """  # noqa: D301
+    tally = Tally()
+    try:
+        returns = returns_of(session.settings)
+        for place in places:
+            for found in _messages(place):
+                tally.add(returns.take(found.octets, "file", envelope))
+                found.acknowledge()
+    except LedgerUnavailableError as error:
+        say(f"mailer: {error}", err=True)
+        return TRY_AGAIN
+    except OSError as error:
+        raise InputError(f"{error.filename or ''}: {error.strerror or error}") from error
+    if not quiet:
+        _tell(tally)
+    return 0
+
+
+@feedback.command(short_help="Show what came back and proved nothing.")
+@click.option("--json", "json_", is_flag=True, help="Print one JSON object a line.")
+@pass_session
+def unknown(session: Session, *, json_: bool) -> None:
+    """Show what came back and could not be matched with a message of ours, the latest first.
+
+    It is counted and kept, and nobody is dropped for it: anybody can write a bounce.
+
+    \b
+    Example:
+      mailer feedback unknown
+    """  # noqa: D301
+    found = operate.unknown(session.settings)
+    if json_:
+        for at, one in found:
+            click.echo(json.dumps({"at": at, **one}))
+    elif found:
+        rows = [[moment(at), *(one[key] for key in _UNKNOWN)] for at, one in found]
+        table(["at", *_UNKNOWN], rows)
+    else:
+        say("Nothing is unknown.")
+
+
+def _messages(place: str) -> Iterator[Found]:
+    if place == "-":
+        return stream_messages(sys.stdin.buffer, "stdin")
+    return messages(Path(place))
+
+
+def _tell(tally: Tally) -> None:
+    kinds = ", ".join(f"{count(number)} {kind}" for kind, number in tally.kinds.most_common())
+    say(f"{plural(tally.messages, 'message')}: {kinds or 'nothing'}")
+    if tally.messages:
+        say(f"  {count(tally.matched)} about messages of ours, {count(tally.new)} of them new")
+    if tally.dropped:
+        say(f"  {plural(tally.dropped, 'address')} put on the suppression list")
+    for campaign, why in tally.paused.items():
+        say(f"  {campaign} paused itself: {why}")
 
 
 def _read_all(files: Iterable[str], missing: list[str]) -> Iterable[tuple[str, Report]]:

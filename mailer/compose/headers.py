@@ -24,6 +24,7 @@ from mailer.compose.policy import SINGLE, addresses, fold_field
 from mailer.compose.unsubscribe import Pattern, TokenSigner
 from mailer.errors import HeaderError, InputError
 from mailer.mail.recipients import Recipient
+from mailer.mail.seal import KEY_OCTETS, TAG_OCTETS, Seal, campaign_tag, message_hash
 
 # What callers and templates may not set: the composer answers for it.
 RESERVED: Final = frozenset(
@@ -37,6 +38,9 @@ _ONE_CLICK: Final = ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click")
 # A display name without quotes or encoding; name and mailbox together shorter than a line.
 _SIMPLE_NAME: Final = re.compile(r"[A-Za-z0-9-]+(?: [A-Za-z0-9-]+)*")
 _SHORT: Final = 70
+
+VERP_PROOF: Final = 7
+_VERP: Final = VERP_PROOF + TAG_OCTETS + KEY_OCTETS
 
 
 class Headers:
@@ -54,7 +58,7 @@ class Headers:
         self._url = _pattern(design.unsubscribe.url if design.unsubscribe else None)
         self._mailto = _pattern(design.unsubscribe.mailto if design.unsubscribe else None)
         self._tokens = _signer(design)
-        self._hash = blake2b(design.campaign.encode(), digest_size=12, key=_key(design, "id"))
+        self._hash = message_hash(design.secret or "", design.campaign)
         self._bounces = _Bounces(design, sender[1])
         before: list[tuple[str, Any]] = [("From", tuple(addresses([sender])))]
         if design.reply_to:
@@ -151,8 +155,8 @@ def _subject_line(subject: str) -> str:
 class _Bounces:
     """Mailboxes for bounces: one for all, or one for each recipient (VERP).
 
-    A VERP address is ``bounces+TOKEN@…`` where TOKEN, in base32 so that lower-casing does no harm,
-    is the recipient's key and a keyed hash of it; `mailer.compose.headers.verp_key` reads it back.
+    A VERP address is ``bounces+TOKEN@…`` where TOKEN, 32 letters of base32 so that lower-casing does no
+    harm, is campaign and recipient, sealed; `mailer.feedback.tokens` reads it back.
     """
 
     def __init__(self, design: Design, sender: str) -> None:
@@ -160,19 +164,18 @@ class _Bounces:
         if mailbox:
             mailbox = words.addr_spec("Return-Path", one_mailbox("return_path", mailbox)[1])
         self._mailbox = mailbox
-        self._secret: bytes | None = None
+        self._seal: Seal | None = None
         if design.verp:
             if not design.secret or not mailbox:
                 raise InputError("verp wants a secret and a return path to sign addresses of")
-            self._secret = _key(design, "verp")
-        self._campaign = design.campaign
+            self._seal = Seal(design.secret, "verp", VERP_PROOF)
+        self._tag = campaign_tag(design.campaign)
 
     def mailbox(self, key: bytes) -> str:
-        if self._secret is None:
+        if self._seal is None:
             return self._mailbox
         local, _, domain = self._mailbox.rpartition("@")
-        proof = hmac.digest(self._secret, self._campaign.encode() + b"\0" + key, "sha256")[:7]
-        token = base64.b32encode(key + proof).decode().lower()
+        token = base64.b32encode(self._seal.seal(self._tag + key)).decode().lower()
         return f"{local}+{token}@{domain}"
 
 
@@ -187,9 +190,15 @@ def verp_key(mailbox: str, campaign: str, secret: str) -> bytes:
         octets = base64.b32decode(token.upper())
     except ValueError:
         octets = b""
-    key, proof = octets[:8], octets[8:]
+    words = Seal(secret, "verp", VERP_PROOF).open(octets) if len(octets) == _VERP else b""
+    if words and words[:TAG_OCTETS] == campaign_tag(campaign):
+        return words[TAG_OCTETS:]
+    # Version 0.1.0: the key and a keyed hash, 24 letters.
+    key, proof = octets[:KEY_OCTETS], octets[KEY_OCTETS:]
     expected = hmac.digest(_derived(secret, "verp"), campaign.encode() + b"\0" + key, "sha256")
-    if len(octets) != 15 or not hmac.compare_digest(proof, expected[:7]):
+    if len(octets) != KEY_OCTETS + VERP_PROOF or not hmac.compare_digest(
+        proof, expected[:VERP_PROOF]
+    ):
         raise InputError("the bounce's address is not one of this campaign's")
     return key
 
@@ -244,10 +253,6 @@ def _signer(design: Design) -> TokenSigner | None:
     if not design.secret:
         raise InputError("the unsubscribe URL holds {token}, which wants a secret to sign it")
     return TokenSigner(design.secret)
-
-
-def _key(design: Design, purpose: str) -> bytes:
-    return _derived(design.secret or "", purpose)
 
 
 def _derived(secret: str, purpose: str) -> bytes:

@@ -4,7 +4,14 @@ import difflib
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import Field, GetPydanticSchema, PrivateAttr, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    GetPydanticSchema,
+    PrivateAttr,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import core_schema
 
 from mailer.config.account import TITLE, Account
@@ -110,6 +117,61 @@ class Unsubscribe(Model):
         return self
 
 
+def _percentage(value: object) -> object:
+    """A share: ``"8%"``, or a number from 0 to 1."""
+    text = str(value).strip()
+    return float(text[:-1]) / 100 if text.endswith("%") else value
+
+
+Percentage = Annotated[float, BeforeValidator(_percentage), Field(gt=0, le=1)]
+
+
+class PauseAt(Model):
+    """At which shares of its accepted recipients a campaign pauses itself, once *after* are accepted."""
+
+    bounces: Percentage | None = 0.05
+    complaints: Percentage | None = 0.003
+    after: Count = 200
+
+
+class Feedback(Model):
+    """How what comes back finds its message, and what is made of it; see `docs/feedback.md`.
+
+    *return_path* is the mailbox that bounces go to; with a secret, each message has an address of its
+    own made from it. *previous_secret* holds secrets of before, one a line: what was sent under them is
+    still understood.
+    """
+
+    return_path: str | None = None
+    secret_env: Variable | None = None
+    secret_file: SecretFile | None = None
+    secret_command: Command | None = None
+    previous_secret_env: Variable | None = None
+    previous_secret_file: SecretFile | None = None
+    previous_secret_command: Command | None = None
+    suppress: Flag = True
+    pause_at: PauseAt = PauseAt()
+
+    @property
+    def key(self) -> Secret:
+        """Where the key lies that signs return paths."""
+        place = (self.secret_env, self.secret_file, self.secret_command)
+        return Secret("feedback.secret", *place)
+
+    @property
+    def previous(self) -> Secret:
+        """Where the keys of before lie."""
+        place = (self.previous_secret_env, self.previous_secret_file, self.previous_secret_command)
+        return Secret("feedback.previous_secret", *place)
+
+    @field_validator("return_path")
+    @classmethod
+    def _is_a_mailbox(cls, mailbox: str | None) -> str | None:
+        if mailbox is not None and (mailbox.count("@") != 1 or mailbox.startswith("@")):
+            raise ValueError("must be a mailbox, such as bounces@mail.shop.example")
+        return mailbox
+
+
 class Send(Model):
     """How single messages are sent, by `mailer.send` and its kin.
 
@@ -192,6 +254,7 @@ class Settings(Model):
     worker: Worker = Worker()
     send: Send = Send()
     unsubscribe: Unsubscribe | None = None
+    feedback: Feedback = Feedback()
     alerts: Alerts = Alerts()
     history: History = History()
     web: Web = Web()
@@ -228,6 +291,19 @@ class Settings(Model):
         """The name and limits that hold for recipients of *mailbox_domain*, or None."""
         name = self._domains.get(mailbox_domain.lower())
         return None if name is None else (name, self.domains[name])
+
+    def signing_key(self) -> str | None:
+        """The key that messages are signed with now: tokens, return paths, Message-IDs."""
+        if self.unsubscribe and self.unsubscribe.key:
+            return self.unsubscribe.secret()
+        return self.feedback.key.read() if self.feedback.key else None
+
+    def reading_keys(self) -> tuple[str, ...]:
+        """Every key under which something may have been sent, the newest first."""
+        keys = [self.signing_key()]
+        keys += [self.feedback.key.read()] if self.feedback.key else []
+        keys += self.feedback.previous.read().splitlines() if self.feedback.previous else []
+        return tuple(dict.fromkeys(key for key in keys if key))
 
     def secrets(self) -> tuple[Secret, ...]:
         """Where every secret lies that a worker needs."""

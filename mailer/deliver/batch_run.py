@@ -8,6 +8,7 @@ have waited for days. Limits are asked last, so that no permit is held by what i
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from random import random
 from time import time
 from typing import Final, assert_never
@@ -257,6 +258,7 @@ class BatchRun:
     def _journal(self, chosen: Sequence[int]) -> Journal:
         lease = Lease(self._worker.lease, self._stopping)
         self._current = Journal(self._tools.ledger, self._batch, chosen, self._judge, lease)
+        self._current.settled = partial(self._tools.dropper.refused, self._batch)
         return self._current
 
     def _judge(self, offset: int, result: Result) -> Outcome:

@@ -52,6 +52,7 @@ class Journal:
         self._marked: set[int] = set()
         self.sent: set[int] = set()
         self.heard: Callable[[AbstractSet[int]], None] = lambda _sent: None
+        self.settled: Callable[[Sequence[tuple[int, Outcome]]], None] = lambda _settled: None
         self.verdict = Verdict.GO
         self.to_bury: list[tuple[int, Outcome, Result]] = []
 
@@ -133,5 +134,6 @@ class Journal:
             raise LeaseLostError("the batch belongs to another worker by now")
         for offset, outcome in settled:
             self._batch.note(offset, outcome)
+        self.settled(settled)
         if self.verdict is Verdict.GO:
             self.verdict = verdict

@@ -9,6 +9,7 @@ from threading import Lock
 
 from mailer.config import Settings
 from mailer.deliver.content import Contents
+from mailer.deliver.dropper import Dropper
 from mailer.deliver.gate import Gate
 from mailer.deliver.server import rules, server
 from mailer.smtp import Driver
@@ -17,6 +18,7 @@ from mailer.store.breaker import Breaker
 from mailer.store.campaigns import Campaigns
 from mailer.store.connection import Client
 from mailer.store.dispatch import Dispatch
+from mailer.store.feedback.records import Feedback
 from mailer.store.ledger import Ledger
 from mailer.store.limits import Limits
 from mailer.store.permit_queue import PermitQueue
@@ -32,6 +34,7 @@ class Tools:
         self.ledger = Ledger(client)
         self.campaigns = Campaigns(client)
         self.suppression = Suppression(client)
+        self.dropper = Dropper(Feedback(client), enabled=settings.feedback.suppress)
         self.breaker = Breaker(client)
         self.limits = Limits(client, account_limits.rules(settings))
         self.line = PermitQueue(client, self.limits)

@@ -35,11 +35,13 @@ def pause(settings: Settings, name: str) -> None:
         raise _already_cancelled(name)
 
 
-def resume(settings: Settings, name: str) -> None:
-    """Go on with a paused campaign."""
+def resume(settings: Settings, name: str, *, accept_rate: bool = False) -> None:
+    """Go on with a paused campaign; with *accept_rate* it pauses itself no more for what comes back."""
     producer = Producer(settings)
     if producer.campaigns.set_state(name, RUNNING) == CANCELLED:
         raise _already_cancelled(name)
+    if accept_rate:
+        producer.campaigns.accept_rate(name)
     producer.wake(f"campaign:{name}")
 
 

@@ -24,6 +24,7 @@ def design(
     if known.get("bulk", True):
         known.setdefault("list_id", settings.list_id)
         known = _unsubscribable(settings) | known
+    known = _returning(settings) | known
     return Design(
         campaign=campaign,
         template=template,
@@ -45,6 +46,15 @@ def _unsubscribable(settings: Settings) -> dict[str, Any]:
     )
     secret = {"secret": configured.secret()} if configured.key else {}
     return {"unsubscribe": link, **secret}
+
+
+def _returning(settings: Settings) -> dict[str, Any]:
+    """Where bounces go to, and how they name their message."""
+    if settings.feedback.return_path is None:
+        return {}
+    secret = settings.signing_key()
+    signed = {"secret": secret, "verp": True} if secret else {}
+    return {"return_path": settings.feedback.return_path, **signed}
 
 
 def summary(made: Design, account: str) -> Mapping[str, Any]:

@@ -11,6 +11,7 @@ from mailer.store.campaigns import Campaigns
 from mailer.store.client import Client
 from mailer.store.dead_letters import DeadLetters
 from mailer.store.dispatch import Dispatch
+from mailer.store.feedback.records import Feedback
 from mailer.store.ledger import Ledger
 from mailer.store.limit_rules import Rules
 from mailer.store.limits import Limits
@@ -60,6 +61,11 @@ class Store:
     def suppression(self) -> Suppression:
         """Who never gets mail."""
         return Suppression(self.client)
+
+    @cached_property
+    def feedback(self) -> Feedback:
+        """What came back."""
+        return Feedback(self.client)
 
     # Accounts.
 

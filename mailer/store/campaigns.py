@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from mailer.errors import CampaignChangedError, CampaignNotFoundError
@@ -41,6 +41,8 @@ class Progress:
     summary: Mapping[str, Any]
     why: str = ""
     """Why the campaign paused itself; empty where a person did it."""
+    came_back: Mapping[str, int] = field(default_factory=dict)
+    """Of how many something came back, by kind; ``permanent`` are those that bounced for good."""
 
     @property
     def open(self) -> int:
@@ -60,6 +62,7 @@ class Progress:
             "why": self.why,
             "total": self.total,
             "outcomes": dict(self.outcomes),
+            "came_back": dict(self.came_back),
             "rate": round(self.rate, 3),
             "time_left": None if self.time_left is None else round(self.time_left, 1),
             "enqueued": self.enqueued,
@@ -163,6 +166,11 @@ class Campaigns:
             raise _not_found(name)
         return str(before.decode())
 
+    def accept_rate(self, name: str) -> None:
+        """Pause the campaign no more for what comes back: somebody has looked."""
+        with reaching_redis():
+            self._client.hset(keys.campaign(name), "accept_rate", "1")
+
     def cancel_batches(self, name: str) -> Iterator[int]:
         """Settle the recipients of a cancelled campaign, some batches at a time; yields how many."""
         with reaching_redis():
@@ -202,10 +210,11 @@ class Campaigns:
         pipe = self._client.pipeline(transaction=False)
         pipe.hgetall(keys.campaign(name))
         pipe.hgetall(keys.counts(name))
+        pipe.hgetall(keys.backs(name))
         for bucket in buckets:
             pipe.get(keys.rate(name, bucket))
         with reaching_redis():
-            raw, counts, *settled = pipe.execute()
+            raw, counts, backs, *settled = pipe.execute()
         if not raw:
             raise _not_found(name)
         fields = {key.decode(): value for key, value in raw.items()}
@@ -227,6 +236,7 @@ class Campaigns:
             active=float(fields["active"]) if "active" in fields else None,
             summary=json.loads(fields["summary"]),
             why=fields.get("why", b"").decode(),
+            came_back={kind.decode(): int(number) for kind, number in backs.items()},
         )
 
     def failures(self, name: str) -> Iterator[Failure]:

@@ -26,6 +26,13 @@ mailer:parked:<event>        zset    batch ref → since when it waits for event
 mailer:rate:<c>:<t>          string  recipients that became final in the ten      two minutes
                                      seconds <t> (seconds since the epoch / 10)
 mailer:suppressed            hash    fingerprint → mailbox, reason, time          for good
+mailer:suppressed:why        hash    fingerprint → source, evidence (JSON)        as suppressed
+mailer:suppressed:until      zset    fingerprint → when it is over                until then
+mailer:back:<c>              hash    kind and fingerprint → what came back        for good
+mailer:backs:<c>             hash    kind → recipients of whom it came back       for good
+mailer:refusals:<fp>         hash    reason, times, first: what the policy        90 days
+                                     counts of one mailbox <fp>
+mailer:unknown               zset    what came back and proved nothing → when     the newest 500
 mailer:dead                  zset    dead letter id → time                        until replayed or purged
 mailer:dead:<id>             hash    reason, stage, reply, account, positions …   with its dead letter
 mailer:deadload:<id>         string  the dead letter's payload                    with its dead letter
@@ -79,6 +86,9 @@ TIMERS = PREFIX + "timers"
 SWEPT = PREFIX + "swept"
 RESUMED = PREFIX + "resumed"
 SUPPRESSED = PREFIX + "suppressed"
+SUPPRESSED_WHY = PREFIX + "suppressed:why"
+SUPPRESSED_UNTIL = PREFIX + "suppressed:until"
+UNKNOWN = PREFIX + "unknown"
 ACCOUNTS = PREFIX + "accounts"
 ALERTS = PREFIX + "alerts"
 LINES = PREFIX + "lines"
@@ -104,6 +114,16 @@ def status(name: str) -> str:
 def detail(name: str) -> str:
     """The hash of what is known of recipients that were not accepted."""
     return f"{PREFIX}detail:{name}"
+
+
+def back(name: str) -> str:
+    """The hash of what came back of a campaign."""
+    return f"{PREFIX}back:{name}"
+
+
+def backs(name: str) -> str:
+    """The hash of how many recipients of a campaign something came back of, by kind."""
+    return f"{PREFIX}backs:{name}"
 
 
 def shared(name: str) -> str:

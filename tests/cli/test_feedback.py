@@ -2,7 +2,10 @@
 
 import json
 
-from tests.feedback.made import failed
+import pytest
+
+from tests.feedback.made import VACATIONS, failed
+from tests.feedback.test_returns import to
 
 
 def test_explain_prints_an_object_a_recipient(mailer, place):
@@ -34,3 +37,52 @@ def test_explain_tells_of_the_rest_when_a_file_is_missing(mailer, place):
     assert done.code == 1
     assert "gone.eml: No such file or directory" in done.err
     assert "mailbox_full" in done.out
+
+
+@pytest.fixture
+def returned(mailer, place):
+    """A campaign of two, and the bounce of the message to Ada, in a Maildir."""
+    with (place / "mailer.toml").open("a") as file:
+        file.write('[feedback]\nreturn_path = "bounces@shop.example"\nsecret_file = "secret"\n')
+    (place / "secret").write_text("s\n")
+    mailer("send", "spring", "-t", "hello", "--set", "season=May", "people.csv")
+    for folder in ("new", "cur", "tmp"):
+        (place / "Maildir" / folder).mkdir(parents=True)
+    octets = failed("550 5.1.1 no such user", status="5.1.1")
+    address = f"Delivered-To: {to('ada@example.org')}\r\n".encode()
+    (place / "Maildir/new/1.bounce").write_bytes(address + octets)
+    return address + octets
+
+
+@pytest.mark.usefixtures("returned")
+def test_read_records_what_a_maildir_holds_and_then_acknowledges_it(mailer, place):
+    done = mailer("feedback", "read", "Maildir")
+    assert done.out.splitlines() == [
+        "1 message: 1 bounce",
+        "  1 about messages of ours, 1 of them new",
+        "  1 address put on the suppression list",
+    ]
+    assert [file.name for file in (place / "Maildir/cur").iterdir()] == ["1.bounce:2,S"]
+    found = json.loads(mailer("status", "spring", "--json").out)
+    assert found["came_back"] == {"bounce": 1, "permanent": 1}
+    (row,) = mailer("failures", "spring", "--json", "--outcome", "bounced").out.splitlines()
+    assert json.loads(row)["email"] == "ada@example.org"
+    assert json.loads(row)["rule"] == "mailbox_unknown"
+    assert "ada@example.org" in mailer("suppress", "list").out
+
+
+def test_read_takes_an_mbox_and_reads_it_twice_without_harm(mailer, place, returned):
+    (place / "box").write_bytes(b"From a\n" + returned + b"\nFrom b\n" + VACATIONS[0])
+    assert mailer("feedback", "read", "box").out.startswith("2 messages: ")
+    assert "0 of them new" in mailer("feedback", "read", "box").out
+    (line,) = mailer("feedback", "unknown", "--json").out.splitlines()
+    assert json.loads(line)["kind"] == "auto_reply"
+
+
+def test_read_asks_a_mail_server_to_try_again_while_redis_is_away(mailer, place, returned):
+    (place / "one.eml").write_bytes(returned)
+    text = (place / "mailer.toml").read_text()
+    (place / "mailer.toml").write_text("redis = 'redis://localhost:1'\n" + text.partition("\n")[2])
+    done = mailer("feedback", "read", "one.eml")
+    assert done.code == 75
+    assert done.out == ""

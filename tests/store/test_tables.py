@@ -3,6 +3,7 @@
 import re
 from importlib.resources import files
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
@@ -99,10 +100,9 @@ def test_only_one_place_moves_a_batch_a_recipient_or_creates_a_batch() -> None:
 def test_scripts_follow_the_module_that_calls_them() -> None:
     """No script lies there that nobody loads."""
     loaded = {"prelude.lua"}
-    for file in files("mailer.store").iterdir():
-        if file.name.endswith(".py"):
-            for call in re.findall(r"load\(client, ([^)]*)\)", file.read_text("utf-8")):
-                loaded |= {f"{name}.lua" for name in re.findall(r'"(\w+)"', call)}
+    for file in Path(str(files("mailer.store"))).rglob("*.py"):
+        for call in re.findall(r"load\(client, ([^)]*)\)", file.read_text("utf-8")):
+            loaded |= {f"{name}.lua" for name in re.findall(r'"(\w+)"', call)}
 
     assert set(SCRIPTS) - loaded == set()
 

@@ -27,15 +27,21 @@ def pause(session: Session, name: str) -> None:
 
 @click.command()
 @click.argument("name")
+@click.option(
+    "--accept-rate", is_flag=True, help="Do not pause it again for bounces and complaints."
+)
 @pass_session
-def resume(session: Session, name: str) -> None:
+def resume(session: Session, name: str, *, accept_rate: bool) -> None:
     """Go on with the paused campaign NAME.
+
+    One that paused itself because too much came back pauses again with the next report, unless
+    --accept-rate says that somebody has looked.
 
     \b
     Example:
       mailer resume spring-2026
     """  # noqa: D301
-    campaigns.resume(session.settings, name)
+    campaigns.resume(session.settings, name, accept_rate=accept_rate)
     say(f"{name}: running")
 
 

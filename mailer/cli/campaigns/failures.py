@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterator
+from itertools import chain
 
 import click
 
@@ -10,11 +11,12 @@ from mailer.cli.output import as_csv, count, moment, on_terminal, say, table
 from mailer.cli.session import Session, pass_session
 from mailer.mail.status import Status
 from mailer.operate.failures import Failure, unaccepted
+from mailer.operate.feedback import Returned, returned
 
 _FAILED = (Status.REJECTED, Status.DEFERRED, Status.UNCERTAIN, Status.DEAD, Status.DROPPED)
 _FIELDS = ("email", "outcome", "stage", "reply", "action", "rule", "attempts", "at", "next")
 _SHOWN = 50
-_WORDS = [status.word for status in Status]
+_CAME_BACK = {"bounce": "bounced", "complaint": "complained"}
 
 
 @click.command()
@@ -23,7 +25,7 @@ _WORDS = [status.word for status in Status]
     "--outcome",
     "outcomes",
     multiple=True,
-    type=click.Choice([status.word for status in _FAILED]),
+    type=click.Choice([*[status.word for status in _FAILED], *_CAME_BACK.values()]),
     help="Only these; may be repeated.",
 )
 @click.option("--csv", "csv_", is_flag=True, help="Print CSV, each field in its column.")
@@ -41,13 +43,15 @@ def failures(
     """  # noqa: D301 - click's mark against rewrapping
     if csv_ and json_:
         raise click.UsageError("--csv and --json exclude each other")
-    wanted = set(outcomes) or {status.word for status in _FAILED}
-    found = (one for one in unaccepted(session.settings, name) if one.status.word in wanted)
+    wanted = set(outcomes) or {*[status.word for status in _FAILED], *_CAME_BACK.values()}
+    first = (_row(one) for one in unaccepted(session.settings, name) if one.status.word in wanted)
+    later = (_row_back(one) for one in returned(session.settings, name))
+    found = chain(first, (row for row in later if row["outcome"] in wanted))
     if csv_:
-        as_csv(_FIELDS, ([*_row(one).values()] for one in found))
+        as_csv(_FIELDS, ([*row.values()] for row in found))
     elif json_:
-        for one in found:
-            click.echo(json.dumps(_row(one), ensure_ascii=False))
+        for row in found:
+            click.echo(json.dumps(row, ensure_ascii=False))
     else:
         _shown(found, name)
 
@@ -67,17 +71,32 @@ def _row(one: Failure) -> dict[str, object]:
     }
 
 
-def _shown(found: Iterator[Failure], name: str) -> None:
+def _row_back(one: Returned) -> dict[str, object]:
+    """What came back of somebody who was accepted first, in the columns of the others."""
+    reply = " ".join(part for part in (str(one.code or ""), one.status, one.said) if part)
+    return {
+        "email": one.recipient,
+        "outcome": _CAME_BACK.get(one.kind, one.kind),
+        "stage": "later",
+        "reply": reply,
+        "action": "",
+        "rule": one.reason,
+        "attempts": 0,
+        "at": moment(one.at),
+        "next": "",
+    }
+
+
+def _shown(found: Iterator[dict[str, object]], name: str) -> None:
     """A table: all of it in a pipe, the first ones and what they have in common on a terminal."""
     reasons: Counter[tuple[str, str]] = Counter()
     rows: list[list[object]] = []
-    for one in found:
-        detail = one.detail
-        reasons[one.status.word, detail.reply or detail.rule] += 1
+    for row in found:
+        why = str(row["reply"] or row["rule"])
+        reasons[str(row["outcome"]), why] += 1
         if len(rows) < _SHOWN or not on_terminal():
-            due = moment(detail.due) if detail.due else ""
-            said = f"{detail.stage}: {detail.reply or detail.rule}"
-            rows.append([detail.mailbox, one.status.word, said, detail.attempts, due])
+            said = f"{row['stage']}: {why}"
+            rows.append([row["email"], row["outcome"], said, row["attempts"], row["next"]])
     if not rows:
         say(f"{name}: nobody failed")
         return

@@ -68,7 +68,7 @@ def _looks(session: Session, name: str | None, *, forever: bool) -> Iterator[Seq
 def _plain(looks: Iterator[Sequence[Status]], name: str | None) -> None:
     before: Sequence[object] = ()
     for found in looks:
-        now = [(one.state, dict(one.outcomes)) for one in found]
+        now = [(one.state, dict(one.outcomes), dict(one.came_back)) for one in found]
         if now == before:
             continue
         before = now
@@ -105,8 +105,21 @@ def _one(one: Status) -> None:
     for column in _COLUMNS:
         if number := one.outcomes.get(column, 0):
             say(f"  {column:<11}{count(number):>12}{_share(number, one.total):>9}")
+            if column == "accepted" and (back := _came_back(one)):
+                say(f"  {'':<11}{back}")
     if not one.final:
         say(f"  {one.rate:.0f} a second, {span(one.time_left)} left")
+
+
+def _came_back(one: Status) -> str:
+    """What became of the accepted later: "of these 41 bounced, 2 complained"."""
+    words = {"bounce": "bounced", "complaint": "complained", "unsubscribe": "unsubscribed"}
+    parts = [
+        f"{count(number)} {word}"
+        for kind, word in words.items()
+        if (number := one.came_back.get(kind, 0))
+    ]
+    return f"of these {', '.join(parts)}" if parts else ""
 
 
 def _state(one: Status) -> str:
@@ -131,6 +144,8 @@ def _drawn(found: Sequence[Status], name: str | None) -> Table:
         for column in _COLUMNS:
             if number := one.outcomes.get(column, 0):
                 grid.add_row(styled(column), count(number), _share(number, one.total))
+            if column == "accepted" and (back := _came_back(one)):
+                grid.add_row(f"  {back}", "", "")
         grid.add_row("total", count(one.total), "")
         return grid
     for heading in ("campaign", "state", "total", "accepted", "open", "failed", "rate", "left"):

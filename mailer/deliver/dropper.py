@@ -1,0 +1,55 @@
+"""Who is written to no more after a refusal in the session: the policy for what comes back, at once.
+
+A server that answers RCPT with "no such user" says the same as the bounce of one that accepts first.
+"""
+
+from collections.abc import Sequence
+from time import time
+
+from mailer.deliver.batch import Batch
+from mailer.deliver.outcome import Outcome
+from mailer.mail.dropping import dropping
+from mailer.mail.said import without_addresses
+from mailer.mail.status import Status
+from mailer.smtp.replies.reasons import diagnose
+from mailer.smtp.reply import Stage
+from mailer.store.feedback.records import Brake, Feedback, Returned
+
+_NO_BRAKE = Brake(None, None)
+_PERMANENT = frozenset({"mailbox_unknown", "mailbox_moved", "domain_unknown"})
+
+
+class Dropper:
+    """Puts mailboxes on the suppression list that servers refuse for good."""
+
+    def __init__(self, feedback: Feedback, *, enabled: bool) -> None:
+        self._feedback = feedback
+        self._enabled = enabled
+
+    def refused(self, batch: Batch, settled: Sequence[tuple[int, Outcome]]) -> None:
+        """Apply the policy to those of *settled* that were refused in answer to RCPT."""
+        if not self._enabled:
+            return
+        for offset, outcome in settled:
+            said = outcome.detail.said
+            if outcome.status is not Status.REJECTED or said.stage != Stage.RCPT.value:
+                continue
+            if said.enhanced.startswith("5.7."):
+                continue  # policy about who sends, whatever the text says
+            found = diagnose(
+                said.text, code=said.code, enhanced=said.enhanced or None, stage=Stage.RCPT
+            )
+            reason = found.reason.value
+            rule = dropping("bounce", reason, permanent=reason in _PERMANENT)
+            if rule is None:
+                continue
+            entry = batch.entries[offset]
+            told = Returned(
+                kind="refused",
+                recipient=entry.message.forward_path,
+                at=time(),
+                reason=reason,
+                said=without_addresses(said.reply)[:200],
+                source="session",
+            )
+            self._feedback.note("", entry.fingerprint, told, rule, _NO_BRAKE)

@@ -1,0 +1,1 @@
+"""The ways by which what comes back comes in: files, folders, mailboxes."""

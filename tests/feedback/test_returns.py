@@ -1,0 +1,170 @@
+"""What came back is written down once, drops whom the policy says, and stops a bad campaign."""
+
+import base64
+
+import pytest
+
+from mailer.compose.headers import VERP_PROOF
+from mailer.feedback.returns import Returns
+from mailer.mail.dropping import DAY
+from mailer.mail.recipients import fingerprint
+from mailer.mail.seal import Seal, campaign_tag
+from mailer.store import keys
+from mailer.store.campaigns import Campaigns
+from mailer.store.feedback.records import Brake, Feedback
+from mailer.store.suppression import Suppression
+from tests.feedback.made import VACATIONS, complaint, failed
+from tests.store.batches import open_campaign
+
+CAMPAIGN = "spring"
+SECRET = "s"
+
+
+class Clock:
+    """A time that the test sets."""
+
+    now = 1_000_000.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def returns(client, clock):
+    open_campaign(client, CAMPAIGN)
+    return Returns(client, [SECRET], Brake(), clock=clock)
+
+
+def to(mailbox, campaign=CAMPAIGN, secret=SECRET):
+    """The return path of the message to *mailbox*."""
+    words = campaign_tag(campaign) + fingerprint(mailbox)
+    token = base64.b32encode(Seal(secret, "verp", VERP_PROOF).seal(words)).decode().lower()
+    return f"bounces+{token}@shop.example"
+
+
+def take(returns, octets, mailbox="ada@example.org"):
+    (taken,) = returns.take(octets, "test", [to(mailbox)])
+    return taken
+
+
+def unknown_user(mailbox="ada@example.org"):
+    return failed("550 5.1.1 no such user", status="5.1.1", recipient=mailbox)
+
+
+def suppressed(client):
+    return {one.mailbox: one.reason for one in Suppression(client)}
+
+
+def test_a_bounce_is_written_down_once_and_drops_its_recipient(client, returns):
+    first = take(returns, unknown_user())
+    assert (first.answer, first.dropped) == ("new", True)
+    assert take(returns, unknown_user()).answer == "known"
+    progress = Campaigns(client).progress(CAMPAIGN, 0)
+    assert progress.came_back == {"bounce": 1, "permanent": 1}
+    assert suppressed(client) == {"ada@example.org": "mailbox_unknown"}
+    (record,) = Feedback(client).returned(CAMPAIGN)
+    assert (record.recipient, record.reason, record.proof) == (
+        "ada@example.org",
+        "mailbox_unknown",
+        "verp",
+    )
+
+
+def test_a_bounce_for_now_may_become_one_for_good_and_never_the_other_way(client, returns):
+    full = failed("552 5.2.2 mailbox full", status="5.2.2")
+    assert take(returns, full).answer == "new"
+    assert take(returns, unknown_user()).answer == "worse"
+    assert take(returns, full).answer == "known"
+    assert Campaigns(client).progress(CAMPAIGN, 0).came_back == {"bounce": 1, "permanent": 1}
+
+
+def test_a_forged_bounce_is_kept_and_drops_nobody(client, returns):
+    (taken,) = returns.take(unknown_user(), "test", [to("ada@example.org", secret="guessed")])
+    assert taken.match is None
+    assert suppressed(client) == {}
+    assert Campaigns(client).progress(CAMPAIGN, 0).came_back == {}
+    returns.take(unknown_user(), "test", [to("ada@example.org", secret="guessed")])
+    (kept,) = Feedback(client).unknown()
+    assert kept[1]["recipient"] == "ada@example.org"
+
+
+def test_a_vacation_to_a_right_address_is_counted_and_drops_nobody(client, returns):
+    for octets in VACATIONS:
+        take(returns, octets)
+    assert Campaigns(client).progress(CAMPAIGN, 0).came_back == {"auto_reply": 1}
+    assert suppressed(client) == {}
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "550 5.7.1 blocked using a blocklist",
+        "554 5.7.1 message content rejected as spam",
+        "421 4.7.0 too many connections",
+        "552 5.3.4 message too large",
+        "550 5.7.1 User unknown",
+    ],
+)
+def test_the_senders_own_trouble_drops_nobody(client, returns, reply):
+    take(returns, failed(reply, status=reply.split()[1]))
+    assert suppressed(client) == {}
+
+
+def test_a_full_mailbox_is_dropped_when_it_lasts_and_for_a_while(client, returns, clock):
+    full = failed("552 5.2.2 mailbox full", status="5.2.2")
+    for number, days in enumerate((0, 5, 15)):
+        name = f"campaign-{number}"
+        open_campaign(client, name)
+        returns._known = None
+        clock.now = 1_000_000 + days * DAY
+        (taken,) = returns.take(full, "test", [to("ada@example.org", name)])
+        assert taken.dropped == (days == 15)
+    (until,) = client.zrange(keys.SUPPRESSED_UNTIL, 0, -1, withscores=True)
+    assert until[1] == clock.now + 90 * DAY
+
+
+def test_a_complaint_drops_at_once(client, returns):
+    octets = complaint("abuse", "Original-Rcpt-To: ada@example.org\r\n")
+    assert take(returns, octets).dropped
+    assert suppressed(client) == {"ada@example.org": "complaint"}
+
+
+def test_behind_a_forwarding_the_foreign_address_is_put_on_no_list(client, returns):
+    assert take(returns, unknown_user("ada@elsewhere.example")).dropped
+    assert "ada@elsewhere.example" not in suppressed(client)
+    assert Suppression(client).among([fingerprint("ada@example.org")]) == [True]
+
+
+def test_a_campaign_of_which_too_much_bounces_pauses_itself(client, returns):
+    client.hset(keys.counts(CAMPAIGN), "a", "300")
+    pauses = []
+    for number in range(60):
+        mailbox = f"u{number}@example.org"
+        if paused := take(returns, unknown_user(mailbox), mailbox).paused:
+            pauses.append((number + 1, paused))
+    # 23 of 300 are 7.7 %, and with 95 % certainty at least 5.2 %; of 22 it is 4.9 %.
+    assert pauses == [(23, "23 of 300 bounced for good")]
+    progress = Campaigns(client).progress(CAMPAIGN, 0)
+    assert (progress.state, progress.why) == ("paused", "23 of 300 bounced for good")
+
+
+def test_a_rate_that_was_accepted_pauses_no_more(client, returns):
+    client.hset(keys.counts(CAMPAIGN), "a", "300")
+    Campaigns(client).accept_rate(CAMPAIGN)
+    for number in range(60):
+        assert not take(
+            returns, unknown_user(f"u{number}@example.org"), f"u{number}@example.org"
+        ).paused
+
+
+def test_few_messages_prove_nothing(client, returns):
+    client.hset(keys.counts(CAMPAIGN), "a", "199")
+    for number in range(60):
+        assert not take(
+            returns, unknown_user(f"u{number}@example.org"), f"u{number}@example.org"
+        ).paused
