@@ -40,6 +40,8 @@ FOLDERS = {
         "compose.unsubscribe",
     ),
     "local": ("config",),
+    # For users' tests; what stands for the ledger must speak its words.
+    "testing": ("mail", "queues", "store", "config", "local"),
     # Events are values of mail/; SQL lies behind one wall, so that nobody loads it who does not ask it.
     "history": ("mail", "config"),
 }
@@ -93,8 +95,8 @@ DOORS = {
     "sqlalchemy": ("mailer.history",),
     "alembic": ("mailer.history",),
     "psycopg": ("mailer.history",),
-    "pytest": (),
-    "aiosmtpd": (),
+    "pytest": ("mailer.testing.plugin",),
+    "aiosmtpd": ("mailer.testing.live",),
 }
 
 # Who may read environment variables: everyone else asks `mailer.config`.

@@ -6,6 +6,8 @@ that a half-written file never meets a request.
 
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -31,6 +33,18 @@ def configure(settings: Settings | None) -> None:
     """Use *settings* from now on wherever none are passed; None goes back to the file."""
     with _lock:
         _kept.settings, _kept.place = settings, None
+
+
+@contextmanager
+def configured(settings: Settings) -> Iterator[None]:
+    """Use *settings* in the block, and then what was used before."""
+    before = _kept.settings, _kept.place
+    configure(settings)
+    try:
+        yield
+    finally:
+        with _lock:
+            _kept.settings, _kept.place = before
 
 
 def current() -> Settings:

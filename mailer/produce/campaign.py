@@ -224,6 +224,7 @@ class Campaign:
             ledger=links.ledger,
             turns=links.dispatch,
             ring=links.ring,
+            noted=links.noted,
         )
         receipt = enqueuer.run(rows, lambda: self._open(maker, plan.accept_changes))
         links.campaigns.close(self.name)

@@ -99,6 +99,7 @@ class Enqueuer:
         ledger: Ledger,
         turns: Dispatch,
         ring: Callable[[Task], None],
+        noted: Callable[[str, Sequence[Mapping[str, object]], Mapping[str, object]], None],
     ) -> None:
         self._plan = plan
         self._composer = composer
@@ -106,6 +107,7 @@ class Enqueuer:
         self._ledger = ledger
         self._turns = turns
         self._ring = ring
+        self._noted = noted
         self._receipt = Receipt(plan.campaign)
         self._under_way: set[bytes] = set()
         self._run = 0
@@ -259,6 +261,8 @@ class Enqueuer:
                     f"campaign {self._plan.campaign!r} was cancelled while it was enqueued"
                 )
             self._receipt.queued += len(recipients)
+            for_all = self._plan.design.context if self._plan.design else {}
+            self._noted(ref, [one.fields for one in recipients], for_all)
             if done.state == "queued" and self._turns.take(ref, time()):
                 self._ring(Task(BULK, ref, len(recipients), composed.account))
         self._under_way.difference_update(one.key for one in recipients)

@@ -61,6 +61,7 @@ def send(  # noqa: PLR0913 - the contract's keywords
         on_uncertain=on_uncertain,
         key=key,
         digest="" if key is None else _digest(made, one),
+        context=one.fields,
     )
     message = stamped(ready.compose(one), _message_id(ready), time())
     return queue(producer, way, [message], [one.key])

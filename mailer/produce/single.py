@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from time import time
 from typing import Any, Final, Literal
@@ -28,7 +28,8 @@ _LONGEST_NAME: Final = 70
 class Way:
     """How a single message is treated: all that is not the message.
 
-    *kind* names what it is shown with (``send.welcome``). *digest* says what it was made of, for *key*.
+    *kind* names what it is shown with (``send.welcome``). *digest* says what it was made of, for *key*;
+    *context* are the template's variables.
     """
 
     kind: str
@@ -38,6 +39,7 @@ class Way:
     on_uncertain: OnUncertain
     key: str | None = None
     digest: str = ""
+    context: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
@@ -93,6 +95,7 @@ def queue(producer: Producer, way: Way, messages: Sequence[Message], keys: Seque
             f"key {way.key!r} was used for another message ({written.message_id}); "
             "use another key for other content"
         )
+    producer.links.noted(written.ref, [way.context] * len(messages), {})
     producer.links.ring(Task(PRIORITY, written.ref, len(messages), way.account))
     return messages[0].message_id
 

@@ -4,7 +4,7 @@ import logging
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from time import monotonic, time
@@ -60,6 +60,14 @@ class Links:
         except LedgerUnavailableError as exc:
             self._quiet_until = monotonic() + QUIET
             log.warning("%s; what is queued goes out with the workers' next sweep", exc)
+
+    def noted(
+        self,
+        ref: str,
+        contexts: Sequence[Mapping[str, object]],
+        for_all: Mapping[str, object],
+    ) -> None:
+        """Hear what the messages of the batch *ref* were made of: nothing to do, but in users' tests."""
 
 
 class Producer:
