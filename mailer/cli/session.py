@@ -48,10 +48,11 @@ class Session:
 
     @cached_property
     def configured(self) -> Settings:
-        """The configuration as it is written."""
-        from mailer.config import load  # noqa: PLC0415
+        """The configuration as it is written, or as the program around this one gave it."""
+        from mailer.config import given, load  # noqa: PLC0415
 
-        return load(self.config)
+        own = given() if self.config is None else None
+        return own or load(self.config)
 
     @cached_property
     def settings(self) -> Settings:

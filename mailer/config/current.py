@@ -47,6 +47,11 @@ def configured(settings: Settings) -> Iterator[None]:
             _kept.settings, _kept.place = before
 
 
+def given() -> Settings | None:
+    """The settings that the application gave, None where a file holds."""
+    return _kept.settings if _kept.place is None else None
+
+
 def current() -> Settings:
     """The settings of this process, read at the first call. Raises `ConfigError`.
 

@@ -1,0 +1,55 @@
+"""Django's ``EMAIL_BACKEND``: what `django.core.mail` sends is queued, and workers deliver it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.core.mail.backends.base import BaseEmailBackend
+from django.core.mail.message import EmailMessage
+
+from mailer.django.configuration import configured
+from mailer.errors import MailerError
+from mailer.produce.messages import send_message
+
+KIND = "django"
+"""What such messages are shown under: the campaign ``send.django``."""
+
+
+class EmailBackend(BaseEmailBackend):  # type: ignore[misc] # Django is untyped
+    """Queues each message, with everything that it has: alternatives, attachments, headers, Bcc.
+
+    *account* names the login that sends; a message may name another by an ``account`` attribute, and a
+    ``key`` attribute makes it one however often it is sent. Importing it starts nothing.
+    """
+
+    def __init__(
+        self, *args: Any, account: str = "primary", fail_silently: bool = False, **options: Any
+    ) -> None:
+        super().__init__(*args, fail_silently=fail_silently, **options)
+        self._account = account
+
+    def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
+        """Queue *email_messages*; returns how many were queued.
+
+        Raises `MailerError` for one that cannot be sent, unless *fail_silently*: then it is not counted.
+        """
+        return sum(self._queued(message) for message in email_messages)
+
+    def _queued(self, message: EmailMessage) -> bool:
+        recipients = message.recipients()
+        if not recipients:
+            return False  # as Django's own backends do
+        try:
+            send_message(
+                message.message(),
+                from_addr=message.from_email or None,
+                to_addrs=recipients,
+                account=getattr(message, "account", self._account),
+                kind=KIND,
+                key=getattr(message, "key", None),
+                settings=configured(),
+            )
+        except MailerError:
+            if not self.fail_silently:
+                raise
+            return False
+        return True
