@@ -145,6 +145,8 @@ def _show(name: str, trial: Trial, *, verbose: bool) -> None:
     login = f"logged in with {trial.mechanism}" if trial.mechanism else "no login"
     say(f"{name}: {trial.place}: {login} in {trial.seconds:.2f} s")
     say(f"  TLS      {trial.encryption or 'none'}")
+    if trial.certificate:
+        say(f"  names    {' '.join(trial.certificate)}")
     if trial.expires:
         say(f"  valid    until {trial.expires}")
     say(f"  offers   {' '.join(sorted(trial.offered.keywords)) or 'nothing'}")
@@ -161,6 +163,7 @@ def _found(name: str, trial: Trial) -> dict[str, object]:
         "seconds": round(trial.seconds, 3),
         "tls": trial.encryption,
         "certificate_expires": trial.expires,
+        "certificate_names": list(trial.certificate),
         "mechanism": trial.mechanism,
         "extensions": sorted(trial.offered.keywords),
         "size": trial.offered.size,

@@ -3,6 +3,7 @@
 import difflib
 from pathlib import Path
 from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
 
 from pydantic import (
     BeforeValidator,
@@ -235,7 +236,24 @@ class Domain(Model):
 def _redis_url(url: str | None) -> str | None:
     if url is not None and not url.startswith(_REDIS):
         raise ValueError(f"must begin with one of {', '.join(_REDIS)}")
+    if url is not None and not _is_whole(url):
+        # Read as it stands, a part of the password would be taken for host or port, and be shown.
+        raise ValueError(
+            "has a port that is no number, or a /, ?, # or [ in its password: "
+            "write %2F, %3F, %23 or %5B"
+        )
     return url
+
+
+def _is_whole(url: str) -> bool:
+    """Whether the password, if any, ends before the host and the port is a number."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.scheme == "sentinel" or parts.port
+    except ValueError:
+        return False
+    query = "" if parts.scheme == "unix" else parts.query
+    return "@" not in f"{parts.path}{query}{parts.fragment}"
 
 
 class Settings(Model):

@@ -6,7 +6,7 @@ The same session as in earnest, driven alone: what is found here is what a worke
 import selectors
 import socket
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from mailer.smtp.connection import tls
@@ -16,7 +16,7 @@ from mailer.smtp.extensions import Extensions
 from mailer.smtp.reply import Reply, Stage
 from mailer.smtp.rules import Action, Judgement
 from mailer.smtp.session import Session
-from mailer.smtp.settings import Server
+from mailer.smtp.settings import Security, Server
 
 _AGE: Final = 600.0
 
@@ -64,20 +64,43 @@ def try_account(server: Server) -> Trial:
         return _unreachable(server.address, began, f"{server.host} has no address: {exc.strerror}")
     failed = _unreachable(server.address, began, "no address")
     for number, address in enumerate(addresses, 1):
-        try:
-            session = _session(server, address, number)
-        except OSError as exc:
-            failed = _unreachable(_place(address), began, tls.describe(exc))
-            continue
-        try:
-            was_connected = _open(session)
-            failed = _found(session, _place(address), began)
-            _leave(session)
-        finally:
-            session.close()
+        was_connected, failed = _try(server, address, number, began)
         if was_connected:
             return failed
     return failed
+
+
+def _try(server: Server, address: Address, serial: int, began: float) -> tuple[bool, Trial]:
+    """Try one address; whether the server was reached, and what was found.
+
+    A server that says nothing may be one that waits for TLS. People do not wait five minutes to be told.
+    """
+    if server.security is not Security.TLS:
+        quick = min(server.timeouts.greeting, tls.SILENCE)
+        hasty = replace(server, timeouts=replace(server.timeouts, greeting=quick))
+        was_connected, found = _try_once(hasty, address, serial, began)
+        is_silent = was_connected and found.stage is Stage.CONNECT and found.reply is None
+        if not is_silent or quick == server.timeouts.greeting:
+            return was_connected, found
+        if tls.speaks_tls(address, within=quick):
+            place = _place(address)
+            reason = f"{place} speaks TLS from the first byte: write smtps:// in the account's url"
+            return True, _unreachable(place, began, reason)
+    return _try_once(server, address, serial, began)
+
+
+def _try_once(server: Server, address: Address, serial: int, began: float) -> tuple[bool, Trial]:
+    try:
+        session = _session(server, address, serial)
+    except OSError as exc:
+        return False, _unreachable(_place(address), began, tls.describe(exc))
+    try:
+        was_connected = _open(session)
+        found = _found(session, _place(address), began)
+        _leave(session)
+    finally:
+        session.close()
+    return was_connected, found
 
 
 def _session(server: Server, address: Address, serial: int) -> Session:

@@ -597,6 +597,31 @@ def test_no_part_of_a_password_in_an_url_is_repeated(toml, url):
     assert not re.search(r"\bpa\b|\bss\b|pass@", fault), fault
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:pa/ss@h.example", "redis://:pa#ss@h.example", "redis://user:pa?ss@h.example",
+        "rediss://:12/ss@h.example", "redis://:pa[ss@h.example", "redis://h.example:pa",
+    ],
+)  # fmt: skip
+def test_no_part_of_a_password_in_the_address_of_redis_is_repeated(toml, url):
+    (fault,) = faults(toml(f'redis = "{url}"\n'))
+    assert "redis: " in fault
+    assert not re.search(r"\bpa\b|\bss\b", fault), fault
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:p%2Fa@h.example:6379/0", "unix:///run/redis.sock?password=p@ss&db=1",
+        "sentinel://a:26379,b:26379/main/0", "rediss://user:secret@h.example",
+        "redis://[::1]:6379/2",
+    ],
+)  # fmt: skip
+def test_an_address_of_redis_that_is_whole_is_taken(toml, url):
+    assert load(toml(f'redis = "{url}"\n'), {}).redis == url
+
+
 def test_a_secret_file_that_everybody_can_read_is_warned_of_once(tmp_path, caplog):
     file = tmp_path / "password"
     file.write_text("right\n")

@@ -1,10 +1,12 @@
 """How a session is encrypted: TLS contexts, one per process and account, and what is wrong with one."""
 
+import socket
 import ssl
 from functools import lru_cache
 from pathlib import Path
 
 from mailer.errors import ConfigError
+from mailer.smtp.connection.transport import Address
 from mailer.smtp.reply import Stage
 from mailer.smtp.settings import Security, Server
 
@@ -75,6 +77,22 @@ TLS_PORTS = frozenset({465, 2465, 5465, 8465})
 
 SILENCE = 10.0
 """Seconds without a greeting after which a port for TLS is taken for one."""
+
+
+def speaks_tls(address: Address, *, within: float) -> bool:
+    """Whether whoever listens at *address* shakes TLS hands at once. Nothing is trusted, nothing said."""
+    family, kind, protocol, _, place = address
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    try:
+        with socket.socket(family, kind, protocol) as plain:
+            plain.settimeout(within)
+            plain.connect(place)
+            with context.wrap_socket(plain):
+                return True
+    except (OSError, ValueError):
+        return False
 
 
 def explained(error: BaseException, server: Server, stage: Stage) -> str:

@@ -1,0 +1,121 @@
+"""`try_account`: what a person is told of an account that does not work, and how soon."""
+
+import contextlib
+import datetime as dt
+import socket
+import ssl
+import threading
+from dataclasses import replace
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from mailer.smtp import Action, Security
+from mailer.smtp.check import try_account
+from mailer.smtp.connection import tls
+
+GREETING = "X: tls\nS: 220 mx.example ready\nC: EHLO client.example\nS: 250 mx.example\n"
+
+
+@pytest.fixture
+def tls_only(authority):
+    """A server that shakes TLS hands at once and says nothing before; gives its port."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    with socket.create_server(("127.0.0.1", 0)) as listener, contextlib.ExitStack() as kept:
+
+        def serve():
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                with contextlib.suppress(OSError):
+                    kept.callback(context.wrap_socket(connection, server_side=True).close)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+@pytest.mark.parametrize("security", [Security.STARTTLS, Security.PLAIN])
+def test_a_port_that_speaks_tls_at_once_is_named_after_seconds(
+    settings, tls_only, monkeypatch, security
+):
+    monkeypatch.setattr(tls, "SILENCE", 0.3)
+    found = try_account(settings(tls_only, security=security))
+    assert found.judgement.action is Action.RETRY_LATER
+    assert "smtps://" in found.reason
+    assert found.seconds < 5
+
+
+def test_a_server_that_is_only_slow_is_waited_for(playing, settings, monkeypatch):
+    monkeypatch.setattr(tls, "SILENCE", 0.2)
+    server = playing(
+        "X: silence",
+        "X: silence",
+        "S: 220 mx.example\nC: EHLO client.example\nS: 250 ok\nC: QUIT\nS: 221 bye",
+    )
+    assert try_account(settings(server.port)).judgement is None
+
+
+def test_what_the_certificate_is_for_is_told(playing, settings, ca_file):
+    server = playing(GREETING + "C: QUIT\nS: 221 bye")
+    found = try_account(settings(server.port, security=Security.TLS, ca_file=ca_file))
+    assert found.judgement is None
+    assert found.certificate == ("127.0.0.1",)
+    assert found.encryption.startswith("TLSv1.")
+
+
+def test_a_name_in_the_common_name_alone_does_not_count_and_the_reason_is_named(settings, tmp_path):
+    certificate, key = named_in_common_name("localhost")
+    files = tmp_path / "ca.pem", tmp_path / "key.pem"
+    files[0].write_bytes(certificate)
+    files[1].write_bytes(key)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*files)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve():
+            connection, _ = listener.accept()
+            with contextlib.suppress(OSError), context.wrap_socket(connection, server_side=True):
+                pass
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        server = settings(listener.getsockname()[1], security=Security.TLS, ca_file=files[0])
+        found = try_account(replace(server, tls_name="localhost"))
+        thread.join()
+    assert found.judgement is not None
+    assert "RFC 9525" in found.reason
+
+
+def named_in_common_name(name):
+    """A self-signed certificate without subjectAltName, and its key, as PEM."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = dt.datetime.now(dt.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    return (
+        certificate.public_bytes(serialization.Encoding.PEM),
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        ),
+    )
