@@ -2,7 +2,8 @@
 
 import csv
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from datetime import datetime
 from typing import IO
 
 import click
@@ -14,7 +15,8 @@ from mailer.cli.output import as_json, moment, plural, table
 from mailer.cli.session import Session, pass_session
 from mailer.errors import InputError
 from mailer.mail.recipients import Rejected, parse
-from mailer.store.suppression import Suppressed, Suppression
+from mailer.operate import suppression
+from mailer.operate.suppression import Suppressed
 
 
 @click.group(cls=HelpfulGroup)
@@ -31,19 +33,18 @@ def suppress() -> None:
 @suppress.command(short_help="Put addresses on the list.")
 @click.argument("emails", nargs=-1, required=True, metavar="EMAIL...")
 @click.option("--reason", default="by hand", show_default=True, help="Why; shown in the list.")
+@click.option("--days", type=click.IntRange(min=1), help="For so many days; without it, for good.")
 @pass_session
-def add(session: Session, emails: tuple[str, ...], reason: str) -> None:
+def add(session: Session, emails: tuple[str, ...], reason: str, days: int | None) -> None:
     """Put addresses on the list.
 
     \b
     Example:
       mailer suppress add ada@example.org bob@example.org --reason complaint
     """  # noqa: D301
-    now = time.time()
-    keyed = list(_keyed(emails))
-    entries = ((key, Suppressed(mailbox, reason, now)) for key, mailbox in keyed)
-    added = Suppression(session.connections.client).add(entries)
-    click.echo(_added(added, len(keyed)))
+    until = time.time() + days * 86400 if days else None
+    added = suppression.add(session.settings, emails, reason=reason, until=until)
+    click.echo(_added(added, len(emails)))
 
 
 @suppress.command(short_help="Take addresses off the list.")
@@ -56,11 +57,10 @@ def remove(session: Session, emails: tuple[str, ...]) -> None:
     Example:
       mailer suppress remove ada@example.org
     """  # noqa: D301
-    keys = [key for key, _ in _keyed(emails)]
-    removed = Suppression(session.connections.client).remove(keys)
+    removed = suppression.remove(session.settings, emails)
     click.echo(f"{plural(removed, 'address')} removed")
-    if removed < len(keys):
-        raise InputError(f"{plural(len(keys) - removed, 'address')} not on the list")
+    if removed < len(emails):
+        raise InputError(f"{plural(len(emails) - removed, 'address')} not on the list")
 
 
 @suppress.command(name="list", short_help="Show the list.")
@@ -73,11 +73,11 @@ def list_(session: Session, *, json_: bool) -> None:
     Example:
       mailer suppress list
     """  # noqa: D301
-    found = sorted(Suppression(session.connections.client), key=lambda entry: -entry.since)
+    found = sorted(suppression.entries(session.settings), key=lambda entry: -entry.since)
     if json_:
         as_json([_record(entry) for entry in found])
     elif found:
-        table(["email", "reason", "since"], [[*_record(entry).values()] for entry in found])
+        table([*_record(found[0])], [[*_record(entry).values()] for entry in found])
     else:
         click.echo("Nobody is suppressed.")
 
@@ -90,7 +90,8 @@ def list_(session: Session, *, json_: bool) -> None:
 def import_(session: Session, source: str, reason: str, encoding: str | None) -> None:
     """Put the addresses of FILE on the list: CSV, Excel or JSON Lines with `email`; `-` is stdin.
 
-    A column `reason` says why. Faulty rows are named and left out, and the exit code is 1.
+    A column `reason` says why, `until` until when. Faulty rows are named and left out, and the exit
+    code is 1.
 
     \b
     Example:
@@ -109,9 +110,10 @@ def import_(session: Session, source: str, reason: str, encoding: str | None) ->
                 continue
             read += 1
             why = str(one.fields.get("reason") or reason)
-            yield one.key, Suppressed(one.mailbox, why, now)
+            until = _time(one.fields.get("until"))
+            yield one.key, Suppressed(one.mailbox, why, now, until, source="import")
 
-    added = Suppression(session.connections.client).add(entries())
+    added = suppression.put(session.settings, entries())
     click.echo(_added(added, read))
     if faults:
         rows = "; ".join(f"row {fault.row}: {fault.reason}" for fault in faults[:5])
@@ -130,20 +132,26 @@ def export(session: Session, target: IO[str]) -> None:
       mailer suppress export suppressed.csv
     """  # noqa: D301
     writer = csv.writer(target, lineterminator="\n")
-    writer.writerow(("email", "reason", "since"))
-    writer.writerows(_record(entry).values() for entry in Suppression(session.connections.client))
+    writer.writerow(("email", "reason", "since", "until", "source"))
+    writer.writerows(_record(entry).values() for entry in suppression.entries(session.settings))
 
 
-def _keyed(emails: Iterable[str]) -> Iterator[tuple[bytes, str]]:
-    for email in emails:
-        one = parse({"email": email}, 1)
-        if isinstance(one, Rejected):
-            raise InputError(f"{email!r}: {one.reason}")
-        yield one.key, one.mailbox
+def _time(value: object) -> float | None:
+    """The time that `export` wrote; None for good."""
+    try:
+        return datetime.fromisoformat(str(value)).timestamp() if value else None
+    except ValueError:
+        raise InputError(f"until: {value!r} is no time, such as 2026-03-31 12:00:00") from None
 
 
 def _record(entry: Suppressed) -> dict[str, str]:
-    return {"email": entry.mailbox, "reason": entry.reason, "since": moment(entry.since)}
+    return {
+        "email": entry.mailbox,
+        "reason": entry.reason,
+        "since": moment(entry.since),
+        "until": moment(entry.until) if entry.until else "",
+        "source": entry.source,
+    }
 
 
 def _added(added: int, given: int) -> str:

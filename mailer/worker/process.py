@@ -28,6 +28,7 @@ from mailer.queues.flower import refuse_dead_queue
 from mailer.queues.publish import publish
 from mailer.store.connection import connect
 from mailer.store.ledger import PRIORITY
+from mailer.store.suppression import Suppression
 from mailer.worker.alerts import Alerts, hooks
 from mailer.worker.dead_letters import DeadLetterDuty
 from mailer.worker.probe import Probes
@@ -151,7 +152,7 @@ class Worker:
         client = connect(self.settings.redis)
         dead_letters = DeadLetterDuty(client, self.broker)
         alerts, probes = Alerts(self.settings, client), Probes(self.settings, client)
-        duties = [dead_letters.sweep, alerts.sweep, probes.sweep]
+        duties = [dead_letters.sweep, alerts.sweep, probes.sweep, Suppression(client).expire]
         self._sweeper = Sweeper(self.settings, client, self.broker, duties)
         self._sweeper.start()
         gc.freeze()  # as in each process that delivers

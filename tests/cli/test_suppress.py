@@ -3,6 +3,10 @@
 import csv
 import io
 import json
+import time
+
+from mailer.mail.recipients import fingerprint
+from mailer.store.suppression import Suppression
 
 
 def listed(mailer):
@@ -67,5 +71,23 @@ def test_export_writes_a_file(mailer, place):
     mailer("suppress", "add", "ada@example.org")
     assert mailer("suppress", "export", "out.csv").out == ""
     assert (
-        (place / "out.csv").read_text().startswith("email,reason,since\nada@example.org,by hand,")
+        (place / "out.csv")
+        .read_text()
+        .startswith("email,reason,since,until,source\nada@example.org,")
     )
+
+
+def test_an_address_may_be_on_the_list_for_some_days_only(mailer, client):
+    mailer("suppress", "add", "ada@example.org", "--days", "3")
+    (entry,) = json.loads(mailer("suppress", "list", "--json").out)
+    assert entry["source"] == "hand"
+    assert entry["until"] > entry["since"]
+    assert Suppression(client).expire(time.time() + 2 * 86400) == 0
+    assert Suppression(client).expire(time.time() + 4 * 86400) == 1
+    assert mailer("suppress", "list").out == "Nobody is suppressed.\n"
+
+
+def test_what_version_0_1_0_wrote_is_listed(mailer, client):
+    packed = json.dumps(["ada@example.org", "by hand", 1_700_000_000.0])
+    client.hset("mailer:suppressed", fingerprint("ada@example.org"), packed)
+    assert listed(mailer) == {"ada@example.org": "by hand"}
