@@ -3,7 +3,7 @@
 import ipaddress
 from enum import StrEnum
 from functools import cached_property
-from typing import Annotated, Literal, NamedTuple, Self
+from typing import Annotated, Literal, NamedTuple, Self, TypeVar
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
@@ -118,26 +118,31 @@ TITLE = "the title of the table"
 """Where `Settings` puts an account's name: no key of TOML's that anyone would write."""
 
 
+_Place = TypeVar("_Place")
+Hidden = Annotated[_Place | None, Field(repr=False)]
+"""Where a secret lies; not shown, for it may be the secret itself, written to the wrong key."""
+
+
 class Login(Model):
     """Who an account is and where its secrets lie."""
 
     name: Annotated[str, Field(alias=TITLE)]
     username: str | None = None
     mechanism: Mechanism | None = None
-    password_env: Variable | None = None
-    password_file: SecretFile | None = None
-    password_command: Command | None = None
-    token_env: Variable | None = None
-    token_file: SecretFile | None = None
-    token_command: Command | None = None
+    password_env: Hidden[Variable] = None
+    password_file: Hidden[SecretFile] = None
+    password_command: Hidden[Command] = None
+    token_env: Hidden[Variable] = None
+    token_file: Hidden[SecretFile] = None
+    token_command: Hidden[Command] = None
     token_url: str | None = None
     client_id: str | None = None
-    client_secret_env: Variable | None = None
-    client_secret_file: SecretFile | None = None
-    client_secret_command: Command | None = None
-    refresh_token_env: Variable | None = None
-    refresh_token_file: SecretFile | None = None
-    refresh_token_command: Command | None = None
+    client_secret_env: Hidden[Variable] = None
+    client_secret_file: Hidden[SecretFile] = None
+    client_secret_command: Hidden[Command] = None
+    refresh_token_env: Hidden[Variable] = None
+    refresh_token_file: Hidden[SecretFile] = None
+    refresh_token_command: Hidden[Command] = None
     scope: str | None = None
 
     def secret(self, kind: str) -> Secret:

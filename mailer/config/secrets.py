@@ -8,7 +8,7 @@ import shutil
 import stat
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -49,13 +49,14 @@ class Secret:
     """A secret by its place: *key* says which one it is, the rest where it lies.
 
     `read` looks afresh each time, so that a rotated password is found at the next login. Its errors
-    name the key and the place, never the value; neither does the `repr`.
+    name the key and never the value. The `repr` names the key alone: what stands under it may be the
+    secret itself, by mistake.
     """
 
     key: str
-    env: Variable | None = None
-    file: Path | None = None
-    command: tuple[str, ...] | None = None
+    env: Variable | None = field(default=None, repr=False)
+    file: Path | None = field(default=None, repr=False)
+    command: tuple[str, ...] | None = field(default=None, repr=False)
 
     def __bool__(self) -> bool:
         return bool(self.env or self.file or self.command)

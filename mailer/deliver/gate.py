@@ -99,7 +99,7 @@ class Gate:
             self._account.user or "",
             parseaddr(self._account.sender or "")[1],
         )
-        if action is Action.THROTTLE_ACCOUNT:
+        if action is Action.THROTTLE_ACCOUNT and judgement.is_certain:
             self._pace.throttled(name, said.reply, taken_at=self._taken_at)
             # In mid-session it is enough to go slower: the account stays usable.
             if stage not in _BEFORE_MAIL:

@@ -36,6 +36,7 @@ def held_against(judgement: Judgement, said: Said) -> Refusal:
     """What *judgement* does to the account of which it was *said*, in the breaker's words."""
     meaning = judgement.action.meaning
     trouble = Trouble(meaning.account.value)
-    if trouble is Trouble.STOPS and not judgement.is_certain:
-        trouble = Trouble.SUSPECTED
+    if not judgement.is_certain:
+        # Nor may somebody on the way make the account rest for as many days as he likes to name.
+        trouble = Trouble.SUSPECTED if trouble is Trouble.STOPS else Trouble.COOLS
     return Refusal(trouble, meaning.stop_reason or judgement.action.value, said)

@@ -74,8 +74,7 @@ def _token(account: Account) -> Callable[[bool], str]:
         return oauth.from_endpoint(account.token_url, lambda: _grant(account))
     if account.token_command:
         return oauth.from_command(account.token_command)
-    if account.token_file:
-        return oauth.from_file(account.token_file)
+    # A file or a variable is read at each login: somebody else keeps it fresh.
     return lambda _refused: account.token()
 
 

@@ -20,7 +20,7 @@ class Say:
     *secrets* are what no log, no message and no one who reads the reply may see from now on.
     """
 
-    data: bytes
+    data: bytes = field(repr=False)
     stage: Stage
     shown: str
     secrets: tuple[str, ...] = field(default=(), repr=False)

@@ -10,8 +10,10 @@ whose final dot may have left without a reply.
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import assert_never
 
 from mailer.smtp.envelope import Attempt, address
+from mailer.smtp.replies.actions import Cure
 from mailer.smtp.reply import Reply, Stage
 from mailer.smtp.rules import Action, Judgement, judge
 from mailer.smtp.session import Session
@@ -161,14 +163,19 @@ class Worklist:
         action, index = judgement.action, attempt.index
         if self._cures[index] >= MAX_CURES:
             return None
-        if action is Action.REAUTH_ONCE:
-            if self._server.username is None or self._is_forgotten_again(session, newest):
+        match action.meaning.cure:
+            case Cure.NONE:
                 return None
-        elif action in (Action.PROTOCOL_ERROR, Action.SPLIT_RECIPIENTS):
-            if (index, action) in self._seen:
-                return None
-        elif not action.meaning.is_cured:
-            return None
+            case Cure.NEW_LOGIN:
+                if self._server.username is None or self._is_forgotten_again(session, newest):
+                    return None
+            case Cure.OTHER_WAY:
+                if (index, action) in self._seen:
+                    return None
+            case Cure.OTHER_CONNECTION:
+                pass  # as often as `MAX_CURES` allows
+            case never:
+                assert_never(never)
         self._seen.add((index, action))
         self._cures[index] += 1
         self.waiting.appendleft(index)

@@ -9,7 +9,10 @@ import pytest
 from mailer import Campaign
 from mailer.config import Settings
 from mailer.deliver.delivery import Delivery
-from mailer.store.breaker import COOLING, Breaker
+from mailer.deliver.heard import held_against
+from mailer.mail.said import Said
+from mailer.smtp import Action, Judgement
+from mailer.store.breaker import COOLING, Breaker, Trouble
 
 ROWS = [{"email": f"r{number}@example.org"} for number in range(20)]
 
@@ -74,3 +77,14 @@ def test_one_connection_that_somebody_else_answered_costs_time_and_no_message(
     state = Breaker(client).state("primary", 0.0)
     assert state.state == COOLING
     assert state.said.text
+
+
+@pytest.mark.parametrize("action", [one for one in Action if one is not Action.OK])
+@pytest.mark.parametrize("is_certain", [True, False])
+def test_what_is_not_certain_only_cools(action, is_certain):
+    refusal = held_against(Judgement(action, "rule", is_certain), Said(text="try again in 7 days"))
+    if not is_certain:
+        assert refusal.trouble in (Trouble.COOLS, Trouble.SUSPECTED)
+        assert refusal.until == 0.0
+    else:
+        assert refusal.trouble.value == action.meaning.account.value

@@ -1,9 +1,13 @@
 """What each action means: the one table, walked whole."""
 
+import ast
+from pathlib import Path
+
 import pytest
 
+import mailer.smtp
 from mailer.smtp import Action
-from mailer.smtp.replies.actions import MEANINGS, Next, OnAccount, Reach
+from mailer.smtp.replies.actions import MEANINGS, Cure, Next, OnAccount, Reach
 
 
 def test_every_action_has_a_meaning():
@@ -21,9 +25,9 @@ def test_a_meaning_does_not_contradict_itself(action):
     # Trouble of the account costs a recipient no attempt.
     if meaning.is_account_wide:
         assert meaning.recipient in (Next.WAITS, Next.DEAD)
-        assert not meaning.is_cured
+        assert meaning.cure is Cure.NONE
     # What is tried again at once in another way is no account's trouble yet.
-    if meaning.is_cured:
+    if meaning.cure is not Cure.NONE:
         assert meaning.reach in (Reach.CONNECTION, Reach.MESSAGE)
     if meaning.reach is Reach.CONNECTION:
         assert meaning.ends_session
@@ -34,10 +38,31 @@ def test_a_cure_that_was_in_vain_means_something_that_is_no_cure(action):
     incurable = action.meaning.incurable
     if incurable is not None:
         assert incurable.meaning.incurable is None
-        assert not incurable.meaning.is_cured or incurable is Action.PROTOCOL_ERROR
+        assert incurable.meaning.cure is Cure.NONE or incurable is Action.PROTOCOL_ERROR
 
 
 @pytest.mark.parametrize("action", [a for a in Action if a.meaning.recipient is Next.REJECTED])
 def test_what_is_final_for_a_message_never_stops_the_account(action):
     assert action.meaning.account is OnAccount.COOLS
     assert action.meaning.stop_reason == ""
+
+
+def test_what_an_action_means_is_decided_in_the_table_alone():
+    """No other module holds a set, list, tuple or dict of actions of its own."""
+    package = Path(mailer.smtp.__file__).parents[1]
+    elsewhere = []
+    for file in package.rglob("*.py"):
+        if file.name == "actions.py":
+            continue
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            parts = node.keys if isinstance(node, ast.Dict) else getattr(node, "elts", [])
+            actions = [
+                part
+                for part in parts
+                if isinstance(part, ast.Attribute)
+                and isinstance(part.value, ast.Name)
+                and part.value.id == "Action"
+            ]
+            if len(actions) > 1:
+                elsewhere.append(f"{file.name}:{node.lineno}")
+    assert elsewhere == []

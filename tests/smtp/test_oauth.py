@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from mailer.errors import ConfigError, TokenRefusedError, TokenUnavailableError
-from mailer.smtp.login.oauth import TokenSource, from_command, from_endpoint, from_file
+from mailer.smtp.login.oauth import TokenSource, from_command, from_endpoint
 
 
 class Clock:
@@ -54,28 +54,22 @@ def test_the_repr_hides_the_token(counted):
     assert "token1" not in repr(source)
 
 
-def test_a_command_and_a_file_give_tokens(tmp_path):
-    path = tmp_path / "token"
-    path.write_text("abc\n")
-    assert from_file(path)(False) == "abc"
-    path.write_text("def\n")
-    assert from_file(path)(False) == "def"
+def test_a_command_gives_a_token():
     assert from_command("printf xyz")(False) == "xyz"
 
 
 @pytest.mark.parametrize(
     ("source", "error"),
     [
-        (lambda tmp: from_file(tmp / "none"), ConfigError),
-        (lambda _: from_command("no-such-program-at-all"), ConfigError),
-        (lambda _: from_command("false"), TokenUnavailableError),
-        (lambda _: from_command("true"), TokenRefusedError),
-        (lambda _: from_command(["sleep", "5"], timeout=0.05), TokenUnavailableError),
+        (lambda: from_command("no-such-program-at-all"), ConfigError),
+        (lambda: from_command("false"), TokenUnavailableError),
+        (lambda: from_command("true"), TokenRefusedError),
+        (lambda: from_command(["sleep", "5"], timeout=0.05), TokenUnavailableError),
     ],
 )
-def test_a_source_that_gives_none_says_why(tmp_path, source, error):
+def test_a_source_that_gives_none_says_why(source, error):
     with pytest.raises(error):
-        source(tmp_path)(False)
+        source()(False)
 
 
 def test_a_token_endpoint_must_be_https():

@@ -73,9 +73,8 @@ class Mask:
 
     def holds(self, text: str) -> bool:
         """Whether *text* has one of the secrets whole: a quick look, for replies that accept."""
-        return any(form in text for form in self._whole) or (
-            not text.islower() and any(form in text.casefold() for form in self._whole)
-        )
+        folded = text.casefold()
+        return any(form in folded for form in self._whole)
 
     def clean(self, text: str) -> str:
         """Return *text* without any secret, or piece of one."""

@@ -47,10 +47,9 @@ class Transcript:
 
         A challenge (3yz) is returned as it came: the login has to compute with it.
         """
-        if not self._mask or (reply.code < 300 and not self._mask.holds(reply.text)):
-            shown = reply
-        else:
-            shown = masked(reply, self._mask)
+        # Nearly all replies accept, and those are many a second: a quick look is enough for them.
+        is_quiet = reply.code < 400 and reply.code != 334 and not self._mask.holds(reply.text)
+        shown = reply if is_quiet else masked(reply, self._mask)
         self._heard_or_said.append(shown)
         if self._name is not None:
             self._log(shown)

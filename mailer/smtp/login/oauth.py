@@ -1,4 +1,4 @@
-"""Where an OAuth access token comes from: a command, a file, or an authorisation server.
+"""Where an OAuth access token comes from: a command, or an authorisation server.
 
 A `TokenSource` is what `Server.token` wants: called with False for a token that may be a while old,
 with True after a server has refused it. However many connections ask at once, the token is fetched
@@ -20,7 +20,6 @@ from pathlib import Path
 
 from mailer.errors import (
     ConfigError,
-    SecretUnavailableError,
     TokenRefusedError,
     TokenUnavailableError,
 )
@@ -85,18 +84,6 @@ def from_command(command: str | Sequence[str], timeout: float = TIMEOUT) -> Toke
         if done.returncode != 0:
             raise TokenUnavailableError(f"token command ended with {done.returncode}")
         return done.stdout.strip(), LIFETIME
-
-    return TokenSource(fetch)
-
-
-def from_file(path: Path) -> TokenSource:
-    """Take the token from a file that somebody else keeps fresh."""
-
-    def fetch() -> tuple[str, float]:
-        try:
-            return path.read_text("utf-8").strip(), LEEWAY
-        except (OSError, UnicodeError) as exc:
-            raise SecretUnavailableError(f"token file: {type(exc).__name__}") from None
 
     return TokenSource(fetch)
 

@@ -107,13 +107,24 @@ class Next(Enum):
     """Into the dead letters: somebody must mend the account first, then it can be replayed."""
 
 
+class Cure(Enum):
+    """How the engine tries again at once, without asking anybody."""
+
+    NONE = "none"
+    OTHER_CONNECTION = "other connection"
+    NEW_LOGIN = "new login"
+    """Once: the second refusal is the account's."""
+    OTHER_WAY = "other way"
+    """Once a message: in plain steps, or in a transaction of its own."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Meaning:
     """What an action means for everybody concerned.
 
     *reach* is the blast radius. *ends_session*: the connection where it was said is closed; 421 closes
-    by itself. *is_cured*: the engine tries it again at once and in another way, a bounded number of
-    times; the other fields then say what holds when that was in vain. *before_mail* is the action that
+    by itself. *cure* is how the engine tries again at once, a bounded number of times; the other fields
+    then say what holds when that was in vain. *before_mail* is the action that
     it amounts to where no message was begun: none can have failed there. *incurable* is the action which
     then takes its place, None for the same. *stop_reason* is the reason of the account's stop and of
     the dead letters. *bounce* is what it means in a bounce where no rule says it more exactly.
@@ -125,7 +136,7 @@ class Meaning:
     before_mail: Action
     recipient: Next
     bounce: Reason
-    is_cured: bool = False
+    cure: Cure = Cure.NONE
     incurable: Action | None = None
     stop_reason: str = ""
 
@@ -161,7 +172,7 @@ MEANINGS: dict[Action, Meaning] = {
         before_mail=Action.RETRY_LATER,
         recipient=Next.AGAIN,
         bounce=Reason.SERVER_TROUBLE,
-        is_cured=True,
+        cure=Cure.OTHER_CONNECTION,
         incurable=Action.RETRY_LATER,
     ),
     Action.THROTTLE_ACCOUNT: Meaning(
@@ -206,7 +217,7 @@ MEANINGS: dict[Action, Meaning] = {
         recipient=Next.DEAD,
         stop_reason="account",
         bounce=Reason.SENDER_REFUSED,
-        is_cured=True,
+        cure=Cure.NEW_LOGIN,
         incurable=Action.ACCOUNT_CONFIG,
     ),
     Action.ACCOUNT_CONFIG: Meaning(
@@ -225,7 +236,7 @@ MEANINGS: dict[Action, Meaning] = {
         before_mail=Action.RETRY_LATER,
         recipient=Next.AGAIN,
         bounce=Reason.RATE_LIMITED,
-        is_cured=True,
+        cure=Cure.OTHER_WAY,
         incurable=Action.RETRY_LATER,
     ),
     Action.FAIL_RECIPIENT: Meaning(
@@ -259,6 +270,6 @@ MEANINGS: dict[Action, Meaning] = {
         before_mail=Action.RETRY_LATER,
         recipient=Next.REJECTED,
         bounce=Reason.PROTOCOL,
-        is_cured=True,
+        cure=Cure.OTHER_WAY,
     ),
 }
