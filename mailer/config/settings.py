@@ -107,8 +107,6 @@ class Unsubscribe(Model):
     @model_validator(mode="after")
     def _leads_somewhere(self) -> Self:
         patterns = [pattern for pattern in (self.url, self.mailto) if pattern]
-        if not patterns:
-            raise ValueError("wants a url or a mailto")
         if self.url and self.one_click and not self.url.startswith("https://"):
             raise ValueError(
                 "url: one-click wants https:// (RFC 8058 §3.1); change it, or set one_click = false"
@@ -202,6 +200,7 @@ class Web(Model):
     url: str | None = None
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8025
+    templates: File | None = None
 
     @field_validator("url")
     @classmethod
@@ -309,6 +308,14 @@ class Settings(Model):
         """The name and limits that hold for recipients of *mailbox_domain*, or None."""
         name = self._domains.get(mailbox_domain.lower())
         return None if name is None else (name, self.domains[name])
+
+    def unsubscribe_url(self) -> str | None:
+        """The pattern of the link in bulk mail: one's own page, or the one that `mailer web` serves."""
+        if self.unsubscribe and self.unsubscribe.url:
+            return self.unsubscribe.url
+        if self.web.url and self.signing_key():
+            return f"{self.web.url}/u/{{token}}"
+        return None
 
     def signing_key(self) -> str | None:
         """The key that messages are signed with now: tokens, return paths, Message-IDs."""

@@ -36,16 +36,13 @@ def design(
 
 def _unsubscribable(settings: Settings) -> dict[str, Any]:
     """How recipients get off the list, where the configuration says it for all campaigns."""
-    configured = settings.unsubscribe
-    if configured is None:
+    url = settings.unsubscribe_url()
+    mailto = settings.unsubscribe.mailto if settings.unsubscribe else None
+    if not url and not mailto:
         return {}
-    link = Unsubscribe(
-        configured.url,
-        configured.mailto,
-        one_click=(configured.url or "").startswith("https://"),
-    )
-    secret = {"secret": configured.secret()} if configured.key else {}
-    return {"unsubscribe": link, **secret}
+    link = Unsubscribe(url, mailto, one_click=(url or "").startswith("https://"))
+    secret = settings.signing_key()
+    return {"unsubscribe": link, **({"secret": secret} if secret else {})}
 
 
 def _returning(settings: Settings) -> dict[str, Any]:

@@ -183,6 +183,12 @@ class Campaigns:
         with reaching_redis():
             return [name.decode() for name in self._client.zrevrange(keys.CAMPAIGNS, 0, -1)]
 
+    def sender(self, name: str) -> str:
+        """The sender that the campaign names; empty where there is no such campaign."""
+        with reaching_redis():
+            (summary,) = self._client.hmget(keys.campaign(name), ["summary"])
+        return str(json.loads(summary or "{}").get("sender") or "")
+
     def counts_by_account(self) -> Iterator[tuple[str, dict[Status, int]]]:
         """For each campaign, the accounts that it names (``a, b``) and its recipients by status."""
         names = self.names()

@@ -74,6 +74,12 @@ class Suppression:
             over = self._client.zrangebyscore(keys.SUPPRESSED_UNTIL, "-inf", now)
         return self.remove(over)
 
+    def remove_if(self, fingerprint: bytes, reason: str) -> bool:
+        """Take a mailbox off the list if it is there for *reason*; returns whether it was."""
+        with reaching_redis():
+            packed = self._client.hget(keys.SUPPRESSED, fingerprint)
+        return bool(packed and json.loads(packed)[1] == reason and self.remove([fingerprint]))
+
     def among(self, fingerprints: Sequence[bytes]) -> list[bool]:
         """For each fingerprint, whether it is on the list; one round trip, two when the list has any."""
         with reaching_redis():

@@ -9,20 +9,26 @@ from starlette.middleware import Middleware
 from starlette.routing import Route
 
 from mailer.config import Settings
+from mailer.feedback.unsubscribing import Unsubscribing
 from mailer.web.health import healthz, readyz
 from mailer.web.metrics import metrics
 from mailer.web.safety import Safety
+from mailer.web.unsubscribe import show, style, take_off
 
 
 def application(settings: Settings) -> Starlette:
-    """Make the ASGI application by *settings*."""
+    """Make the ASGI application by *settings*. Raises `ConfigError` for a key that cannot be read."""
     made = Starlette(
         routes=[
             Route("/healthz", healthz),
             Route("/readyz", readyz),
             Route("/metrics", metrics),
+            Route("/u/style.css", style),
+            Route("/u/{token}", show),
+            Route("/u/{token}", take_off, methods=["POST"]),
         ],
         middleware=[Middleware(Safety)],
     )
     made.state.settings = settings
+    made.state.unsubscribing = Unsubscribing(settings)
     return made

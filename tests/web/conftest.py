@@ -16,6 +16,7 @@ class Served:
     """A server in a thread of its own; *client* asks it."""
 
     def __init__(self, settings):
+        self.settings = settings
         self.port = free_port()
         config = uvicorn.Config(
             application(settings), port=self.port, log_level="warning", access_log=False

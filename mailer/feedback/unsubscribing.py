@@ -1,0 +1,64 @@
+"""Taking somebody off the list who presses the link in a mail of ours, and putting them back.
+
+The token in the link says who and out of which campaign; nobody can make one. What is pressed is in Redis
+when this returns: the next message, also of a campaign that is being sent, is not sent any more.
+"""
+
+from time import time
+from typing import Final
+
+from mailer.compose.unsubscribe import Unsubscribed, read_token
+from mailer.config import Settings
+from mailer.errors import InputError
+from mailer.mail.dropping import AT_ONCE
+from mailer.mail.recipients import fingerprint
+from mailer.queues.connections import Producer
+from mailer.store.feedback.records import Brake, Feedback, Returned
+from mailer.store.suppression import Suppression
+
+_NO_BRAKE: Final = Brake(None, None)
+_KIND: Final = "unsubscribe"
+
+
+class Unsubscribing:
+    """Reads tokens under every key of *settings*, and keeps the suppression list by them."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._keys = settings.reading_keys()
+        producer = Producer(settings)
+        self._campaigns = producer.campaigns
+        self._feedback = Feedback(producer.client)
+        self._suppression = Suppression(producer.client)
+
+    def read(self, token: str) -> Unsubscribed | None:
+        """Who *token* is about; None where it is not one of ours."""
+        if not self._keys:
+            return None
+        try:
+            return read_token(token, *self._keys)
+        except InputError:
+            return None
+
+    def sender(self, who: Unsubscribed) -> str:
+        """The sender of the campaign; empty for one that Redis has forgotten."""
+        return self._campaigns.sender(who.campaign)
+
+    def is_off(self, who: Unsubscribed) -> bool:
+        """Whether nothing is sent to them."""
+        return self._suppression.among([fingerprint(who.mailbox)])[0]
+
+    def take_off(self, who: Unsubscribed, source: str) -> None:
+        """Send them nothing more; repeated, it changes nothing."""
+        key = fingerprint(who.mailbox)
+        one = Returned(
+            kind=_KIND, recipient=who.mailbox, at=time(), reason=_KIND, source=source, proof=_KIND
+        )
+        noted = self._feedback.note(who.campaign, key, one, AT_ONCE, _NO_BRAKE)
+        if noted.answer == "new" and noted.dropped:
+            return
+        # A campaign that was forgotten, or somebody who came back and leaves again: the list decides.
+        self._feedback.note("", key, one, AT_ONCE, _NO_BRAKE)
+
+    def put_back(self, who: Unsubscribed) -> None:
+        """Undo it: only what they asked for themselves, never a bounce or a complaint."""
+        self._suppression.remove_if(fingerprint(who.mailbox), _KIND)

@@ -1,0 +1,110 @@
+"""The page behind the link in a mail: a provider's one click, and a form for people.
+
+GET changes nothing: scanners fetch every link, and some run scripts. What acts is POST (RFC 8058),
+without cookie, login or redirect: whoever has the link may take its owner off the list.
+"""
+
+from collections.abc import Callable
+
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
+
+from mailer.compose.unsubscribe import Unsubscribed
+from mailer.errors import LedgerUnavailableError, MailerError
+from mailer.feedback.unsubscribing import Unsubscribing
+from mailer.web.pages import STYLE, Page, language, rendered
+
+_ONE_CLICK = "One-Click"
+_LATER = {"Retry-After": "60"}
+
+
+async def show(request: Request) -> Response:
+    """Show the form: who it is about, and the button."""
+    return await _answered(request, _looked)
+
+
+async def take_off(request: Request) -> Response:
+    """Take the owner of the link off the list, or put them back where the form says so."""
+    field = await _pressed(request)
+    if field in ("", _ONE_CLICK):
+        return await _answered(request, _clicked)
+    if field == "undo":
+        return await _answered(request, _undone)
+    return await _answered(request, _confirmed)
+
+
+async def style(_request: Request) -> Response:
+    """The page's style sheet: the policy of `mailer.web.safety` allows no style in the page itself."""
+    headers = {"Cache-Control": "public, max-age=86400"}
+    return Response(STYLE, media_type="text/css", headers=headers)
+
+
+async def _pressed(request: Request) -> str:
+    """What was pressed: a provider's one click, the form's button; empty for a body without any."""
+    try:
+        async with request.form(max_files=0, max_fields=10) as form:
+            word = form.get("List-Unsubscribe") or form.get("do") or ""
+    except HTTPException:  # a body that is no form: some clients send none, or anything
+        return ""
+    return word if isinstance(word, str) else ""
+
+
+async def _answered(request: Request, how: Callable[[Request], Response]) -> Response:
+    try:
+        return await run_in_threadpool(how, request)
+    except LedgerUnavailableError:
+        # Nothing was written down: a provider tries again, and a person is told to.
+        page = Page("later", language(request.headers.get("accept-language", "")))
+        return HTMLResponse(rendered(page), 503, _LATER)
+    except MailerError:
+        return PlainTextResponse("not now\n", 503, _LATER)
+
+
+def _looked(request: Request) -> Response:
+    unsubscribing, who = _of(request)
+    if who is None:
+        return _page(request, "unknown", 404)
+    return _page(request, "off" if unsubscribing.is_off(who) else "ask")
+
+
+def _clicked(request: Request) -> Response:
+    unsubscribing, who = _of(request)
+    if who is None:
+        return PlainTextResponse("this link is not one of ours\n", 404)
+    unsubscribing.take_off(who, "one-click")
+    return PlainTextResponse("unsubscribed\n")
+
+
+def _confirmed(request: Request) -> Response:
+    unsubscribing, who = _of(request)
+    if who is None:
+        return _page(request, "unknown", 404)
+    unsubscribing.take_off(who, "page")
+    return _page(request, "off")
+
+
+def _undone(request: Request) -> Response:
+    unsubscribing, who = _of(request)
+    if who is None:
+        return _page(request, "unknown", 404)
+    unsubscribing.put_back(who)
+    return _page(request, "off" if unsubscribing.is_off(who) else "back")
+
+
+def _of(request: Request) -> tuple[Unsubscribing, Unsubscribed | None]:
+    unsubscribing: Unsubscribing = request.app.state.unsubscribing
+    return unsubscribing, unsubscribing.read(request.path_params["token"])
+
+
+def _page(request: Request, state: str, status: int = 200) -> Response:
+    unsubscribing, who = _of(request)
+    page = Page(
+        state,
+        language(request.headers.get("accept-language", "")),
+        sender=unsubscribing.sender(who) if who else "",
+        mailbox=who.mailbox if who else "",
+    )
+    own = request.app.state.settings.web.templates
+    return HTMLResponse(rendered(page, own), status)
