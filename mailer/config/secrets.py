@@ -95,18 +95,6 @@ class Secret:
             raise SecretUnavailableError(f"{self.place}: the secret is empty")
         return value
 
-    def exposed(self) -> str | None:
-        """What is wrong with who may read the secret, or None."""
-        if not self.file or self.file.is_relative_to(_GIVEN_BY_THE_SYSTEM):
-            return None
-        try:
-            mode = self.file.stat().st_mode
-        except OSError:
-            return None
-        if not mode & stat.S_IROTH:
-            return None
-        return f"{self.place}: everybody on this machine can read {self.file}: chmod 600 it"
-
     def check(self, environ: Mapping[str, str] | None = None) -> str | None:
         """What keeps the secret from being read, or None; runs no command."""
         if not self.command:
@@ -119,9 +107,7 @@ class Secret:
         return None
 
     def _read_file(self, file: Path) -> str:
-        if (warning := self.exposed()) is not None and file not in _warned:
-            _warned.add(file)
-            log.warning(warning)
+        warn_if_exposed(self.place, file)
         try:
             return file.read_text(encoding="utf-8")
         except FileNotFoundError:
@@ -158,3 +144,16 @@ class Secret:
         else:
             return done.stdout
         raise SecretUnavailableError(f"{self.place}: cannot run it: {reason}")
+
+
+def warn_if_exposed(place: str, file: Path) -> None:
+    """Say once in the log if everybody on this machine can read the secret *file*, named by *place*."""
+    if file in _warned or file.is_relative_to(_GIVEN_BY_THE_SYSTEM):
+        return
+    try:
+        mode = file.stat().st_mode
+    except OSError:
+        return
+    if mode & stat.S_IROTH:
+        _warned.add(file)
+        log.warning("%s: everybody on this machine can read %s: chmod 600 it", place, file)

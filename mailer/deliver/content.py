@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 from threading import Lock
 from typing import Final, overload
 
-from mailer.config import Settings
+from mailer.config import Dkim, Settings
+from mailer.config.secrets import warn_if_exposed
 from mailer.deliver.batch import Batch
 from mailer.deliver.dkim import Signer
-from mailer.errors import PayloadError
+from mailer.errors import ConfigError, PayloadError
 from mailer.mail.message import SharedPart
 from mailer.mail.stored import unpack
 from mailer.smtp import Submission
@@ -103,9 +104,15 @@ class Outgoing(Sequence[Submission]):
 
 def _signers(settings: Settings) -> Mapping[str, tuple[Signer, ...]]:
     return {
-        name: tuple(
-            Signer(key.domain, key.selector, key.key_file.read_bytes()) for key in account.dkim
-        )
+        name: tuple(_signer(f"accounts.{name}.dkim", key) for key in account.dkim)
         for name, account in settings.accounts.items()
         if account.dkim
     }
+
+
+def _signer(place: str, key: Dkim) -> Signer:
+    warn_if_exposed(f"{place}.key_file", key.key_file)
+    try:
+        return Signer(key.domain, key.selector, key.key_file)
+    except ConfigError as exc:
+        raise ConfigError(f"{place}: {exc}") from None

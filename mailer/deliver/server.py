@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 
 from mailer import smtp
 from mailer.config import Account, Security, Settings
+from mailer.config.secrets import warn_if_exposed
 from mailer.smtp.login import oauth
 from mailer.smtp.rules import Rule, parse
 
@@ -32,6 +33,8 @@ def server(account: Account, rules: Iterable[Rule] = (), *, grace: float = 0.0) 
 
     A worker that is to stop awaits outstanding replies for *grace* seconds; who only logs in needs none.
     """
+    if account.client_key:
+        warn_if_exposed(f"accounts.{account.name}.client_key", account.client_key)
     return smtp.Server(
         name=account.name,
         host=account.host,

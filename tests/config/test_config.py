@@ -632,8 +632,14 @@ def test_a_secret_file_that_everybody_can_read_is_warned_of_once(tmp_path, caplo
     assert record.getMessage() == (
         f"accounts.a.password_file: everybody on this machine can read {file}: chmod 600 it"
     )
+
+
+def test_a_secret_file_of_one_s_own_is_not_warned_of(tmp_path, caplog):
+    file = tmp_path / "password"
+    file.write_text("right\n")
     file.chmod(0o600)
-    assert secret.exposed() is None
+    assert Secret("accounts.a.password", file=file).read() == "right"
+    assert caplog.records == []
 
 
 @pytest.mark.parametrize("command", [("false",), ("sh", "-c", "kill $$"), ("printf", "")])

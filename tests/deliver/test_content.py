@@ -7,7 +7,7 @@ import pytest
 from mailer.config import Settings
 from mailer.deliver.batch import Batch
 from mailer.deliver.content import Contents
-from mailer.errors import PayloadError
+from mailer.errors import ConfigError, PayloadError
 from mailer.mail.message import Message, SharedPart
 from mailer.mail.payload import Entry
 from mailer.mail.stored import pack
@@ -64,3 +64,11 @@ def test_a_batch_with_a_large_attachment_takes_the_memory_of_one_message_at_a_ti
 def test_an_attachment_that_is_gone_is_noticed_before_the_first_message_is_begun(contents):
     with pytest.raises(PayloadError, match="gone from Redis"):
         contents.outgoing(batch(1), [0])
+
+
+def test_a_signature_s_key_that_cannot_be_read_is_named_by_its_account(client, tmp_path):
+    dkim = {"domain": "shop.example", "selector": "s", "key_file": tmp_path / "gone.pem"}
+    account = {"url": "smtps://mx.example", "dkim": dkim}
+    settings = Settings.model_validate({"accounts": {"primary": account}})
+    with pytest.raises(ConfigError, match=r"accounts\.primary\.dkim: cannot read the DKIM key"):
+        Contents(settings, Ledger(client))

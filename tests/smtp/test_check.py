@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from mailer.smtp import Action, Security
+from mailer.smtp import Action, Security, Stage, Timeouts
 from mailer.smtp.check import try_account
 from mailer.smtp.connection import tls
 
@@ -119,3 +119,22 @@ def named_in_common_name(name):
             serialization.NoEncryption(),
         ),
     )
+
+
+@pytest.mark.parametrize(
+    ("port", "security", "seconds"),
+    [
+        (465, Security.STARTTLS, tls.SILENCE),
+        (465, Security.PLAIN, tls.SILENCE),
+        (587, Security.STARTTLS, 300.0),
+        (465, Security.TLS, 300.0),
+    ],
+)
+def test_a_worker_waits_seconds_for_a_greeting_where_tls_comes_first(
+    settings, port, security, seconds
+):
+    server = settings(port, security=security, timeouts=Timeouts())
+    assert tls.patience(server, Stage.CONNECT) == seconds
+    assert tls.patience(server, Stage.EHLO) == 300.0
+    if seconds == tls.SILENCE:
+        assert "smtps://" in tls.other_scheme(server, Stage.CONNECT)
