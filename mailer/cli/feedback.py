@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import click
@@ -10,11 +10,12 @@ import click
 from mailer.cli.group import HelpfulGroup
 from mailer.cli.output import count, moment, plural, say, table
 from mailer.cli.session import Session, pass_session
-from mailer.errors import InputError, LedgerUnavailableError
-from mailer.feedback import Report, read
+from mailer.errors import InputError, LedgerUnavailableError, MailerError
+from mailer.feedback import Kind, Report, read
 from mailer.feedback.intake.files import Found, messages, stream_messages
 from mailer.feedback.parts import MAX_OCTETS
 from mailer.feedback.returns import Tally, returns_of
+from mailer.feedback.webhooks.providers import READERS
 from mailer.operate import feedback as operate
 
 TRY_AGAIN = 75
@@ -36,11 +37,18 @@ def feedback() -> None:
 @feedback.command(short_help="Say what messages that came back mean.")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option("--json", "json_", is_flag=True, help="Print one JSON object a recipient a line.")
-def explain(files: tuple[str, ...], *, json_: bool) -> None:
+@click.option(
+    "--webhook",
+    "provider",
+    type=click.Choice(sorted(READERS)),
+    help="A FILE is the body of a webhook's request instead.",
+)
+@pass_session
+def explain(session: Session, files: tuple[str, ...], *, json_: bool, provider: str | None) -> None:
     """Say what each FILE means, and change nothing; `-` is standard input.
 
     A FILE is one message as it came (.eml). Nothing is recorded, and neither Redis nor a
-    configuration is needed.
+    configuration is needed; where they are there, the campaign is named too.
 
     \b
     Example:
@@ -48,10 +56,11 @@ def explain(files: tuple[str, ...], *, json_: bool) -> None:
       mailer feedback explain --json Maildir/new/*
     """  # noqa: D301
     missing: list[str] = []
-    found = _read_all(files, missing)
+    found = _read_all(files, missing, provider)
     if json_:
+        campaign_of = _campaigns(session)
         for file, report in found:
-            click.echo(_as_json(file, report))
+            click.echo(_as_json(file, report, campaign_of(report)))
     else:
         headings = ["file", "kind", "recipient", "status", "reason", "permanent"]
         table(headings, [_row(file, report) for file, report in found])
@@ -137,14 +146,36 @@ def _tell(tally: Tally) -> None:
         say(f"  {campaign} paused itself: {why}")
 
 
-def _read_all(files: Iterable[str], missing: list[str]) -> Iterable[tuple[str, Report]]:
+def _campaigns(session: Session) -> Callable[[Report], str | None]:
+    """What names the campaign of a report; nothing does without secrets, campaigns and Redis."""
+    try:
+        if not session.configured.reading_keys():
+            return lambda _: None
+        tokens = returns_of(session.settings).tokens()
+    except MailerError:
+        return lambda _: None
+    return lambda report: match.campaign if (match := tokens.find(report)) else None
+
+
+def _reports(octets: bytes, provider: str | None) -> Iterable[Report]:
+    if provider is None:
+        return read(octets)
+    try:
+        return [event.report() for event in READERS[provider](json.loads(octets))]
+    except (ValueError, RecursionError):
+        return [Report(Kind.UNKNOWN)]
+
+
+def _read_all(
+    files: Iterable[str], missing: list[str], provider: str | None
+) -> Iterable[tuple[str, Report]]:
     for file in files:
         try:
             octets = _octets(file)
         except OSError as error:
             missing.append(f"{file}: {error.strerror or error}")
             continue
-        for report in read(octets):
+        for report in _reports(octets, provider):
             yield file, report
 
 
@@ -155,7 +186,7 @@ def _octets(file: str) -> bytes:
         return stream.read(MAX_OCTETS)
 
 
-def _as_json(file: str, report: Report) -> str:
+def _as_json(file: str, report: Report, campaign: str | None) -> str:
     # Escaped throughout: what strangers wrote must not act on a terminal.
     return json.dumps(
         {
@@ -166,7 +197,7 @@ def _as_json(file: str, report: Report) -> str:
             "reply_code": report.reply_code,
             "reason": report.reason.value if report.reason else None,
             "permanent": report.permanent,
-            "campaign": None,
+            "campaign": campaign,
             "message_id": report.trace.message_id,
         }
     )

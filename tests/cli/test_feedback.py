@@ -86,3 +86,18 @@ def test_read_asks_a_mail_server_to_try_again_while_redis_is_away(mailer, place,
     done = mailer("feedback", "read", "one.eml")
     assert done.code == 75
     assert done.out == ""
+
+
+def test_explain_names_the_campaign_where_its_token_proves_it(mailer, place, returned):
+    (place / "one.eml").write_bytes(returned)
+    (line,) = mailer("feedback", "explain", "one.eml", "--json").out.splitlines()
+    assert json.loads(line)["campaign"] == "spring"
+
+
+def test_explain_reads_the_body_of_a_webhook(mailer, place):
+    (place / "hook.json").write_text('[{"event": "spamreport", "email": "ada@example.org"}]')
+    (line,) = mailer(
+        "feedback", "explain", "--webhook", "sendgrid", "hook.json", "--json"
+    ).out.splitlines()
+    found = json.loads(line)
+    assert (found["kind"], found["recipient"]) == ("complaint", "ada@example.org")
