@@ -1,51 +1,65 @@
 """How a template's ``<style>`` rules get onto its elements, once per template.
 
-Mail readers drop style sheets, so rules are written into ``style`` attributes. The inliner wants a
-whole document, and what there is are files with Jinja in them; running it over each message would
-cost more than everything else together. So: the files are strung together as they nest (layout,
-blocks, includes, all branches of conditions), the inliner works out every element's style on that
-likeness, and only the ``style`` attributes are carried back into the files' start tags. Whatever
-else the inliner or its HTML parser would change, it cannot; where the likeness is not exact (an
-``if`` that opens one of two elements), an element may miss a rule, and none is damaged.
-``<style>`` stays for media queries.
+Many mail readers drop style sheets, so rules are written into ``style`` attributes. That must
+change nothing for those that keep them: an attribute beats every rule that is not ``!important``,
+also those that a phone or a condition brings in. So a declaration is written only where every row
+has it, and where nothing that stays in ``<style>`` alone could override it; then the message looks
+as its source does, and where style sheets are dropped, as much of it is left as there can be.
+
+All is worked out on the `Likeness` of the document: css-inline, whose parser is a browser's, says
+which element each selector matches; the cascade is decided here; and only ``style`` attributes are
+carried back into the files' start tags. Whatever else a parser of HTML would change, it cannot.
+``<style>`` stays as it is.
 """
 
 import html
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Final
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeAlias
 
 import css_inline
 from jinja2 import nodes
 
-# Stands for whatever Jinja puts out; a private character that no parser takes for markup.
-_HOLE: Final = "\uf8ff"
+from mailer.compose.template.likeness import HOLE, Likeness, Parse, likeness
+from mailer.compose.template.stylesheet import ANY, Declaration, Rule, Sheet
+from mailer.compose.text import check_depth
+
+_NAME: Final = r"[a-zA-Z][^\s/>\"'=<]*"
 _TAG: Final = re.compile(
-    r"<!--.*?-->|<(style|script|title|textarea)\b.*?</\1\s*>"
-    r"|<([a-zA-Z][a-zA-Z0-9]*)((?:[^<>\"']|\"[^\"]*\"|'[^']*')*)>",
-    re.DOTALL,
+    r"<!--.*?-->|<(?P<raw>style|script|title|textarea)\b(?P<raw_attributes>[^>]*)>"
+    r"(?P<content>.*?)</(?P=raw)\s*>"
+    rf"|<(?P<name>{_NAME})(?P<attributes>(?:[^<>\"']|\"[^\"]*\"|'[^']*')*)>",
+    re.DOTALL | re.IGNORECASE,
 )
-_STYLE: Final = re.compile(r"(?<=\s)style\s*=\s*([\"'])", re.IGNORECASE)
+_ATTRIBUTE: Final = re.compile(
+    r"(?P<name>[^\s\"'>/=]+)(?:\s*=\s*(?:\"(?P<double>[^\"]*)\"|'(?P<single>[^']*)'|(?P<bare>[^\s\"'>]+)))?"
+)
+_QUOTED: Final = re.compile(r"\"[^\"]*\"|'[^']*'", re.DOTALL)
 _MARKED: Final = re.compile(r"<[a-zA-Z][^<>]*?\bdata-mailer-tag=\"(\d+)\"[^<>]*>")
+_RULES: Final = re.compile(r"--mailer-(\d+)-(\d+)")
 _COMPUTED: Final = re.compile(r"\sstyle=\"([^\"]*)\"")
+_BRANCH_TAG: Final = re.compile(rf"<(/?)({_NAME})(?:[^<>\"']|\"[^\"]*\"|'[^']*')*>", re.DOTALL)
+_VOID: Final = frozenset("area base br col embed hr img input link meta source track wbr".split())  # noqa: SIM905
+_UNSTYLED: Final = frozenset("head meta title link base script style noscript template".split())  # noqa: SIM905
+# Properties of which one's shorthand sets another's part, though neither name begins with the other.
+_ENTANGLED: Final = frozenset("margin padding border inset font grid flex background".split())  # noqa: SIM905
+_FOR_SCREENS: Final = frozenset({"", "all", "screen", "only screen"})
+_SIMPLE_VALUE: Final = re.compile(r"[\w#.%\s,+-]*")
 
-Blocks = Mapping[str, list[nodes.Block]]
-Parse = Callable[[str], nodes.Template | None]
+
+@dataclass(frozen=True, slots=True)
+class _Tag:
+    """A start tag of the likeness, by the offsets of its parts."""
+
+    number: int
+    name: str
+    name_end: int
+    attributes: str
+    attributes_start: int
 
 
-@dataclass(slots=True)
-class _Text:
-    """The document as strung together, and which node each stretch of it came from."""
-
-    stretches: list[tuple[int, nodes.TemplateData | None]] = field(default_factory=list)
-    pieces: list[str] = field(default_factory=list)
-    length: int = 0
-
-    def add(self, text: str, node: nodes.TemplateData | None) -> None:
-        self.stretches.append((self.length, node))
-        self.pieces.append(text)
-        self.length += len(text)
+Edit: TypeAlias = tuple[int, str]
 
 
 def inline_styles(name: str, parse: Parse) -> None:
@@ -53,134 +67,288 @@ def inline_styles(name: str, parse: Parse) -> None:
 
     *parse* must return the same tree for the same name each time.
     """
-    text = _Text()
-    for piece, node in _Walk(parse).template(name, {}):
-        text.add(piece, node)
-    document = "".join(text.pieces)
-    if "<style" not in document.lower():
+    document = likeness(name, parse)
+    text = document.text
+    check_depth(text)
+    if "<style" not in text.lower():
         return
-    tags = [found for found in _TAG.finditer(document) if found[2]]
-    styles = _computed(document, tags)
-    edits: dict[int, tuple[nodes.TemplateData, list[tuple[int, str]]]] = {}
-    for number, tag in enumerate(tags):
-        if styles.get(number):
-            at, insertion = _insertion(tag, styles[number])
-            start, node = _stretch(text, at)
-            if node is not None:
-                edits.setdefault(id(node), (node, []))[1].append((at - start, insertion))
-    for node, insertions in edits.values():
-        _apply(node, insertions)
+    tags, rules = _read(document, text)
+    if not any(rule.certain for rule in rules):
+        return
+    matches = _matches(document, text, tags, rules)
+    edits: dict[int, tuple[nodes.TemplateData, dict[int, list[list[Declaration]]]]] = {}
+    for tag in tags:
+        written = _written(rules, *matches.get(tag.number, ((), ())))
+        node = document.at(tag.name_end - 1).node
+        if node is None or tag.name.lower() in _UNSTYLED or not _may_be_styled(document, tag):
+            written = []
+        if node is not None:
+            at = tag.name_end - document.at(tag.name_end - 1).start
+            edits.setdefault(id(node), (node, {}))[1].setdefault(at, []).append(written)
+    _apply(document, tags, edits)
 
 
-def _computed(document: str, tags: list[re.Match[str]]) -> Mapping[int, str]:
-    """Return the style that the rules give each tag, by its number."""
-    marked: list[str] = []
-    end = 0
-    for number, tag in enumerate(tags):
-        # Own style attributes are hidden, so that what comes back is what the rules say.
-        attributes = _STYLE.sub(lambda found: f"data-mailer-style={found[1]}", tag[3])
-        marked += (
-            document[end : tag.start()],
-            f'<{tag[2]} data-mailer-tag="{number}"{attributes}>',
-        )
-        end = tag.end()
-    marked.append(document[end:])
-    inliner = css_inline.CSSInliner(load_remote_stylesheets=False, keep_style_tags=True)
-    styles: dict[int, str] = {}
-    for found in _MARKED.finditer(inliner.inline("".join(marked))):
-        computed = _COMPUTED.search(found[0])
-        if computed:
-            styles.setdefault(int(found[1]), html.unescape(computed[1]).strip().rstrip(";"))
-    return styles
+def _read(document: Likeness, text: str) -> tuple[list[_Tag], list[Rule]]:
+    """Return the start tags of the document, and the rules of its style sheets."""
+    tags: list[_Tag] = []
+    rules: list[Rule] = []
+    for found in _TAG.finditer(text):
+        if found["name"]:
+            attributes = found["attributes"]
+            tags.append(
+                _Tag(
+                    len(tags),
+                    found["name"],
+                    found.end("name"),
+                    attributes,
+                    found.start("attributes"),
+                )
+            )
+        elif found["raw"] and found["raw"].lower() == "style":
+            rules += _sheet(document, found)
+    return tags, rules
 
 
-def _insertion(tag: re.Match[str], style: str) -> tuple[int, str]:
-    """Return where in the document to insert what, so that the tag's own declarations win."""
-    own = _STYLE.search(tag[3])
-    if own is None:
-        return tag.end(2), f' style="{html.escape(style)}"'
-    escaped = html.escape(style) if own[1] == '"' else style.replace("'", "&#39;")
-    return tag.start(3) + own.end(), f"{escaped};"
+def _sheet(document: Likeness, found: re.Match[str]) -> Iterator[Rule]:
+    attributes = {
+        one["name"].lower(): one["double"] or one["single"] or one["bare"] or ""
+        for one in _ATTRIBUTE.finditer(found["raw_attributes"])
+    }
+    kind, media = (attributes.get(name, "").strip().lower() for name in ("type", "media"))
+    if kind not in {"text/css", ""} or media == "print":
+        return
+    start = found.start("content")
+    varying = document.varies(found.start(), start)
+    for_all = media in _FOR_SCREENS
+    in_branch = bool(document.at(found.start()).flow)
+
+    def varies(first: int, last: int) -> bool:
+        return document.varies(start + first, start + last) or bool(document.at(start + first).flow)
+
+    always = for_all and not varying and not in_branch
+    yield from Sheet(found["content"], varies, always=always).rules()
 
 
-def _stretch(text: _Text, at: int) -> tuple[int, nodes.TemplateData | None]:
-    """Return the stretch that holds the character before *at*: its start and its node."""
-    low, high = 0, len(text.stretches)
-    while high - low > 1:
-        middle = (low + high) // 2
-        if text.stretches[middle][0] < at:
-            low = middle
-        else:
-            high = middle
-    return text.stretches[low]
-
-
-def _apply(node: nodes.TemplateData, insertions: list[tuple[int, str]]) -> None:
-    seen: set[int] = set()
-    # A file that is included twice is written to once: by its first place in the document.
-    for at, insertion in sorted(insertions, reverse=True):
-        if at not in seen:
-            seen.add(at)
-            node.data = node.data[:at] + insertion + node.data[at:]
-
-
-class _Walk:
-    """Yields the text of a template in the order of the document that it makes."""
-
-    def __init__(self, parse: Parse) -> None:
-        self._parse = parse
-        self._open: list[str] = []
-
-    def template(
-        self, name: str, blocks: Blocks
-    ) -> Iterator[tuple[str, nodes.TemplateData | None]]:
-        tree = self._parse(name) if name not in self._open else None
-        if tree is None:
-            return
-        self._open.append(name)
-        merged = {block: list(stack) for block, stack in blocks.items()}
-        for block in tree.find_all(nodes.Block):
-            merged.setdefault(block.name, []).append(block)
-        parent = tree.find(nodes.Extends)
-        if parent is not None and isinstance(parent.template, nodes.Const):
-            yield from self.template(parent.template.value, merged)
-        else:
-            yield from self._nodes(tree.body, merged, ())
-        self._open.pop()
-
-    def _nodes(
-        self,
-        body: list[nodes.Node],
-        blocks: Blocks,
-        parents: tuple[nodes.Block, ...],
-    ) -> Iterator[tuple[str, nodes.TemplateData | None]]:
-        for node in body:
-            if isinstance(node, nodes.Block):
-                stack = blocks.get(node.name) or [node]
-                yield from self._nodes(stack[0].body, blocks, tuple(stack[1:]))
-            elif isinstance(node, nodes.Include | nodes.Import | nodes.FromImport):
-                if isinstance(node.template, nodes.Const):
-                    yield from self.template(str(node.template.value), {})
-            elif isinstance(node, nodes.Output):
-                yield from self._output(node, blocks, parents)
-            elif not isinstance(node, nodes.Expr):
-                yield from self._nodes(list(node.iter_child_nodes()), blocks, parents)
-
-    def _output(
-        self, output: nodes.Output, blocks: Blocks, parents: tuple[nodes.Block, ...]
-    ) -> Iterator[tuple[str, nodes.TemplateData | None]]:
-        for node in output.nodes:
-            if isinstance(node, nodes.TemplateData):
-                yield node.data, node
-            elif _is_super(node) and parents:
-                yield from self._nodes(parents[0].body, blocks, parents[1:])
-            else:
-                yield _HOLE, None
-
-
-def _is_super(node: nodes.Node) -> bool:
-    return (
-        isinstance(node, nodes.Call)
-        and isinstance(node.node, nodes.Name)
-        and node.node.name == "super"
+def _matches(
+    document: Likeness, text: str, tags: Sequence[_Tag], rules: Sequence[Rule]
+) -> Mapping[int, tuple[Sequence[int], Sequence[int]]]:
+    """Return the numbers of the rules that match each tag for certain, and of those that may."""
+    selectors = []
+    for number, rule in enumerate(rules):
+        if rule.certain:
+            selectors.append(f"{rule.certain} {{ --mailer-{number}-1: 1 }}")
+        selectors += [f"{selector} {{ --mailer-{number}-0: 1 }}" for selector in rule.possible]
+    inliner = css_inline.CSSInliner(
+        load_remote_stylesheets=False, inline_style_tags=False, extra_css="\n".join(selectors)
     )
+    uncertain = _uncertain(document, text)
+    found: dict[int, tuple[list[int], list[int]]] = {}
+    for match in _MARKED.finditer(inliner.inline(_marked(document, text, tags, uncertain))):
+        computed = _COMPUTED.search(match[0])
+        if computed is None or int(match[1]) in found:
+            continue
+        certain: list[int] = []
+        possible: list[int] = []
+        for number, sure in _RULES.findall(computed[1]):
+            (certain if sure == "1" else possible).append(int(number))
+        found[int(match[1])] = (certain, possible)
+    return found
+
+
+def _marked(document: Likeness, text: str, tags: Sequence[_Tag], uncertain: set[int]) -> str:
+    """Return the document with its tags numbered, and of their attributes what selectors look at."""
+    pieces: list[str] = []
+    end = 0
+    for tag in tags:
+        start = tag.name_end - len(tag.name) - 1
+        stop = tag.attributes_start + len(tag.attributes)
+        kept = (
+            document.without_varying(tag.attributes_start, stop)
+            if stop > tag.attributes_start
+            else ""
+        )
+        # Within a tag, its own flow counts, which a branch around it gives.
+        any_ = HOLE in _QUOTED.sub("", kept) or tag.name_end in uncertain
+        attributes = ""
+        for one in _ATTRIBUTE.finditer(kept):
+            value = one["double"] or one["single"] or one["bare"] or ""
+            name = one["name"].lower()
+            if name not in {"class", "id"}:
+                continue
+            known = [] if tag.name_end in uncertain else [w for w in value.split() if HOLE not in w]
+            any_ = any_ or HOLE in value
+            attributes += f' {name}="{html.escape(" ".join(known))}"'
+        if any_:
+            attributes += f" {ANY}"
+        closing = " /" if tag.attributes.rstrip().endswith("/") else ""
+        pieces += (
+            text[end:start],
+            f'<{tag.name} data-mailer-tag="{tag.number}"{attributes}{closing}>',
+        )
+        end = stop + 1
+    pieces.append(text[end:])
+    return "".join(pieces)
+
+
+def _uncertain(document: Likeness, text: str) -> set[int]:
+    """Return the ends of the names of tags that a branch opens and does not close.
+
+    Of what stands in two such branches only one is there, so what they hold stands in neither for
+    certain.
+    """
+    opened: dict[tuple[int, ...], list[tuple[str, int]]] = {}
+    found: set[int] = set()
+    for tag in _BRANCH_TAG.finditer(text):
+        flow = document.at(tag.start()).flow
+        name = tag[2].lower()
+        if not flow or name in _VOID or tag[0].endswith("/>"):
+            continue
+        stack = opened.setdefault(flow, [])
+        if not tag[1]:
+            stack.append((name, tag.end(2)))
+        elif stack and stack[-1][0] == name:
+            stack.pop()
+    for stack in opened.values():
+        found.update(end for _, end in stack)
+    return found
+
+
+def _written(
+    rules: Sequence[Rule], certain: Sequence[int], possible: Sequence[int]
+) -> list[Declaration]:
+    """Return the declarations to write, in the order of the cascade, for a tag with these matches.
+
+    Seen from the strongest: what is written must not override what stays in the style sheet alone, so
+    below that nothing is written that sets the same.
+    """
+    ranked = []
+    for number in {*certain, *possible}:
+        rule = rules[number]
+        for order, one in enumerate(rule.declarations):
+            writes = number in certain and one.always
+            ranked.append(((one.important, rule.specificity, number, order), one, writes))
+    ranked.sort(key=lambda item: item[0], reverse=True)
+    blocked: list[str] = []
+    kept: list[Declaration] = []
+    for _, one, writes in ranked:
+        if writes and (one.important or not any(_related(one.name, name) for name in blocked)):
+            kept.append(one)
+        elif not one.important:
+            blocked.append(one.name)
+    kept.reverse()
+    return _shortened(kept)
+
+
+def _related(one: str, other: str) -> bool:
+    """Tell whether two properties set something in common."""
+    if one == other or "*" in {one, other} or "all" in {one, other}:
+        return True
+    if one.startswith(f"{other}-") or other.startswith(f"{one}-"):
+        return True
+    first, second = one.partition("-")[0], other.partition("-")[0]
+    if {one, other} == {"font", "line-height"}:
+        return True
+    return first == second and first in _ENTANGLED
+
+
+def _shortened(kept: Sequence[Declaration]) -> list[Declaration]:
+    """Leave out what a later declaration of the same property overrides for certain."""
+    last = {one.name: index for index, one in enumerate(kept)}
+    return [
+        one
+        for index, one in enumerate(kept)
+        if last[one.name] == index or not _SIMPLE_VALUE.fullmatch(kept[last[one.name]].value)
+    ]
+
+
+def _may_be_styled(document: Likeness, tag: _Tag) -> bool:
+    """Tell whether a style attribute can be written: none may come out of a value or a condition."""
+    start = tag.attributes_start
+    stop = start + len(tag.attributes)
+    if stop <= start:
+        return True
+    kept = document.without_varying(start, stop)
+    if HOLE in _QUOTED.sub("", kept):
+        whole = [one for one in document.between(start, stop) if one.node is not None]
+        flow = document.at(tag.name_end - 1).flow
+        conditional = "".join(one.text for one in whole if one.flow != flow).lower()
+        values = any(
+            one.node is None and one.start >= start and _outside(tag, one.start - start)
+            for one in document.between(start, stop)
+        )
+        return not values and "style" not in conditional
+    return True
+
+
+def _outside(tag: _Tag, at: int) -> bool:
+    """Tell whether the character *at* of a tag's attributes stands in no quotes."""
+    return not any(one.start() <= at < one.end() for one in _QUOTED.finditer(tag.attributes))
+
+
+def _apply(
+    document: Likeness,
+    tags: Sequence[_Tag],
+    edits: Mapping[int, tuple[nodes.TemplateData, dict[int, list[list[Declaration]]]]],
+) -> None:
+    """Write the styles: into the tag's own attribute, or into a new one."""
+    insertions: dict[int, tuple[nodes.TemplateData, dict[int, str]]] = {}
+    for tag in tags:
+        stretch = document.at(tag.name_end - 1)
+        if stretch.node is None:
+            continue
+        # A file that is used twice is written to once: what all its places agree on.
+        places = edits[id(stretch.node)][1][tag.name_end - stretch.start]
+        for at, text in _insertions(tag, _agreed(places)):
+            place = document.at(at - 1)
+            if place.node is not None:
+                insertions.setdefault(id(place.node), (place.node, {}))[1][at - place.start] = text
+    for node, texts in insertions.values():
+        for at, text in sorted(texts.items(), reverse=True):
+            node.data = node.data[:at] + text + node.data[at:]
+
+
+def _agreed(places: Sequence[list[Declaration]]) -> list[Declaration]:
+    first = places[0]
+    if all(place == first for place in places):
+        return first
+    dropped = [one for place in places for one in place if not all(one in p for p in places)]
+    return [
+        one
+        for one in first
+        if all(one in p for p in places) and not any(_related(one.name, d.name) for d in dropped)
+    ]
+
+
+def _insertions(tag: _Tag, declarations: Sequence[Declaration]) -> Iterator[Edit]:
+    """Yield where in the document to insert what: before the tag's own declarations, which win.
+
+    What is important comes after them, for there it wins; without the word, which only a style
+    sheet's rules for phones could not override then.
+    """
+    if not declarations:
+        return
+    before = [one for one in declarations if not one.important]
+    after = [one for one in declarations if one.important]
+    own = next(
+        (one for one in _ATTRIBUTE.finditer(tag.attributes) if one["name"].lower() == "style"), None
+    )
+    if own is None or own[0].lower() == "style":
+        yield tag.name_end, f' style="{html.escape(_css([*before, *after]))}"'
+        return
+    kind = next(kind for kind in ("double", "single", "bare") if own[kind] is not None)
+    start, end = (tag.attributes_start + place for place in own.span(kind))
+    quote = '"' if kind == "bare" else ""
+    first, last = _css(before), _css(after)
+    if kind == "single":
+        first, last = (css.replace("&", "&amp;").replace("'", "&#39;") for css in (first, last))
+    else:
+        first, last = html.escape(first), html.escape(last)
+    if first or quote:
+        yield start, quote + (f"{first};" if first else "")
+    if last or quote:
+        separator = ";" if last and not own[kind].rstrip().endswith(";") else ""
+        yield end, separator + last + quote
+
+
+def _css(declarations: Sequence[Declaration]) -> str:
+    return "; ".join(f"{one.name}: {one.value}" for one in declarations)
