@@ -171,7 +171,11 @@ def _prepared(text: str) -> str:
 
 
 def _attributes(message: bytes) -> dict[str, str]:
-    pairs = (part.partition("=") for part in message.decode("utf-8", "replace").split(","))
+    try:
+        text = message.decode()
+    except UnicodeDecodeError:
+        raise AuthenticationFailedError("SCRAM: the server's message is no UTF-8 text") from None
+    pairs = (part.partition("=") for part in text.split(","))
     return {name: value for name, _, value in pairs}
 
 
