@@ -99,6 +99,8 @@ class Outgoing(Sequence[Submission]):
             forward_path=message.forward_path,
             content=content,
             smtputf8=message.smtputf8,
+            # A notification of the server brings it back, whatever it quotes of the message.
+            envid=message.message_id.strip("<>"),
         )
 
 

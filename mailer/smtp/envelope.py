@@ -87,7 +87,7 @@ def _mail(
             reason = "the message needs SMTPUTF8, which the server does not offer"
             return _refused(Stage.MAIL, Action.SMTPUTF8_UNSUPPORTED, reason)
         parameters += b" SMTPUTF8"
-    if submission.eight_bit or not content.isascii():
+    if not content.isascii():
         if "8BITMIME" not in offered:
             reason = "the content has 8-bit octets, and the server does not offer 8BITMIME"
             return _refused(Stage.MAIL, Action.FAIL_MESSAGE, reason)
@@ -97,10 +97,8 @@ def _mail(
 
 def _mail_dsn(dsn: Dsn, envid: str | None) -> bytes:
     parameters = f" RET={dsn.ret}" if dsn.ret else ""
-    if envid:
-        encoded = wire.xtext(envid)
-        if len(encoded) > MAX_ENVID:
-            raise WireError(f"an envelope id of more than {MAX_ENVID} octets")
+    # A notification's comfort is no reason to refuse a message: an id that does not fit is left out.
+    if envid and envid.isascii() and len(encoded := wire.xtext(envid)) <= MAX_ENVID:
         parameters += f" ENVID={encoded}"
     return parameters.encode("ascii")
 

@@ -20,8 +20,8 @@ class Submission:
     content: bytes
     smtputf8: bool = False
     """The headers hold raw UTF-8 (RFC 6532); an address tells by itself what it needs."""
-    eight_bit: bool = False
     envid: str | None = None
+    """What a delivery status notification brings back: ENVID of RFC 3461, ASCII."""
 
 
 class Fate(Enum):

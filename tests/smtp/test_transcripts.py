@@ -677,3 +677,16 @@ def test_a_failure_brings_the_dialogue_without_content_and_local_parts(playing, 
     assert "C: RCPT TO:<***@example.org>" in result.dialogue
     assert result.dialogue[-1] == "S: 554 5.7.1 <***@example.org>: spam"
     assert not any("hello" in line for line in result.dialogue)
+
+
+@pytest.mark.parametrize("envid", ["x" * 101, "jürgen"], ids=["too long", "more than ASCII"])
+def test_an_envelope_id_that_does_not_fit_is_left_out(playing, drive, mail, envid):
+    server = playing(
+        HELLO.format("DSN")
+        + """
+        C: MAIL FROM:<news@shop.example> RET=HDRS
+        S: 550 5.1.8 no
+        """
+        + BYE
+    )
+    drive(server, mail("ada@example.org", envid=envid), dsn=Dsn())

@@ -1,0 +1,291 @@
+"""Real mail servers, each in a folder of its own, that keep what they take.
+
+Each is a context manager that gives a `RealServer`. Mailboxes that begin with `no` exist at none of them.
+"""
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiosmtpd.controller import Controller
+
+from tests.conftest import PLACES, free_port
+
+PATIENCE = 60.0
+"""Seconds that a server has to come up, or to file what it has taken."""
+
+HARAKA = Path(os.environ.get("MAILER_HARAKA") or Path.home() / ".cache/mailer-tests/haraka")
+"""Where `npm install Haraka` was done; `.ci/run` does it."""
+
+Taken = list[tuple[str, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class RealServer:
+    """A server at *port* of this machine; *taken* reads recipient and message of what it has accepted."""
+
+    port: int
+    taken: Callable[[], Taken]
+
+    def taken_when(self, count: int, mark: str) -> Taken:
+        """What it has taken for mailboxes with *mark* once that is *count*, or after `PATIENCE`.
+
+        OpenSMTPD's spool is the system's: it may still hold what another run has left.
+        """
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            found = [(who, message) for who, message in self.taken() if mark in who]
+            if len(found) >= count or time.monotonic() > deadline:
+                return found
+            time.sleep(0.1)
+
+
+class _Keeping:
+    """What stands behind a server that only passes on: it keeps what comes."""
+
+    def __init__(self) -> None:
+        self.taken: Taken = []
+
+    async def handle_RCPT(self, server, session, envelope, address, options):  # noqa: N802
+        if address.startswith("no"):
+            return "550 5.1.1 no such user"
+        envelope.rcpt_tos.append(address)
+        return "250 ok"
+
+    async def handle_DATA(self, server, session, envelope):  # noqa: N802
+        self.taken.append((envelope.rcpt_tos[0], bytes(envelope.original_content)))
+        return "250 kept"
+
+
+@contextlib.contextmanager
+def keeper() -> Iterator[tuple[int, Taken]]:
+    """The server behind those that only pass on: its port, and what has come so far."""
+    handler = _Keeping()
+    controller = Controller(handler, hostname="127.0.0.1", port=free_port(), enable_SMTPUTF8=True)
+    controller.start()
+    try:
+        yield controller.port, handler.taken
+    finally:
+        controller.stop()
+
+
+@contextlib.contextmanager
+def _folder(name: str) -> Iterator[Path]:
+    home = Path(tempfile.mkdtemp(prefix=f"mailer-{name}-"))
+    home.chmod(0o755)
+    try:
+        yield home
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _running(command: list[str | Path], home: Path, port: int, **more) -> Iterator[None]:
+    with (home / "out").open("wb") as out:
+        server = subprocess.Popen(command, stdout=out, stderr=out, cwd=home, **more)
+    try:
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            assert server.poll() is None, (home / "out").read_text()
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 5):
+                break
+            assert time.monotonic() < deadline, (home / "out").read_text()
+            time.sleep(0.05)
+        yield
+    finally:
+        server.terminate()
+        server.wait(PATIENCE)
+
+
+# Exim.
+
+_EXIM = """
+exim_user = nobody
+exim_group = nogroup
+spool_directory = {home}/spool
+log_file_path = {home}/log-%s
+keep_environment =
+primary_hostname = mx.example
+daemon_smtp_ports = {port}
+local_interfaces = 127.0.0.1
+tls_advertise_hosts =
+pipelining_advertise_hosts = {pipelining}
+chunking_advertise_hosts = {chunking}
+smtputf8_advertise_hosts = *
+accept_8bitmime = true
+smtp_accept_max_per_connection = 0
+smtp_accept_max = 50
+host_lookup =
+queue_only = true
+message_size_limit = 20M
+smtp_accept_max_nonmail = 1000
+acl_smtp_rcpt = recipients
+acl_smtp_data = accept
+begin acl
+recipients:
+  deny local_parts = ^no
+       message = Unrouteable address
+  accept
+"""
+
+
+def _recipient(header_file: Path) -> str:
+    """The one recipient in Exim's header file: behind the line that says how many there are."""
+    return header_file.read_text("utf-8", "replace").partition("\n1\n")[2].partition("\n")[0]
+
+
+def _message(header_file: Path) -> bytes:
+    """The body from Exim's data file, which begins with the message's name, behind an empty header."""
+    data = header_file.with_name(header_file.name.removesuffix("H") + "D")
+    return b"\r\n\r\n" + data.read_bytes().partition(b"\n")[2]
+
+
+@contextlib.contextmanager
+def exim(*, pipelining: bool = True, chunking: bool = True) -> Iterator[RealServer]:
+    """An Exim that keeps all in its spool; only root can start one."""
+    program, port = shutil.which("exim4", path=PLACES), free_port()
+    assert program is not None
+    with _folder("exim") as home:
+        (home / "spool").mkdir()
+        for path in (home, home / "spool"):
+            shutil.chown(path, "nobody", "nogroup")
+        switches = {"pipelining": "*" if pipelining else "", "chunking": "*" if chunking else ""}
+        (home / "conf").write_text(_EXIM.format(home=home, port=port, **switches))
+
+        def taken() -> Taken:
+            headers = (home / "spool/input").rglob("*-H")
+            return [(_recipient(path), _message(path)) for path in headers]
+
+        with _running([program, "-C", home / "conf", "-bdf"], home, port):
+            yield RealServer(port, taken)
+
+
+# Dovecot's submission service: it passes on while the client waits.
+
+_DOVECOT = """
+protocols = submission
+base_dir = {home}/run
+state_dir = {home}/state
+log_path = {home}/log
+listen = 127.0.0.1
+ssl = no
+disable_plaintext_auth = no
+mail_location = maildir:{home}/mail/%u
+hostname = mx.example
+submission_relay_host = 127.0.0.1
+submission_relay_port = {relay}
+submission_relay_trusted = no
+passdb {{
+  driver = static
+  args = nopassword=y
+}}
+userdb {{
+  driver = static
+  args = uid=nobody gid=nogroup home={home}/mail/%u
+}}
+service submission-login {{
+  inet_listener submission {{
+    port = {port}
+  }}
+}}
+service anvil {{
+  chroot =
+}}
+"""
+
+
+@contextlib.contextmanager
+def dovecot() -> Iterator[RealServer]:
+    """Dovecot's submission service; any password will do. Only root can start it."""
+    program, port = shutil.which("dovecot", path=PLACES), free_port()
+    assert program is not None
+    with _folder("dovecot") as home, keeper() as (relay, taken):
+        (home / "mail").mkdir()
+        shutil.chown(home / "mail", "nobody", "nogroup")
+        (home / "conf").write_text(_DOVECOT.format(home=home, port=port, relay=relay))
+        with _running([program, "-F", "-c", home / "conf"], home, port):
+            yield RealServer(port, lambda: list(taken))
+
+
+# Haraka.
+
+_KEEP_JS = """
+const fs = require('fs');
+let count = 0;
+exports.hook_mail = (next) => next(OK);
+exports.hook_rcpt = (next, connection, params) =>
+    params[0].user.startsWith('no') ? next(DENY, 'no such user') : next(OK);
+exports.hook_queue = (next, connection) => {
+    const transaction = connection.transaction;
+    const name = `${__dirname}/../mail/${process.pid}-${count++}`;
+    const file = fs.createWriteStream(`${name}.tmp`);
+    const {user, host} = transaction.rcpt_to[0];
+    file.write(`${user}@${host}\\r\\n`);
+    file.on('close', () => { fs.renameSync(`${name}.tmp`, `${name}.eml`); next(OK); });
+    transaction.message_stream.pipe(file, {line_endings: '\\r\\n', ending_dot: false});
+};
+"""
+
+
+@contextlib.contextmanager
+def haraka() -> Iterator[RealServer]:
+    """A Haraka with a plugin that keeps what is queued."""
+    port = free_port()
+    with _folder("haraka") as home:
+        for name in ("config", "plugins", "mail", "queue"):
+            (home / name).mkdir()
+        (home / "plugins/keep.js").write_text(_KEEP_JS)
+        ini = (HARAKA / "node_modules/Haraka/config/connection.ini").read_text()
+        # It breaks lines from 992 octets on; RFC 5321 allows 998.
+        ini = ini.replace("data_line_length=992", "data_line_length=1000")
+        (home / "config/connection.ini").write_text(ini)
+        for name, text in {
+            "smtp.ini": f"listen=127.0.0.1:{port}\nnodes=0\n",
+            "plugins": "keep\n",
+            "me": "mx.example\n",
+            "loglevel": "WARN\n",
+            "host_list": "example.org\n",
+        }.items():
+            (home / "config" / name).write_text(text)
+
+        def taken() -> Taken:
+            found = (path.read_bytes() for path in (home / "mail").glob("*.eml"))
+            return [
+                (who.decode(), text) for who, _, text in (one.partition(b"\r\n") for one in found)
+            ]
+
+        command = ["node", HARAKA / "node_modules/Haraka/bin/haraka", "-c", home]
+        with _running(command, home, port):
+            yield RealServer(port, taken)
+
+
+# OpenSMTPD.
+
+_OPENSMTPD = """
+table no file:{home}/no
+listen on 127.0.0.1 port {port} hostname mx.example
+action "on" relay host smtp://127.0.0.1:{relay}
+match from any for rcpt-to <no> reject
+match from any for any action "on"
+"""
+
+
+@contextlib.contextmanager
+def opensmtpd() -> Iterator[RealServer]:
+    """OpenSMTPD, which drops clients that pipeline; its spool is the system's. Only root can start it."""
+    program, port = shutil.which("smtpd", path=PLACES), free_port()
+    assert program is not None
+    with _folder("opensmtpd") as home, keeper() as (relay, taken):
+        (home / "no").write_text("@nowhere.example.org\n")
+        conf = home / "conf"
+        conf.write_text(_OPENSMTPD.format(home=home, port=port, relay=relay))
+        conf.chmod(0o600)
+        with _running([program, "-d", "-f", conf], home, port):
+            yield RealServer(port, lambda: list(taken))
