@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from mailer.history import open_history
 from mailer.mail.event import Event
-from tests.history.conftest import Postgres
+from tests.servers.postgres import Postgres
 
 CHUNK = 5_000
 

@@ -7,8 +7,10 @@ import random
 import shutil
 import signal
 import socket
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -122,3 +124,27 @@ def client(redis_url: str) -> Iterator[Client]:
     connected = connect(redis_url)
     yield connected
     connected.close()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Any]:
+    """A running PostgreSQL; its folder is one that its unprivileged user may enter."""
+    from tests.servers.postgres import Postgres  # noqa: PLC0415 - it asks this module for a port
+
+    folder = Path(tempfile.mkdtemp(prefix="mailer-pg-"))
+    folder.chmod(0o755)
+    server = Postgres(folder)
+    yield server
+    server.stop()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def postgres_url(postgres_server: Any) -> str:
+    """The URL of an empty database."""
+    import psycopg  # noqa: PLC0415 - only where the server is asked for
+
+    with psycopg.connect(postgres_server.url, autocommit=True) as connection:
+        connection.execute("DROP DATABASE IF EXISTS mailer WITH (FORCE)")
+        connection.execute("CREATE DATABASE mailer")
+    return postgres_server.url.replace("/postgres", "/mailer")

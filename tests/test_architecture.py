@@ -26,7 +26,7 @@ FOLDERS = {
     "store": ("mail", "config"),
     "queues": ("mail", "store", "config"),
     "deliver": ("mail", "store", "smtp", "config"),
-    "worker": ("deliver", "queues", "store", "mail", "config", "smtp.check"),
+    "worker": ("deliver", "queues", "store", "history", "mail", "config", "smtp.check"),
     "operate": ("mail", "store", "queues", "config", "history", "compose.headers", "compose.words"),
     "produce": ("mail", "compose", "store", "queues", "config", "operate"),
     "feedback": (

@@ -92,7 +92,12 @@ def show(console: Console, stage: Stage, folder: Folder, url: str, rows: int) ->
     )
     if not console.is_terminal:
         console.print("Queueing and sending; this takes less than a minute ...\n")
-    worker = LocalWorker(url, folder.path / "worker.log", config=stage.configuration)
+    worker = LocalWorker(
+        url,
+        folder.path / "worker.log",
+        config=stage.configuration,
+        history=settings.history.url,
+    )
     with worker, bars(console) as progress:
         receipts = [
             enqueue(progress, big, EXAMPLES / "recipients.csv", rows),

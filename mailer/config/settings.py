@@ -286,6 +286,11 @@ class Settings(Model):
         return self._file
 
     @property
+    def follows(self) -> bool:
+        """Whether what happens to messages is told to somebody: the history, the application."""
+        return self.history.url is not None
+
+    @property
     def broker_url(self) -> str:
         """Where Celery's queues are: the broker, or Redis itself."""
         return self.broker or self.redis

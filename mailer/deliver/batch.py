@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from mailer.deliver.outcome import Outcome
+from mailer.mail.event import Happened, Told, encode_outcomes
 from mailer.mail.payload import Entry, encode
 from mailer.mail.routing import Routes
 from mailer.mail.status import OPEN, Detail, Status
@@ -24,6 +25,8 @@ class Batch:
 
     claim: Claim
     entries: Sequence[Entry] = field(repr=False)
+    tells: bool = False
+    """Whether somebody follows what happens: then each note in the ledger says it."""
     statuses: list[Status] = field(init=False, repr=False)
     _details: dict[int, Detail] = field(init=False, repr=False)
     _renew_at: float = field(init=False, repr=False, default=0.0)
@@ -101,6 +104,25 @@ class Batch:
         """Remember what the ledger has recorded."""
         self.statuses[offset] = outcome.status
         self._details[offset] = outcome.detail
+
+    def told(self, outcomes: Sequence[tuple[int, Outcome]], now: float) -> Told | None:
+        """What happened, for those who follow it; None where nobody is known to."""
+        if not self.tells:
+            return None
+        happened = []
+        for offset, outcome in outcomes:
+            message = self.entries[offset].message
+            happened.append(
+                Happened(
+                    self.claim.positions[offset],
+                    outcome.status,
+                    message.forward_path,
+                    message.message_id,
+                    outcome.detail,
+                )
+            )
+        claim = self.claim
+        return encode_outcomes(claim.ref, claim.fence, claim.account, now, happened)
 
     def subset(self, offsets: Sequence[int]) -> tuple[tuple[int, ...], bytes]:
         """Positions and payload of the messages at *offsets*, to stand by themselves."""

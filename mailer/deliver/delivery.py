@@ -26,6 +26,9 @@ from mailer.store.ledger import PRIORITY, Claim, Ledger, Unclaimed, Verdict
 ROOM_WAITS: Final = (0.5, 30.0)
 """Seconds that a batch waits at least and at most when its account is busy in the process it came to."""
 
+READERS_LOOK: Final = 0.5
+"""Seconds between two looks at what the readers of events are behind, once it is too much."""
+
 
 class Delivery:
     """All that a worker process needs to deliver batches; shared by its threads.
@@ -64,6 +67,7 @@ class Delivery:
         when Redis cannot be asked: the lease lapses then, and what had begun to be transmitted is
         uncertain.
         """
+        self._wait_for_readers()
         now = time()
         claim = self.ledger.claim(ref, uuid.uuid4().hex, now, now + self._lease)
         if isinstance(claim, Unclaimed):
@@ -95,6 +99,14 @@ class Delivery:
     def _stopping(self) -> bool:
         return self._is_closing or self._asked_to_stop()
 
+    def _wait_for_readers(self) -> None:
+        """Begin nothing while too much of what happened waits to be read: Redis's memory has an end."""
+        settings, pause = self._tools.settings, threading.Event()
+        while settings.follows and not self._stopping():
+            if self._tools.events.behind() < settings.history.max_backlog:
+                return
+            pause.wait(READERS_LOOK)
+
     def _has_room(self, claim: Claim, report: Report) -> bool:
         """Wait until the account has room here; False when others want the process sooner."""
         account, pause = claim.account, threading.Event()
@@ -124,7 +136,7 @@ class Delivery:
 
     def _run(self, claim: Claim, run: Run) -> None:
         try:
-            batch = Batch(claim, decode(claim.payload))
+            batch = Batch(claim, decode(claim.payload), self._tools.settings.follows)
             policy = self._tools.campaigns.policy(claim.campaign)
         except PayloadError as exc:
             bury_unread(self.ledger, claim, run.report, "undecodable", str(exc.args[0]))

@@ -108,13 +108,23 @@ class Journal:
             offset = self.chosen[which]
             if result.fate is not Fate.UNSENT:
                 self.sent.add(offset)
-            accepted = result.fate is Fate.ACCEPTED
-            outcome = _ACCEPTED if accepted else self._judge(offset, result)
+            if result.fate is Fate.ACCEPTED:
+                outcome = self._accepted(offset, result) if self._batch.tells else _ACCEPTED
+            else:
+                outcome = self._judge(offset, result)
             if outcome.reason:
                 self.to_bury.append((offset, outcome, result))
             else:
                 settled.append((offset, outcome))
         return settled
+
+    def _accepted(self, offset: int, result: Result) -> Outcome:
+        """What is told of one that was accepted: the server's words, in them its queue id."""
+        reply, tries = result.reply, self._batch.detail(offset).attempts + 1
+        if reply is None:
+            return Outcome(Status.ACCEPTED, Detail("", attempts=tries))
+        told = Detail("", "final", reply.code, reply.enhanced or "", reply.text, attempts=tries)
+        return Outcome(Status.ACCEPTED, told)
 
     def _say(
         self,
@@ -129,6 +139,7 @@ class Journal:
             starting,
             now,
             self._batch.lease_until(now, self._lease.seconds),
+            self._batch.told(settled, now),
         )
         if verdict is Verdict.LOST:
             raise LeaseLostError("the batch belongs to another worker by now")

@@ -61,7 +61,8 @@ class Recorder:
         outcomes = [(offset, Outcome(status, batch.detail(offset))) for offset in offsets]
         settlements = [batch.settlement(offset, outcome) for offset, outcome in outcomes]
         ends = now + self._lease
-        if self._ledger.commit(batch.claim, settlements, (), now, ends) is Verdict.LOST:
+        told = batch.told(outcomes, now)
+        if self._ledger.commit(batch.claim, settlements, (), now, ends, told) is Verdict.LOST:
             raise LeaseLostError("the batch belongs to another worker by now")
         for offset, outcome in outcomes:
             batch.note(offset, outcome)
@@ -91,6 +92,7 @@ class Recorder:
                 positions,
                 payload,
                 [(batch.position(offset), one.detail) for offset, one, _ in group],
+                batch.told([(offset, one) for offset, one, _ in group], time()),
             )
             _buried(self._ledger, burial, batch.claim, self._report)
             for offset, fate, _ in group:
@@ -117,6 +119,9 @@ class Recorder:
             positions,
             payload,
             [(batch.position(offset), detail) for offset, detail in details.items()],
+            batch.told(
+                [(offset, Outcome(Status.DEAD, one)) for offset, one in details.items()], time()
+            ),
         )
         _buried(self._ledger, burial, batch.claim, self._report)
         for offset, detail in details.items():

@@ -18,6 +18,7 @@ from mailer.store.breaker import Breaker
 from mailer.store.campaigns import Campaigns
 from mailer.store.connection import Client
 from mailer.store.dispatch import Dispatch
+from mailer.store.events import EventStream
 from mailer.store.feedback.records import Feedback
 from mailer.store.ledger import Ledger
 from mailer.store.limits import Limits
@@ -40,6 +41,7 @@ class Tools:
         self.line = PermitQueue(client, self.limits)
         self.dispatch = Dispatch(client)
         self.contents = Contents(settings, self.ledger)
+        self.events = EventStream(client)
         self.connections = Connections(settings, self.breaker, Slots(client), self.limits)
 
 

@@ -8,6 +8,7 @@ Files in it::
     server.url    where the server is (with its password; readable by its owner alone)
     server.log    what the server said
     worker.log    what the worker said
+    history.sqlite  what became of every message
     redis/        the data, append-only
 """
 
@@ -21,6 +22,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -106,8 +108,12 @@ class Folder:
             yield
 
     def settings(self, settings: Settings, url: str) -> Settings:
-        """*settings* with this server as Redis and broker."""
-        return settings.model_copy(update={"redis": url, "broker": None})
+        """*settings* with this server as Redis and broker, and a history in the folder."""
+        changes: dict[str, object] = {"redis": url, "broker": None}
+        if settings.history.url is None and find_spec("sqlalchemy") is not None:
+            own = f"sqlite:///{self.path / 'history.sqlite'}"
+            changes["history"] = settings.history.model_copy(update={"url": own})
+        return settings.model_copy(update=changes)
 
     def _prepare(self) -> None:
         try:

@@ -26,7 +26,7 @@ class LocalWorker:
     Its words go to *log*. *config* is the configuration file it reads, None for the usual search.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - where it runs, and how
         self,
         url: str,
         log: Path,
@@ -34,7 +34,9 @@ class LocalWorker:
         config: Path | None = None,
         concurrency: int | None = None,
         level: str = "WARNING",
+        history: str | None = None,
     ) -> None:
+        self._history = history
         self._url = url
         self._log = log
         self._config = config
@@ -96,6 +98,8 @@ class LocalWorker:
         environment = dict(os.environ)
         environment |= {"MAILER_REDIS": self._url, "MAILER_BROKER": self._url}
         environment |= {"CELERY_BROKER_URL": self._url}
+        if self._history is not None:
+            environment["MAILER_HISTORY__URL"] = self._history
         if self._config is not None:
             environment["MAILER_CONFIG"] = str(self._config.absolute())
         return environment

@@ -183,6 +183,7 @@ class Campaign:
             accept_changes=accept_changes,
             processes=processes,
             progress=progress,
+            tells=producer.settings.follows,
         )
         return self._run(recipients, plan, self.composer)
 

@@ -4,6 +4,7 @@ Streams: at any moment it holds a few batches. It can be killed anywhere and run
 knows is skipped, and a batch that was written down but not published is found by the workers' sweep.
 """
 
+import json
 import logging
 import pickle
 import tempfile
@@ -22,6 +23,7 @@ from mailer.errors import (
     InputError,
     InvalidRowsError,
 )
+from mailer.mail.event import encode_queued
 from mailer.mail.message import Message
 from mailer.mail.payload import Entry, encode
 from mailer.mail.recipients import BrokenRow, Recipient, Rejected, parse
@@ -75,6 +77,7 @@ class Plan:
     processes: int = 1
     max_backlog: int | None = None
     progress: Progress | None = None
+    tells: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,7 @@ class Composed:
     recipients: tuple[Recipient, ...]
     payload: bytes
     faults: tuple[tuple[int, str], ...]
+    message_ids: tuple[str, ...] = ()
 
 
 class Enqueuer:
@@ -252,6 +256,7 @@ class Enqueuer:
                 recipients=_fresh(recipients),
                 now=time(),
                 due=self._plan.due,
+                told=told(ref, composed) if self._plan.tells else b"",
             )
             if done.state == "taken":
                 self._without_taken(composed, done.taken)
@@ -293,7 +298,17 @@ def compose(composer: Maker, account: str, recipients: Sequence[Recipient]) -> C
             made.append(one)
         except InputError as exc:
             faults.append((one.row, str(exc)))
-    return Composed(account, tuple(made), encode(entries), tuple(faults))
+    identifiers = tuple(entry.message.message_id for entry in entries)
+    return Composed(account, tuple(made), encode(entries), tuple(faults), identifiers)
+
+
+def told(ref: str, composed: Composed) -> bytes:
+    """The entry of events that says who was queued, each with the row that *ref*'s message is made of."""
+    rows = [
+        (one.mailbox, message_id, json.dumps(one.fields, ensure_ascii=False, default=str))
+        for one, message_id in zip(composed.recipients, composed.message_ids, strict=True)
+    ]
+    return encode_queued(ref, composed.account, time(), rows)
 
 
 _composer_here: Composer | None = None

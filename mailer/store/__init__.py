@@ -11,6 +11,7 @@ from mailer.store.campaigns import Campaigns
 from mailer.store.client import Client
 from mailer.store.dead_letters import DeadLetters
 from mailer.store.dispatch import Dispatch
+from mailer.store.events import EventStream
 from mailer.store.feedback.records import Feedback
 from mailer.store.ledger import Ledger
 from mailer.store.limit_rules import Rules
@@ -51,6 +52,11 @@ class Store:
     def dispatch(self) -> Dispatch:
         """Whose batches go to the broker next."""
         return Dispatch(self.client)
+
+    @cached_property
+    def events(self) -> EventStream:
+        """What happened, for those who follow it."""
+        return EventStream(self.client)
 
     @cached_property
     def dead_letters(self) -> DeadLetters:

@@ -3,10 +3,12 @@
 -- dead, dead:<id>, deadload:<id>   the dead letter      dead:unpublished  set  += id
 -- status:<c>, counts:<c>           letter 'z', or 'u' for uncertain ones
 -- detail:<c>                       as given
+-- events                           += what happened
 -- batch:<ref>, payload:<ref>       without += those; both go when nothing is open
 --
 -- ARGV: ref, fence, now, id, letter, reason, what the server said (msgpack), payload ('': the whole
---       batch's, renamed), positions in the payload's order, then position, detail, …
+--       batch's, renamed), positions in the payload's order, how many recipients the entry of events tells
+--       of ('': none is written), the entry, then position, detail, …
 -- Returns {'buried', how many} | {'lost'}
 
 local ref, fence, now, id, letter = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
@@ -18,7 +20,7 @@ local made = redis.call('HMGET', PREFIX .. 'dead:' .. id, 'batch', 'messages')
 if made[1] == ref then return {'buried', tonumber(made[2])} end
 if not holds(ref, fence, now) then return {'lost'} end
 
-local roll, buried, others = roll_of(campaign), 0, {}
+local roll, buried, others = roll_of(campaign, nil, nil, ARGV[10] ~= ''), 0, {}
 local letters = letters_of(campaign, ARGV[9], redis.call('HGET', key, 'without'))
 for i, position in ipairs(positions_of(ARGV[9])) do
   if OPEN[string.sub(letters, i, i)] then
@@ -29,10 +31,11 @@ for i, position in ipairs(positions_of(ARGV[9])) do
   end
 end
 if buried == 0 then return {'buried', 0} end
-for i = 10, #ARGV, 2 do
+for i = 12, #ARGV, 2 do
   redis.call('HSET', PREFIX .. 'detail:' .. campaign, ARGV[i], ARGV[i + 1])
 end
 note(roll)
+if ARGV[10] ~= '' then tell(ARGV[10], 'e', ARGV[11]) end
 if ARGV[8] == '' then
   redis.call('RENAME', PREFIX .. 'payload:' .. ref, PREFIX .. 'deadload:' .. id)
 else

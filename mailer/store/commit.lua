@@ -8,9 +8,11 @@
 -- account:<a>   hash    read: state
 -- campaign:<c>  hash    read: state; paused, braked := now, why, where the first HOPELESS are all rejected
 -- resumed       set     -= such a campaign
+-- events        stream  += what happened, as the worker packed it
 --
 -- ARGV: ref, fence, now, end of the lease ('': not to be renewed), account, accepted ('3,5,9'), accepted
---       that had a detail, starting, lowest and highest of all positions, then position, letter, detail, …
+--       that had a detail, starting, lowest and highest of all positions, how many recipients the entry of
+--       events tells of ('': this worker writes none), the entry, then position, letter, detail, …
 -- Returns 'go' | 'paused' | 'cancelled' | 'stopped' (the account)
 --   | 'lost' (the lease is another's; nothing was written). Unless 'go', starting was not marked.
 
@@ -19,14 +21,14 @@ local ref, fence, now, ends, account = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[
 local campaign = campaign_of(ref)
 if not holds(ref, fence, now) then return 'lost' end
 
-local roll, settled, rejected = roll_of(campaign, tonumber(ARGV[9]), tonumber(ARGV[10])), 0, 0
+local roll, settled, rejected = roll_of(campaign, tonumber(ARGV[9]), tonumber(ARGV[10]), ARGV[11] ~= ''), 0, 0
 for position in string.gmatch(ARGV[6], '%d+') do
   if OPEN[move(roll, position, 'a')] then settled = settled + 1 end
 end
 for position in string.gmatch(ARGV[7], '%d+') do
   redis.call('HDEL', PREFIX .. 'detail:' .. campaign, position)
 end
-for i = 11, #ARGV, 3 do
+for i = 13, #ARGV, 3 do
   local position, letter, detail = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local old = move(roll, position, letter)
   if OPEN[old] and not OPEN[letter] then settled = settled + 1 end
@@ -62,6 +64,7 @@ if verdict == 'go' then
 end
 
 note(roll)
+if (tonumber(ARGV[11]) or 0) > 0 then tell(ARGV[11], 'e', ARGV[12]) end
 if settled > 0 then
   local bucket = PREFIX .. 'rate:' .. campaign .. ':' .. math.floor(now / 10)
   if redis.call('INCRBY', bucket, settled) == settled then redis.call('EXPIRE', bucket, 120) end

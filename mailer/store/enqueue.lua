@@ -4,6 +4,8 @@
 -- campaign:<c>       hash   next position, number of batches
 -- status:<c>         string += 'q' for each recipient
 -- counts:<c>         hash   q += n
+-- order:<c>          string += each recipient's fingerprint, by position
+-- events             stream += that they were queued
 -- payload:<ref>      string := payload
 -- batch:<ref>        hash   := state queued (or waiting)
 -- queued:<queue>     zset   += ref        timers  zset  += ref, when it starts later
@@ -12,7 +14,7 @@
 -- With run 0 (single messages) no fingerprint is looked at or kept.
 --
 -- ARGV: ref, run, now, due (0: at once), queue, account, payload, fingerprints (8 octets each),
---       digests (4 octets each, big-endian)
+--       digests (4 octets each, big-endian), entry of events ('': none is written)
 -- Returns {'queued'} | {'waiting'} | {'taken', index, …} (nothing written) | {'cancelled'}
 
 local ref, run, now, due, queue = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
@@ -44,7 +46,9 @@ local next_position = redis.call('HINCRBY', PREFIX .. 'campaign:' .. campaign, '
 local start = next_position - total
 redis.call('SETRANGE', PREFIX .. 'status:' .. campaign, start, string.rep('q', total))
 redis.call('HINCRBY', PREFIX .. 'counts:' .. campaign, 'q', total)
+redis.call('SETRANGE', PREFIX .. 'order:' .. campaign, start * 8, fingerprints)
 redis.call('SET', PREFIX .. 'enqueued:' .. ref, '1', 'EX', 300)
+if ARGV[10] ~= '' then tell(total, 'e', ARGV[10], 'p', start) end
 local batch = {payload = ARGV[7], positions = start .. '+' .. total, open = total, queue = queue,
                account = ARGV[6], deaths = 0}
 return {create_batch(ref, batch, now, due)}

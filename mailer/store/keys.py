@@ -57,6 +57,17 @@ mailer:turns:<queue>         zset    campaign → messages it was published for 
 mailer:turns:<queue>:<c>     zset    batch ref → its place                        while batches wait for a turn
 mailer:called:<s>            zset    batch ref → permits that it may take         seconds
 mailer:swept                 string  when a worker last looked for what is due    for good
+mailer:order:<c>             string  the recipients' fingerprints, eight octets a      for good
+                                     position
+mailer:events                stream  what happened: n (how many recipients); e (an      until all consumers
+                                     entry of mailer.mail.event) and p (first position  have read it
+                                     of a queued batch), or c, l, p (campaign, letter,
+                                     positions)
+mailer:events:consumers      hash    consumer → id of the last entry that it has read   for good
+mailer:events:read           hash    consumer → recipients told of in what it has read  for good
+mailer:events:added          string  recipients told of in all that was ever added      for good
+mailer:events:trouble        hash    consumer → why it does not get on                  while it does not
+mailer:events:lease:<k>      string  which process reads for the consumer <k>           seconds
 mailer:lock:<name>           string  owner of a cluster-wide duty                 seconds
 
 ``<c>`` is a campaign id, ``<n>`` a batch number, ``<c>:<n>`` a *batch ref*, ``<event>`` is
@@ -93,6 +104,11 @@ ACCOUNTS = PREFIX + "accounts"
 ALERTS = PREFIX + "alerts"
 LINES = PREFIX + "lines"
 DEAD = PREFIX + "dead"
+EVENTS = PREFIX + "events"
+CONSUMERS = PREFIX + "events:consumers"
+EVENTS_ADDED = PREFIX + "events:added"
+EVENTS_READ = PREFIX + "events:read"
+EVENTS_TROUBLE = PREFIX + "events:trouble"
 DEAD_UNPUBLISHED = PREFIX + "dead:unpublished"
 
 

@@ -11,6 +11,7 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import Final
 
+from mailer.mail.event import Told
 from mailer.mail.payload import decode_detail, encode_detail
 from mailer.mail.status import Detail, Status
 from mailer.store import keys
@@ -118,6 +119,7 @@ class Burial:
     positions: Sequence[int]
     payload: bytes | None = None
     details: Sequence[tuple[int, Detail]] = ()
+    told: Told | None = None
 
 
 class Ledger:
@@ -157,8 +159,12 @@ class Ledger:
         recipients: Sequence[Fresh],
         now: float,
         due: float = 0.0,
+        told: bytes = b"",
     ) -> Enqueued:
-        """Write a batch down, all or nothing; with a later *due* it waits for its time."""
+        """Write a batch down, all or nothing; with a later *due* it waits for its time.
+
+        *told* is the entry of events that says so, for those who follow it.
+        """
         state, *taken = self._enqueue(
             ref,
             run,
@@ -169,6 +175,7 @@ class Ledger:
             payload,
             _fingerprints(recipients),
             _digests(recipients),
+            told,
         )
         return Enqueued(state.decode(), tuple(int(offset) for offset in taken))
 
@@ -196,18 +203,21 @@ class Ledger:
             details,
         )
 
-    def commit(
+    def commit(  # noqa: PLR0913, PLR0917 - one step of the ledger
         self,
         claim: Claim,
         settled: Sequence[Settlement],
         starting: Sequence[int],
         now: float,
         ends: float | None,
+        told: Told | None = None,
     ) -> Verdict:
         """Record what is *settled*, mark positions *starting* as transmitting, renew the lease.
 
         With *ends* None the lease is not renewed, which saves a little. A campaign of which the first
         hundred recipients are all rejected pauses itself.
+
+        *told* says what happened, for those who follow it; None comes of a worker that tells nothing.
 
         One round trip. Unless the verdict is `Verdict.GO`, *starting* was not marked and must not be
         sent; with `Verdict.LOST` nothing was recorded at all.
@@ -235,6 +245,7 @@ class Ledger:
             ",".join(map(str, starting)),
             min(positions, default=""),
             max(positions, default=""),
+            *_told(told),
             *others,
         )
         return Verdict(answer.decode())
@@ -266,6 +277,7 @@ class Ledger:
             burial.said,
             burial.payload or b"",
             pack_positions(burial.positions),
+            *_told(burial.told),
             *told,
         )
         return int(answer[1]) if answer[0] == b"buried" else -1
@@ -316,6 +328,11 @@ def unpack_positions(text: str) -> tuple[int, ...]:
     if plus:
         return tuple(range(int(start), int(start) + int(count)))
     return tuple(int(position) for position in text.split(",") if position)
+
+
+def _told(told: Told | None) -> tuple[object, bytes]:
+    """The entry as the scripts take it; without one they tell who was moved, if somebody follows it."""
+    return (told.number, told.entry) if told else ("", b"")
 
 
 def _fingerprints(recipients: Sequence[Fresh]) -> bytes:

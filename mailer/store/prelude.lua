@@ -27,9 +27,12 @@ end
 -- The recipients of a campaign whose letters a script changes: read with `roll_of`, change with `move`,
 -- and write once with `note`. Where *lowest* and *highest* lie near each other, the letters between them
 -- are read and written as a whole: a worker's commit is about neighbours.
+-- *told* is given where the caller tells by itself what happened (see `tell`); else, where somebody
+-- listens, `note` tells who was moved.
 local SPAN = 4000
-local function roll_of(campaign, lowest, highest)
+local function roll_of(campaign, lowest, highest, told)
   local roll = {campaign = campaign, key = PREFIX .. 'status:' .. campaign, changes = {}}
+  if not told and redis.call('EXISTS', PREFIX .. 'events:consumers') == 1 then roll.moved = {} end
   if lowest and highest - lowest < SPAN then
     roll.lowest = lowest
     roll.letters = {string.byte(redis.call('GETRANGE', roll.key, lowest, highest), 1, -1)}
@@ -49,14 +52,29 @@ local function move(roll, position, letter, exhumed)
     else
       redis.call('SETRANGE', roll.key, position, letter)
     end
+    if roll.moved and (exhumed or not OPEN[letter]) then
+      local list = roll.moved[letter] or {}
+      list[#list + 1] = position
+      roll.moved[letter] = list
+    end
     roll.changes[old] = (roll.changes[old] or 0) - 1
     roll.changes[letter] = (roll.changes[letter] or 0) + 1
   end
   return old
 end
 
+-- Add to the stream of events what happened to *number* recipients: in the same script as it was noted,
+-- so that neither is ever there without the other. Fields as in keys.py.
+local function tell(number, ...)
+  redis.call('XADD', PREFIX .. 'events', '*', 'n', number, ...)
+  redis.call('INCRBY', PREFIX .. 'events:added', number)
+end
+
 -- Write down what was moved, and by how much the counts change.
 local function note(roll)
+  for letter, positions in pairs(roll.moved or {}) do
+    tell(#positions, 'c', roll.campaign, 'l', letter, 'p', table.concat(positions, ','))
+  end
   if roll.touched then
     redis.call('SETRANGE', roll.key, roll.lowest, string.char(unpack(roll.letters)))
   end

@@ -3,7 +3,7 @@
 -- sent:<key>      string  := digest, Message-ID and ref of the message that was queued under this key
 -- campaign:<c>    hash    created, summary, policy, state; next position, number of batches
 -- campaigns       zset    += campaign
--- status:<c>, counts:<c>, payload:<ref>, batch:<ref>, queued:<queue>    as enqueue.lua writes them
+-- status:<c>, order:<c>, counts:<c>, payload:<ref>, batch:<ref>, queued:<queue>    as enqueue.lua writes them
 -- enqueued:<id>   string  := ref, for minutes: the call may be repeated, its reply lost
 -- suppressed      hash    read
 --
@@ -58,6 +58,7 @@ redis.call('HSET', settings, 'summary', ARGV[4], 'policy', ARGV[5], 'enqueued', 
 local ref = next_ref(campaign)
 local start = redis.call('HINCRBY', settings, 'next', total) - total
 redis.call('SETRANGE', PREFIX .. 'status:' .. campaign, start, string.rep('q', total))
+redis.call('SETRANGE', PREFIX .. 'order:' .. campaign, start * 8, fingerprints)
 redis.call('HINCRBY', PREFIX .. 'counts:' .. campaign, 'q', total)
 redis.call('SET', written, ref, 'EX', 300)
 if key ~= '' then

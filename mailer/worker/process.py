@@ -11,7 +11,7 @@ import mmap
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
@@ -31,6 +31,7 @@ from mailer.store.ledger import PRIORITY
 from mailer.store.suppression import Suppression
 from mailer.worker.alerts import Alerts, hooks
 from mailer.worker.dead_letters import DeadLetterDuty
+from mailer.worker.followers import Consumer, Follower, consumers
 from mailer.worker.probe import Probes
 from mailer.worker.redis_patience import RedisPatience
 from mailer.worker.sweep import Sweeper
@@ -40,6 +41,7 @@ log = logging.getLogger(__name__)
 _REAP_EVERY: Final = 1.0
 _FAREWELL: Final = 0.5
 _SWEEP_ENDS: Final = 2.0
+_FOLLOWER_ENDS: Final = 5.0
 _UNFIT_POOLS: Final = ("gevent", "eventlet")
 
 
@@ -85,6 +87,8 @@ class Worker:
         self._terminated = False
         self._is_child = False
         self._sweeper: Sweeper | None = None
+        self._consumers: list[Callable[[], Consumer]] = []
+        self._followers: list[Follower] = []
 
     @property
     def stopping(self) -> bool:
@@ -142,6 +146,7 @@ class Worker:
         try:
             load(self.settings.file, secrets=True)
             hooks(self.settings)
+            self._consumers = consumers(self.settings)
         except ConfigError as exc:
             raise SystemExit(f"mailer: {exc}") from None
         self._main = os.getpid()
@@ -155,6 +160,9 @@ class Worker:
         duties = [dead_letters.sweep, alerts.sweep, probes.sweep, Suppression(client).expire]
         self._sweeper = Sweeper(self.settings, client, self.broker, duties)
         self._sweeper.start()
+        self._followers = [Follower(client, make()) for make in self._consumers]
+        for follower in self._followers:
+            follower.start()
         gc.freeze()  # as in each process that delivers
 
     def stop(self, **_: Any) -> None:
@@ -171,6 +179,11 @@ class Worker:
         self.stop()
         if self._sweeper:
             self._sweeper.join(_SWEEP_ENDS)
+        # Only now: what was sent last is to be in the history, too.
+        for follower in self._followers:
+            follower.stop()
+        for follower in self._followers:
+            follower.join(_FOLLOWER_ENDS)
         self.end_process()
 
     # Each process that delivers.

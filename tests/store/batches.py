@@ -29,7 +29,9 @@ def open_campaign(client, name="spring"):
     )
 
 
-def enqueue(client, numbers, name="spring", *, run=1, account="primary", queue=BULK, due=0.0):
+def enqueue(
+    client, numbers, name="spring", *, run=1, account="primary", queue=BULK, due=0.0, told=b""
+):
     """Queue one batch of recipients; returns its ref."""
     ref = Campaigns(client).next_batch(name)
     done = Ledger(client).enqueue(
@@ -41,6 +43,7 @@ def enqueue(client, numbers, name="spring", *, run=1, account="primary", queue=B
         recipients=[fresh(number) for number in numbers],
         now=NOW,
         due=due,
+        told=told,
     )
     return ref, done
 

@@ -51,6 +51,7 @@ def run(session: Session, /, name: str, recipients: str, *, json_: bool, **given
             folder.path / "worker.log",
             config=settings.file,
             concurrency=given["concurrency"],
+            history=settings.history.url,
         )
         with worker, bars() as progress:
             bar = progress.add_task("queueing", total=None)

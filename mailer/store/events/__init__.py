@@ -1,0 +1,5 @@
+"""What happened, between the ledger that tells it and the consumers that read it."""
+
+from mailer.store.events.stream import LEASE, Backlog, EventStream, Reading
+
+__all__ = ["LEASE", "Backlog", "EventStream", "Reading"]

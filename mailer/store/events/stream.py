@@ -1,0 +1,154 @@
+"""The stream of what happened, out of the ledger: written with each note, read by its consumers.
+
+A consumer (the history, the application) has a name and a cursor, the last entry that it has read.
+One process reads for it at a time, under a lease; it moves the cursor after it has done its work, so
+that each entry is read at least once, in order. What all consumers have read is taken away.
+"""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from mailer.errors import PayloadError
+from mailer.mail.event import Event, decode_entry, moved
+from mailer.store import keys
+from mailer.store.connection import Client, load, reaching_redis
+
+LEASE: Final = 15.0
+"""Seconds that a process which reads may be silent before another takes its place."""
+
+_PAGE: Final = 100
+"""Entries read at a time: one may tell of a whole batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Some entries of the stream: their events, where they end, how many recipients they tell of.
+
+    *unreadable* says of each entry that could not be read why; its events are not in *events*.
+    """
+
+    events: tuple[Event, ...]
+    last: str
+    number: int
+    unreadable: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What a consumer has not read yet: of how many recipients, and how old the oldest is in seconds.
+
+    *trouble* is why it does not get on.
+    """
+
+    consumer: str
+    messages: int
+    age: float
+    trouble: str = ""
+
+
+class EventStream:
+    """The stream of one Redis, as one process sees it."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._ack = load(client, "events_ack")
+        self._lease = load(client, "events_lease")
+        self._owner = uuid.uuid4().hex
+
+    def take(self, consumer: str) -> bool:
+        """Take or renew the right to read for *consumer*; False while another process has it."""
+        return bool(self._lease(consumer, self._owner, int(LEASE * 1000)))
+
+    def leave(self, consumer: str) -> None:
+        """Give up the right to read: another process may have it at once."""
+        if self.take(consumer):
+            self._lease(consumer, self._owner, 1)
+
+    def read(self, consumer: str, messages: int) -> Reading | None:
+        """What *consumer* has not read, up to somewhat more than so many *messages*; None: nothing."""
+        with reaching_redis():
+            cursor = self._client.hget(keys.CONSUMERS, consumer) or b"0-0"
+            found: list[tuple[bytes, dict[bytes, bytes]]] = []
+            number = 0
+            while number < messages:
+                after = found[-1][0] if found else cursor
+                page = self._client.xrange(keys.EVENTS, f"({after.decode()}", "+", _PAGE)
+                found += page
+                number += sum(int(fields.get(b"n", 0)) for _, fields in page)
+                if len(page) < _PAGE:
+                    break
+        return _reading(found) if found else None
+
+    def acknowledge(self, consumer: str, reading: Reading) -> None:
+        """What was read is done: never to be read again."""
+        self._ack(consumer, reading.last, reading.number)
+
+    def note_trouble(self, consumer: str, why: str) -> None:
+        """Say why *consumer* does not get on; with "", that it does again."""
+        with reaching_redis():
+            if why:
+                self._client.hset(keys.EVENTS_TROUBLE, consumer, why)
+            else:
+                self._client.hdel(keys.EVENTS_TROUBLE, consumer)
+
+    def backlogs(self, now: float) -> list[Backlog]:
+        """How far each consumer is behind."""
+        with reaching_redis():
+            cursors = self._client.hgetall(keys.CONSUMERS)
+            added = int(self._client.get(keys.EVENTS_ADDED) or 0)
+            read = self._client.hgetall(keys.EVENTS_READ)
+            troubles = self._client.hgetall(keys.EVENTS_TROUBLE)
+        return [
+            Backlog(
+                name.decode(),
+                max(added - int(read.get(name, 0)), 0),
+                self._age(cursor.decode(), now),
+                troubles.get(name, b"").decode(),
+            )
+            for name, cursor in sorted(cursors.items())
+        ]
+
+    def behind(self) -> int:
+        """Of how many recipients the slowest consumer has not read."""
+        with reaching_redis():
+            added = int(self._client.get(keys.EVENTS_ADDED) or 0)
+            read = self._client.hgetall(keys.EVENTS_READ)
+        return added - min((int(number) for number in read.values()), default=added)
+
+    def _age(self, cursor: str, now: float) -> float:
+        with reaching_redis():
+            found = self._client.xrange(keys.EVENTS, f"({cursor}", "+", 1)
+        return max(now - _milliseconds(found[0][0]) / 1000, 0.0) if found else 0.0
+
+
+def _reading(found: Sequence[tuple[bytes, Mapping[bytes, bytes]]]) -> Reading:
+    events: list[Event] = []
+    unreadable = []
+    for identifier, fields in found:
+        try:
+            events += _events(identifier, fields)
+        except (PayloadError, ValueError, KeyError) as exc:
+            unreadable.append(f"entry {identifier.decode()}: {exc}")
+    number = sum(int(fields.get(b"n", 0)) for _, fields in found)
+    return Reading(tuple(events), found[-1][0].decode(), number, tuple(unreadable))
+
+
+def _events(identifier: bytes, fields: Mapping[bytes, bytes]) -> list[Event]:
+    order = _order(identifier)
+    if b"e" in fields:
+        return list(decode_entry(fields[b"e"], int(fields.get(b"p", 0)), order))
+    positions = [int(position) for position in fields[b"p"].split(b",")]
+    campaign, letter = fields[b"c"].decode(), fields[b"l"].decode()
+    return moved(campaign, letter, positions, _milliseconds(identifier) / 1000, order)
+
+
+def _milliseconds(identifier: bytes) -> int:
+    return int(identifier.partition(b"-")[0])
+
+
+def _order(identifier: Any) -> int:
+    """An entry's id as a number of 63 bits that grows as ids do: milliseconds, and the count in one."""
+    milliseconds, _, count = identifier.partition(b"-")
+    return (int(milliseconds) << 20) + min(int(count), (1 << 20) - 1)

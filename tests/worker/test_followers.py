@@ -1,0 +1,103 @@
+"""What happens is followed into the history, whatever goes away meanwhile."""
+
+from contextlib import closing
+from time import time
+
+import pytest
+
+from mailer.config import load
+from mailer.history import open_history
+from mailer.mail.status import Status
+from mailer.store.events import EventStream
+from mailer.worker.followers import Follower, HistoryWriter
+from tests.store.batches import claim, enqueue, open_campaign
+from tests.store.test_events import settle
+
+
+def settings(folder, url):
+    (folder / "mailer.toml").write_text(f'[history]\nurl = "{url}"\n')
+    return load(folder / "mailer.toml", {})
+
+
+def counted(url):
+    with closing(open_history(url)) as history:
+        return history.counts("spring")
+
+
+def some_happened(client, numbers=range(3)):
+    open_campaign(client)
+    ref, _ = enqueue(client, numbers)
+    claimed = claim(client, ref)
+    settle(client, claimed, list(numbers), at=time())
+    return claimed
+
+
+def test_what_happened_is_in_the_history_and_no_more_in_redis(client, tmp_path):
+    some_happened(client)
+    url = f"sqlite:///{tmp_path}/h.sqlite"
+    follower = Follower(client, HistoryWriter(settings(tmp_path, url)))
+
+    while follower.step() == 0.0:
+        pass
+
+    assert counted(url) == {"accepted": 3}
+    assert client.exists("mailer:events") == 0 or client.xlen("mailer:events") == 0
+
+
+def test_a_follower_that_dies_before_it_acknowledged_leaves_its_events_to_the_next(
+    client, tmp_path
+):
+    some_happened(client)
+    url = f"sqlite:///{tmp_path}/h.sqlite"
+    writer = HistoryWriter(settings(tmp_path, url))
+    stream = EventStream(client)
+    stream.take("history")
+    writer.take(stream.read("history", 10).events)  # and here it dies
+    stream.leave("history")
+
+    other = Follower(client, HistoryWriter(settings(tmp_path, url)))
+    while other.step() != 0.0:
+        pass
+
+    with closing(open_history(url)) as history:
+        (found,) = history.trace("r1@example.org")
+    assert [step.outcome for step in found.steps] == ["accepted"]
+
+
+@pytest.mark.postgresql
+def test_while_the_database_is_away_events_wait_and_go_in_when_it_is_back(
+    client, tmp_path, postgres_server, postgres_url
+):
+    with closing(open_history(postgres_url)) as history:
+        history.upgrade()
+    writer = HistoryWriter(settings(tmp_path, postgres_url))
+    follower = Follower(client, writer)
+    postgres_server.stop()
+    try:
+        some_happened(client)
+        assert follower.step() == 1.0
+        assert follower.step() == 2.0
+        (backlog,) = EventStream(client).backlogs(0.0)
+        assert backlog.messages == 3
+        assert "cannot be used" in backlog.trouble
+    finally:
+        postgres_server.start()
+
+    assert follower.step() == 0.0
+
+    assert counted(postgres_url) == {"accepted": 3}
+    (backlog,) = EventStream(client).backlogs(0.0)
+    assert (backlog.messages, backlog.trouble) == (0, "")
+    writer.close()
+
+
+def test_a_thread_that_is_to_stop_takes_what_is_left_first(client, tmp_path):
+    url = f"sqlite:///{tmp_path}/h.sqlite"
+    follower = Follower(client, HistoryWriter(settings(tmp_path, url)))
+    some_happened(client)
+    follower.stop()
+    follower.start()
+    follower.join(20)
+
+    assert counted(url) == {Status.ACCEPTED.word: 3}
+    assert EventStream(client).take("history")
