@@ -9,8 +9,13 @@ from mailer.operate.failures import unaccepted
 from mailer.queues.connections import Producer
 from mailer.store.campaigns import CANCELLED, PAUSED, RUNNING, Failure
 from mailer.store.campaigns import Progress as Status
+from mailer.store.events import Backlog
 
-__all__ = ["Status", "cancel", "failures", "pause", "resume", "status", "statuses"]
+__all__ = ["Status", "cancel", "failures", "late", "pause", "resume", "status", "statuses"]
+
+
+LATE = 60.0
+"""Seconds that an event may wait before people are told that it does."""
 
 
 def status(settings: Settings, name: str) -> Status:
@@ -50,6 +55,14 @@ def cancel(settings: Settings, name: str) -> int:
     campaigns = Producer(settings).campaigns
     campaigns.set_state(name, CANCELLED)
     return sum(campaigns.cancel_batches(name))
+
+
+def late(settings: Settings) -> list[Backlog]:
+    """Who follows what happens, and is late or does not get on."""
+    if not settings.follows:
+        return []
+    found = Producer(settings).store.events.backlogs(time())
+    return [one for one in found if one.messages and (one.trouble or one.age > LATE)]
 
 
 def _already_cancelled(name: str) -> CampaignChangedError:

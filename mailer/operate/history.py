@@ -1,19 +1,24 @@
-"""How the configured history is opened by those who ask it."""
+"""How the configured history is opened by those who ask it.
+
+SQL is loaded here only when it is asked for: it takes 0.3 s, and need not be installed.
+"""
+
+from typing import TYPE_CHECKING
 
 from mailer.config import Settings
 from mailer.errors import ConfigError
-from mailer.history import History, open_history
+
+if TYPE_CHECKING:
+    from mailer.history import History
 
 
-def opened(settings: Settings) -> History:
+def opened(settings: Settings) -> "History":
     """The history that *settings* name. Raises `ConfigError` where they name none."""
-    found = configured(settings)
-    if found is None:
+    if settings.history.url is None:
         place = settings.file.name if settings.file else "mailer.toml"
         raise ConfigError(f"{place} names no history: add [history] with a url (docs/history.md)")
-    return found
-
-
-def configured(settings: Settings) -> History | None:
-    """The history that *settings* name, or None."""
-    return open_history(settings.history.url) if settings.history.url else None
+    try:
+        from mailer.history import open_history  # noqa: PLC0415
+    except ModuleNotFoundError as exc:
+        raise ConfigError(f"history.url wants {exc.name}: pip install 'mailer[history]'") from None
+    return open_history(settings.history.url)

@@ -183,7 +183,7 @@ class Campaign:
             accept_changes=accept_changes,
             processes=processes,
             progress=progress,
-            tells=producer.settings.follows,
+            tells=self._producer.settings.follows,
         )
         return self._run(recipients, plan, self.composer)
 

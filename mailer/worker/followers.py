@@ -7,19 +7,17 @@ others look every few seconds whether it still lives. Whatever a consumer does n
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from time import monotonic, time
+from time import monotonic
 from typing import Final, Protocol
 
 from mailer.config import Settings
-from mailer.errors import HistoryUnavailableError, LedgerUnavailableError
-from mailer.history import History, open_history
+from mailer.errors import ConfigError, HistoryUnavailableError, LedgerUnavailableError
 from mailer.mail.event import Event
 from mailer.store.connection import Client
 from mailer.store.events import LEASE, EventStream
 
 log = logging.getLogger(__name__)
 
-HISTORY: Final = "history"
 CHUNK: Final = 5_000
 """Recipients that one step takes at least, where there are so many."""
 
@@ -32,8 +30,6 @@ PATIENCE: Final = (1.0, 30.0)
 DRAIN: Final = 3.0
 """Seconds that a worker which ends takes for what was not read yet; another reads the rest."""
 
-_TIDY_EVERY: Final = 3600.0
-
 
 class Consumer(Protocol):
     """Who takes events. What it raises is its own trouble: it gets the same events again."""
@@ -45,35 +41,6 @@ class Consumer(Protocol):
 
     def close(self) -> None:
         """Give up what it has open."""
-
-
-class HistoryWriter:
-    """The consumer that writes the history, and takes out of it what is too old."""
-
-    name = HISTORY
-
-    def __init__(self, settings: Settings) -> None:
-        assert settings.history.url is not None
-        self._history: History = open_history(settings.history.url)
-        self._keep = settings.history.keep
-        self._is_made = (
-            self._history.is_postgresql
-        )  # there, `mailer history upgrade` makes the tables
-        self._tidy_at = 0.0
-
-    def take(self, events: Sequence[Event]) -> None:
-        """Write *events* down."""
-        if not self._is_made:
-            self._history.upgrade()
-            self._is_made = True
-        self._history.write(events)
-        if monotonic() >= self._tidy_at:
-            self._history.drop_before(time() - self._keep)
-            self._tidy_at = monotonic() + _TIDY_EVERY
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._history.close()
 
 
 class Follower(threading.Thread):
@@ -148,6 +115,13 @@ def consumers(settings: Settings) -> list[Callable[[], Consumer]]:
     """What makes each consumer that is configured. Raises `ConfigError` where one cannot be."""
     made: list[Callable[[], Consumer]] = []
     if settings.history.url is not None:
-        open_history(settings.history.url).close()
+        # Only where it is configured: SQL takes 0.3 s to load, and need not be installed.
+        try:
+            from mailer.worker.history_writer import HistoryWriter  # noqa: PLC0415
+        except ModuleNotFoundError as exc:
+            raise ConfigError(
+                f"history.url wants {exc.name}: pip install 'mailer[history]'"
+            ) from None
+        HistoryWriter(settings).close()
         made.append(lambda: HistoryWriter(settings))
     return made

@@ -9,7 +9,8 @@ from mailer.config import load
 from mailer.history import open_history
 from mailer.mail.status import Status
 from mailer.store.events import EventStream
-from mailer.worker.followers import Follower, HistoryWriter
+from mailer.worker.followers import Follower
+from mailer.worker.history_writer import HistoryWriter
 from tests.store.batches import claim, enqueue, open_campaign
 from tests.store.test_events import settle
 

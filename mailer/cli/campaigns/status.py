@@ -7,7 +7,7 @@ import click
 from rich.live import Live
 from rich.table import Table
 
-from mailer.cli.output import as_json, console, count, on_terminal, say, span, styled, table
+from mailer.cli.output import as_json, console, count, on_terminal, plural, say, span, styled, table
 from mailer.cli.session import Session, pass_session
 from mailer.operate import campaigns
 from mailer.operate.campaigns import Status
@@ -52,6 +52,10 @@ def status(session: Session, name: str | None, *, watch: bool, json_: bool) -> N
                 live.update(_drawn(found, name), refresh=True)
     else:
         _plain(looks, name)
+        for one in campaigns.late(session.settings):
+            why = f": {one.trouble}" if one.trouble else ""
+            waits = f"{plural(one.messages, 'event')} wait, the oldest {span(one.age)}"
+            say(f"mailer: {one.consumer}: {waits}{why}", err=True)
 
 
 def _looks(session: Session, name: str | None, *, forever: bool) -> Iterator[Sequence[Status]]:
