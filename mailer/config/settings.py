@@ -29,6 +29,7 @@ from mailer.config.units import (
     Share,
     Tables,
 )
+from mailer.config.web import Web, Webhook
 from mailer.errors import ConfigError
 from mailer.mail.policy import Retry
 
@@ -194,24 +195,6 @@ class Alerts(Model):
     dead_letters: Count | None = None
 
 
-class Web(Model):
-    """Where `mailer web` listens, and where recipients and providers reach it from outside."""
-
-    url: str | None = None
-    host: str = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65535)] = 8025
-    templates: File | None = None
-
-    @field_validator("url")
-    @classmethod
-    def _is_https(cls, url: str | None) -> str | None:
-        if url is None:
-            return None
-        if not url.startswith(("https://", "http://localhost", "http://127.0.0.1")):
-            raise ValueError("must begin with https:// (RFC 8058 §3.1); http:// only to localhost")
-        return url.rstrip("/")
-
-
 class History(Model):
     """Where it is kept what became of every message, and for how long; see `mailer.history`.
 
@@ -275,6 +258,7 @@ class Settings(Model):
     alerts: Alerts = Alerts()
     history: History = History()
     web: Web = Web()
+    webhooks: dict[str, Webhook] = Field(default_factory=dict)
     rules: Tables = ()
 
     _file: Path | None = PrivateAttr(default=None)

@@ -9,11 +9,14 @@ from starlette.middleware import Middleware
 from starlette.routing import Route
 
 from mailer.config import Settings
+from mailer.feedback.hooks import Hooks
+from mailer.feedback.returns import returns_of
 from mailer.feedback.unsubscribing import Unsubscribing
 from mailer.web.health import healthz, readyz
 from mailer.web.metrics import metrics
 from mailer.web.safety import Safety
 from mailer.web.unsubscribe import show, style, take_off
+from mailer.web.webhooks import take
 
 
 def application(settings: Settings) -> Starlette:
@@ -23,6 +26,7 @@ def application(settings: Settings) -> Starlette:
             Route("/healthz", healthz),
             Route("/readyz", readyz),
             Route("/metrics", metrics),
+            Route("/hooks/{provider}", take, methods=["POST"]),
             Route("/u/style.css", style),
             Route("/u/{token}", show),
             Route("/u/{token}", take_off, methods=["POST"]),
@@ -30,5 +34,6 @@ def application(settings: Settings) -> Starlette:
         middleware=[Middleware(Safety)],
     )
     made.state.settings = settings
+    made.state.hooks = Hooks(settings, returns_of(settings))
     made.state.unsubscribing = Unsubscribing(settings)
     return made
