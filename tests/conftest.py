@@ -19,6 +19,7 @@ from mailer.store.connection import Client, connect
 
 SERVERS = {
     "chromium": ("chromium",),
+    "dovecot": ("dovecot",),
     "exim": ("exim4",),
     "postfix": ("postfix", "smtp-sink"),
     "postgresql": ("initdb", "pg_ctl"),

@@ -79,7 +79,7 @@ DOORS = {
         "mailer.queues.kombu_guards",
     ),
     "redis": ("mailer.store", "mailer.local.folder", "mailer.queues.kombu_guards"),
-    "ssl": ("mailer.smtp",),
+    "ssl": ("mailer.smtp", "mailer.feedback.intake.imap"),
     "socket": ("mailer.smtp", "mailer.local.folder"),
     "smtplib": (),
     "pydantic": ("mailer.config", "mailer.django.configuration"),

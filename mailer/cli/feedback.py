@@ -11,7 +11,7 @@ from mailer.cli.group import HelpfulGroup
 from mailer.cli.output import count, moment, plural, say, table
 from mailer.cli.session import Session, pass_session
 from mailer.errors import InputError, LedgerUnavailableError, MailerError
-from mailer.feedback import Kind, Report, read
+from mailer.feedback import Kind, Report, polling, read
 from mailer.feedback.intake.files import Found, messages, stream_messages
 from mailer.feedback.parts import MAX_OCTETS
 from mailer.feedback.returns import Tally, returns_of
@@ -104,6 +104,27 @@ def read_(
     if not quiet:
         _tell(tally)
     return 0
+
+
+@feedback.command(short_help="Fetch what came back from the configured mailbox.")
+@click.option("--quiet", "-q", is_flag=True, help="Say nothing where all is well.")
+@pass_session
+def poll(session: Session, *, quiet: bool) -> None:
+    """Fetch and record what is new in [feedback] imap and maildir.
+
+    In an IMAP mailbox nothing is changed, marked or deleted: a bookmark in Redis says how far it was
+    read. For a timer or cron; polling at once twice does no harm.
+
+    \b
+    Example:
+      mailer feedback poll
+    """  # noqa: D301
+    try:
+        tally = polling.poll(session.settings)
+    except OSError as error:
+        raise InputError(f"{error.filename or ''}: {error.strerror or error}") from error
+    if not quiet:
+        _tell(tally)
 
 
 @feedback.command(short_help="Show what came back and proved nothing.")

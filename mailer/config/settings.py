@@ -139,7 +139,7 @@ class Feedback(Model):
 
     *return_path* is the mailbox that bounces go to; with a secret, each message has an address of its
     own made from it. *previous_secret* holds secrets of before, one a line: what was sent under them is
-    still understood.
+    still understood. *imap* and *maildir* are where `mailer feedback poll` looks.
     """
 
     return_path: str | None = None
@@ -149,6 +149,11 @@ class Feedback(Model):
     previous_secret_env: Variable | None = None
     previous_secret_file: SecretFile | None = None
     previous_secret_command: Command | None = None
+    imap: str | None = None
+    password_env: Variable | None = None
+    password_file: SecretFile | None = None
+    password_command: Command | None = None
+    maildir: File | None = None
     suppress: Flag = True
     pause_at: PauseAt = PauseAt()
 
@@ -157,6 +162,12 @@ class Feedback(Model):
         """Where the key lies that signs return paths."""
         place = (self.secret_env, self.secret_file, self.secret_command)
         return Secret("feedback.secret", *place)
+
+    @property
+    def password(self) -> Secret:
+        """Where the password of the IMAP mailbox lies."""
+        place = (self.password_env, self.password_file, self.password_command)
+        return Secret("feedback.password", *place)
 
     @property
     def previous(self) -> Secret:

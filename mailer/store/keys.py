@@ -33,6 +33,7 @@ mailer:backs:<c>             hash    kind → recipients of whom it came back   
 mailer:refusals:<fp>         hash    reason, times, first: what the policy        90 days
                                      counts of one mailbox <fp>
 mailer:unknown               zset    what came back and proved nothing → when     the newest 500
+mailer:bookmark:<p>          string  how far a mailbox with bounces was read      for good
 mailer:dead                  zset    dead letter id → time                        until replayed or purged
 mailer:dead:<id>             hash    reason, stage, reply, account, positions …   with its dead letter
 mailer:deadload:<id>         string  the dead letter's payload                    with its dead letter
@@ -90,6 +91,8 @@ due               when a wait is over (seconds since the epoch)
 event             what a parked batch waits for
 """
 
+from hashlib import blake2b
+
 PREFIX = "mailer:"
 
 CAMPAIGNS = PREFIX + "campaigns"
@@ -135,6 +138,11 @@ def detail(name: str) -> str:
 def back(name: str) -> str:
     """The hash of what came back of a campaign."""
     return f"{PREFIX}back:{name}"
+
+
+def bookmark(place: str) -> str:
+    """How far the mailbox *place* was read; the key does not tell which that is."""
+    return f"{PREFIX}bookmark:{blake2b(place.encode(), digest_size=12).hexdigest()}"
 
 
 def backs(name: str) -> str:

@@ -1,6 +1,8 @@
 """What came back is written down once, drops whom the policy says, and stops a bad campaign."""
 
 import base64
+import subprocess
+import sys
 
 import pytest
 
@@ -168,3 +170,33 @@ def test_few_messages_prove_nothing(client, returns):
         assert not take(
             returns, unknown_user(f"u{number}@example.org"), f"u{number}@example.org"
         ).paused
+
+
+def test_a_reader_that_is_killed_at_any_moment_loses_and_doubles_nothing(client, place, redis_url):
+    """kill -9, again and again at other moments, until a reader gets to the end of the Maildir."""
+    open_campaign(client, CAMPAIGN)
+    with (place / "mailer.toml").open("a") as file:
+        file.write('[feedback]\nsecret_file = "secret"\n')
+    (place / "secret").write_text(SECRET)
+    (place / "secret").chmod(0o600)
+    for folder in ("new", "cur", "tmp"):
+        (place / "Maildir" / folder).mkdir(parents=True)
+    for number in range(60):
+        mailbox = f"u{number}@example.org"
+        head = f"Delivered-To: {to(mailbox)}\r\n".encode()
+        (place / "Maildir/new" / str(number)).write_bytes(head + unknown_user(mailbox))
+    command = [sys.executable, "-m", "mailer", "feedback", "read", "Maildir"]
+    new = place / "Maildir/new"
+    kills = 0
+    for target in (50, 30, 10):
+        reader = subprocess.Popen(command, cwd=place, stdout=subprocess.DEVNULL)
+        while reader.poll() is None and len(list(new.iterdir())) > target:
+            pass
+        kills += reader.poll() is None
+        reader.kill()
+        reader.wait()
+    assert kills
+    subprocess.run(command, cwd=place, check=True, stdout=subprocess.DEVNULL)
+    assert list(new.iterdir()) == []
+    assert Campaigns(client).progress(CAMPAIGN, 0).came_back == {"bounce": 60, "permanent": 60}
+    assert len(suppressed(client)) == 60

@@ -108,3 +108,13 @@ class Feedback:
         with reaching_redis():
             found = self._client.zrange(keys.UNKNOWN, 0, -1, withscores=True)
         return [(at, json.loads(packed)) for packed, at in reversed(found)]
+
+    def bookmark(self, place: str) -> str:
+        """How far *place* was read; empty where it never was."""
+        with reaching_redis():
+            return (self._client.get(keys.bookmark(place)) or b"").decode()
+
+    def set_bookmark(self, place: str, bookmark: str) -> None:
+        """*place* is read up to *bookmark*: what lies before it is recorded."""
+        with reaching_redis():
+            self._client.set(keys.bookmark(place), bookmark)
