@@ -67,6 +67,10 @@ class HistoryUnavailableError(MailerError, ConnectionError):
     """The history's database could not be asked, or its tables are not those of this version."""
 
 
+class RedisRefusesError(LedgerUnavailableError):
+    """Redis answers and cannot serve: the text says why, and what to do about it."""
+
+
 class LeaseLostError(MailerError):
     """The batch belongs to another worker by now: stop, and record nothing more."""
 

@@ -80,7 +80,7 @@ DOORS = {
     ),
     "redis": ("mailer.store", "mailer.local.folder", "mailer.queues.kombu_guards"),
     "ssl": ("mailer.smtp", "mailer.feedback.intake.imap"),
-    "socket": ("mailer.smtp", "mailer.local.folder"),
+    "socket": ("mailer.smtp", "mailer.local.folder", "mailer.store.reach.sentinel"),
     "smtplib": (),
     "pydantic": ("mailer.config", "mailer.django.configuration"),
     "click": ("mailer.cli",),

@@ -22,7 +22,7 @@ import click
 
 from mailer.cli.group import MailerGroup
 from mailer.cli.session import Session
-from mailer.errors import LedgerUnavailableError, MailerError
+from mailer.errors import LedgerUnavailableError, MailerError, RedisRefusesError
 from mailer.mail.foreign import shown
 
 OK, FAILED, USAGE, FAULT, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 70, 130, 141
@@ -97,7 +97,8 @@ def _run(words: list[str]) -> int:  # noqa: PLR0911 - one line for each way to e
             raise BrokenPipeError from None
         return ended.code if isinstance(ended.code, int) else OK
     except LedgerUnavailableError as error:
-        return _complain(words, error, f"{error}; {_hint(words)}", FAILED)
+        hint = "" if isinstance(error, RedisRefusesError) else f"; {_hint(words)}"
+        return _complain(words, error, f"{error}{hint}", FAILED)
     except MailerError as error:
         return _complain(words, error, str(error), FAILED)
     except Exception as error:  # noqa: BLE001 - the promise: no traceback, unless asked for

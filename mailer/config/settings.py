@@ -3,7 +3,7 @@
 import difflib
 from pathlib import Path
 from typing import Annotated, Any, Self
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from pydantic import (
     BeforeValidator,
@@ -33,7 +33,7 @@ from mailer.config.web import Web, Webhook
 from mailer.errors import ConfigError
 from mailer.mail.policy import Retry
 
-_REDIS = ("redis://", "rediss://", "unix://", "redis+socket://", "sentinel://")
+_REDIS = ("redis://", "rediss://", "unix://", "redis+socket://", "sentinel://", "sentinels://")
 DEFAULT_REDIS = "redis://localhost:6379/0"
 
 
@@ -253,6 +253,9 @@ class Settings(Model):
     """Everything that `mailer.toml` and the environment say. See `docs/configuration.md`."""
 
     redis: Annotated[str, Field(repr=False)] = DEFAULT_REDIS
+    redis_password_env: Variable | None = None
+    redis_password_file: SecretFile | None = None
+    redis_password_command: Command | None = None
     broker: Annotated[str | None, Field(repr=False)] = None
     templates: File = Path("templates")
     sender: str | None = None
@@ -273,6 +276,7 @@ class Settings(Model):
     rules: Tables = ()
 
     _file: Path | None = PrivateAttr(default=None)
+    _url: tuple[str, str] | None = PrivateAttr(default=None)
     _domains: dict[str, str] = PrivateAttr(default_factory=dict)
 
     @property
@@ -288,7 +292,29 @@ class Settings(Model):
     @property
     def broker_url(self) -> str:
         """Where Celery's queues are: the broker, or Redis itself."""
-        return self.broker or self.redis
+        return self.broker or self.redis_url
+
+    @property
+    def redis_url(self) -> str:
+        """The address of Redis with its password, which is read once; raises `ConfigError`."""
+        if self._url is None or self._url[0] != self.redis:
+            self._url = (self.redis, self._with_password())
+        return self._url[1]
+
+    def _with_password(self) -> str:
+        secret = Secret(
+            "redis_password",
+            self.redis_password_env,
+            self.redis_password_file,
+            self.redis_password_command,
+        )
+        if not secret:
+            return self.redis
+        scheme, _, rest = self.redis.partition("://")
+        login, at, place = rest.partition("/")[0].rpartition("@")
+        user = login.partition(":")[0]
+        after = rest[len(login + at + place) :]
+        return f"{scheme}://{user}:{quote(secret.read(), safe='')}@{place}{after}"
 
     def account(self, name: str) -> Account:
         """The account of that *name*; raises `ConfigError` that says which there are."""

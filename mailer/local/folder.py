@@ -110,6 +110,7 @@ class Folder:
     def settings(self, settings: Settings, url: str) -> Settings:
         """*settings* with this server as Redis and broker, and a history in the folder."""
         changes: dict[str, object] = {"redis": url, "broker": None}
+        changes |= {f"redis_password_{place}": None for place in ("env", "file", "command")}
         if settings.history.url is None and find_spec("sqlalchemy") is not None:
             own = f"sqlite:///{self.path / 'history.sqlite'}"
             changes["history"] = settings.history.model_copy(update={"url": own})

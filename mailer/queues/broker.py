@@ -20,7 +20,9 @@ from kombu.exceptions import ChannelError, OperationalError
 from kombu.utils.scheduling import sorted_cycle
 
 from mailer.errors import LedgerUnavailableError
-from mailer.queues.kombu_guards import guard_redis_transport
+from mailer.queues.kombu_guards import OURS, guard_redis_transport
+from mailer.store.connection import SOCKET_TIMEOUT, asking_sentinels
+from mailer.store.reach.address import Address
 
 PREFIX: Final = "mailer."
 DEAD_QUEUE: Final = "mailer.dead"
@@ -78,12 +80,10 @@ class Task:
 
 def defaults(broker_url: str) -> dict[str, Any]:
     """Celery's settings as this package wants them; ``celeryconfig.py`` wins over each."""
-    url, options = _for_kombu(broker_url)
     return {
-        "broker_url": url,
+        **_for_kombu(broker_url),
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
-        "broker_transport_options": options,
         "task_queues": [Queue(PREFIX + name, routing_key=PREFIX + name) for name in QUEUES],
         "task_default_queue": PREFIX + "bulk",
         "task_default_routing_key": PREFIX + "bulk",
@@ -229,27 +229,42 @@ class Broker:
             connection.ensure_connection(max_retries=1, timeout=5)
 
 
-def _for_kombu(url: str) -> tuple[str, dict[str, Any]]:
-    """The URL and transport options in kombu's words; its Sentinel address is another than ours."""
-    options: dict[str, Any] = {}
-    parts = urlsplit(url)
-    if parts.scheme in ("redis", "rediss", "unix", "sentinel"):
-        options = {
-            "visibility_timeout": VISIBILITY_TIMEOUT,
-            "queue_order_strategy": "mailer.queues.broker:PriorityFirst",
-            "health_check_interval": 30,
-            "socket_keepalive": True,
-            "retry_on_timeout": True,  # once, also where the connection broke
-        }
-    if parts.scheme == "unix":
-        return "redis+socket://" + url.partition("://")[2], options
-    if parts.scheme != "sentinel":
-        return url, options
-    service, _, database = parts.path.strip("/").partition("/")
-    login, at, hosts = parts.netloc.rpartition("@")
-    options["master_name"] = service
-    if at:
-        options["sentinel_kwargs"] = {}
-        login = quote(login, safe=":%") + "@"
-    nodes = [host if ":" in host else f"{host}:26379" for host in hosts.split(",")]
-    return ";".join(f"sentinel://{login}{node}/{database or 0}" for node in nodes), options
+def _for_kombu(url: str) -> dict[str, Any]:
+    """The settings of Celery's that reach the same Redis as the ledger's client, in the same way."""
+    scheme = urlsplit(url).scheme
+    if scheme not in ("redis", "rediss", "unix", "redis+socket", "sentinel", "sentinels"):
+        return {"broker_url": url, "broker_transport_options": {}}
+    address = Address.parse(url)
+    options: dict[str, Any] = {
+        OURS: True,
+        "visibility_timeout": VISIBILITY_TIMEOUT,
+        "queue_order_strategy": "mailer.queues.broker:PriorityFirst",
+        "health_check_interval": 30,
+        "socket_keepalive": True,
+        "socket_timeout": SOCKET_TIMEOUT,
+        "socket_connect_timeout": SOCKET_TIMEOUT,
+        "retry_on_timeout": True,  # once, also where the connection broke
+    }
+    login = ""
+    if address.login:
+        login = (
+            f"{quote(address.username or '', safe='')}:{quote(address.password or '', safe='')}@"
+        )
+    if address.path:
+        where = f"redis+socket://{login}{address.path}?virtual_host={address.database}"
+        return {"broker_url": where, "broker_transport_options": options}
+    kind = "sentinel" if address.service else "rediss" if address.tls else "redis"
+    nodes = [f"{_bracketed(host)}:{port}" for host, port in address.nodes]
+    if address.service:
+        options |= {"master_name": address.service, "sentinel_kwargs": asking_sentinels(address)}
+    found: dict[str, Any] = {
+        "broker_url": ";".join(f"{kind}://{login}{node}/{address.database}" for node in nodes),
+        "broker_transport_options": options,
+    }
+    if address.tls:  # without it kombu verifies nothing
+        found["broker_use_ssl"] = address.tls_options
+    return found
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

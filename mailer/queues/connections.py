@@ -79,7 +79,7 @@ class Producer:
     @property
     def links(self) -> Links:
         """The connections, shared by all producers of this process that lead to the same servers."""
-        return _links(self.settings.redis, self.settings.broker_url)
+        return _links(self.settings.redis_url, self.settings.broker_url)
 
     def knows(self, account: str) -> None:
         """Raise `ConfigError` for an account that the configuration lacks, where it names any.

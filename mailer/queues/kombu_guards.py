@@ -9,12 +9,23 @@
 
 Either message comes back after the visibility timeout, and its batch much earlier through the ledger.
 The first guard is to be removed with kombu 5.7.0, the second when ``QoS.ack`` keeps its promise.
+
+3. A Redis that answers and cannot serve (full memory, full disk, a replica …) is a `ResponseError` for
+   kombu, which no reconnect logic expects either: the worker would end. Here it is a lost connection, and
+   a new one is taken only when Redis takes a write: until then Celery waits, a line for each attempt.
+4. With Sentinel, kombu stays at a master that was deposed. Its connections are cut like the ledger's.
 """
 
-from typing import Any
+import threading
+from typing import Any, Final
 
 import kombu
 import redis.exceptions
+from redis.sentinel import SentinelManagedConnection
+
+from mailer.store import keys
+from mailer.store.reach.refusal import refusal
+from mailer.store.reach.sentinel import Follows
 
 
 def guard_redis_transport() -> None:
@@ -26,6 +37,7 @@ def guard_redis_transport() -> None:
     transport.guarded_by_mailer = True
     if tuple(kombu.VERSION[:3]) == (5, 7, 0):
         _guard_closing(transport)
+    _guard_connecting(transport)
     _guard_acknowledging(transport)
 
 
@@ -36,6 +48,54 @@ def _guard_closing(transport: Any) -> None:
         if getattr(self.connection, "client", None) is None:
             raise redis.exceptions.ConnectionError("the broker connection is gone")
         return original(self, asynchronous)
+
+    transport.Channel._connparams = guarded  # noqa: SLF001
+
+
+OURS: Final = "mailer_serves"
+"""The transport option that marks a broker as mailer's; those of other applications are left alone."""
+
+_BREATH: Final = 0.5
+"""Seconds before a refusal is passed on: a Redis that refuses is not to be asked in a tight loop."""
+
+
+class _Serves:
+    """Mixed into redis-py's connections: what Redis cannot serve is a connection that is lost."""
+
+    def connect_check_health(self, *args: Any, **options: Any) -> None:
+        """Connect, and see that a write is taken."""
+        if self._sock:  # type: ignore[attr-defined]
+            return
+        super().connect_check_health(*args, **options)  # type: ignore[misc]
+        self.send_command("SET", keys.SERVING, "1", "PX", "1000")  # type: ignore[attr-defined]
+        self.read_response()
+
+    def read_response(self, *args: Any, **options: Any) -> Any:
+        """The next reply; raises `redis.ConnectionError` for one that says that Redis cannot serve."""
+        try:
+            return super().read_response(*args, **options)  # type: ignore[misc]
+        except redis.exceptions.ResponseError as exc:
+            why = refusal(exc)
+            if why is None:
+                raise
+            self.disconnect()  # type: ignore[attr-defined] # replies to the rest of a pipeline may follow
+            threading.Event().wait(_BREATH)
+            raise redis.exceptions.ConnectionError(why) from exc
+
+
+def _serving(kind: type) -> type:
+    mixins = (_Serves, Follows) if issubclass(kind, SentinelManagedConnection) else (_Serves,)
+    return type(kind.__name__, (*mixins, kind), {})
+
+
+def _guard_connecting(transport: Any) -> None:
+    original = transport.Channel._connparams  # noqa: SLF001 - where the kind of connection is chosen
+
+    def guarded(self: Any, asynchronous: bool = False) -> Any:  # noqa: FBT001, FBT002 - kombu's
+        found = original(self, asynchronous)
+        if self.connection.client.transport_options.get(OURS):
+            found["connection_class"] = _serving(found["connection_class"])
+        return found
 
     transport.Channel._connparams = guarded  # noqa: SLF001
 

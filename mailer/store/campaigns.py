@@ -99,6 +99,7 @@ class Campaigns:
         self._close = load(client, "close")
         self._control = load(client, "control")
         self._cancel = load(client, "cancel")
+        self._next_batch = load(client, "next_batch")
 
     def open(  # noqa: PLR0913 - one row of the ledger
         self,
@@ -141,9 +142,7 @@ class Campaigns:
 
     def next_batch(self, name: str) -> str:
         """Allot the ref of the campaign's next batch."""
-        with reaching_redis():
-            number = self._client.hincrby(keys.campaign(name), "batches")
-        return f"{name}:{number}"
+        return str(self._next_batch(name).decode())
 
     def share(self, name: str, digest: str, packed: bytes) -> None:
         """Store a part that the campaign's messages refer to, once."""

@@ -2,7 +2,7 @@
 
 Every Lua script lies beside the module that calls it, under the same name where it can; `load` puts
 ``prelude.lua`` (key names, moving a status) before it. Scripts are written so that running one twice
-with the same arguments changes nothing more: the client repeats a call whose reply was lost.
+with the same arguments changes nothing more: a call whose reply was lost is repeated.
 """
 
 from collections.abc import Callable, Iterator
@@ -10,97 +10,89 @@ from contextlib import contextmanager
 from hashlib import sha1
 from importlib.resources import files
 from typing import Any, Final, cast
-from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 import redis
-from redis.backoff import ExponentialBackoff
-from redis.retry import Retry
 from redis.sentinel import Sentinel
 
-from mailer.errors import ConfigError, LedgerUnavailableError
+from mailer.errors import LedgerUnavailableError, RedisRefusesError
 from mailer.store import keys
 from mailer.store.client import Client
-from mailer.store.direct import Direct
+from mailer.store.reach.address import Address
+from mailer.store.reach.attempts import Attempts
+from mailer.store.reach.direct import Direct
+from mailer.store.reach.refusal import refusal
+from mailer.store.reach.sentinel import ANSWER, FollowingConnection, FollowingTlsConnection
 
-__all__ = ["Client", "connect", "load", "reaching_redis"]
-
-ATTEMPTS: Final = 3
-"""How often a call is repeated when the connection breaks, within about two seconds."""
-
-_BACKOFF: Final = ExponentialBackoff(cap=1.0, base=0.1)
+__all__ = [
+    "SOCKET_TIMEOUT",
+    "Client",
+    "answers",
+    "asking_sentinels",
+    "connect",
+    "load",
+    "reaching_redis",
+    "take_turn",
+]
 
 SOCKET_TIMEOUT: Final = 10.0
-"""Seconds until a Redis that does not answer counts as unreachable."""
+"""Seconds until a Redis that does not answer a worker counts as unreachable."""
+
+PEOPLE_WAIT: Final = 5.0
+"""The same where somebody waits for the call. With one more attempt they wait ten seconds."""
 
 _DIRECT: Final[WeakKeyDictionary[Client, Direct]] = WeakKeyDictionary()
 
 
-class _Insistent(Retry):
-    """Repeats a call until Redis answers, or until *go_on*, asked after each few attempts, says no."""
-
-    def __init__(self, go_on: Callable[[], bool]) -> None:
-        errors = (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError)
-        super().__init__(_BACKOFF, ATTEMPTS, (*errors, redis.exceptions.ReadOnlyError))
-        self._go_on = go_on
-
-    def __deepcopy__(self, _memo: object) -> "_Insistent":
-        return self  # each connection copies its own; there is nothing in it to keep apart
-
-    def call_with_retry(self, *args: Any, **options: Any) -> Any:
-        while True:
-            try:
-                return super().call_with_retry(*args, **options)
-            except self._supported_errors:
-                if not self._go_on():
-                    raise
-
-
 def connect(url: str, go_on: Callable[[], bool] | None = None) -> Client:
-    """Open a client for *url*: ``redis://``, ``rediss://`` or ``sentinel://host[:port],…/service[/db]``.
+    """Open a client for *url*, any of the forms that `mailer.store.reach.address` lists.
 
-    Nothing is sent until the first command. Calls are repeated for about two seconds when Redis does not
-    answer; with *go_on*, for as long as that returns true. Raises `ConfigError` for another scheme.
+    Nothing is sent until the first command. Calls are repeated for some seconds when Redis does not
+    answer; with *go_on*, for as long as that returns true. Raises `ConfigError` for what is no address.
     """
+    address = Address.parse(url)
+    timeout = SOCKET_TIMEOUT if go_on else PEOPLE_WAIT
     options: dict[str, Any] = {
-        "socket_timeout": SOCKET_TIMEOUT,
-        "socket_connect_timeout": SOCKET_TIMEOUT,
-        "socket_keepalive": True,
+        "socket_timeout": timeout,
         "health_check_interval": 30,
-        "retry": _Insistent(go_on) if go_on else Retry(_BACKOFF, ATTEMPTS),
+        "retry": Attempts(go_on),
         "protocol": 2,
+        "db": address.database,
+        **address.login,
     }
-    scheme = urlsplit(url).scheme
-    if scheme in ("redis", "rediss", "unix"):
-        return cast("Client", redis.Redis.from_url(url, **options))
-    if scheme == "sentinel":
-        return _through_sentinel(url, options)
-    raise ConfigError(
-        f"redis: {scheme or 'no scheme'}: expected redis://, rediss://, unix:// or sentinel://"
+    if address.path:
+        return cast("Client", redis.Redis(unix_socket_path=address.path, **options))
+    options |= {"socket_connect_timeout": timeout, "socket_keepalive": True}
+    if address.service:
+        return _through_sentinel(address, options)
+    host, port = address.nodes[0]
+    return cast(
+        "Client",
+        redis.Redis(host=host, port=port, ssl=address.tls, **address.tls_options, **options),
     )
 
 
-def _through_sentinel(url: str, options: dict[str, Any]) -> Client:
-    parts = urlsplit(url)
-    service, _, database = parts.path.strip("/").partition("/")
-    if not service:
-        raise ConfigError(
-            "redis: a sentinel:// address ends in /service, as in sentinel://a,b/main"
-        )
-    hosts = []
-    for address in parts.netloc.rpartition("@")[2].split(","):
-        host, _, port = address.partition(":")
-        hosts.append((host, int(port or 26379)))
-    credentials = {"username": parts.username, "password": parts.password}
+def _through_sentinel(address: Address, options: dict[str, Any]) -> Client:
     sentinel = Sentinel(  # type: ignore[no-untyped-call] # redis-py is half typed
-        hosts, socket_timeout=SOCKET_TIMEOUT
+        address.nodes, sentinel_kwargs=asking_sentinels(address)
     )
+    kind = FollowingTlsConnection if address.tls else FollowingConnection
     return cast(
         "Client",
         sentinel.master_for(  # type: ignore[no-untyped-call] # redis-py is half typed
-            service, db=int(database or 0), **options, **{k: v for k, v in credentials.items() if v}
+            address.service, connection_class=kind, **address.tls_options, **options
         ),
     )
+
+
+def asking_sentinels(address: Address) -> dict[str, Any]:
+    """How the Sentinels of *address* are asked: with their own login, in haste, verified."""
+    asking: dict[str, Any] = {
+        "socket_timeout": ANSWER,
+        "socket_connect_timeout": ANSWER,
+        **address.sentinel_login,
+    }
+    return asking | {"ssl": True, **address.tls_options} if address.tls else asking
 
 
 def load(client: Client, *names: str) -> Callable[..., Any]:
@@ -112,21 +104,25 @@ def load(client: Client, *names: str) -> Callable[..., Any]:
     texts = [(folder / f"{name}.lua").read_text("utf-8") for name in ("prelude", *names)]
     text = "".join(texts)
     digest = sha1(text.encode(), usedforsecurity=False).hexdigest().encode()
-    script = client.register_script(text)
-    direct = _DIRECT.setdefault(client, Direct(client))
+    direct = _DIRECT.setdefault(client, Direct(client.connection_pool))
+    retry = client.connection_pool.connection_kwargs.get("retry") or Attempts()
+
+    def attempt(args: tuple[Any, ...]) -> Any:
+        try:
+            return direct.call(digest, args)
+        except redis.exceptions.NoScriptError:
+            client.script_load(text)
+            return direct.call(digest, args)
 
     def call(*args: Any) -> Any:
         with reaching_redis():
-            try:
-                return direct.call(digest, args)
-            except redis.RedisError:  # the client knows what to do: load it, reconnect, or say so
-                return script(keys=[], args=args)
+            return retry.call_with_retry(lambda: attempt(args), lambda _error: None)
 
     return call
 
 
 def answers(client: Client) -> None:
-    """Ask Redis for a sign of life. Raises `LedgerUnavailableError` where there is none."""
+    """Raise `LedgerUnavailableError` unless Redis answers."""
     with reaching_redis():
         client.ping()
 
@@ -140,16 +136,12 @@ def take_turn(client: Client, duty: str, seconds: float) -> bool:
 
 @contextmanager
 def reaching_redis() -> Iterator[None]:
-    """Turn the client's connection errors into `LedgerUnavailableError`, in words for people."""
+    """Turn what the client raises into `LedgerUnavailableError`, in words for people."""
     try:
         yield
-    except redis.exceptions.AuthenticationError as exc:
-        raise LedgerUnavailableError(f"Redis refused the login: {exc}") from exc
-    except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError) as exc:
-        raise LedgerUnavailableError(f"Redis cannot be reached: {exc}") from exc
-    except (redis.exceptions.BusyLoadingError, redis.exceptions.ReadOnlyError) as exc:
-        raise LedgerUnavailableError(f"Redis does not take commands yet: {exc}") from exc
-    except redis.exceptions.OutOfMemoryError as exc:
-        raise LedgerUnavailableError(
-            "Redis is full (maxmemory, noeviction): add memory, or enqueue with --max-backlog"
-        ) from exc
+    except redis.RedisError as exc:
+        if why := refusal(exc):
+            raise RedisRefusesError(f"{why} ({exc})") from exc
+        if isinstance(exc, redis.ConnectionError | redis.TimeoutError):
+            raise LedgerUnavailableError(f"Redis cannot be reached: {exc}") from exc
+        raise

@@ -70,6 +70,7 @@ mailer:events:added          string  recipients told of in all that was ever add
 mailer:events:trouble        hash    consumer → why it does not get on                  while it does not
 mailer:events:lease:<k>      string  which process reads for the consumer <k>           seconds
 mailer:lock:<name>           string  owner of a cluster-wide duty                 seconds
+mailer:serving               string  written to see whether Redis takes writes    a second
 
 ``<c>`` is a campaign id, ``<n>`` a batch number, ``<c>:<n>`` a *batch ref*, ``<event>`` is
 ``campaign:<c>`` or ``account:<a>``. The Lua scripts build the same names (`prelude.lua`); a test reads
@@ -106,6 +107,7 @@ UNKNOWN = PREFIX + "unknown"
 ACCOUNTS = PREFIX + "accounts"
 ALERTS = PREFIX + "alerts"
 LINES = PREFIX + "lines"
+SERVING = PREFIX + "serving"
 DEAD = PREFIX + "dead"
 EVENTS = PREFIX + "events"
 CONSUMERS = PREFIX + "events:consumers"

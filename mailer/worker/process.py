@@ -106,7 +106,7 @@ class Worker:
         with self._lock:
             if self._desk is None or self._pid != os.getpid():
                 self._pid = os.getpid()
-                client = connect(self.settings.redis, RedisPatience(lambda: self.stopping))
+                client = connect(self.settings.redis_url, RedisPatience(lambda: self.stopping))
                 self._desk = Desk(
                     self.broker,
                     Delivery(
@@ -154,7 +154,7 @@ class Worker:
 
     def start(self, **_: Any) -> None:
         """The worker is ready: begin to sweep."""
-        client = connect(self.settings.redis)
+        client = connect(self.settings.redis_url)
         dead_letters = DeadLetterDuty(client, self.broker)
         alerts, probes = Alerts(self.settings, client), Probes(self.settings, client)
         duties = [dead_letters.sweep, alerts.sweep, probes.sweep, Suppression(client).expire]

@@ -35,8 +35,8 @@ def test_a_refused_call_leaves_the_connection_in_step(client: Client) -> None:
     assert reserve("c", 0, b"recipien", b"\0\0\0\7") == b"n"
 
 
-def test_what_cannot_be_an_argument_is_refused_as_the_client_refuses_it(client: Client) -> None:
-    with pytest.raises(Exception, match="Invalid input"):
+def test_what_cannot_be_an_argument_is_refused(client: Client) -> None:
+    with pytest.raises(Exception, match="cannot be an argument"):
         load(client, "reserve")(None)
 
 

@@ -1,0 +1,93 @@
+"""How often a call to Redis is repeated, and when that is given up.
+
+Two kinds of callers. People at a terminal hear within some ten seconds what is wrong, whatever it is.
+Workers have replies in hand that exist nowhere else: they ask until Redis answers and serves, and say
+once that they wait and once that it is over.
+"""
+
+import logging
+from collections.abc import Callable
+from time import monotonic, sleep
+from typing import Any, Final
+
+import redis
+from redis.backoff import ExponentialBackoff
+from redis.retry import Retry
+
+from mailer.store.reach.refusal import refusal
+
+log = logging.getLogger(__name__)
+
+ATTEMPTS: Final = 3
+"""How often a call is repeated in one round, within about two seconds where Redis refuses at once."""
+
+BUDGET: Final = 8.0
+"""Seconds after the first failure in which a person's call is still repeated."""
+
+_BACKOFF: Final = ExponentialBackoff(cap=1.0, base=0.1)
+_AWAY: Final = (redis.ConnectionError, redis.TimeoutError, TimeoutError)
+
+
+class Attempts(Retry):
+    """The attempts of one client's calls; with *go_on*, rounds of them until it says no.
+
+    redis-py nests them, a command's around a connect's. They share this object, so that the time since
+    the first failure is one for all.
+    """
+
+    def __init__(self, go_on: Callable[[], bool] | None = None) -> None:
+        super().__init__(_BACKOFF, ATTEMPTS, (*_AWAY, redis.RedisError))
+        self._go_on = go_on
+        self._failing_since: float | None = None
+        self._told = False
+
+    def __deepcopy__(self, _memo: object) -> "Attempts":
+        return self  # each connection copies its own; the time since the first failure is shared
+
+    def call_with_retry(
+        self,
+        do: Callable[[], Any],
+        fail: Callable[..., Any],
+        is_retryable: Callable[[Exception], bool] | None = None,  # noqa: ARG002 - redis-py's
+        with_failure_count: bool = False,  # noqa: FBT001, FBT002 - redis-py's
+    ) -> Any:
+        """Call *do* until it returns, *fail* after each failure; raises the last one."""
+        failures, began = 0, monotonic()
+        while True:
+            try:
+                result = do()
+            except (redis.RedisError, TimeoutError) as exc:
+                if not self._passes(exc):
+                    raise
+                failures += 1
+                self._failing_since = self._failing_since or began
+                fail(*((exc, failures) if with_failure_count else (exc,)))
+                if self._gives_up(exc, failures):
+                    raise
+                sleep(_BACKOFF.compute((failures - 1) % ATTEMPTS + 1))
+            else:
+                self._failing_since = None
+                self._tell_that_it_is_over()
+                return result
+
+    def _passes(self, exc: Exception) -> bool:
+        """Whether another attempt is worth it: Redis is away, or, for workers, cannot serve."""
+        why = refusal(exc)
+        if isinstance(exc, _AWAY) and not isinstance(exc, redis.AuthenticationError):
+            return True
+        return why is not None and self._go_on is not None
+
+    def _gives_up(self, exc: Exception, failures: int) -> bool:
+        if self._go_on is None:
+            return failures > ATTEMPTS or monotonic() - (self._failing_since or 0.0) >= BUDGET
+        if failures % (ATTEMPTS + 1):
+            return False
+        if not self._told:
+            self._told = True
+            log.warning("waiting for Redis: %s", refusal(exc) or exc)
+        return not self._go_on()
+
+    def _tell_that_it_is_over(self) -> None:
+        if self._told:
+            self._told = False
+            log.warning("Redis serves again")

@@ -1,0 +1,44 @@
+"""What it means when Redis answers and cannot serve, and what a person does about it.
+
+Full memory, a full disk, a replica where a master was expected: such an answer passes when somebody
+mends it, and a script that heard it has changed nothing (Redis refuses before a script's first write).
+So workers wait as for a Redis that is away, and commands say what is wrong.
+"""
+
+from typing import Final
+
+import redis
+
+REFUSALS: Final = {
+    "OOM": "Redis is out of memory: raise its maxmemory, or delete what is not needed",
+    "MISCONF": "Redis cannot write to its disk and takes no writes: see its log, and if the disk is full",
+    "READONLY": "this Redis is a replica and takes no writes: name the master, or use sentinel://",
+    "NOREPLICAS": "Redis has too few replicas in step (min-replicas-to-write): bring them back",
+    "LOADING": "Redis is loading its data: wait until it has",
+    "BUSY": "Redis is busy with a script of somebody else's: wait, or end it with SCRIPT KILL",
+    "MASTERDOWN": "this Redis is a replica without a master: name the master, or use sentinel://",
+    "NOPERM": "this Redis user has not all rights that mailer needs: docs/redis.md lists them",
+    "NOAUTH": "Redis wants a password: set redis_password_file, or put it into the address",
+    "WRONGPASS": "Redis refused the login: user or password is wrong, or the user is disabled",
+    "MOVED": "Redis Cluster is not supported: name one Redis, or a sentinel:// address",
+    "ASK": "Redis Cluster is not supported: name one Redis, or a sentinel:// address",
+    "CROSSSLOT": "Redis Cluster is not supported: name one Redis, or a sentinel:// address",
+    "CLUSTERDOWN": "Redis Cluster is not supported: name one Redis, or a sentinel:// address",
+}
+"""What a reply means, by its first word."""
+
+_IN_SCRIPTS: Final = ("ACL failure in script", "can't run this command", "can't access")
+"""How Redis says NOPERM when it is a script's command that is not allowed."""
+
+
+def refusal(exc: BaseException) -> str | None:
+    """Why Redis cannot serve, in words for people; None where *exc* says something else."""
+    if not isinstance(exc, redis.RedisError):
+        return None
+    text = str(exc)
+    code = getattr(exc, "status_code", None) or text.partition(" ")[0]
+    if isinstance(exc, redis.AuthenticationError) and code not in REFUSALS:
+        code = "WRONGPASS"
+    if isinstance(exc, redis.ResponseError) and any(words in text for words in _IN_SCRIPTS):
+        code = "NOPERM"
+    return REFUSALS.get(str(code))
