@@ -34,8 +34,9 @@ def is_notice(headers: Headers) -> bool:
     sender = headers.words("from")
     subject = headers.words("subject")
     local = clean((mailboxes(sender) or [sender])[0]).partition("@")[0]
-    daemon = not local or bool(words("sender", "local").search(local))
-    if not daemon and words("subject", "reply").search(subject):
+    nobody = not local or "<>" in sender
+    daemon = nobody or bool(words("sender", "local").search(local))
+    if not daemon and _is_conversation(headers, subject):
         return False
     name = sender.partition("<")[0]
     return (
@@ -43,6 +44,13 @@ def is_notice(headers: Headers) -> bool:
         or bool(words("sender", "name").search(name))
         or bool(words("subject", "notice").search(subject))
     )
+
+
+def _is_conversation(headers: Headers, subject: str) -> bool:
+    """A reply, a mailing list, a vacation: whatever it quotes, no server wrote it."""
+    if "list-id" in headers or words("subject", "reply").search(subject):
+        return True
+    return bool(words("autoreply", "subject").search(subject))
 
 
 def read_text(notice: Notice, headers: Headers, trace: Trace) -> tuple[Report, ...]:
@@ -78,7 +86,8 @@ def _named(notice: Notice, headers: Headers) -> list[_Named]:
     lines = notice.lines[:MAX_LINES]
     own = _own(notice, headers)
     strong, weak = _addresses(lines, own)
-    to_ourselves, _ = ([], []) if strong else _addresses(lines, frozenset())
+    returned_one = bool(notice.original.get("from") or notice.original.get("received"))
+    to_ourselves = _addresses(lines, frozenset())[0] if returned_one and not strong else []
     failed = mailboxes(",".join(headers.all("x-failed-recipients")))
     returned = [one for one in mailboxes(notice.original.words("to")) if one.lower() not in own]
     for chosen in (

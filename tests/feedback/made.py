@@ -172,6 +172,7 @@ VACATIONS = [
     answer("休暇中です。", subject="自動返信: Spring"),
     answer("我正在休假。", subject="自动回复: Spring"),
     answer("> 550 5.1.1 user unknown\nYour ticket is open.", subject="[Ticket #5] Delivery problem", headers="Auto-Submitted: auto-generated\n"),
+    answer("Zoe works no longer here; her mailbox zoe@example.org does not exist. 550 is our house number.", subject="Automatische Antwort: Undeliverable: Spring", headers="Auto-Submitted: auto-replied\n"),
     answer("Zoe has left the company and this address is no longer in use.", subject="Automatic reply: Spring"),
 ]  # fmt: skip
 

@@ -66,6 +66,12 @@ def test_a_vacation_is_no_bounce(octets):
             "I get these all the time!\n\n> <cousin@example.com>: 550 5.1.1 User unknown",
             subject="Fwd: Undelivered Mail Returned to Sender",
         ),
+        answer(
+            "The mail system said: 550 5.1.1 <x@example.com> User unknown. Any idea?",
+            subject="[postfix-users] Undelivered mail question",
+            headers="List-Id: <postfix-users.example>\n",
+        ),
+        notice("Your mailbox news@shop.example is almost full.", subject="Mailbox quota warning"),
         notice("<p>Your mailbox is full! Click <a href='https://phish.example/'>here</a></p>"),
     ],
 )
