@@ -57,6 +57,8 @@ class Output:
         # Whether the end is known, and is made to end in a line break once for all.
         self._closed = bool(pieces) and isinstance(pieces[-1], str)
         self._octets, self._high = _weight("".join(texts))
+        # So many characters of values cannot make it base64, whatever they are (4 octets each).
+        self._ample = max(self._octets - 6 * self._high, 0) // 20
         if self._closed:
             self._chunks[-1] = quoted.spliced(self._chunks[-1])
 
@@ -64,22 +66,25 @@ class Output:
         """Return the output as text."""
         return "".join([p if isinstance(p, str) else memo[p] for p in self.pieces])
 
-    def values(self, memo: Memo) -> str:
-        """Return what of the output is no constant, in a row."""
-        return "".join(self._steps(memo))
+    def values(self, memo: Memo) -> Sequence[str]:
+        """Return what of the output is no constant."""
+        values: Sequence[str] = self._steps(memo)
+        return values
 
     def encoding(self, values: str) -> str:
         """Return the transfer encoding for the output (`transfer_encoding`) that has *values*."""
-        if values.isascii():
-            octets, high = len(values), 0
-        else:
-            octets, high = _weight(values)
+        if len(values) <= self._ample:
+            return "quoted-printable"
+        octets = len(values.encode("utf-8", "surrogatepass"))
+        # A character beyond ASCII has at most twice as many octets as it has more than one.
+        if 6 * (self._high + 2 * (octets - len(values))) <= self._octets + octets:
+            return "quoted-printable"
+        octets, high = _weight(values)
         return _chosen(self._octets + octets, self._high + high)
 
-    def quoted(self, memo: Memo) -> Sequence[bytes]:
+    def quoted(self, values: Sequence[str]) -> Sequence[bytes]:
         """Return the output in quoted-printable, in pieces; raises `quoted.UnspliceableError`."""
-        values = self._chunks + list(map(quoted.chunk, self._steps(memo)))
-        picked: Sequence[bytes] = self._order(values)
+        picked: Sequence[bytes] = self._order(self._chunks + list(map(quoted.chunk, values)))
         return picked if self._closed else (quoted.spliced(b"".join(picked)),)
 
 
@@ -204,7 +209,7 @@ class Renderer:
         played = self.play(variables)
         if played is not None:
             outputs, memo = played
-            if "html" not in outputs or not _names_image(outputs["html"].values(memo)):
+            if "html" not in outputs or not _names_image("".join(outputs["html"].values(memo))):
                 return {s: o.text(memo) for s, o in outputs.items() if s not in self.bodies}
         rendered = self.variant.rendered({**self._shared, **variables})
         self._check(rendered)
@@ -219,18 +224,10 @@ class Renderer:
         `bodies`. Raises `TemplateError` with file and line.
         """
         played = self.play(variables)
-        values = [played[0][s].values(played[1]) for s in self.bodies] if played else []
-        if played and not _names_image(values[-1]):
-            outputs, memo = played
-            texts = {s: o.text(memo) for s, o in outputs.items() if s not in self.bodies}
-            encodings = tuple(
-                [outputs[s].encoding(v) for s, v in zip(self.bodies, values, strict=True)]
-            )
-            try:
-                return texts, self._played_bodies(outputs, memo, encodings), encodings
-            except quoted.UnspliceableError:
-                whole = {s: outputs[s].text(memo) for s in self.bodies}
-                return self._encoded_whole({**texts, **whole})
+        if played is not None:
+            found = self._played(*played)
+            if found is not None:
+                return found
         pieces = self.variant.pieces({**self._shared, **variables})
         self._check(pieces)
         if all(section in pieces for section in self.bodies):
@@ -252,15 +249,29 @@ class Renderer:
         if "html" in rendered:
             self.variant.folder.check_images("".join(rendered["html"]))
 
-    def _played_bodies(self, outputs: Outputs, memo: Memo, encodings: Encodings) -> Bodies:
+    def _played(
+        self, outputs: Outputs, memo: Memo
+    ) -> tuple[dict[str, str], Bodies, Encodings] | None:
+        """Return what `encoded` does, or None where a value names an image, which is to be looked at."""
+        encodings: Encodings = ()
         bodies: Bodies = {}
-        for section, encoding in zip(self.bodies, encodings, strict=True):
-            output = outputs[section]
-            if encoding == "base64":
-                bodies[section] = (encoded(output.text(memo), "base64"),)
-            else:
-                bodies[section] = output.quoted(memo)
-        return bodies
+        try:
+            for section in self.bodies:
+                output = outputs[section]
+                values = output.values(memo)
+                joined = "".join(values)
+                if section == "html" and _names_image(joined):
+                    return None
+                encoding = output.encoding(joined)
+                encodings += (encoding,)
+                if encoding == "base64":
+                    bodies[section] = (encoded(output.text(memo), "base64"),)
+                else:
+                    bodies[section] = output.quoted(values)
+        except quoted.UnspliceableError:
+            return self._encoded_whole({s: output.text(memo) for s, output in outputs.items()})
+        texts = {s: output.text(memo) for s, output in outputs.items() if s not in bodies}
+        return texts, bodies, encodings
 
     def _spliced(self, pieces: list[str], encoding: str) -> Sequence[bytes]:
         if encoding == "base64":

@@ -21,7 +21,7 @@ from mailer.compose.headers import Headers
 from mailer.compose.plan import Plan
 from mailer.compose.policy import MAIL, MAIL_UTF8
 from mailer.compose.template import Template
-from mailer.compose.template.nulls import without_nulls
+from mailer.compose.template.nulls import marks, without_nulls
 from mailer.compose.verify import check_head
 from mailer.errors import AttachmentError, HeaderError, InputError, TemplateError
 from mailer.mail.message import Message, SharedPart
@@ -158,12 +158,15 @@ class Composer:
     def _variables(self, recipient: Recipient, url: str) -> dict[str, Any]:
         """Return what the template knows about a row; the row's own fields win."""
         fields = without_nulls(recipient.fields)
-        return {
+        variables = {
             "row": fields,
             "recipient_id": recipient.key.hex(),
             "unsubscribe_url": url,
             **fields,
         }
+        if fields is not recipient.fields:
+            variables.update(marks(fields))
+        return variables
 
     def _plan(self, fields: Mapping[str, object]) -> Plan:
         language = fields.get(self.design.language_field) or self.design.language

@@ -9,12 +9,10 @@ and lets line breaks through.
 The rules kept here, by number, as the tests name them:
 
 1. A line break, NUL or other control character is refused, also when it hides in an encoded-word.
-2. An encoded-word is at most 75 characters long and its line 76; it never splits a character; two
-of
+2. An encoded-word is at most 75 characters long and its line 76; it never splits a character; two of
    them are separated by white space (RFC 2047 sections 2 and 5).
-3. Encoded-words stand in free text and display names only, never in a URL, an addr-spec or a
-token. 4. Lines are folded at white space that is there, at 78 characters where possible, and never
-exceed 998
+3. Encoded-words stand in free text and display names only, never in a URL, an addr-spec or a token.
+4. Lines are folded at white space that is there, at 78 characters where possible, and never exceed 998
    (RFC 5322 section 2.1.1); no line consists of white space.
 """
 

@@ -324,3 +324,32 @@ def test_a_template_that_is_not_trusted_can_do_its_work(make):
 def test_settings_that_cannot_be_used_are_input_errors(make):
     with pytest.raises(InputError, match="is no mailbox"):
         make({"body.txt": ""}, sender="nobody")
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"body.txt": "{% include 'link.txt' %}"},
+        {"body.html": "<img src='cid:link.txt'>"},
+        {"body.html": "{{ embed('link.txt') }}"},
+        {"body.txt": "{% include 'up/secret.txt' %}"},
+    ],
+)
+def test_a_template_that_is_not_trusted_reaches_nothing_by_a_link(make, tmp_path, files):
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside/secret.txt").write_text("secret")
+    folder = tmp_path / "templates/t"
+    folder.mkdir(parents=True)
+    (folder / "link.txt").symlink_to(tmp_path / "outside/secret.txt")
+    (folder / "up").symlink_to(tmp_path / "outside")
+    with pytest.raises(TemplateError, match=r"link\.txt|secret\.txt"):
+        make(files, trusted=False).compose(row())
+    make(files).compose(row())  # whose templates are one's own may link as they like
+
+
+def test_a_body_that_is_a_link_to_elsewhere_is_none(make, tmp_path):
+    (tmp_path / "secret.txt").write_text("secret")
+    (tmp_path / "templates/t").mkdir(parents=True)
+    (tmp_path / "templates/t/body.txt").symlink_to(tmp_path / "secret.txt")
+    with pytest.raises(TemplateError):
+        make({}, trusted=False)

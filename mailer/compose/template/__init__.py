@@ -40,7 +40,9 @@ class Template:
 
     def __init__(self, design: Design, domain: str) -> None:
         images = {image.filename: image for image in design.inline_images}
-        self.folder = Folder(design.templates_path, design.template, domain, images)
+        self.folder = Folder(
+            design.templates_path, design.template, domain, images, trusted=design.trusted
+        )
         self.trusted = design.trusted
         self.language = design.language
         self._variants: dict[str, Variant] = {}

@@ -47,14 +47,22 @@ class Source:
 class Folder:
     """A template's folder, read file by file as they are asked for, each once.
 
-    *images* are inline images by file name that come from elsewhere; *domain* ends the Content-IDs.
+    *images* are inline images by file name that come from elsewhere; *domain* ends the Content-IDs. In a
+    folder that is not *trusted*, a symbolic link to a file outside *root* is no file.
     """
 
     def __init__(
-        self, root: Path, name: str, domain: str, images: Mapping[str, Attachment] | None = None
+        self,
+        root: Path,
+        name: str,
+        domain: str,
+        images: Mapping[str, Attachment] | None = None,
+        *,
+        trusted: bool = True,
     ) -> None:
         if not _NAME.fullmatch(name) or ".." in name:
             raise TemplateError(f"{name!r} cannot be the name of a template")
+        self._trusted = trusted
         self.root = root
         self.path = root / name
         if not self.path.is_dir():
@@ -129,7 +137,12 @@ class Folder:
         return self._first_file(name)
 
     def _first_file(self, name: str) -> Path | None:
-        return next((p for p in (self.path / name, self.root / name) if p.is_file()), None)
+        """Return the file *name* below the template's folder or the root; a link must stay below it."""
+        top = self.root.resolve()
+        for path in (self.path / name, self.root / name):
+            if path.is_file() and (self._trusted or path.resolve().is_relative_to(top)):
+                return path
+        return None
 
     def _text(self, path: Path, name: str) -> str:
         try:

@@ -61,6 +61,15 @@ def without_nulls(fields: Mapping[str, Any]) -> Mapping[str, Any]:
     return {name: _known(value, str(name)) for name, value in fields.items()}
 
 
+def marks(fields: Mapping[str, Any]) -> Mapping[str, bool]:
+    """Return a variable that no template can name, different for rows with other fields null.
+
+    It tells their recordings apart: what is asked about a field's being there is not recorded.
+    """
+    nulls = [name for name, value in fields.items() if isinstance(value, Null)]
+    return {f"without a value: {nulls!r}": True} if nulls else {}
+
+
 def _known(value: Any, name: str) -> Any:
     if type(value) in _PLAIN:
         return value

@@ -47,7 +47,8 @@ class Trace:
         self.memo: Memo = start(variables)
         self.fields: dict[str, Hole] = {}
         for number, name in enumerate(variables, 1):
-            self.fields[name] = Hole(self, number, variables[name])
+            self.fields[name] = hole = Hole(self, number, variables[name])
+            hole.is_field = True
         self._known: dict[object, Hole] = {}
         self._answered: set[int] = set()
         # Constants that take part in keys by identity must live as long as the keys.
@@ -141,14 +142,15 @@ def _refused(name: str) -> Callable[..., NoReturn]:
 class Hole:
     """A value that depends on the row: *value* for the row at hand, step *number* for any."""
 
-    __slots__ = ("is_called", "number", "trace", "value")
+    __slots__ = ("is_field", "may_be_none", "number", "trace", "value")
 
     def __init__(self, trace: Trace, number: int, value: Any) -> None:
         self.trace = trace
         self.number = number
         self.value = value
-        # Whether it is the result of a call or a filter, which may be none for another row.
-        self.is_called = False
+        self.is_field = False
+        # Whether it is the result of a call or a filter that may be none for another row.
+        self.may_be_none = False
 
     def __bool__(self) -> bool:
         return bool(self.trace.answer(self.trace.derive(bool, bool, self)))

@@ -351,4 +351,4 @@ def _insertions(tag: _Tag, declarations: Sequence[Declaration]) -> Iterator[Edit
 
 
 def _css(declarations: Sequence[Declaration]) -> str:
-    return "; ".join(f"{one.name}: {one.value}" for one in declarations)
+    return ";".join(f"{one.name}: {one.value}" for one in declarations)

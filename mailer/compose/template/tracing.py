@@ -23,7 +23,7 @@ from jinja2.nodes import EvalContext
 from jinja2.utils import Cycler, Joiner, Namespace
 
 from mailer.compose.template.environment import Plain
-from mailer.compose.template.nulls import refused
+from mailer.compose.template.nulls import is_null, refused
 from mailer.compose.template.recording import Fragment, Hole, NotTraceableError, Trace, holds
 
 # Filters whose result depends on their arguments alone, and is no iterator that is used up by use.
@@ -36,6 +36,9 @@ _PURE_FILTERS: Final = frozenset(
     "urlencode urlize wordcount wordwrap xmlattr attr".split()
 )
 _IMPURE_FILTERS: Final = frozenset({"random"})
+# Filters that may give none, which is not put out; the others give text or numbers.
+_MAY_BE_NONE: Final = frozenset({"attr", "d", "default", "first", "last", "max", "min"})
+_ABOUT_BEING: Final = {"defined": True, "undefined": False}
 _IMPURE_TESTS: Final = frozenset({"callable", "filter", "sameas", "test"})
 _PURE_TYPES: Final[frozenset[type]] = frozenset(
     {str, markupsafe.Markup, bool, int, float, Decimal, dict, list, tuple}
@@ -64,7 +67,7 @@ def escape(value: Any) -> Any:
             return value
         value = value.joined()
     if isinstance(value, Hole):
-        if value.is_called:
+        if value.may_be_none:
             value = value.trace.derive("refused", refused, value)
         return value.trace.derive("escape", markupsafe.escape, value)
     return markupsafe.escape(refused(value))
@@ -73,7 +76,7 @@ def escape(value: Any) -> Any:
 def str(value: Any) -> Any:  # noqa: A001 - the name by which templates call it
     """Make text as `str` does."""
     if isinstance(value, Hole):
-        if value.is_called:
+        if value.may_be_none:
             value = value.trace.derive("refused", refused, value)
         return value.trace.derive("str", builtins.str, value)
     return value if isinstance(value, Fragment) else builtins.str(refused(value))
@@ -181,7 +184,9 @@ class _Context(runtime.Context):
         if trace is None:
             _check_pure(function)
             return function(*args, **options)
-        return _derived(trace, "call", _call_pure, (function, *args), options)
+        hole = _derived(trace, "call", _call_pure, (function, *args), options)
+        hole.may_be_none = True
+        return hole
 
 
 # What belongs to Jinja and keeps its state within one run.
@@ -221,17 +226,13 @@ def _derived(
     """Record a call that may have keyword arguments."""
     names = tuple(options)
     if not names:
-        hole = trace.derive(operation, function, *args)
-        hole.is_called = True
-        return hole
+        return trace.derive(operation, function, *args)
     count = len(args)
 
     def call(*values: Any) -> Any:
         return function(*values[:count], **dict(zip(names, values[count:], strict=True)))
 
-    hole = trace.derive((operation, count, names), call, *args, *options.values())
-    hole.is_called = True
-    return hole
+    return trace.derive((operation, count, names), call, *args, *options.values())
 
 
 def _traced(kind: builtins.str, name: builtins.str, function: Any) -> Any:
@@ -241,6 +242,9 @@ def _traced(kind: builtins.str, name: builtins.str, function: Any) -> Any:
 
     @functools.wraps(function)
     def call(*args: Any, **options: Any) -> Any:
+        if name in _ABOUT_BEING and len(args) == 1 and _has_value(args[0]):
+            # Rows with other fields, or other fields without a value, have recordings of their own.
+            return _ABOUT_BEING[name]
         trace = trace_of([*args, *options.values()])
         if trace is None:
             if name in _IMPURE_FILTERS:
@@ -249,7 +253,9 @@ def _traced(kind: builtins.str, name: builtins.str, function: Any) -> Any:
         if not pure:
             raise NotTraceableError(f"the {kind} {name} of a field")
         if not passes:
-            return _derived(trace, f"{kind} {name}", function, args, options)
+            hole = _derived(trace, f"{kind} {name}", function, args, options)
+            hole.may_be_none = name in _MAY_BE_NONE
+            return hole
         first = copy.copy(args[0])
         if not isinstance(first, EvalContext | jinja2.Environment):
             raise NotTraceableError(f"the {kind} {name} of a field")
@@ -259,6 +265,10 @@ def _traced(kind: builtins.str, name: builtins.str, function: Any) -> Any:
         return _derived(trace, f"{kind} {name} {escaped is True}", bound, args[1:], options)
 
     return call
+
+
+def _has_value(value: Any) -> bool:
+    return isinstance(value, Hole) and value.is_field and not is_null(value.value)
 
 
 class Tracing(Plain):
