@@ -1,6 +1,7 @@
 """How a submission is put to one server: its MAIL and RCPT commands and its content, or why not."""
 
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import NamedTuple
 
 from mailer.errors import WireError
@@ -25,6 +26,14 @@ class Envelope(NamedTuple):
     rcpt: bytes
     content: bytes
     has_dots: bool
+
+
+class Mode(Enum):
+    """How far the client may run ahead of the server's replies."""
+
+    STEPWISE = auto()
+    PIPELINED = auto()
+    CHUNKED = auto()
 
 
 @dataclass(slots=True, eq=False)

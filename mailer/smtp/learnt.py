@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from math import inf
 
 from mailer.smtp.connection.transport import Address
+from mailer.smtp.envelope import Mode
 from mailer.smtp.reply import Stage
 from mailer.smtp.session import Session
 from mailer.smtp.settings import Server
-from mailer.smtp.transaction import Mode
 
 PLAIN_FOR = 600.0
 """Seconds for which a server is spoken to step by step after client and server lost step."""
@@ -30,7 +30,8 @@ class Learnt:
     """Until when neither PIPELINING nor CHUNKING is used."""
     no_more_until: float = -inf
     """Until when no further session is opened beside those that work."""
-    _runs_ahead: bool = False
+    runs_ahead: bool = False
+    """Whether the server has understood a MAIL behind a dot that was not answered."""
     _tries: Session | None = None
 
     def mode(self, server: Server, session: Session, now: float) -> Mode:
@@ -48,13 +49,13 @@ class Learnt:
         Until the server has understood it once, a single session tries it. Were it tried by all at once,
         a server that crashes on it would leave a message in doubt on every connection.
         """
-        if not self._runs_ahead and self._tries is None:
+        if not self.runs_ahead and self._tries is None:
             self._tries = session
-        return self._runs_ahead or self._tries is session
+        return self.runs_ahead or self._tries is session
 
     def ran_ahead(self) -> None:
         """The server has understood a MAIL behind a dot that was not answered."""
-        self._runs_ahead = True
+        self.runs_ahead = True
         self._tries = None
 
     def stopped_trying(self, session: Session) -> None:
@@ -65,7 +66,7 @@ class Learnt:
     def lost_step(self, now: float) -> None:
         """Client and server did not understand each other: speak step by step for a while."""
         self.plain_until = now + PLAIN_FOR
-        self._runs_ahead = False
+        self.runs_ahead = False
 
     def has_lost_step(self, session: Session, stage: Stage) -> bool:
         """Whether a lost *session* shows that the server was run ahead of too far.
@@ -82,4 +83,4 @@ class Learnt:
             return False
         if stage in _EARLY:
             return not session.decided
-        return script.is_ahead and not (self._runs_ahead and session.decided)
+        return script.is_ahead and not (self.runs_ahead and session.decided)

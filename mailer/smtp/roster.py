@@ -140,7 +140,7 @@ class Roster:
         """Draw the consequences of what has happened to *session*."""
         script = session.script
         if script is not None:
-            if script.has_run_ahead:
+            if script.has_run_ahead and not self._learnt.runs_ahead:
                 self._learnt.ran_ahead()
             if script.held:
                 self.holding[session] = None

@@ -18,11 +18,11 @@ from mailer.smtp.connection.phase import Phase
 from mailer.smtp.connection.transcript import Transcript
 from mailer.smtp.connection.transport import Address, Transport
 from mailer.smtp.dialogue import Ask, RefusedError
-from mailer.smtp.envelope import Attempt
+from mailer.smtp.envelope import Attempt, Mode
 from mailer.smtp.extensions import Extensions
 from mailer.smtp.reply import Reply, Stage
 from mailer.smtp.settings import Server
-from mailer.smtp.transaction import Mode, Script
+from mailer.smtp.transaction import Script
 
 NEVER = float("inf")
 
@@ -59,7 +59,7 @@ class Session:
         """It is lost because the server sent what is no reply."""
         self.expires, self.deadline = now + max_age, now + connect_within
         self.rested = self.moved = now
-        """Since when it is idle; and when something was written or read last while it was sending."""
+        """Since when it is idle; since when nothing was written or read while it was sending."""
         self.used = 0
         """Transactions begun."""
         self.decided = 0
@@ -232,18 +232,15 @@ class Session:
     def pump(self, now: float) -> None:
         """Write what the script has queued."""
         script = self.script
-        if script is None or not script.out:
+        parts = script.take_out() if script is not None else ()
+        if not parts:
             return
-        if script.broken is not None:
-            script.out.clear()
-            return
-        for part in script.out:
+        for part in parts:
             self.transcript.said(part)
         try:
-            self._transport.write(script.out)
+            self._transport.write(parts)
         except OSError as exc:
             self._fail(exc)
-        script.out.clear()
         self._wait(now)
 
     def rest(self, now: float) -> None:

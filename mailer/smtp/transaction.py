@@ -7,10 +7,9 @@ content, and for the caller's permission before a final dot. With PIPELINING (RF
     C: content i, CRLF.CRLF, RSET, MAIL i+1, RCPT i+1, DATA  in one write
     S: 250 i accepted, 250, 250, 250, 354                    in one read, mostly
 
-and so costs one round trip a message. The RSET is for servers that begin a transaction only where they
-have ended one: Dovecot's submission service crashes without it. Without PIPELINING one command is written
-at a time. With CHUNKING (RFC 3030) RSET, MAIL, RCPT and BDAT LAST of a whole window of messages are
-written without any waiting.
+and so costs one round trip a message. Without the RSET Dovecot's submission service crashes. Without
+PIPELINING one command is written at a time. With CHUNKING (RFC 3030) RSET, MAIL, RCPT and BDAT LAST of a
+whole window of messages are written without any waiting.
 
 Invariants, and what breaks without them:
 
@@ -31,16 +30,8 @@ from collections.abc import Callable
 from enum import Enum, auto
 
 from mailer.smtp import wire
-from mailer.smtp.envelope import Attempt
+from mailer.smtp.envelope import Attempt, Mode
 from mailer.smtp.reply import Reply, Stage
-
-
-class Mode(Enum):
-    """How far the client may run ahead of the server's replies."""
-
-    STEPWISE = auto()
-    PIPELINED = auto()
-    CHUNKED = auto()
 
 
 class _Chore(Enum):
@@ -82,7 +73,7 @@ class Script:
         self._was_hung_up = False
         self._was_cut = False
         self.out: list[bytes | memoryview] = []
-        """Octets to write now, contents as views; whoever writes them clears the list."""
+        """Octets to write next, contents as views: see `take_out`."""
         self.open: list[Attempt] = []
         """Attempts that are not decided, oldest first."""
         self.held: list[Attempt] = []
@@ -120,12 +111,17 @@ class Script:
     @property
     def is_ahead(self) -> bool:
         """Whether a MAIL is on its way behind a dot that is not answered."""
-        return any(attempt.is_ahead and not attempt.has_sender for attempt in self.open)
+        return any(one.is_ahead and not one.has_sender for one in self.open)
 
     @property
     def may_quit(self) -> bool:
         """Whether QUIT would be understood: a server that waits for a content would take it for one."""
         return self.is_idle and not self._was_cut and self.broken is None
+
+    def take_out(self) -> list[bytes | memoryview]:
+        """Return the octets to write now; none once it is broken."""
+        out, self.out = self.out, []
+        return [] if self.broken is not None else out
 
     def start(self) -> None:
         """Begin with what `take` gives, if nothing is under way; fill the window if chunked."""
@@ -226,12 +222,17 @@ class Script:
             self._reset()
             return
         attempt = None if self._is_finishing else self._take()
-        if attempt is None:
+        if attempt is None and is_ahead:
             # Nothing follows the dot: a RSET would only be one more reply to wait for.
-            self._rset_is_due &= not is_ahead
+            self._rset_is_due = False
+            return
+        lead = b""
         if self._rset_is_due and not self._is_finishing:
-            self._reset()
+            lead, self._rset_is_due = b"RSET\r\n", False
+            self._expected.append((_Chore.RSET, None))
         if attempt is None:
+            if lead:
+                self._send(lead)
             return
         attempt.is_ahead = is_ahead
         attempt.is_stepwise = self._mode is Mode.STEPWISE
@@ -241,7 +242,7 @@ class Script:
             self._send(mail)
             self._expected.append((Stage.MAIL, attempt))
         else:
-            self._send(b"%b%bDATA\r\n" % (mail, rcpt))
+            self._send(b"%b%b%bDATA\r\n" % (lead, mail, rcpt))
             self._expected += ((Stage.MAIL, attempt), (Stage.RCPT, attempt), (Stage.DATA, attempt))
 
     def _fill(self) -> None:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from mailer.errors import ReplySyntaxError
 from mailer.smtp import Driver, Fate, Reply, ReplyParser, Stage, Submission, Timeouts
-from mailer.smtp.envelope import Attempt, Envelope
-from mailer.smtp.transaction import Mode, Script
+from mailer.smtp.envelope import Attempt, Envelope, Mode
+from mailer.smtp.transaction import Script
 
 CODES = st.sampled_from([250, 354, 421, 450, 452, 500, 503, 530, 550, 554, 220, 251])
 REPLIES = st.builds(

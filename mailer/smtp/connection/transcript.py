@@ -24,16 +24,18 @@ Said = str | bytes | memoryview
 class Transcript:
     """The memory of one session; *name* stands before each line of the debug log, None means no log."""
 
-    __slots__ = ("_heard_or_said", "_mask", "_name")
+    __slots__ = ("_harmless", "_heard_or_said", "_mask", "_name")
 
     def __init__(self, name: str | None = None) -> None:
         self._name = name
         self._mask = Mask()
+        self._harmless: dict[int, Reply] = {}
         self._heard_or_said: deque[str | bytes | int | Reply] = deque(maxlen=REMEMBERED)
 
     def conceal(self, *secrets: str) -> None:
         """Never show *secrets*, whoever says them: the session is about to write them."""
         self._mask.add(*secrets)
+        self._harmless.clear()
 
     def said(self, what: Said) -> None:
         """Note what the client wrote: a line as it may be shown, commands, or a view of a content."""
@@ -47,10 +49,16 @@ class Transcript:
 
         A challenge (3yz) is returned as it came: the login has to compute with it.
         """
-        # Nearly all replies accept, and those are many a second: a quick look is enough for them.
+        # Nearly all replies accept, many a second: a quick look is enough for them, once for each that
+        # is the same object (the parser remembers the last ones).
+        if self._harmless.get(id(reply)) is reply and self._name is None:
+            self._heard_or_said.append(reply)
+            return reply
         is_quiet = reply.code < 400 and reply.code != 334 and not self._mask.holds(reply.text)
         shown = reply if is_quiet else masked(reply, self._mask)
         self._heard_or_said.append(shown)
+        if is_quiet and len(self._harmless) < REMEMBERED:
+            self._harmless[id(reply)] = reply
         if self._name is not None:
             self._log(shown)
         return reply if 300 <= reply.code < 400 else shown
