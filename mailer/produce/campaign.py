@@ -24,6 +24,7 @@ from mailer.mail.routing import Routes
 from mailer.mail.schedule import Window
 from mailer.mail.stored import pack
 from mailer.operate.campaigns import cancel, failures, pause, resume, status
+from mailer.operate.recipients import Recipients, accepted, failed
 from mailer.produce.design import design, retry_overrides, summary
 from mailer.produce.design import recipient as one_recipient
 from mailer.produce.enqueue import Enqueuer, Plan, Progress, Router, Row
@@ -168,8 +169,13 @@ class Campaign:
         accept_changes: bool = False,
         processes: int = 1,
         progress: Progress | None = None,
+        skip: Recipients | None = None,
+        only: Recipients | None = None,
     ) -> Receipt:
         """Queue a message for each of *recipients*: mappings with ``email``, streamed.
+
+        Who is in *skip*, such as another campaign's `accepted`, or not in *only*, such as its `failed`,
+        is left out and named in the receipt.
 
         With *check*, every row is rendered once before the first message is queued, and faulty ones
         raise `InvalidRowsError`; an iterator is spooled to disk meanwhile. With *skip_faulty* such rows
@@ -184,6 +190,8 @@ class Campaign:
             processes=processes,
             progress=progress,
             tells=self._producer.settings.follows,
+            skip=() if skip is None else skip,
+            only=only,
         )
         return self._run(recipients, plan, self.composer)
 
@@ -242,6 +250,21 @@ class Campaign:
     def failures(self) -> Iterator[Failure]:
         """Everyone who was not accepted, and why."""
         return failures(self._producer.settings, self.name)
+
+    @property
+    def settings(self) -> Settings:
+        """The configuration that it works with."""
+        return self._producer.settings
+
+    @property
+    def accepted(self) -> Recipients:
+        """Everyone who has got it, or may have: for another campaign's ``enqueue(…, skip=…)``."""
+        return accepted(self._producer.settings, self.name)
+
+    @property
+    def failed(self) -> Recipients:
+        """Everyone who has certainly not got it: for another campaign's ``enqueue(…, only=…)``."""
+        return failed(self._producer.settings, self.name)
 
     def pause(self) -> None:
         """Start no message more, on any worker, from a second after this returns."""

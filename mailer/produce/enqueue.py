@@ -9,7 +9,7 @@ import logging
 import pickle
 import tempfile
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -78,6 +78,14 @@ class Plan:
     max_backlog: int | None = None
     progress: Progress | None = None
     tells: bool = False
+    skip: Container[bytes] = ()
+    only: Container[bytes] | None = None
+
+    def wants(self, recipient: Recipient) -> bool:
+        """Whether the recipient is not to be left out for what became of it in another campaign."""
+        if recipient.key in self.skip:
+            return False
+        return self.only is None or recipient.key in self.only
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,9 +212,15 @@ class Enqueuer:
                 if one.note:
                     self._receipt.notes[number] = one.note
         answers = self._ledger.reserve(self._plan.campaign, self._run, _fresh(recipients))
-        kinds = {"d": "duplicate", "k": "already_queued", "c": "already_queued", "s": "suppressed"}
+        kinds = {
+            "n": "skipped",
+            "d": "duplicate",
+            "k": "already_queued",
+            "c": "already_queued",
+            "s": "suppressed",
+        }
         for one, answer in zip(recipients, answers, strict=True):
-            if answer == "n":
+            if answer == "n" and self._plan.wants(one):
                 yield one
             else:
                 self._under_way.discard(one.key)

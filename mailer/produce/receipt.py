@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-KINDS: Final = ("already_queued", "duplicate", "suppressed", "invalid")
+KINDS: Final = ("already_queued", "duplicate", "skipped", "suppressed", "invalid")
 
 _REASONS: Final = {
     "already_queued": "queued by an earlier run",
     "duplicate": "the same recipient stands in an earlier row",
+    "skipped": "left out because of what became of it in another campaign",
     "suppressed": "on the suppression list",
 }
 
@@ -49,6 +50,11 @@ class Receipt:
     def duplicate(self) -> int:
         """Rows whose recipient stands in an earlier row of the same list."""
         return len(self._rows["duplicate"])
+
+    @property
+    def skipped(self) -> int:
+        """Recipients whom `enqueue` was to skip, or whom it was not to queue alone."""
+        return len(self._rows["skipped"])
 
     @property
     def suppressed(self) -> int:

@@ -1,11 +1,11 @@
 """Which campaigns there are, in what state, and how far."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mailer.errors import CampaignChangedError, CampaignNotFoundError
+from mailer.errors import CampaignChangedError, CampaignNotFoundError, InputError
 from mailer.mail.payload import decode_detail
 from mailer.mail.policy import CampaignPolicy
 from mailer.mail.status import OPEN, Detail, Status
@@ -17,6 +17,7 @@ RUNNING, PAUSED, CANCELLED = "running", "paused", "cancelled"
 _RATE_BUCKET = 10
 _RATE_WINDOW = 60
 _CANCEL_STEP = 200
+_ORDER_STEP = 8_192
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,8 @@ class Campaigns:
         )
         if what == b"cancelled":
             raise CampaignChangedError(
-                f"campaign {name!r} was cancelled; enqueue it under another name"
+                f"campaign {name!r} was cancelled; enqueue it under another name, with "
+                f"--skip-accepted-of {name} (skip=) so that nobody gets it twice"
             )
         if what == b"changed":
             raise CampaignChangedError(_what_changed(name, json.loads(rest[0]), summary))
@@ -258,6 +260,33 @@ class Campaigns:
                 yield Failure(int(position), Status(letter), decode_detail(packed))
             if cursor == 0:
                 return
+
+    def fingerprints(self, name: str, statuses: Iterable[Status]) -> Iterator[bytes]:
+        """The fingerprints of all who have one of *statuses*, by position.
+
+        Raises `CampaignNotFoundError`, and `InputError` where an older version has queued the campaign
+        and kept no order of its recipients.
+        """
+        wanted = {ord(status.value) for status in statuses}
+        with reaching_redis():
+            total = int(self._client.hget(keys.campaign(name), "next") or 0)
+            if not self._client.exists(keys.campaign(name)):
+                raise _not_found(name)
+        for first in range(0, total, _ORDER_STEP):
+            pipe = self._client.pipeline(transaction=False)
+            pipe.getrange(keys.status(name), first, first + _ORDER_STEP - 1)
+            pipe.getrange(keys.order(name), 8 * first, 8 * (first + _ORDER_STEP) - 1)
+            with reaching_redis():
+                letters, order = pipe.execute()
+            for place, letter in enumerate(letters):
+                if letter in wanted:
+                    found = order[8 * place : 8 * place + 8]
+                    if not found.strip(b"\0"):
+                        raise InputError(
+                            f"campaign {name!r} was queued by a version that kept no order of its "
+                            "recipients: who of them has which outcome is not known any more"
+                        )
+                    yield found
 
     def letters(self, name: str, positions: Sequence[int]) -> list[str]:
         """The status letter of each of *positions*, in that order."""

@@ -132,6 +132,11 @@ def status(name: str) -> str:
     return f"{PREFIX}status:{name}"
 
 
+def order(name: str) -> str:
+    """The string of a campaign's fingerprints, eight octets a position."""
+    return f"{PREFIX}order:{name}"
+
+
 def detail(name: str) -> str:
     """The hash of what is known of recipients that were not accepted."""
     return f"{PREFIX}detail:{name}"

@@ -11,6 +11,7 @@ import click
 from mailer import Attachment, Campaign, Receipt
 from mailer.cli.lists import encoding_option, rows
 from mailer.config import Settings, duration
+from mailer.operate.recipients import accepted, failed
 
 Command = Callable[..., Any]
 Progress = Callable[[int], None]
@@ -86,6 +87,16 @@ _OPTIONS = (
         "--no-check", is_flag=True, help="Do not render all rows before the first is queued."
     ),
     encoding_option,
+    click.option(
+        "--skip-accepted-of",
+        metavar="OTHER",
+        help="Leave out who has got campaign OTHER, or may have.",
+    ),
+    click.option(
+        "--retry-failed-of",
+        metavar="OTHER",
+        help="Queue only those who certainly have not got campaign OTHER.",
+    ),
     click.option("--accept-changes", is_flag=True, help="Go on although template or rows changed."),
 )
 
@@ -128,6 +139,7 @@ def campaign(settings: Settings, name: str, given: dict[str, Any]) -> Campaign:
 
 def enqueued(made: Campaign, recipients: str, given: dict[str, Any], progress: Progress) -> Receipt:
     """The receipt of enqueueing *made* for the rows of *recipients*."""
+    before, again = given["skip_accepted_of"], given["retry_failed_of"]
     return made.enqueue(
         rows(recipients, given["encoding"]),
         check=not given["no_check"],
@@ -135,6 +147,8 @@ def enqueued(made: Campaign, recipients: str, given: dict[str, Any], progress: P
         accept_changes=given["accept_changes"],
         processes=given["processes"],
         progress=progress,
+        skip=accepted(made.settings, before) if before else None,
+        only=failed(made.settings, again) if again else None,
     )
 
 

@@ -10,6 +10,7 @@ from mailer.produce.receipt import Receipt
 _WORDS = (
     ("already_queued", "queued by an earlier run"),
     ("duplicate", "duplicates of earlier rows"),
+    ("skipped", "skipped for another campaign"),
     ("suppressed", "on the suppression list"),
     ("invalid", "invalid"),
 )

@@ -1,0 +1,67 @@
+"""A campaign that was cancelled half-way goes on under another name, and nobody gets it twice."""
+
+import pytest
+
+from mailer.errors import CampaignNotFoundError, InputError
+from mailer.mail.recipients import fingerprint
+from mailer.mail.status import Status
+from mailer.operate.recipients import Recipients, accepted, failed
+from mailer.store.campaigns import CANCELLED, Campaigns
+from mailer.store.ledger import Ledger, Settlement
+from tests.store.batches import NOW, claim, enqueue, fresh, open_campaign
+
+
+@pytest.fixture
+def settings(redis_url):
+    from mailer.config import Settings  # noqa: PLC0415
+
+    return Settings(redis=redis_url)
+
+
+def half_sent(client, statuses, name="spring"):
+    open_campaign(client, name)
+    ref, _ = enqueue(client, range(1, 11), name)
+    claimed = claim(client, ref)
+    settled = [Settlement(place, status) for place, status in enumerate(statuses)]
+    Ledger(client).commit(claimed, settled, (), NOW, NOW + 15)
+    Ledger(client).give_back(claimed, NOW)
+
+
+def test_who_has_it_or_may_have_it_is_skipped_and_who_has_it_not_is_tried_again(client, settings):
+    half_sent(client, [Status.ACCEPTED, Status.UNCERTAIN, Status.REJECTED])
+    Campaigns(client).set_state("spring", CANCELLED)
+    assert sum(Campaigns(client).cancel_batches("spring")) == 7
+
+    has, has_not = accepted(settings, "spring"), failed(settings, "spring")
+
+    assert [n for n in range(10) if fresh(n + 1).fingerprint in has] == [0, 1]
+    assert [n for n in range(10) if fresh(n + 1).fingerprint in has_not] == list(range(2, 10))
+    assert (len(has), len(has_not)) == (2, 8)
+
+
+def test_while_somebody_may_get_it_yet_it_is_not_said(client, settings):
+    half_sent(client, [Status.ACCEPTED])
+
+    with pytest.raises(InputError, match=r"9 recipients open.*mailer cancel spring"):
+        accepted(settings, "spring")
+
+
+def test_what_an_older_version_queued_is_refused_in_words(client, settings):
+    half_sent(client, [Status.ACCEPTED] * 10)
+    client.delete("mailer:order:spring")
+
+    with pytest.raises(InputError, match="kept no order"):
+        accepted(settings, "spring")
+
+
+def test_a_campaign_that_is_not_there_is_named(client, settings):
+    with pytest.raises(CampaignNotFoundError):
+        accepted(settings, "winter")
+
+
+def test_a_set_knows_two_spellings_of_one_mailbox():
+    some = Recipients([fingerprint("ada@example.org")])
+
+    assert "ADA@example.org" in some
+    assert "bob@example.org" not in some
+    assert 5 not in some
