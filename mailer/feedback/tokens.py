@@ -53,8 +53,10 @@ class Tokens:
         found.append(self._verp(trace.envelope_id or ""))
         yield from (one for one in found if one)
         yield from self._unsubscribe(trace.unsubscribe or "")
-        if match := self._message_id(trace.message_id or "", report.recipient):
-            yield match
+        # ENVID is our Message-ID (`mailer.deliver.content`), and stands where its headers are cut off.
+        for identity in (trace.envelope_id, trace.message_id):
+            if match := self._message_id(identity or "", report.recipient):
+                yield match
 
     def _verp(self, token: str) -> Match | None:
         if not _LETTERS.match(token):

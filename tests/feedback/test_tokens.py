@@ -85,6 +85,12 @@ def test_a_message_id_proves_together_with_its_recipient(message):
     assert tokens().find(about("ada@example.org")) is None
 
 
+def test_an_envelope_id_is_the_message_id_given_back(message):
+    envelope_id = message.message_id.strip("<>")
+    assert tokens().find(about("ada@example.org", envelope_id=envelope_id)).campaign == "spring"
+    assert tokens().find(about("bob@example.org", envelope_id=envelope_id)) is None
+
+
 def test_the_return_path_of_version_0_1_0_is_still_read():
     derived = blake2b(b"s", digest_size=32, person=b"verp").digest()
     proof = hmac.digest(derived, b"spring\0" + KEY, "sha256")[:7]
