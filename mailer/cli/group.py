@@ -8,6 +8,10 @@ import click
 
 _SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Sending": {
+        "init": (
+            "init:init",
+            "Write a folder to start from: mailer.toml, a template, a list of two.",
+        ),
         "send": (
             "campaigns.send:send",
             "Queue campaign NAME for RECIPIENTS: a CSV or JSON Lines file, or -.",

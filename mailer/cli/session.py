@@ -54,6 +54,10 @@ class Session:
         own = given() if self.config is None else None
         return own or load(self.config)
 
+    def renew(self) -> None:
+        """Read the configuration again: it was written just now."""
+        self.__dict__.pop("configured", None)
+
     @cached_property
     def settings(self) -> Settings:
         """The configuration to work with: the embedded server's address in it, which is then up."""

@@ -157,3 +157,8 @@ def warn_if_exposed(place: str, file: Path) -> None:
     if mode & stat.S_IROTH:
         _warned.add(file)
         log.warning("%s: everybody on this machine can read %s: chmod 600 it", place, file)
+
+
+def offer(variable: Variable, value: str) -> None:
+    """Put a secret that was typed in into this process's environment, for it and its children alone."""
+    os.environ[variable] = value

@@ -239,6 +239,11 @@ class Campaign:
         links.campaigns.close(self.name)
         return receipt
 
+    @property
+    def accounts(self) -> tuple[str, ...]:
+        """The logins that send."""
+        return tuple(self._routes.weights)
+
     def message(self, recipient: Row) -> EmailMessage:
         """The message that this recipient would get, exactly."""
         return self.composer.email(one_recipient(recipient))

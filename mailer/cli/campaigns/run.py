@@ -8,15 +8,20 @@ import click
 from rich.progress import Progress, TaskID
 
 from mailer import Campaign
+from mailer.cli import setup
+from mailer.cli.campaigns import hindrances, mending
 from mailer.cli.campaigns import receipt as receipts
 from mailer.cli.campaigns.campaign_options import campaign, campaign_options, enqueued
-from mailer.cli.output import as_json, count, span
+from mailer.cli.output import as_json, count, plural, say, span
 from mailer.cli.progress import bars
 from mailer.cli.session import Session, pass_session
+from mailer.errors import SubmissionError
 from mailer.local import DEFAULT_FOLDER, Folder, LocalWorker
 from mailer.operate.campaigns import Status
 
 _POLL = 0.5
+_LOOK = 2.0
+"""Seconds between two looks at what is in the way."""
 
 
 @click.command()
@@ -40,12 +45,15 @@ def run(session: Session, /, name: str, recipients: str, *, json_: bool, **given
     """  # noqa: D301 - click's mark against rewrapping
     folder = Folder(session.local or DEFAULT_FOLDER)
     session.local = folder.path
+    setup.ensure(session)
     with folder.exclusively(), folder.entered() as url:
         settings = folder.settings(session.configured, url)
         made = campaign(settings, name, given)
         made.composer  # noqa: B018 - a fault of the template is found before anything starts
+        setup.ask_for_passwords(settings, made.accounts)
         if not folder.persists:
             click.echo("mailer: no Redis server fits here; fakeredis forgets at the end", err=True)
+        mending.mend(settings, made)
         worker = LocalWorker(
             url,
             folder.path / "worker.log",
@@ -58,22 +66,50 @@ def run(session: Session, /, name: str, recipients: str, *, json_: bool, **given
             receipt = enqueued(made, recipients, given, lambda n: progress.advance(bar, n))
             if not json_:
                 receipts.show(receipt, json_=False)
-            status = _deliver(made, worker, progress, bar)
+            status = _deliver(session, made, worker, progress, bar)
+        in_the_way = [*hindrances.found(session, made)]
     _report(status, receipt.as_json(), folder.path, json_=json_)
     receipts.verdict(receipt)
+    _verdict(status, in_the_way)
 
 
-def _deliver(made: Campaign, worker: LocalWorker, progress: Progress, bar: TaskID) -> Status:
-    """Wait until all is final, with the bar following; what is deferred is waited for."""
+def _deliver(
+    session: Session, made: Campaign, worker: LocalWorker, progress: Progress, bar: TaskID
+) -> Status:
+    """Wait until all is final, with the bar following; say what is waited for, whenever that changes."""
+    said: list[str] = []
+    look_again = 0.0
     while not (status := made.status()).final:
         worker.ensure()
         done = status.total - status.open
         what = f"sending, {status.rate:.0f}/s"
-        if waiting := status.outcomes["deferred"]:
+        waiting = status.outcomes["deferred"]
+        if waiting:
             what += f", {count(waiting)} deferred"
         progress.update(bar, description=what, completed=done, total=status.total)
+        if time.monotonic() >= look_again:
+            look_again = time.monotonic() + _LOOK
+            now = [*hindrances.found(session, made)]
+            if waiting and waiting == status.open:
+                now.append(hindrances.deferred(made, waiting))
+            for sentence in now:
+                if sentence not in said:
+                    say(f"mailer: {sentence}", err=True)
+            said = now
         time.sleep(_POLL)
     return status
+
+
+def _verdict(status: Status, in_the_way: list[str]) -> None:
+    """Raise `SubmissionError` where somebody did not get it and it is not their server's word."""
+    left = status.outcomes["dead"] + status.outcomes["uncertain"]
+    if not left:
+        return
+    why = in_the_way[0] if in_the_way else "see why above"
+    raise SubmissionError(
+        f"{plural(left, 'recipient')} did not get it for sure: {why}; "
+        "the same command goes on once that is mended"
+    )
 
 
 def _report(status: Status, receipt: dict[str, Any], folder: Path, *, json_: bool) -> None:

@@ -4,12 +4,15 @@ from typing import Any
 
 import click
 
+from mailer.cli.campaigns import hindrances
 from mailer.cli.campaigns import receipt as receipts
 from mailer.cli.campaigns.campaign_options import campaign, campaign_options, enqueued
 from mailer.cli.lists import rows
+from mailer.cli.output import plural, say
 from mailer.cli.progress import bars
 from mailer.cli.session import Session, pass_session
 from mailer.produce.dry_run import rehearse
+from mailer.produce.trial import send_trial
 
 
 @click.command()
@@ -17,10 +20,28 @@ from mailer.produce.dry_run import rehearse
 @click.argument("recipients", metavar="RECIPIENTS")
 @campaign_options
 @click.option("--dry-run", is_flag=True, help="Check and render every row; queue nothing.")
+@click.option("--test-to", metavar="ADDRESS", help="Send the first rows' messages there instead.")
+@click.option(
+    "--rows",
+    "number",
+    type=click.IntRange(1, 100),
+    default=1,
+    show_default=True,
+    help="How many, with --test-to.",
+)
 @click.option("--json", "json_", is_flag=True, help="Print the receipt as JSON.")
 @pass_session
-def send(
-    session: Session, /, name: str, recipients: str, *, dry_run: bool, json_: bool, **given: Any
+def send(  # noqa: PLR0913 - the options
+    session: Session,
+    /,
+    name: str,
+    recipients: str,
+    *,
+    dry_run: bool,
+    test_to: str | None,
+    number: int,
+    json_: bool,
+    **given: Any,
 ) -> None:
     """Queue campaign NAME for RECIPIENTS: CSV, Excel or JSON Lines with a column `email`, or `-`.
 
@@ -47,8 +68,15 @@ def send(
         receipts.verdict(receipt)
         return
     made = campaign(session.settings, name, given)
-    with bars() as progress:
+    if test_to:
+        listed = rows(recipients, given["encoding"])
+        sent = send_trial(made, listed, number, test_to, session.settings)
+        say(f"{plural(len(sent), 'test message')} queued for {test_to}; {name} is as it was")
+        hindrances.warn(session, made)
+        return
+    with bars() as progress, hindrances.interruptible(session, made):
         bar = progress.add_task("queueing", total=None)
         receipt = enqueued(made, recipients, given, lambda n: progress.advance(bar, n))
     receipts.show(receipt, json_=json_)
     receipts.verdict(receipt)
+    hindrances.warn(session, made)
