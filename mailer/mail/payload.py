@@ -100,6 +100,14 @@ def decode_detail(packed: bytes) -> Detail:
     return detail
 
 
+def read_detail(packed: bytes) -> Detail:
+    """The same for whoever must go on: what cannot be read says so, and nothing else is known."""
+    try:
+        return decode_detail(packed)
+    except PayloadError as exc:
+        return Detail("", text=f"(cannot be read: {exc})")
+
+
 def _pack_part(part: bytes | SharedPart) -> Any:
     if isinstance(part, SharedPart):
         return msgpack.ExtType(_SHARED, bytes.fromhex(part.digest) + part.size.to_bytes(4, "big"))

@@ -53,6 +53,14 @@ class Said:
         return cast("bytes", msgpack.packb((_VERSION, *fields)))
 
     @classmethod
+    def read(cls, packed: bytes) -> "Said":
+        """The same for whoever must go on: what cannot be read says so instead of what a server said."""
+        try:
+            return cls.decode(packed)
+        except PayloadError as exc:
+            return cls(text=f"(cannot be read: {exc})")
+
+    @classmethod
     def decode(cls, packed: bytes) -> "Said":
         """Read it. Raises `PayloadError`."""
         try:

@@ -188,7 +188,7 @@ class Breaker:
             state, packed = self._client.hmget(keys.account(account), ["state", "said"])
             if state != STOPPED.encode() or packed is None:
                 return
-            said = Said.decode(packed)
+            said = Said.read(packed)
             if not said.dialogue:
                 told = dataclasses.replace(said, dialogue=dialogue)
                 self._client.hset(keys.account(account), "said", told.encode())
@@ -252,7 +252,7 @@ def _state(account: str, row: dict[bytes, bytes], now: float) -> AccountState:
         since,
         until,
         fields.get("reason", b"").decode(),
-        Said.decode(fields["said"]) if "said" in fields else Said(),
+        Said.read(fields["said"]) if "said" in fields else Said(),
         int(fields.get("ok", 0)),
         int(fields.get("failed", 0)),
     )

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mailer.errors import CampaignChangedError, CampaignNotFoundError, InputError
-from mailer.mail.payload import decode_detail
+from mailer.mail.payload import read_detail
 from mailer.mail.policy import CampaignPolicy
 from mailer.mail.status import OPEN, Detail, Status
 from mailer.store import keys
 from mailer.store.connection import Client, load, reaching_redis
+from mailer.store.reach.fitness import refuse_eviction
 
 RUNNING, PAUSED, CANCELLED = "running", "paused", "cancelled"
 
@@ -112,7 +113,11 @@ class Campaigns:
         accept_changes: bool,
         now: float,
     ) -> Opened:
-        """Begin a run of enqueueing. Raises `CampaignChangedError` where *digest* is another's."""
+        """Begin a run of enqueueing. Raises `CampaignChangedError` where *digest* is another's.
+
+        Raises `ConfigError` for a Redis that may evict keys: recipients would be lost in silence.
+        """
+        refuse_eviction(self._client)
         what, *rest = self._open(
             name,
             now,
@@ -257,7 +262,7 @@ class Campaigns:
                 cursor, page = self._client.hscan(keys.detail(name), cursor, count=500)
             letters = self.letters(name, [int(position) for position in page])
             for (position, packed), letter in zip(page.items(), letters, strict=True):
-                yield Failure(int(position), Status(letter), decode_detail(packed))
+                yield Failure(int(position), Status(letter), read_detail(packed))
             if cursor == 0:
                 return
 

@@ -170,7 +170,7 @@ def _letter(identifier: str, row: dict[bytes, bytes]) -> DeadLetter:
         text["account"].decode(),
         text["queue"].decode(),
         text["reason"].decode(),
-        Said.decode(text["said"]),
+        Said.read(text["said"]),
         int(text["messages"]),
         float(text["at"]),
         unpack_positions(text["positions"].decode()),

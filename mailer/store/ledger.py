@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Final
 
 from mailer.mail.event import Told
-from mailer.mail.payload import decode_detail, encode_detail
+from mailer.mail.payload import encode_detail, read_detail
 from mailer.mail.status import Detail, Status
 from mailer.store import keys
 from mailer.store.connection import Client, load, reaching_redis
@@ -188,7 +188,7 @@ class Ledger:
             return Unclaimed(what.decode())
         fence, deaths, positions, letters, account, queue, payload, *told = rest
         details = {
-            int(position): decode_detail(packed)
+            int(position): read_detail(packed)
             for position, packed in zip(told[::2], told[1::2], strict=True)
         }
         return Claim(

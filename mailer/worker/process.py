@@ -28,6 +28,7 @@ from mailer.queues.flower import refuse_dead_queue
 from mailer.queues.publish import publish
 from mailer.store.connection import connect
 from mailer.store.ledger import PRIORITY
+from mailer.store.reach.fitness import look
 from mailer.store.suppression import Suppression
 from mailer.worker.alerts import Alerts, hooks
 from mailer.worker.dead_letters import DeadLetterDuty
@@ -147,8 +148,11 @@ class Worker:
             load(self.settings.file, secrets=True)
             hooks(self.settings)
             self._consumers = consumers(self.settings)
+            said = look(self.settings.redis_url)
         except ConfigError as exc:
             raise SystemExit(f"mailer: {exc}") from None
+        if said:
+            log.warning("%s", said)
         self._main = os.getpid()
         self._flag[0] = 0
 
