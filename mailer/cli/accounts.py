@@ -14,7 +14,7 @@ from mailer.deliver import probe
 from mailer.errors import ConfigError, SubmissionError
 from mailer.mail.said import without_addresses
 from mailer.operate.accounts import AccountOffice, Standing
-from mailer.smtp import Trial
+from mailer.smtp import AccountCheck
 from mailer.worker import probe as operators
 
 
@@ -64,7 +64,7 @@ def check(session: Session, names: tuple[str, ...], *, verbose: bool, json_: boo
       mailer accounts check primary --verbose
     """  # noqa: D301
     settings = session.configured
-    trials: dict[str, Trial] = {}
+    trials: dict[str, AccountCheck] = {}
     for name in _named(settings, names):
         trials[name] = probe.check(settings, settings.account(name))
         if not json_:
@@ -134,7 +134,7 @@ def _named(settings: Settings, names: tuple[str, ...]) -> Sequence[str]:
     )
 
 
-def _show(name: str, trial: Trial, *, verbose: bool) -> None:
+def _show(name: str, trial: AccountCheck, *, verbose: bool) -> None:
     if verbose:
         for line in trial.dialogue:
             say(f"  {line}")
@@ -154,7 +154,7 @@ def _show(name: str, trial: Trial, *, verbose: bool) -> None:
         say(f"  size     {count(trial.offered.size)} octets a message")
 
 
-def _found(name: str, trial: Trial) -> dict[str, object]:
+def _found(name: str, trial: AccountCheck) -> dict[str, object]:
     judgement = trial.judgement
     return {
         "account": name,

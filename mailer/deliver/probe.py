@@ -8,16 +8,16 @@ from time import time
 from mailer.config import Account, Settings
 from mailer.deliver.heard import heard, held_against
 from mailer.deliver.server import rules, server
-from mailer.smtp.check import Trial, try_account
+from mailer.smtp.check import AccountCheck, try_account
 from mailer.store.breaker import Breaker
 
 
-def check(settings: Settings, account: Account) -> Trial:
+def check(settings: Settings, account: Account) -> AccountCheck:
     """Connect, verify TLS, log in, say goodbye; needs no Redis, and changes nothing."""
     return try_account(server(account, rules(settings)))
 
 
-def probe(breaker: Breaker, settings: Settings, account: Account, owner: str) -> Trial:
+def probe(breaker: Breaker, settings: Settings, account: Account, owner: str) -> AccountCheck:
     """Log in once under the turn that *owner* has, and tell all workers what came of it.
 
     Where it succeeds the account runs again; where it fails it stays as it was. Raises what the

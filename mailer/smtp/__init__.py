@@ -1,7 +1,7 @@
 """Submission of mail to a server: pooled, pipelined, multiplexed, and never out of step.
 
 This package knows the protocol and nothing else: no campaigns, no queue, no database. The caller
-passes submissions to a `Driver` and gets exactly one `Result` for each; a `Journal` hears of each
+passes submissions to a `Driver` and gets exactly one `Result` for each; a `Journal` is told of each
 message before it is sent, a `Gate` is asked before each login.
 """
 
@@ -15,7 +15,7 @@ from mailer.smtp.settings import Dsn, Security, Server, Timeouts
 from mailer.smtp.submission import Fate, Result, Submission
 
 if TYPE_CHECKING:
-    from mailer.smtp.check import Trial, try_account
+    from mailer.smtp.check import AccountCheck, try_account
     from mailer.smtp.driver import Driver
 
 __all__ = [  # noqa: RUF022  # a table of contents
@@ -24,7 +24,7 @@ __all__ = [  # noqa: RUF022  # a table of contents
     "Gate",
     "Journal",
     "Proceed",
-    "Trial",
+    "AccountCheck",
     "try_account",
     # What goes in
     "Dsn",
@@ -48,7 +48,7 @@ __all__ = [  # noqa: RUF022  # a table of contents
 # Imported on first use: whoever judges replies, or only says what an account is, opens no sockets.
 _HOMES = {
     "Driver": "mailer.smtp.driver",
-    "Trial": "mailer.smtp.check",
+    "AccountCheck": "mailer.smtp.check",
     "try_account": "mailer.smtp.check",
 }
 

@@ -22,7 +22,7 @@ _AGE: Final = 600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
+class AccountCheck:
     """What was found: all is well when *judgement* is None.
 
     *offered* are the extensions, *encryption* the TLS version and cipher, *certificate* the names that
@@ -53,7 +53,7 @@ class Trial:
         return f"{self.stage.value}: {said}" if self.stage else said
 
 
-def try_account(server: Server) -> Trial:
+def try_account(server: Server) -> AccountCheck:
     """Open one session with *server* and close it again; one login at most, never two."""
     began = time.monotonic()
     try:
@@ -70,7 +70,7 @@ def try_account(server: Server) -> Trial:
     return failed
 
 
-def _try(server: Server, address: Address, serial: int, began: float) -> tuple[bool, Trial]:
+def _try(server: Server, address: Address, serial: int, began: float) -> tuple[bool, AccountCheck]:
     """Try one address; whether the server was reached, and what was found.
 
     A server that says nothing may be one that waits for TLS. People do not wait five minutes to be told.
@@ -89,7 +89,9 @@ def _try(server: Server, address: Address, serial: int, began: float) -> tuple[b
     return _try_once(server, address, serial, began)
 
 
-def _try_once(server: Server, address: Address, serial: int, began: float) -> tuple[bool, Trial]:
+def _try_once(
+    server: Server, address: Address, serial: int, began: float
+) -> tuple[bool, AccountCheck]:
     try:
         session = _session(server, address, serial)
     except OSError as exc:
@@ -156,7 +158,7 @@ def _leave(session: Session) -> None:
             _turn(selector, session)
 
 
-def _found(session: Session, place: str, began: float) -> Trial:
+def _found(session: Session, place: str, began: float) -> AccountCheck:
     stage = reply = judgement = None
     if session.refusal is not None:
         stage, reply = session.refusal.stage, session.refusal.reply
@@ -169,7 +171,7 @@ def _found(session: Session, place: str, began: float) -> Trial:
     certificate = (encrypted.getpeercert() or {}) if encrypted and cipher else {}
     expires = certificate.get("notAfter")
     names = certificate.get("subjectAltName", ())
-    return Trial(
+    return AccountCheck(
         place=place,
         seconds=time.monotonic() - began,
         offered=session.offered,
@@ -184,10 +186,10 @@ def _found(session: Session, place: str, began: float) -> Trial:
     )
 
 
-def _unreachable(place: str, began: float, reason: str) -> Trial:
+def _unreachable(place: str, began: float, reason: str) -> AccountCheck:
     judgement = Judgement(Action.RETRY_LATER, f"local: {reason}")
     seconds = time.monotonic() - began
-    return Trial(place=place, seconds=seconds, stage=Stage.CONNECT, judgement=judgement)
+    return AccountCheck(place=place, seconds=seconds, stage=Stage.CONNECT, judgement=judgement)
 
 
 def _place(address: Address) -> str:

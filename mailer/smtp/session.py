@@ -288,7 +288,7 @@ class Session:
             self._lose(str(exc))
             return
         if self.script is not None:
-            self._hear_all(self.script, replies, now)
+            self._take_replies(self.script, replies, now)
             return
         for number, reply in enumerate(replies):
             if self._opener.parser is not parser:
@@ -298,9 +298,9 @@ class Session:
             if number and self.phase is Phase.LISTENING:
                 self._lose(f"the server said {reply.code} before it was asked")
                 break
-            self._hear(reply, now)
+            self._take_reply(reply, now)
 
-    def _hear_all(self, script: Script, replies: list[Reply], now: float) -> None:
+    def _take_replies(self, script: Script, replies: list[Reply], now: float) -> None:
         written = self._transport.written  # nothing is written before all are heard
         for reply in replies:
             script.receive(self.transcript.heard(reply), written)
@@ -309,7 +309,7 @@ class Session:
         elif replies:
             self._wait(now)
 
-    def _hear(self, reply: Reply, now: float) -> None:
+    def _take_reply(self, reply: Reply, now: float) -> None:
         if self.script is not None:
             self.script.receive(reply, self._transport.written)
         elif self.phase is Phase.LISTENING:
@@ -340,7 +340,7 @@ class Session:
             try:
                 while (data := self._transport.read()) and self.lost is None:
                     for reply in self._opener.parser.feed(data):
-                        self._hear(self.transcript.heard(reply), self._now)
+                        self._take_reply(self.transcript.heard(reply), self._now)
             except (OSError, ReplySyntaxError):
                 pass
         self._lose(tls.describe(error).lower())

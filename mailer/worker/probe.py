@@ -13,7 +13,7 @@ from mailer.config import Account, Settings
 from mailer.deliver.probe import probe
 from mailer.errors import MailerError
 from mailer.queues.connections import Producer
-from mailer.smtp.check import Trial
+from mailer.smtp.check import AccountCheck
 from mailer.store.account_limits import rules
 from mailer.store.breaker import Breaker
 from mailer.store.client import Client
@@ -52,7 +52,7 @@ class Probes:
             log.warning("account %s was probed: %s", account.name, outcome)
 
 
-def start(settings: Settings, name: str) -> Trial | None:
+def start(settings: Settings, name: str) -> AccountCheck | None:
     """Log in once; where that succeeds the account runs again and what waits for it goes on.
 
     What replies have said about its pace is forgotten, pauses too.
