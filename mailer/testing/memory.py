@@ -226,9 +226,10 @@ class MemoryLinks(Links):
         recipients: Sequence[Fresh],
         now: float,
         due: float = 0.0,
+        told: bytes = b"",
     ) -> Enqueued:
-        """As `enqueue.lua`."""
-        del queue
+        """As `enqueue.lua`; nobody follows events here."""
+        del queue, told
         campaign = self._all[ref.rpartition(":")[0]]
         if campaign.state == CANCELLED:
             return Enqueued("cancelled")
