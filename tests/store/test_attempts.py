@@ -1,0 +1,64 @@
+"""How long people wait for a Redis that stands still, and how many sockets threads keep open."""
+
+import gc
+import signal
+import threading
+from pathlib import Path
+from time import monotonic
+
+import pytest
+
+from mailer.errors import LedgerUnavailableError
+from mailer.store import Store
+from mailer.store.connection import connect
+from mailer.store.ledger import Fresh
+from tests.servers.redis_servers import eventually, redis_process
+
+pytestmark = [
+    pytest.mark.redis_server,
+    # A thread's connection is closed as it is collected, which Python remarks upon.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+
+def test_a_redis_that_stands_still_is_given_up_after_ten_seconds(tmp_path: Path) -> None:
+    with redis_process(tmp_path) as server:
+        store = Store(connect(server.url))
+        store.campaigns.names()
+        server.process.send_signal(signal.SIGSTOP)
+        began = monotonic()
+        with pytest.raises(LedgerUnavailableError, match="cannot be reached"):
+            store.campaigns.names()
+
+        assert 4 < monotonic() - began < 16
+
+
+def test_threads_that_end_leave_no_socket_open(tmp_path: Path) -> None:
+    with redis_process(tmp_path) as server:
+        client = connect(server.url)
+        store = Store(client)
+
+        def call() -> None:
+            store.ledger.reserve("c", 0, [Fresh(b"recipien", 7)])
+
+        for _ in range(30):
+            thread = threading.Thread(target=call)
+            thread.start()
+            thread.join()
+        gc.collect()
+
+        watcher = server.admin()
+        eventually(lambda: int(watcher.info("clients")["connected_clients"]) <= 4)
+
+
+def test_clients_that_are_let_go_leave_no_socket_open(tmp_path: Path) -> None:
+    with redis_process(tmp_path) as server:
+        for _ in range(30):
+            client = connect(server.url)
+            Store(client).ledger.reserve("c", 0, [Fresh(b"recipien", 7)])
+            client.close()
+        del client
+        gc.collect()
+
+        watcher = server.admin()
+        eventually(lambda: int(watcher.info("clients")["connected_clients"]) <= 4)
