@@ -1,8 +1,11 @@
 """Hard cases, read back by parsers that are not ours.
 
-The stdlib's, mail-parser's, and reformime, a C program that mail servers use.
+The stdlib's, mail-parser's, npm's mailparser, and reformime, a C program that mail servers use.
 """
 
+import base64
+import json
+import os
 import re
 import shutil
 import subprocess
@@ -120,6 +123,44 @@ def test_mail_parser_reads_what_was_meant(composer, case):
     assert unicodedata.normalize("NFC", text.replace("\r\n", "\n")).strip("\n") == meant
     assert [a["filename"] for a in read_back.attachments] == ["logo.png", "Übersicht 2026 €.pdf"]
     assert not read_back.defects
+
+
+MAILPARSER = Path(
+    os.environ.get("MAILER_MAILPARSER") or Path.home() / ".cache/mailer-tests/mailparser"
+)
+PARSE = """
+const { simpleParser } = require('mailparser');
+let octets = [];
+process.stdin.on('data', chunk => octets.push(chunk)).on('end', async () => {
+  const mail = await simpleParser(Buffer.concat(octets), { skipImageLinks: true });
+  console.log(JSON.stringify({
+    subject: mail.subject, to: mail.to.value, text: mail.text,
+    files: mail.attachments.map(a => [a.contentType, a.filename, a.content.toString('base64')]),
+  }));
+});
+"""
+
+
+@pytest.mark.skipif(
+    not (MAILPARSER / "node_modules/mailparser").is_dir(), reason="wants npm's mailparser"
+)
+def test_mailparser_of_npm_reads_what_was_meant(composer, case):
+    octets = message(composer, case)
+    done = subprocess.run(
+        ["node", "-e", PARSE],
+        input=octets,
+        cwd=MAILPARSER,
+        capture_output=True,
+        check=True,
+        timeout=60,
+    )
+    read_back = json.loads(done.stdout)
+    subject = one_line(case).replace("=?", "= ?")
+    assert " ".join(read_back["subject"].split()) == f"News for {subject}, today"
+    assert read_back["to"][0]["address"] == "ada@example.org"
+    assert read_back["text"].strip("\n") == wanted(case).strip("\n")
+    kinds = {kind: base64.b64decode(content) for kind, _, content in read_back["files"]}
+    assert kinds == {"image/png": PDF[:500], "application/pdf": PDF}
 
 
 @pytest.mark.skipif(not shutil.which("reformime"), reason="wants reformime (Debian's maildrop)")
