@@ -396,6 +396,31 @@ def test_asend_sends_from_an_event_loop(client):
     assert len(mails(client)) == 100
 
 
+def test_a_process_patched_by_gevent_sends_with_few_sockets(settings, client):
+    pytest.importorskip("gevent")
+    code = f"""
+        from gevent import monkey; monkey.patch_all()
+        import gevent.pool, os, mailer
+        from pathlib import Path
+        mailer.configure(mailer.Settings(redis={settings.redis!r},
+            templates=Path({str(settings.templates)!r}), sender="n@shop.example"))
+        def call(number):
+            mailer.send("hello", to=f"r{{number}}@example.org", context={{"name": "Ada"}})
+        def sockets():
+            return sum("socket:" in os.readlink(f"/proc/self/fd/{{fd}}")
+                for fd in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{{fd}}"))
+        call(0)
+        before = sockets()
+        pool = gevent.pool.Pool(8)
+        pool.map(call, range(500))
+        print(sockets() - before)
+    """
+    words = [sys.executable, "-c", textwrap.dedent(code)]
+    done = subprocess.run(words, check=True, capture_output=True, text=True, timeout=120)
+    assert int(done.stdout) <= 16
+    assert len(mails(client)) == 501
+
+
 # The configuration of a process.
 
 
