@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from mailer.compose import Attachment, Unsubscribe
     from mailer.config import Settings, configure, load
     from mailer.errors import MailerError
+    from mailer.operate.trace import trace
     from mailer.produce import reload
     from mailer.produce.campaign import Campaign, Status
     from mailer.produce.commit import on_commit
@@ -33,6 +34,7 @@ __all__ = [  # noqa: RUF022 - grouped: it doubles as a table of contents
     "Complaint",
     "Receipt",
     "Status",
+    "trace",
     # Configuration
     "Settings",
     "configure",
@@ -52,6 +54,7 @@ _HOMES = {
     "Settings": "mailer.config",
     "Status": "mailer.produce.campaign",
     "Unsubscribe": "mailer.compose",
+    "trace": "mailer.operate.trace",
     "asend": "mailer.produce.send",
     "asend_mail": "mailer.produce.messages",
     "asend_message": "mailer.produce.messages",

@@ -32,6 +32,14 @@ _SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
             "campaigns.failures:failures",
             "List who of campaign NAME was not accepted, and why.",
         ),
+        "trace": (
+            "trace:trace",
+            "Show every message to ADDRESS: when, and what the server said.",
+        ),
+        "export": (
+            "campaigns.export:export",
+            "Print every recipient of NAME, and what became of it.",
+        ),
         "pause": ("campaigns.control:pause", "Start no more message of campaign NAME for now."),
         "resume": ("campaigns.control:resume", "Go on with the paused campaign NAME."),
         "cancel": ("campaigns.control:cancel", "Send nothing more of campaign NAME, for good."),

@@ -17,11 +17,11 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from mailer.errors import ConfigError, HistoryUnavailableError
 from mailer.history import erasing, months, reading
 from mailer.history.postgresql import write as write_postgresql
-from mailer.history.records import Record
 from mailer.history.schema import campaigns
 from mailer.history.sqlite import write as write_sqlite
 from mailer.history.upgrade import current, newest, upgrade
 from mailer.mail.event import Event
+from mailer.mail.record import Record
 
 CONNECT_TIMEOUT: Final = 5
 """Seconds until a database that does not answer counts as away."""

@@ -7,8 +7,8 @@ from sqlalchemy import Connection, Row, Select, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from mailer.history.folding import person
-from mailer.history.records import Record, Step, columns_of
 from mailer.history.schema import campaigns, events, messages
+from mailer.mail.record import Record, Step, columns_of
 
 _PAGE = 1_000
 

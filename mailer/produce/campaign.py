@@ -25,6 +25,7 @@ from mailer.mail.schedule import Window
 from mailer.mail.stored import pack
 from mailer.operate.campaigns import cancel, failures, pause, resume, status
 from mailer.operate.recipients import Recipients, accepted, failed
+from mailer.operate.trace import Record, export
 from mailer.produce.design import design, retry_overrides, summary
 from mailer.produce.design import recipient as one_recipient
 from mailer.produce.enqueue import Enqueuer, Plan, Progress, Router, Row
@@ -270,6 +271,10 @@ class Campaign:
     def failed(self) -> Recipients:
         """Everyone who has certainly not got it: for another campaign's ``enqueue(…, only=…)``."""
         return failed(self._producer.settings, self.name)
+
+    def outcomes(self) -> Iterator[Record]:
+        """Every recipient and what became of it, in the order of the list, streamed; wants a history."""
+        return export(self._producer.settings, self.name)
 
     def pause(self) -> None:
         """Start no message more, on any worker, from a second after this returns."""

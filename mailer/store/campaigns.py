@@ -293,6 +293,27 @@ class Campaigns:
                         )
                     yield found
 
+    def places(self, name: str, fingerprint: bytes) -> Iterator[int]:
+        """The positions of a recipient in the campaign: one, or none; of single messages, several."""
+        with reaching_redis():
+            total = int(self._client.hget(keys.campaign(name), "next") or 0)
+        for first in range(0, total, _ORDER_STEP):
+            pipe = self._client.pipeline(transaction=False)
+            pipe.getrange(keys.order(name), 8 * first, 8 * (first + _ORDER_STEP) - 1)
+            with reaching_redis():
+                (order,) = pipe.execute()
+            at = order.find(fingerprint)
+            while at >= 0:
+                if at % 8 == 0:
+                    yield first + at // 8
+                at = order.find(fingerprint, at + 1)
+
+    def detail(self, name: str, position: int) -> Detail | None:
+        """What is remembered of one recipient. Raises `PayloadError`."""
+        with reaching_redis():
+            packed = self._client.hget(keys.detail(name), str(position))
+        return decode_detail(packed) if packed else None
+
     def letters(self, name: str, positions: Sequence[int]) -> list[str]:
         """The status letter of each of *positions*, in that order."""
         pipe = self._client.pipeline(transaction=False)

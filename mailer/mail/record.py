@@ -1,4 +1,4 @@
-"""What the history knows of one message, as a value."""
+"""What is known of one message, as a value."""
 
 import json
 from collections.abc import Mapping

@@ -1,0 +1,63 @@
+"""`mailer export`: every recipient of a campaign, with what became of it."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from itertools import chain, islice
+
+import click
+
+from mailer.cli.output import as_csv, moment
+from mailer.cli.session import Session, pass_session
+from mailer.mail.record import Record
+from mailer.mail.status import Status
+from mailer.operate.trace import export as exported
+
+_OURS = ("outcome", "later", "at", "message_id", "account", "attempts", "reply")
+_LATER = ("bounced", "complained", "unsubscribed")
+
+
+@click.command()
+@click.argument("name")
+@click.option(
+    "--outcome",
+    "outcomes",
+    multiple=True,
+    type=click.Choice([*[status.word for status in Status], *_LATER]),
+    help="Only these; may be repeated.",
+)
+@click.option("--csv", "csv_", is_flag=True, help="Print CSV (as without an option).")
+@click.option("--json", "json_", is_flag=True, help="Print JSON Lines, one object a recipient.")
+@pass_session
+def export(
+    session: Session, name: str, outcomes: tuple[str, ...], *, csv_: bool, json_: bool
+) -> None:
+    """Print every recipient of campaign NAME in the order of the list, ready for `mailer send`.
+
+    The columns of the list come first, then outcome, time, Message-ID, account, attempts and the server's
+    reply. Wants a history (docs/history.md).
+
+    \b
+    Example:
+      mailer export spring-2026 --outcome rejected > again.csv
+    """  # noqa: D301 - click's mark against rewrapping
+    if csv_ and json_:
+        raise click.UsageError("--csv and --json exclude each other")
+    found = exported(session.settings, name, outcomes)
+    if json_:
+        for one in found:
+            shown = {key: value for key, value in asdict(one).items() if key != "steps"}
+            click.echo(json.dumps(shown, ensure_ascii=False))
+        return
+    # The first recipient says which columns the list has.
+    first = list(islice(found, 1))
+    columns = [*(first[0].row or {"email": ""})] if first else ["email"]
+    own = [f"mailer_{name}" for name in _OURS]
+    as_csv([*columns, *own], _rows(chain(first, found), columns))
+
+
+def _rows(records: Iterator[Record], columns: list[str]) -> Iterator[list[object]]:
+    for one in records:
+        row = one.row or {"email": one.mailbox}
+        values = {**asdict(one), "at": moment(one.at)}
+        yield [*[row.get(name, "") for name in columns], *[values[name] for name in _OURS]]

@@ -1,0 +1,49 @@
+"""`mailer trace`: who got it, when, and what the server said."""
+
+from dataclasses import asdict
+
+import click
+
+from mailer.cli.output import as_json, moment, say
+from mailer.cli.session import Session, pass_session
+from mailer.mail.record import Record
+from mailer.operate.trace import trace as traced
+
+
+@click.command()
+@click.argument("what", metavar="ADDRESS|MESSAGE-ID")
+@click.option("--json", "json_", is_flag=True, help="Print a JSON array.")
+@pass_session
+def trace(session: Session, what: str, *, json_: bool) -> None:
+    """Show every message to ADDRESS over all campaigns, or the one of MESSAGE-ID: "she did not get it".
+
+    Each with its outcome, time, account, attempts and the server's last reply, in it the queue id to ask
+    the mail server for. Without a history (docs/history.md) it shows what the ledger knows.
+
+    \b
+    Example:
+      mailer trace ada@example.org
+      mailer trace '<17.spring@shop.example>' --json
+    """  # noqa: D301 - click's mark against rewrapping
+    found = traced(what, session.settings)
+    if json_:
+        as_json([asdict(one) for one in found])
+        return
+    for one in found:
+        _one(one)
+    if not found:
+        say(f"nothing is known of {what}")
+    if session.settings.history.url is None:
+        say("times, accounts, Message-IDs and replies of what was accepted: [history] keeps them")
+
+
+def _one(one: Record) -> None:
+    tries = f", attempt {one.attempts}" if one.attempts else ""
+    through = f", through {one.account}" if one.account else ""
+    later = f", later {one.later}" if one.later else ""
+    when = f" {moment(one.at)}" if one.at else ""
+    say(f"{one.campaign}: {one.outcome}{later}{when}{through}{tries} {one.message_id}".rstrip())
+    if one.reply:
+        say(f"  {one.stage}: {one.reply}")
+    for step in one.steps[:-1]:
+        say(f"    {moment(step.at)} {step.outcome} {step.stage}: {step.reply}")

@@ -1,0 +1,112 @@
+"""`mailer trace` and `mailer export`: who got it, when, and what the server said."""
+
+import csv
+import io
+import json
+from contextlib import closing
+
+import pytest
+
+from mailer import Campaign, trace
+from mailer.config import load
+from mailer.history import open_history
+from mailer.mail.event import Happened, encode_outcomes
+from mailer.mail.status import Detail, Status
+from mailer.store.ledger import Ledger, Settlement
+from mailer.worker.followers import Follower
+from mailer.worker.history_writer import HistoryWriter
+
+HELLO = ("--template", "hello", "--set", "season=spring")
+NOW = 1_800_000_000.0
+
+
+@pytest.fixture
+def history(place):
+    """The folder's configuration names a history, which has its tables."""
+    url = f"sqlite:///{place}/history.sqlite"
+    with (place / "mailer.toml").open("a") as file:
+        file.write(f'[history]\nurl = "{url}"\n')
+    with closing(open_history(url)) as opened:
+        opened.upgrade()
+
+
+def sent(mailer, client):
+    """ada is accepted, bob rejected."""
+    assert mailer("send", "spring", *HELLO, "people.csv").code == 0
+    ledger = Ledger(client)
+    claimed = ledger.claim("spring:1", "w1", NOW, NOW + 15)
+    ok = Detail("", "final", 250, "2.0.0", "Ok: queued as 4B1C", attempts=1)
+    no = Detail("bob@example.org", "RCPT", 550, "5.1.1", "no such user", attempts=1, at=NOW)
+    happened = [
+        Happened(0, Status.ACCEPTED, "ada@example.org", "<0@x>", ok),
+        Happened(1, Status.REJECTED, "bob@example.org", "<1@x>", no),
+    ]
+    told = encode_outcomes("spring:1", claimed.fence, "primary", NOW, happened)
+    settled = [Settlement(0, Status.ACCEPTED), Settlement(1, Status.REJECTED, no)]
+    ledger.commit(claimed, settled, (), NOW, NOW + 15, told)
+
+
+def followed(client, place):
+    writer = HistoryWriter(load(place / "mailer.toml", {}))
+    follower = Follower(client, writer)
+    while follower.step() == 0.0:
+        pass
+    writer.close()
+
+
+def test_trace_shows_the_servers_reply_with_its_queue_id(mailer, client, place, history):
+    sent(mailer, client)
+    followed(client, place)
+
+    ran = mailer("trace", "ADA@example.org")
+    assert (ran.code, ran.err) == (0, "")
+    assert "spring: accepted" in ran.out
+    assert "250 2.0.0 Ok: queued as 4B1C" in ran.out
+    (found,) = json.loads(mailer("trace", "<1@x>", "--json").out)
+    assert (found["mailbox"], found["outcome"]) == ("bob@example.org", "rejected")
+
+
+def test_export_has_the_rows_own_columns_and_can_be_sent_to_again(mailer, client, place, history):
+    sent(mailer, client)
+    followed(client, place)
+
+    ran = mailer("export", "spring", "--outcome", "rejected")
+
+    (row,) = csv.DictReader(io.StringIO(ran.out))
+    assert (row["email"], row["name"], row["mailer_outcome"]) == (
+        "bob@example.org",
+        "Bob",
+        "rejected",
+    )
+    (place / "again.csv").write_text(ran.out)
+    again = mailer("send", "spring-2", *HELLO, "again.csv")
+    assert "1 queued" in again.out
+
+
+def test_python_has_the_same(mailer, client, place, history):
+    sent(mailer, client)
+    followed(client, place)
+    settings = load(place / "mailer.toml", {})
+    campaign = Campaign("spring", template="hello", sender="a@b.example", settings=settings)
+
+    assert [one.outcome for one in campaign.outcomes()] == ["accepted", "rejected"]
+    assert trace("ada@example.org", settings)[0].reply == "250 2.0.0 Ok: queued as 4B1C"
+
+
+def test_without_a_history_trace_says_what_the_ledger_knows(mailer, client):
+    sent(mailer, client)
+
+    assert "spring: accepted" in mailer("trace", "ada@example.org").out
+    bob = mailer("trace", "bob@example.org").out
+    assert "RCPT: 550 5.1.1 no such user" in bob
+    assert "[history] keeps them" in bob
+    assert "nothing is known" in mailer("trace", "eve@example.org").out
+
+
+def test_without_a_history_export_and_message_ids_say_what_is_missing(mailer, client):
+    sent(mailer, client)
+
+    for words in (("export", "spring"), ("trace", "<1@x>")):
+        ran = mailer(*words)
+        assert ran.code == 1
+        assert "[history]" in ran.err
