@@ -59,6 +59,15 @@ class PayloadError(MailerError, ValueError):
     """Bytes that are not a batch this version can read."""
 
 
+class PayloadTooNewError(PayloadError):
+    """A batch written by a newer version: workers of that version can read it."""
+
+    @property
+    def version(self) -> int:
+        """The payload's version."""
+        return int(self.args[2])
+
+
 class LedgerUnavailableError(MailerError, ConnectionError):
     """Redis could not be asked; never to be read as "not sent yet"."""
 

@@ -70,7 +70,8 @@ class Worker(Model):
     A batch is *lease* seconds its worker's, renewed while it lives; each worker looks every
     *sweep_every* seconds for what is due or orphaned; a batch that nobody has claimed
     *requeue_after* seconds after it was queued is queued again. A worker that is to stop awaits
-    the replies to what it has transmitted for *grace* seconds.
+    the replies to what it has transmitted for *grace* seconds. What no living worker could do for
+    *unable_after* seconds (an account that none of them knows) goes to the dead letters.
     """
 
     lease: Seconds = 15.0
@@ -78,6 +79,7 @@ class Worker(Model):
     requeue_after: Seconds = 20.0
     poison_after: Count = 3
     grace: Seconds = 20.0
+    unable_after: Seconds = 300.0
 
 
 class Unsubscribe(Model):

@@ -21,7 +21,8 @@ from mailer.deliver.outcome import Outcome, judge
 from mailer.deliver.permits import Permit
 from mailer.deliver.recorder import Recorder, Report
 from mailer.deliver.tools import Tools
-from mailer.errors import ConfigError, PayloadError
+from mailer.deliver.unable import UnableError
+from mailer.errors import PayloadError
 from mailer.mail.policy import CampaignPolicy
 from mailer.mail.said import Said
 from mailer.mail.status import Status
@@ -114,8 +115,11 @@ class BatchRun:
         if self._account().usable and rest.until <= time():
             try:
                 verdict, rest = self._send_permitted()
-            except (ConfigError, PayloadError) as exc:  # before anything of it was sent
-                self._give_up(exc)
+            except PayloadError as exc:  # an attachment is gone, before anything was sent
+                self._give_up("undecodable", "payload", str(exc.args[0]))
+                return
+            except UnableError as exc:
+                self._hand_on(exc)
                 return
         # Asked again: what was sent may have stopped the account.
         account = self._account()
@@ -125,6 +129,8 @@ class BatchRun:
     def _send_permitted(self) -> tuple[Verdict, Rest]:
         """Send what is due, as far as limits permit; returns when the rest may go on."""
         batch, claim = self._batch, self._claim
+        unable, secret = self._tools.unable, f"secret:{self._claim.account}"
+        unable.check(secret)
         with self._tools.connections.borrow(claim.account) as (driver, gate):
             while left := batch.due(time() + DUE_SOON):
                 grant = self._tools.limits.take(
@@ -132,6 +138,10 @@ class BatchRun:
                 )
                 journal = self._journal([left[index] for index in grant.granted])
                 self._send(journal, driver, gate, grant, left)
+                if gate.unable:
+                    raise UnableError(secret, gate.unable)
+                if journal.sent:
+                    unable.could(secret)
                 if journal.stopped or gate.troubled or (journal.chosen and not journal.sent):
                     return journal.verdict, Rest()
                 if len(grant.granted) == len(left):
@@ -189,13 +199,20 @@ class BatchRun:
 
     # What is left.
 
-    def _give_up(self, why: Exception) -> None:
-        """Bury what cannot be sent from here: the account is not configured, an attachment is gone."""
-        is_ours = isinstance(why, ConfigError)
-        said = Said(
-            stage="account" if is_ours else "payload", text=str(why.args[0]), rule="local: not sent"
-        )
-        reason = "account" if is_ours else "undecodable"
+    def _hand_on(self, error: UnableError) -> None:
+        """Leave to other workers what this one cannot send; bury what no living worker could."""
+        handed = self._tools.unable.give_back(error, self._claim.ref)
+        if handed.is_hopeless:
+            self._give_up("account", "account", error.why)
+            return
+        now = time()
+        if self._tools.ledger.wait(self._claim, now, now + handed.wait) == "queued":
+            self._report.queued.append(self._claim.ref)
+        self._report.words = f"left to other workers: {error}"
+
+    def _give_up(self, reason: str, stage: str, why: str) -> None:
+        """Bury what nobody can send."""
+        said = Said(stage=stage, text=why, rule="local: not sent")
         self._recorder.bury_rest(AccountState(self._claim.account, reason=reason, said=said))
         self._tools.ledger.give_back(self._claim, time())
 

@@ -18,7 +18,8 @@ from mailer.deliver.malloc import keep_freed
 from mailer.deliver.recorder import Report, bury_unread
 from mailer.deliver.runs import LOOK, Run, Runs
 from mailer.deliver.tools import Tools
-from mailer.errors import LeaseLostError, PayloadError
+from mailer.deliver.unable import UnableError
+from mailer.errors import LeaseLostError, PayloadError, PayloadTooNewError
 from mailer.mail.payload import decode
 from mailer.store.connection import Client
 from mailer.store.ledger import PRIORITY, Claim, Ledger, Unclaimed, Verdict
@@ -34,7 +35,8 @@ class Delivery:
     """All that a worker process needs to deliver batches; shared by its threads.
 
     *stopping* says whether the worker was asked to stop, *takes_single* whether it also takes single
-    messages: then no batch keeps the process from them.
+    messages: then no batch keeps the process from them. *worker* names the worker to others; all its
+    processes have the same.
     """
 
     def __init__(
@@ -43,12 +45,13 @@ class Delivery:
         client: Client,
         stopping: Callable[[], bool] = lambda: False,
         takes_single: Callable[[], bool] = lambda: True,
+        worker: str = "",
     ) -> None:
         keep_freed()
         self._lease = settings.worker.lease
         self._asked_to_stop = stopping
         self._is_closing = False
-        self._tools = Tools(settings, client)
+        self._tools = Tools(settings, client, worker or uuid.uuid4().hex)
         dispatch = self._tools.dispatch
         self.runs = Runs(
             lambda besides: dispatch.others_wait(time(), besides),
@@ -139,7 +142,7 @@ class Delivery:
             batch = Batch(claim, decode(claim.payload), self._tools.settings.follows)
             policy = self._tools.campaigns.policy(claim.campaign)
         except PayloadError as exc:
-            bury_unread(self.ledger, claim, run.report, "undecodable", str(exc.args[0]))
+            self._without_messages(claim, run.report, exc)
             return
         work = BatchRun(
             self._tools,
@@ -150,3 +153,16 @@ class Delivery:
         )
         run.only_awaits = lambda: work.only_awaits
         work.run()
+
+    def _without_messages(self, claim: Claim, report: Report, error: PayloadError) -> None:
+        """A payload that is too new is left to newer workers; what nobody can read is buried as it is."""
+        if isinstance(error, PayloadTooNewError):
+            too_new = UnableError(f"payload:{error.version}", str(error.args[0]))
+            handed = self._tools.unable.give_back(too_new, claim.ref)
+            if not handed.is_hopeless:
+                now = time()
+                if self.ledger.wait(claim, now, now + handed.wait) == "queued":
+                    report.queued.append(claim.ref)
+                report.words = f"left to other workers: {too_new}"
+                return
+        bury_unread(self.ledger, claim, report, "undecodable", str(error.args[0]))

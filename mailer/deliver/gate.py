@@ -48,6 +48,8 @@ class Gate:
         self._has_turn = False
         self._taken_at: float | None = None
         self.troubled = False
+        self.unable = ""
+        """Why this host cannot log in at all just now, although others may; empty where it can."""
         self.surplus = 0
         """Connections that should be closed because other workers go short of their share."""
 
@@ -55,6 +57,7 @@ class Gate:
         """A batch begins that has got its permits at *taken_at*."""
         self._taken_at = taken_at
         self.troubled = False
+        self.unable = ""
 
     def admit(self, wanted: int) -> int:
         """How many more connections may be opened now: only one where its login is the first."""
@@ -92,8 +95,16 @@ class Gate:
         self._breaker.succeeded(self._account.name, self._owner, time())
 
     def refused(self, stage: Stage, reply: Reply | None, judgement: Judgement) -> None:
-        """The account met trouble; every worker hears of it."""
+        """The account met trouble; every worker hears of it, unless it is this host's own.
+
+        A secret that cannot be had here says nothing of the account: another host may have it.
+        """
         now, name, action = time(), self._account.name, judgement.action
+        if stage is Stage.AUTH and reply is None and action is Action.AUTH_RETRY:
+            self.troubled = True
+            self.unable = judgement.rule.removeprefix("local: ")
+            self.rest()
+            return
         said = nameless(
             heard(stage, reply, action, judgement.rule),
             self._account.user or "",

@@ -12,6 +12,8 @@ from mailer.deliver.content import Contents
 from mailer.deliver.dropper import Dropper
 from mailer.deliver.gate import Gate
 from mailer.deliver.server import rules, server
+from mailer.deliver.unable import Unable, UnableError
+from mailer.errors import ConfigError
 from mailer.smtp import Driver
 from mailer.store import account_limits
 from mailer.store.breaker import Breaker
@@ -25,12 +27,16 @@ from mailer.store.limits import Limits
 from mailer.store.permit_queue import PermitQueue
 from mailer.store.slots import Slots
 from mailer.store.suppression import Suppression
+from mailer.store.workers.able import Able
 
 
 class Tools:
-    """What batches are delivered with. Raises `ConfigError` for wrong reply rules or DKIM keys."""
+    """What batches are delivered with, by the worker of that name.
 
-    def __init__(self, settings: Settings, client: Client) -> None:
+    Raises `ConfigError` for wrong reply rules or DKIM keys.
+    """
+
+    def __init__(self, settings: Settings, client: Client, worker: str) -> None:
         self.settings = settings
         self.ledger = Ledger(client)
         self.campaigns = Campaigns(client)
@@ -40,6 +46,7 @@ class Tools:
         self.limits = Limits(client, account_limits.rules(settings))
         self.line = PermitQueue(client, self.limits)
         self.dispatch = Dispatch(client)
+        self.unable = Unable(Able(client), worker, settings.worker.unable_after)
         self.contents = Contents(settings, self.ledger)
         self.events = EventStream(client)
         self.connections = Connections(settings, self.breaker, Slots(client), self.limits)
@@ -64,7 +71,7 @@ class Connections:
 
     @contextmanager
     def borrow(self, account: str) -> Iterator[tuple[Driver, Gate]]:
-        """A driver for *account* that nobody else uses. Raises `ConfigError` for an unknown one."""
+        """A driver for *account* that nobody else uses. Raises `UnableError` for one not known here."""
         with self._lock:
             idle = self._idle.setdefault(account, [])
             # The one used last comes first: it has the most connections open.
@@ -93,9 +100,13 @@ class Connections:
         return ", ".join(repr(driver) for driver, _ in list(self._all))
 
     def _make(self, name: str) -> tuple[Driver, Gate]:
-        account = self._settings.account(name)
         worker = self._settings.worker
+        try:
+            account = self._settings.account(name)
+            where = server(account, self._rules, grace=worker.grace)
+        except ConfigError as exc:
+            raise UnableError(f"account:{name}", str(exc)) from exc
         gate = Gate(account, self._breaker, self._slots, self._limits.pace, worker.lease)
-        pair = Driver(server(account, self._rules, grace=worker.grace), gate), gate
+        pair = Driver(where, gate), gate
         self._all.append(pair)
         return pair

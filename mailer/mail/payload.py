@@ -17,7 +17,7 @@ from typing import Any, Final, cast
 
 import msgpack
 
-from mailer.errors import PayloadError
+from mailer.errors import PayloadError, PayloadTooNewError
 from mailer.mail.message import Message, SharedPart
 from mailer.mail.status import Detail
 
@@ -62,14 +62,20 @@ def encode(entries: Sequence[Entry]) -> bytes:
 
 
 def decode(payload: bytes) -> list[Entry]:
-    """Read a batch. Raises `PayloadError` for anything that is not a payload of a known version."""
+    """Read a batch.
+
+    Raises `PayloadTooNewError` for one of a newer version, `PayloadError` for anything else that is none.
+    """
     if payload[:1] != b"M" or len(payload) < 3:
         raise PayloadError("not a mailer payload: it does not begin with its mark", payload[:16])
-    if payload[1] != VERSION:
-        raise PayloadError(
+    if payload[1] > VERSION:
+        raise PayloadTooNewError(
             f"payload of version {payload[1]}, this mailer reads version {VERSION}: update the workers",
             payload[:16],
+            payload[1],
         )
+    if payload[1] != VERSION:
+        raise PayloadError(f"payload of version {payload[1]}, which never was", payload[:16])
     try:
         packed = zstd.ZstdDecompressor().decompress(payload[2:], MAX_UNPACKED)
         rows = msgpack.unpackb(packed, ext_hook=_unpack_extension)

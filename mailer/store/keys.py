@@ -69,6 +69,9 @@ mailer:events:read           hash    consumer → recipients told of in what it 
 mailer:events:added          string  recipients told of in all that was ever added      for good
 mailer:events:trouble        hash    consumer → why it does not get on                  while it does not
 mailer:events:lease:<k>      string  which process reads for the consumer <k>           seconds
+mailer:workers               hash    worker → what it knows and when it said so    minutes
+mailer:unable:<subject>      hash    worker → when it could not; since when        minutes
+                                     nobody could
 mailer:lock:<name>           string  owner of a cluster-wide duty                 seconds
 mailer:serving               string  written to see whether Redis takes writes    a second
 
@@ -108,6 +111,7 @@ ACCOUNTS = PREFIX + "accounts"
 ALERTS = PREFIX + "alerts"
 LINES = PREFIX + "lines"
 SERVING = PREFIX + "serving"
+WORKERS = PREFIX + "workers"
 DEAD = PREFIX + "dead"
 EVENTS = PREFIX + "events"
 CONSUMERS = PREFIX + "events:consumers"
@@ -210,6 +214,11 @@ def line(scope: str, campaign: str | None = None) -> str:
 def pace(name: str) -> str:
     """The hash of what replies say about an account's rate and connections."""
     return f"{PREFIX}pace:{name}"
+
+
+def unable(subject: str) -> str:
+    """The hash of workers that could not do *subject*."""
+    return f"{PREFIX}unable:{subject}"
 
 
 def lock(name: str) -> str:

@@ -12,7 +12,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any, Final
@@ -33,6 +33,7 @@ from mailer.store.suppression import Suppression
 from mailer.worker.alerts import Alerts, hooks
 from mailer.worker.dead_letters import DeadLetterDuty
 from mailer.worker.followers import Consumer, Follower, consumers
+from mailer.worker.presence import Presence, new_name
 from mailer.worker.probe import Probes
 from mailer.worker.redis_patience import RedisPatience
 from mailer.worker.sweep import Sweeper
@@ -90,6 +91,8 @@ class Worker:
         self._sweeper: Sweeper | None = None
         self._consumers: list[Callable[[], Consumer]] = []
         self._followers: list[Follower] = []
+        self._presence: Presence | None = None
+        self.name = new_name()  # before the pool forks: all its processes have the same
 
     @property
     def stopping(self) -> bool:
@@ -111,7 +114,11 @@ class Worker:
                 self._desk = Desk(
                     self.broker,
                     Delivery(
-                        self.settings, client, lambda: self.stopping, lambda: self.takes_single
+                        self.settings,
+                        client,
+                        lambda: self.stopping,
+                        lambda: self.takes_single,
+                        self.name,
                     ),
                     DeadLetterDuty(client, self.broker),
                 )
@@ -161,7 +168,14 @@ class Worker:
         client = connect(self.settings.redis_url)
         dead_letters = DeadLetterDuty(client, self.broker)
         alerts, probes = Alerts(self.settings, client), Probes(self.settings, client)
-        duties = [dead_letters.sweep, alerts.sweep, probes.sweep, Suppression(client).expire]
+        self._presence = Presence(self.settings, client, self.name)
+        duties = [
+            self._presence.sweep,
+            dead_letters.sweep,
+            alerts.sweep,
+            probes.sweep,
+            Suppression(client).expire,
+        ]
         self._sweeper = Sweeper(self.settings, client, self.broker, duties)
         self._sweeper.start()
         self._followers = [Follower(client, make()) for make in self._consumers]
@@ -189,6 +203,9 @@ class Worker:
         for follower in self._followers:
             follower.join(_FOLLOWER_ENDS)
         self.end_process()
+        if self._presence:
+            with suppress(MailerError):  # it is forgotten soon anyway
+                self._presence.end()
 
     # Each process that delivers.
 

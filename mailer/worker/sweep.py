@@ -57,6 +57,7 @@ class Sweeper(threading.Thread):
         self._duties = tuple(duties)
         self._ended = threading.Event()
         self._reachable = True
+        self._failing: dict[str, str] = {}
 
     def run(self) -> None:
         """Sweep until `stop`."""
@@ -68,23 +69,42 @@ class Sweeper(threading.Thread):
                 if not self._reachable:
                     self._come_back()
                 elif often:
-                    self.release(now)
+                    self._do(self.release, now)
                 else:
                     rare = now + self._settings.worker.sweep_every
-                    self.reconcile(now)
-                    self.wake_resumed(now)
-                    self.wake_accounts(now)
-                    self._waiting.note_sweep(now)
-                    for duty in self._duties:
-                        duty(now)
-                self.call(now)
+                    for duty in (
+                        self.reconcile,
+                        self.wake_resumed,
+                        self.wake_accounts,
+                        self._waiting.note_sweep,
+                        *self._duties,
+                    ):
+                        self._do(duty, now)
+                self._do(self.call, now)
                 tick = min(TICK, self._permit_queue.again(time()))
             except LedgerUnavailableError as exc:
                 self._note_unreachable(exc)
-            except Exception:  # whatever it was, the next sweep may find it mended
-                log.exception("the sweep failed; it goes on")
             if time() - now > SLOW:
                 tick = QUIET
+
+    def _do(self, duty: Callable[[float], object], now: float) -> None:
+        """Do one *duty*. What one of them meets (a record that cannot be read) ends no other.
+
+        Raises `LedgerUnavailableError`: then the others cannot be done either.
+        """
+        name = getattr(duty, "__qualname__", repr(duty))
+        try:
+            duty(now)
+        except LedgerUnavailableError:
+            raise
+        except Exception as exc:  # whatever it was, the next sweep may find it mended
+            # Once with its traceback; it comes again with every sweep until somebody mends it.
+            if self._failing.get(name) != repr(exc):
+                log.exception("the sweep's duty %s failed; the others go on", name)
+            self._failing[name] = repr(exc)
+        else:
+            if self._failing.pop(name, None):
+                log.warning("the sweep's duty %s works again", name)
 
     def stop(self) -> None:
         """Ask the thread to end; `join` waits until it has."""

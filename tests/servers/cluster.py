@@ -59,20 +59,22 @@ class Cluster:
         self.queue = DeadQueue(self.broker.app)
         self.workers: list[subprocess.Popen[bytes]] = []
 
-    def configure(self, text: str) -> None:
-        (self.folder / "mailer.toml").write_text(text)
+    def configure(self, text: str, file: str = "mailer.toml") -> None:
+        (self.folder / file).write_text(text)
 
     def set_password(self, name: str, password: str) -> None:
         file = self.folder / f"{name}.password"
         file.with_suffix(".new").write_text(password)
         file.with_suffix(".new").rename(file)
 
-    def start(self, name: str, *options: str, wait: bool = True) -> subprocess.Popen[bytes]:
+    def start(
+        self, name: str, *options: str, wait: bool = True, config: str = "mailer.toml"
+    ) -> subprocess.Popen[bytes]:
         """Start a worker of two processes; it is ready when this returns."""
         command = [sys.executable, "-m", "celery", "-A", "mailer", "worker", "-n", f"{name}@test"]
         command += ["--concurrency", "2", "--loglevel", "INFO", "--without-gossip"]
         log = self.folder / f"{name}.log"
-        environment = os.environ | {"MAILER_CONFIG": str(self.folder / "mailer.toml")}
+        environment = os.environ | {"MAILER_CONFIG": str(self.folder / config)}
         with log.open("wb") as output:
             worker = subprocess.Popen(
                 command + list(options),
@@ -132,6 +134,20 @@ class Cluster:
             assert done.state == "queued"
             self.broker.publish([Task(queue, ref, len(entries), account)])
         self.campaigns.close(campaign)
+
+    def enqueue_payload(self, campaign: str, account: str, payload: bytes, number: int) -> None:
+        """Queue one recipient with a payload of one's own."""
+        ref = self.campaigns.next_batch(campaign)
+        Ledger(self.client).enqueue(
+            ref,
+            run=1,
+            queue=BULK,
+            account=account,
+            payload=payload,
+            recipients=[fresh(campaign, number)],
+            now=time.time(),
+        )
+        self.broker.publish([Task(BULK, ref, 1, account)])
 
     def outcomes(self, campaign: str) -> dict[str, int]:
         found = self.campaigns.progress(campaign, time.time()).outcomes
