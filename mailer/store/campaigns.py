@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mailer.errors import CampaignChangedError, CampaignNotFoundError, InputError
-from mailer.mail.payload import read_detail
+from mailer.mail.payload import decode_detail, read_detail
 from mailer.mail.policy import CampaignPolicy
 from mailer.mail.status import OPEN, Detail, Status
 from mailer.store import keys
