@@ -28,10 +28,11 @@ from mailer.operate.recipients import Recipients, accepted, failed
 from mailer.operate.trace import Record, export
 from mailer.produce.design import design, retry_overrides, summary
 from mailer.produce.design import recipient as one_recipient
-from mailer.produce.enqueue import Enqueuer, Plan, Progress, Router, Row
+from mailer.produce.enqueue import Enqueuer, Plan, Progress, Router
 from mailer.produce.messages import GivenComposer, rows_of
 from mailer.produce.receipt import Receipt
 from mailer.produce.single import OnUncertain
+from mailer.produce.spool import Row
 from mailer.queues.connections import Producer
 from mailer.store.campaigns import Failure
 from mailer.store.campaigns import Progress as Status

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable
 from mailer.errors import InputError, InvalidRowsError
 from mailer.mail.recipients import Rejected, parse
 from mailer.produce.campaign import Campaign
-from mailer.produce.enqueue import Row
 from mailer.produce.faults import Faults
 from mailer.produce.receipt import Receipt
+from mailer.produce.spool import Row
 
 _STEP = 100
 

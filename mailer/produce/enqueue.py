@@ -4,37 +4,31 @@ Streams: at any moment it holds a few batches. It can be killed anywhere and run
 knows is skipped, and a batch that was written down but not published is found by the workers' sweep.
 """
 
-import json
 import logging
-import pickle
-import tempfile
 from collections import deque
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import current_process, get_context
 from time import sleep, time
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
-from mailer.compose import Composer, Design
+from mailer.compose import Design
 from mailer.errors import (
     CampaignChangedError,
     InputError,
     InvalidRowsError,
 )
-from mailer.mail.event import encode_queued
-from mailer.mail.message import Message
-from mailer.mail.payload import Entry, encode
-from mailer.mail.recipients import BrokenRow, Recipient, Rejected, parse
+from mailer.mail.recipients import Recipient, Rejected, parse
+from mailer.produce.composing import Composed, Maker, begin_composing, compose, compose_here, told
 from mailer.produce.faults import Faults
 from mailer.produce.receipt import Receipt
+from mailer.produce.spool import Row, read_twice
 from mailer.queues.broker import Task
 from mailer.store.campaigns import Campaigns
 from mailer.store.dispatch import Dispatch
 from mailer.store.ledger import BULK, Fresh, Ledger
 
-Row = Mapping[str, object] | BrokenRow
 Progress = Callable[[int], None]
 
 log = logging.getLogger("mailer.produce")
@@ -43,16 +37,6 @@ COMPLAINTS_SHOWN: Final = 10
 BACKLOG_POLL: Final = 0.2
 LOOK: Final = 500
 """Rows that one question to the ledger is about."""
-
-
-class Maker(Protocol):
-    """What makes the messages: a template's `Composer`, or one for messages that are given."""
-
-    def compose(self, recipient: Recipient) -> Message:
-        """Return the message to *recipient*."""
-
-    def check(self, recipient: Recipient) -> None:
-        """Raise what `compose` would raise."""
 
 
 class Router(Protocol):
@@ -88,17 +72,6 @@ class Plan:
         return self.only is None or recipient.key in self.only
 
 
-@dataclass(frozen=True, slots=True)
-class Composed:
-    """A batch's messages as payload; *faults* are recipients whose message could not be made."""
-
-    account: str
-    recipients: tuple[Recipient, ...]
-    payload: bytes
-    faults: tuple[tuple[int, str], ...]
-    message_ids: tuple[str, ...] = ()
-
-
 class Enqueuer:
     """One run of enqueueing a campaign."""
 
@@ -127,7 +100,7 @@ class Enqueuer:
     def run(self, rows: Iterable[Row], open_campaign: Callable[[], int]) -> Receipt:
         """Check *rows*, then queue them; *open_campaign* is called between, and returns the run."""
         if self._plan.check:
-            with _twice(rows) as (first, again):
+            with read_twice(rows) as (first, again):
                 self._check(first)
                 self._run = open_campaign()
                 self._queue(again())
@@ -235,12 +208,12 @@ class Enqueuer:
         with ProcessPoolExecutor(
             self._plan.processes,
             mp_context=get_context("spawn"),
-            initializer=_begin_composing,
+            initializer=begin_composing,
             initargs=(self._plan.design,),
         ) as pool:
             pending: deque[Future[Composed]] = deque()
             for account, recipients in batches:
-                pending.append(pool.submit(_compose_here, account, recipients))
+                pending.append(pool.submit(compose_here, account, recipients))
                 if len(pending) > 2 * self._plan.processes:
                     yield pending.popleft().result()
             while pending:
@@ -303,41 +276,6 @@ class Enqueuer:
             sleep(BACKLOG_POLL)
 
 
-def compose(composer: Maker, account: str, recipients: Sequence[Recipient]) -> Composed:
-    """Make the messages of one batch."""
-    entries, made, faults = [], [], []
-    for one in recipients:
-        try:
-            entries.append(Entry(composer.compose(one), one.key))
-            made.append(one)
-        except InputError as exc:
-            faults.append((one.row, str(exc)))
-    identifiers = tuple(entry.message.message_id for entry in entries)
-    return Composed(account, tuple(made), encode(entries), tuple(faults), identifiers)
-
-
-def told(ref: str, composed: Composed) -> bytes:
-    """The entry of events that says who was queued, each with the row that *ref*'s message is made of."""
-    rows = [
-        (one.mailbox, message_id, json.dumps(one.fields, ensure_ascii=False, default=str))
-        for one, message_id in zip(composed.recipients, composed.message_ids, strict=True)
-    ]
-    return encode_queued(ref, composed.account, time(), rows)
-
-
-_composer_here: Composer | None = None
-
-
-def _begin_composing(design: Design) -> None:
-    global _composer_here  # noqa: PLW0603 - one composer a process, made once
-    _composer_here = Composer(design)
-
-
-def _compose_here(account: str, recipients: Sequence[Recipient]) -> Composed:
-    assert _composer_here is not None
-    return compose(_composer_here, account, recipients)
-
-
 def _fresh(recipients: Iterable[Recipient]) -> list[Fresh]:
     return [Fresh(one.key, one.digest) for one in recipients]
 
@@ -361,29 +299,3 @@ def _listed(faults: Sequence[str], end: str, between: str = "\n") -> str:
     shown = between.join(faults[:COMPLAINTS_SHOWN])
     more = len(faults) - COMPLAINTS_SHOWN
     return shown + (f"{between}and {more} more" if more > 0 else "") + f" ({end})"
-
-
-@contextmanager
-def _twice(rows: Iterable[Row]) -> Iterator[tuple[Iterable[Row], Callable[[], Iterable[Row]]]]:
-    """Rows that can be read twice: the list itself, or an iterator's rows spooled to a file."""
-    if iter(rows) is not rows:
-        yield rows, lambda: rows
-        return
-    with tempfile.TemporaryFile() as spool:
-        yield _spooling(rows, spool), lambda: _spooled(spool)
-
-
-def _spooling(rows: Iterable[Row], spool: Any) -> Iterator[Row]:
-    for row in rows:
-        pickle.dump(row, spool, pickle.HIGHEST_PROTOCOL)
-        yield row
-
-
-def _spooled(spool: Any) -> Iterator[Row]:
-    """The rows again, from a file without a name that nobody else can open."""
-    spool.seek(0)
-    while True:
-        try:
-            yield pickle.load(spool)  # noqa: S301 - this process wrote it
-        except EOFError:
-            return

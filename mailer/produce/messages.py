@@ -11,10 +11,10 @@ from mailer.config import Settings
 from mailer.errors import ConfigError, HeaderError, InputError
 from mailer.mail.message import Message as Mail
 from mailer.mail.recipients import BrokenRow, Recipient
-from mailer.produce.enqueue import Row
 from mailer.produce.once import digest_of_message
 from mailer.produce.send import in_a_thread
 from mailer.produce.single import OnUncertain, Way, queue
+from mailer.produce.spool import Row
 from mailer.queues.connections import Producer
 
 KIND = "message"

@@ -13,9 +13,9 @@ from mailer.config import Settings
 from mailer.mail.recipients import Recipient
 from mailer.produce.composers import Ready, composer, stamped
 from mailer.produce.design import design, recipient
-from mailer.produce.enqueue import Row
 from mailer.produce.once import digest_of
 from mailer.produce.single import OnUncertain, Way, kind_name, queue
+from mailer.produce.spool import Row
 from mailer.queues.connections import Producer, between_forks
 
 _P = ParamSpec("_P")

@@ -8,8 +8,8 @@ from mailer.config import Settings
 from mailer.errors import InputError
 from mailer.mail.rows import BrokenRow
 from mailer.produce.campaign import Campaign
-from mailer.produce.enqueue import Row
 from mailer.produce.messages import send_message
+from mailer.produce.spool import Row
 
 KIND = "test"
 """What such messages are shown under: the campaign ``send.test``."""

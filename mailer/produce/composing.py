@@ -1,0 +1,72 @@
+"""How a batch's messages are made, here or in processes of their own."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from time import time
+from typing import Protocol
+
+from mailer.compose import Composer, Design
+from mailer.errors import InputError
+from mailer.mail.event import encode_queued
+from mailer.mail.message import Message
+from mailer.mail.payload import Entry, encode
+from mailer.mail.recipients import Recipient
+
+
+class Maker(Protocol):
+    """What makes the messages: a template's `Composer`, or one for messages that are given."""
+
+    def compose(self, recipient: Recipient) -> Message:
+        """Return the message to *recipient*."""
+
+    def check(self, recipient: Recipient) -> None:
+        """Raise what `compose` would raise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """A batch's messages as payload; *faults* are recipients whose message could not be made."""
+
+    account: str
+    recipients: tuple[Recipient, ...]
+    payload: bytes
+    faults: tuple[tuple[int, str], ...]
+    message_ids: tuple[str, ...] = ()
+
+
+def compose(composer: Maker, account: str, recipients: Sequence[Recipient]) -> Composed:
+    """Make the messages of one batch."""
+    entries, made, faults = [], [], []
+    for one in recipients:
+        try:
+            entries.append(Entry(composer.compose(one), one.key))
+            made.append(one)
+        except InputError as exc:
+            faults.append((one.row, str(exc)))
+    identifiers = tuple(entry.message.message_id for entry in entries)
+    return Composed(account, tuple(made), encode(entries), tuple(faults), identifiers)
+
+
+def told(ref: str, composed: Composed) -> bytes:
+    """The entry of events that says who was queued, each with the row that *ref*'s message is made of."""
+    rows = [
+        (one.mailbox, message_id, json.dumps(one.fields, ensure_ascii=False, default=str))
+        for one, message_id in zip(composed.recipients, composed.message_ids, strict=True)
+    ]
+    return encode_queued(ref, composed.account, time(), rows)
+
+
+_composer_here: Composer | None = None
+
+
+def begin_composing(design: Design) -> None:
+    """Begin a process that composes batches of *design*."""
+    global _composer_here  # noqa: PLW0603 - one composer a process, made once
+    _composer_here = Composer(design)
+
+
+def compose_here(account: str, recipients: Sequence[Recipient]) -> Composed:
+    """Make one batch's messages in a process that `begin_composing` has begun."""
+    assert _composer_here is not None
+    return compose(_composer_here, account, recipients)
