@@ -97,9 +97,13 @@ class Stage:
         good, forgotten = secrets.token_urlsafe(12), secrets.token_urlsafe(12)
         users = {"news@demo.example": good, "club@demo.example": secrets.token_urlsafe(12)}
         (folder / "users.json").write_text(json.dumps(users))
-        (folder / "password").write_text(f"{good}\n")
-        (folder / "wrong").write_text(f"{forgotten}\n")
-        (folder / "unsubscribe").write_text(f"{secrets.token_urlsafe(32)}\n")
+        for name, secret in {
+            "password": good,
+            "wrong": forgotten,
+            "unsubscribe": secrets.token_urlsafe(32),
+        }.items():
+            (folder / name).touch(0o600)
+            (folder / name).write_text(f"{secret}\n")
 
     def _serve(self) -> int:
         script = Path(__file__).with_name("mail_server.py")
