@@ -11,7 +11,7 @@ from mailer.cli.group import HelpfulGroup
 from mailer.cli.output import count, moment, plural, say, table
 from mailer.cli.session import Session, pass_session
 from mailer.errors import InputError, LedgerUnavailableError, MailerError
-from mailer.feedback import Kind, Report, polling, read
+from mailer.feedback import Kind, Report, polling, read, serving
 from mailer.feedback.intake.files import Found, messages, stream_messages
 from mailer.feedback.parts import MAX_OCTETS
 from mailer.feedback.returns import Tally, returns_of
@@ -125,6 +125,22 @@ def poll(session: Session, *, quiet: bool) -> None:
         raise InputError(f"{error.filename or ''}: {error.strerror or error}") from error
     if not quiet:
         _tell(tally)
+
+
+@feedback.command(short_help="Listen by LMTP for what a mail server hands over.")
+@click.option("--listen", metavar="HOST:PORT", help="Where, instead of [feedback] lmtp.")
+@pass_session
+def serve(session: Session, listen: str | None) -> None:
+    """Take by LMTP what a mail server delivers, until it is stopped.
+
+    A message is recorded before it is accepted, and the server keeps it while Redis is away. Return
+    paths that are not ours are refused. There is no TLS: listen on loopback, or in a network of your own.
+
+    \b
+    Example:
+      mailer feedback serve --listen 127.0.0.1:2424
+    """  # noqa: D301
+    serving.serve(session.settings, listen or session.settings.feedback.lmtp, say, _tell)
 
 
 @feedback.command(short_help="Show what came back and proved nothing.")

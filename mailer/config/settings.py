@@ -141,7 +141,8 @@ class Feedback(Model):
 
     *return_path* is the mailbox that bounces go to; with a secret, each message has an address of its
     own made from it. *previous_secret* holds secrets of before, one a line: what was sent under them is
-    still understood. *imap* and *maildir* are where `mailer feedback poll` looks.
+    still understood. *imap* and *maildir* are where `mailer feedback poll` looks, *lmtp* is where
+    `mailer feedback serve` listens.
     """
 
     return_path: str | None = None
@@ -156,6 +157,7 @@ class Feedback(Model):
     password_file: SecretFile | None = None
     password_command: Command | None = None
     maildir: File | None = None
+    lmtp: str = "127.0.0.1:2424"
     suppress: Flag = True
     pause_at: PauseAt = PauseAt()
 

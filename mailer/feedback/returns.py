@@ -117,6 +117,19 @@ class Returns:
         """The message that *report* proves to be about."""
         return self.tokens().find(report)
 
+    def expects(self, mailbox: str) -> bool:
+        """Whether what is delivered to *mailbox* may be ours: it holds a token of ours, or none at all.
+
+        Complaints come to an address without one. Raises `LedgerUnavailableError`.
+        """
+        if "+" not in mailbox.rpartition("@")[0]:
+            return True
+        if self.tokens().address(mailbox):
+            return True
+        # A bounce may come within a second of its campaign's beginning: refused, it would be lost.
+        self._known = None
+        return self.tokens().address(mailbox) is not None
+
     def tokens(self) -> Tokens:
         """What reads the proofs, for the campaigns that there are by now."""
         if self._known is None or monotonic() > self._until:
