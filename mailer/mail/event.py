@@ -108,8 +108,11 @@ def encode_queued(ref: str, account: str, at: float, rows: Sequence[tuple[str, s
     return b"E" + bytes([VERSION]) + b"q" + zstd.compress(packed, 3)
 
 
-def decode_entry(entry: bytes, start: int, order: int) -> Iterator[Event]:
-    """Read the events of one entry; those of a queued batch stand from *start*. Raises `PayloadError`."""
+def decode_entry(entry: bytes, start: int, order: int, ref: str = "") -> Iterator[Event]:
+    """Read the events of one entry; those of a queued batch stand from *start*. Raises `PayloadError`.
+
+    *ref* is the batch where the entry does not name it: the ledger numbered it after the entry was made.
+    """
     if entry[:1] != b"E" or len(entry) < 4:
         raise PayloadError("not an entry of events: it does not begin with its mark")
     if entry[1] != VERSION:
@@ -118,8 +121,10 @@ def decode_entry(entry: bytes, start: int, order: int) -> Iterator[Event]:
         events = list((_outcomes if entry[2:3] == b"o" else _queued)(entry[3:], start))
     except Exception as exc:  # whatever damaged bytes provoke in two libraries
         raise PayloadError(f"damaged events: {exc}") from exc
+    campaign, _, batch = ref.rpartition(":")
+    named = {"campaign": campaign, "batch": int(batch)} if ref else {}
     for event in events:
-        yield replace(event, order=order)
+        yield replace(event, order=order, **named)  # type: ignore[arg-type] # of two kinds
 
 
 def _outcomes(packed: bytes, _start: int) -> Iterator[Event]:

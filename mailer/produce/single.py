@@ -1,5 +1,6 @@
 """How one message gets into the ledger and to the workers: the way of all `send` functions."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,6 +9,7 @@ from time import time
 from typing import Any, Final, Literal
 
 from mailer.errors import CampaignChangedError, InputError
+from mailer.mail.event import encode_queued
 from mailer.mail.message import Message
 from mailer.mail.payload import Entry, encode
 from mailer.mail.policy import CampaignPolicy
@@ -116,5 +118,16 @@ def _write(
         key=way.key,
         digest=way.digest,
         remember=producer.settings.send.remember_keys,
+        told=_told(way, messages) if producer.settings.follows else b"",
     )
     return producer.links.singles.write(single, time())
+
+
+def _told(way: Way, messages: Sequence[Message]) -> bytes:
+    """The entry of events that says who was queued. Its batch has no number yet: the script tells it."""
+    rows = []
+    for message in messages:
+        row = way.context or {"email": message.forward_path}
+        text = json.dumps(row, ensure_ascii=False, default=str)
+        rows.append((message.forward_path, message.message_id, text))
+    return encode_queued(f"{way.campaign}:0", way.account, time(), rows)

@@ -5,6 +5,7 @@
 -- campaigns       zset    += campaign
 -- status:<c>, order:<c>, counts:<c>, payload:<ref>, batch:<ref>, queued:<queue>    as enqueue.lua writes them
 -- enqueued:<id>   string  := ref, for minutes: the call may be repeated, its reply lost
+-- events          stream  += that they were queued
 -- suppressed      hash    read
 --
 -- A campaign of this kind that was cancelled stays so; what comes later goes into its successor,
@@ -12,7 +13,7 @@
 --
 -- ARGV: campaign, now, id of this call, summary (JSON), policy (JSON), queue, account, payload,
 --       fingerprints (8 octets each), Message-ID, key ('': none), digest of the content, seconds that
---       the key is kept
+--       the key is kept, entry of events ('': none is written)
 -- Returns {'queued', ref} | {'again', Message-ID} | {'other', Message-ID}
 --   | {'suppressed', index, …} (nothing written)
 
@@ -64,6 +65,7 @@ redis.call('SET', written, ref, 'EX', 300)
 if key ~= '' then
   redis.call('SET', sent, digest .. ' ' .. message_id .. ' ' .. ref, 'EX', ARGV[13])
 end
+if ARGV[14] ~= '' then tell(total, 'e', ARGV[14], 'p', start, 'r', ref) end
 create_batch(ref, {payload = ARGV[8], positions = start .. '+' .. total, open = total,
                    queue = queue, account = ARGV[7], deaths = 0}, now)
 return {'queued', ref}

@@ -17,7 +17,8 @@ class Single:
     *campaign* is the name that messages of its kind are shown under. *policy* is an encoded
     `CampaignPolicy`. *payload* is a batch (`mailer.mail.payload`) with an entry for each of
     *fingerprints*. *key* is the caller's, None for none, and *digest* tells whether a second message of
-    this key is the same; both are kept for *remember* seconds.
+    this key is the same; both are kept for *remember* seconds. *told* is an entry of events that says who
+    is queued, b"" where nobody follows.
     """
 
     campaign: str
@@ -31,6 +32,7 @@ class Single:
     key: str | None = None
     digest: str = ""
     remember: float = 0.0
+    told: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,7 @@ class Singles:
             "" if one.key is None else sha256(one.key.encode()).hexdigest()[:32],
             one.digest,
             max(int(one.remember), 1),
+            one.told,
         )
         word = state.decode()
         if word == "suppressed":

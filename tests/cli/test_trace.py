@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from mailer import Campaign, trace
+from mailer import Campaign, send, trace
 from mailer.config import load
 from mailer.history import open_history
 from mailer.mail.event import Happened, encode_outcomes
@@ -110,3 +110,19 @@ def test_without_a_history_export_and_message_ids_say_what_is_missing(mailer, cl
         ran = mailer(*words)
         assert ran.code == 1
         assert "[history]" in ran.err
+
+
+def test_a_single_message_is_found_before_a_worker_had_it(mailer, client, place, history):
+    settings = load(place / "mailer.toml", {})
+    told = {"context": {"season": "spring", "name": "Ada"}, "sender": "a@b.example"}
+    identifier = send("hello", to="ada@example.org", settings=settings, **told)
+    Campaign("send.hello", template="hello", settings=settings).cancel()
+    later = send("hello", to="bob@example.org", settings=settings, **told)
+    followed(client, place)
+
+    (found,) = json.loads(mailer("trace", "ada@example.org", "--json").out)
+    assert (found["campaign"], found["outcome"]) == ("send.hello", "queued")
+    assert found["message_id"] == identifier
+    (found,) = json.loads(mailer("trace", later, "--json").out)
+    # The ledger gave it to the successor of what was cancelled, after the entry was made.
+    assert (found["campaign"], found["outcome"]) == ("send.hello.2", "queued")

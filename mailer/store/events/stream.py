@@ -138,7 +138,8 @@ def _reading(found: Sequence[tuple[bytes, Mapping[bytes, bytes]]]) -> Reading:
 def _events(identifier: bytes, fields: Mapping[bytes, bytes]) -> list[Event]:
     order = _order(identifier)
     if b"e" in fields:
-        return list(decode_entry(fields[b"e"], int(fields.get(b"p", 0)), order))
+        ref = fields.get(b"r", b"").decode()
+        return list(decode_entry(fields[b"e"], int(fields.get(b"p", 0)), order, ref))
     positions = [int(position) for position in fields[b"p"].split(b",")]
     campaign, letter = fields[b"c"].decode(), fields[b"l"].decode()
     return moved(campaign, letter, positions, _milliseconds(identifier) / 1000, order)
