@@ -16,6 +16,7 @@ from typing import Final, Protocol
 from mailer.compose import Design
 from mailer.errors import (
     CampaignChangedError,
+    CampaignNotFoundError,
     InputError,
     InvalidRowsError,
 )
@@ -252,6 +253,8 @@ class Enqueuer:
                 raise CampaignChangedError(
                     f"campaign {self._plan.campaign!r} was cancelled while it was enqueued"
                 )
+            if done.state == "gone":
+                raise CampaignNotFoundError(_emptied(self._plan.campaign, self._receipt.queued))
             self._receipt.queued += len(recipients)
             for_all = self._plan.design.context if self._plan.design else {}
             self._noted(ref, [one.fields for one in recipients], for_all)
@@ -299,3 +302,12 @@ def _listed(faults: Sequence[str], end: str, between: str = "\n") -> str:
     shown = between.join(faults[:COMPLAINTS_SHOWN])
     more = len(faults) - COMPLAINTS_SHOWN
     return shown + (f"{between}and {more} more" if more > 0 else "") + f" ({end})"
+
+
+def _emptied(campaign: str, queued: int) -> str:
+    return (
+        f"campaign {campaign!r} has gone from Redis while it was enqueued: somebody emptied Redis, or it "
+        f"was started again without appendonly yes. Of the {queued:,} recipients queued until then some "
+        "may have got it, and Redis knows of none: look into the mail server's log before you enqueue "
+        "it again (docs/redis.md)"
+    )

@@ -16,6 +16,7 @@
 -- ARGV: ref, run, now, due (0: at once), queue, account, payload, fingerprints (8 octets each),
 --       digests (4 octets each, big-endian), entry of events ('': none is written)
 -- Returns {'queued'} | {'waiting'} | {'taken', index, …} (nothing written) | {'cancelled'}
+--   | {'gone'} (the ledger was emptied since the campaign was opened)
 
 local ref, run, now, due, queue = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local campaign = campaign_of(ref)
@@ -23,8 +24,12 @@ local fingerprints, digests = ARGV[8], ARGV[9]
 local total = string.len(digests) / 4
 
 if redis.call('EXISTS', PREFIX .. 'enqueued:' .. ref) == 1 then return {'queued'} end
-if redis.call('HGET', PREFIX .. 'campaign:' .. campaign, 'state') == 'cancelled' then
-  return {'cancelled'}
+local state = redis.call('HGET', PREFIX .. 'campaign:' .. campaign, 'state')
+if state == 'cancelled' then return {'cancelled'} end
+if not state and run ~= '0' then
+  -- What the producer wrote since would be half a campaign, which nothing could show.
+  redis.call('DEL', PREFIX .. 'campaign:' .. campaign, PREFIX .. 'shared:' .. campaign)
+  return {'gone'}
 end
 
 local taken = {'taken'}

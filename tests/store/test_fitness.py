@@ -70,3 +70,24 @@ def test_a_detail_of_another_version_stops_neither_failures_nor_the_batch(client
     (failure,) = store.campaigns.failures("c")
     assert "version 99" in failure.detail.text
     assert isinstance(store.ledger.claim("c:1", "w", NOW, NOW + 15), Claim)
+
+
+def test_a_ledger_that_was_emptied_takes_no_further_batch_and_keeps_no_half_campaign(
+    client: Client,
+) -> None:
+    store = Store(client)
+    begun(store)
+    client.flushall()
+    ref = store.campaigns.next_batch("c")
+    done = store.ledger.enqueue(
+        ref,
+        run=1,
+        queue="bulk",
+        account="a",
+        payload=b"x",
+        recipients=[Fresh(b"another1", 7)],
+        now=NOW,
+    )
+
+    assert done.state == "gone"
+    assert client.keys("*") == []
