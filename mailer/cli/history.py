@@ -3,8 +3,9 @@
 import click
 
 from mailer.cli.group import HelpfulGroup
-from mailer.cli.output import say
+from mailer.cli.output import plural, say
 from mailer.cli.session import Session, pass_session
+from mailer.operate import history as operated
 from mailer.operate.history import opened
 
 
@@ -30,3 +31,18 @@ def upgrade(session: Session) -> None:
       mailer history upgrade
     """  # noqa: D301
     say(f"the history's tables are at step {opened(session.settings).upgrade()}")
+
+
+@history.command(short_help="Keep nothing more for a history that is configured no longer.")
+@pass_session
+def drop(session: Session) -> None:
+    """Forget that a history reads along: events no longer wait for it in Redis.
+
+    For when [history] was taken out of mailer.toml, here and on all workers. The database stays as it is.
+
+    \b
+    Example:
+      mailer history drop
+    """  # noqa: D301
+    lost = operated.drop(session.settings)
+    say(f"nothing more is kept for the history; {plural(lost, 'message')} had not reached it")

@@ -1,5 +1,8 @@
 """`mailer history`, as people type it."""
 
+from mailer.store import keys
+from mailer.store.events.stream import EventStream
+
 
 def test_upgrade_makes_the_tables(mailer, place):
     with (place / "mailer.toml").open("a") as file:
@@ -27,3 +30,25 @@ def test_a_database_that_is_away_is_one_line_without_its_password(mailer, place)
     assert ran.code == 1
     assert len(ran.err.splitlines()) == 1
     assert "hunter2" not in ran.err
+
+
+def test_a_history_that_is_given_up_leaves_nothing_behind(mailer, place, client):
+    stream = EventStream(client)
+    stream.take("history")
+    client.xadd(keys.EVENTS, {"n": 3})
+    client.set(keys.EVENTS_ADDED, 3)
+
+    ran = mailer("history", "drop")
+
+    assert ran.code == 0
+    assert "3 messages had not reached it" in ran.out
+    assert not client.keys("mailer:events*") or client.keys("mailer:events:lease*")
+    assert mailer("history", "drop").code == 0
+
+
+def test_a_history_that_is_still_configured_is_not_dropped(mailer, place):
+    with (place / "mailer.toml").open("a") as file:
+        file.write(f'[history]\nurl = "sqlite:///{place}/history.sqlite"\n')
+    ran = mailer("history", "drop")
+    assert ran.code == 1
+    assert "take it out" in ran.err

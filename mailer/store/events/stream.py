@@ -117,6 +117,19 @@ class EventStream:
             read = self._client.hgetall(keys.EVENTS_READ)
         return added - min((int(number) for number in read.values()), default=added)
 
+    def drop(self, consumer: str) -> int:
+        """Forget *consumer*; returns of how many recipients it had not read.
+
+        With the last one goes all that is left: nobody will read it, and workers write no more.
+        """
+        unread = next((one.messages for one in self.backlogs(0.0) if one.consumer == consumer), 0)
+        with reaching_redis():
+            for key in (keys.CONSUMERS, keys.EVENTS_READ, keys.EVENTS_TROUBLE):
+                self._client.hdel(key, consumer)
+            if not self._client.exists(keys.CONSUMERS):
+                self._client.delete(keys.EVENTS, keys.EVENTS_ADDED)
+        return unread
+
     def _age(self, cursor: str, now: float) -> float:
         with reaching_redis():
             found = self._client.xrange(keys.EVENTS, f"({cursor}", "+", 1)
