@@ -19,9 +19,9 @@ from operator import itemgetter
 from typing import Any, Final
 
 from mailer.compose import quoted
-from mailer.compose.attachment import base64_lines
 from mailer.compose.template import Hole, NotTraceableError, Trace, Variant, start
 from mailer.compose.text import check_depth, plain, text_of, text_of_pieces
+from mailer.compose.transfer import chosen, encoded, transfer_encoding, weight
 
 # A list whose rows all take different ways is not worth recording.
 _MAX_LEAVES: Final = 500
@@ -56,7 +56,7 @@ class Output:
         self._order: Callable[[list[bytes]], Any] = _getter(order)
         # Whether the end is known, and is made to end in a line break once for all.
         self._closed = bool(pieces) and isinstance(pieces[-1], str)
-        self._octets, self._high = _weight("".join(texts))
+        self._octets, self._high = weight("".join(texts))
         # So many characters of values cannot make it base64, whatever they are (4 octets each).
         self._ample = max(self._octets - 6 * self._high, 0) // 20
         if self._closed:
@@ -79,8 +79,8 @@ class Output:
         # A character beyond ASCII has at most twice as many octets as it has more than one.
         if 6 * (self._high + 2 * (octets - len(values))) <= self._octets + octets:
             return "quoted-printable"
-        octets, high = _weight(values)
-        return _chosen(self._octets + octets, self._high + high)
+        octets, high = weight(values)
+        return chosen(self._octets + octets, self._high + high)
 
     def quoted(self, values: Sequence[str]) -> Sequence[bytes]:
         """Return the output in quoted-printable, in pieces; raises `quoted.UnspliceableError`."""
@@ -286,37 +286,8 @@ class Renderer:
         return texts, whole, encodings
 
 
-def encoded(text: str, encoding: str) -> bytes:
-    """Return a whole body in the transfer encoding *encoding*."""
-    text = quoted.finished(text)
-    if encoding == "base64":
-        return base64_lines(text.replace("\n", "\r\n").encode())
-    return quoted.encode(text)
-
-
-def transfer_encoding(text: str) -> str:
-    """Return the transfer encoding for a body: base64 where quoted-printable would be longer.
-
-    That is where more than one octet in six is not ASCII. Text in ASCII is never base64: filters take
-    that for an attempt to hide something.
-    """
-    return _chosen(*_weight(text))
-
-
 def _names_image(values: str) -> bool:
     return "cid:" in values or "CID:" in values
-
-
-def _weight(text: str) -> tuple[int, int]:
-    """Return how many octets *text* has, and how many of them are not ASCII."""
-    if text.isascii():
-        return len(text), 0
-    octets = len(text.encode("utf-8", "surrogatepass"))
-    return octets, octets - len(text.encode("ascii", "ignore"))
-
-
-def _chosen(octets: int, high: int) -> str:
-    return "base64" if 6 * high > octets else "quoted-printable"
 
 
 def _derived(trace: Trace, pieces: list[str | Hole]) -> Output:

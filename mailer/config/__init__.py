@@ -7,9 +7,10 @@ password is (`password_env`, `password_file`, `password_command`) and reads it w
 
 from mailer.config.account import Account, Dkim, Security, Timeouts
 from mailer.config.current import configure, configured, current, forget, given
+from mailer.config.feedback import Unsubscribe
 from mailer.config.loading import load, names_a_file
 from mailer.config.secrets import Secret
-from mailer.config.settings import Alerts, Domain, RetryTable, Settings, Unsubscribe, Worker
+from mailer.config.settings import Alerts, Domain, RetryTable, Settings, Worker
 from mailer.config.units import Rate, duration
 
 __all__ = [  # noqa: RUF022 - grouped: it doubles as a table of contents

@@ -7,13 +7,13 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from mailer.config.account import Account, Dkim, Timeouts
+from mailer.config.feedback import Unsubscribe
 from mailer.config.settings import (
     Alerts,
     Domain,
     History,
     RetryTable,
     Settings,
-    Unsubscribe,
     Worker,
 )
 

@@ -6,7 +6,6 @@ from typing import Annotated, Any, Self
 from urllib.parse import quote, urlsplit
 
 from pydantic import (
-    BeforeValidator,
     Field,
     GetPydanticSchema,
     PrivateAttr,
@@ -16,6 +15,7 @@ from pydantic import (
 from pydantic_core import core_schema
 
 from mailer.config.account import TITLE, Account
+from mailer.config.feedback import Feedback, Unsubscribe
 from mailer.config.secrets import Command, Secret, SecretFile, Variable
 from mailer.config.units import (
     Count,
@@ -80,111 +80,6 @@ class Worker(Model):
     poison_after: Count = 3
     grace: Seconds = 20.0
     unable_after: Seconds = 300.0
-
-
-class Unsubscribe(Model):
-    """How recipients of bulk mail get off the list; see `mailer.compose.unsubscribe`.
-
-    *url* and *mailto* are patterns: ``{token}`` is a signed proof of whose they are, ``{field}`` a field
-    of the row. The token's key is read by producers. *one_click* is RFC 8058's promise that the URL
-    takes a bare POST.
-    """
-
-    url: str | None = None
-    mailto: str | None = None
-    one_click: Flag = True
-    secret_env: Variable | None = None
-    secret_file: SecretFile | None = None
-    secret_command: Command | None = None
-
-    @property
-    def key(self) -> Secret:
-        """Where the key lies that signs the tokens."""
-        place = (self.secret_env, self.secret_file, self.secret_command)
-        return Secret("unsubscribe.secret", *place)
-
-    def secret(self) -> str | None:
-        """The key that signs the tokens, read now; None where none is configured."""
-        return self.key.read() if self.key else None
-
-    @model_validator(mode="after")
-    def _leads_somewhere(self) -> Self:
-        patterns = [pattern for pattern in (self.url, self.mailto) if pattern]
-        if self.url and self.one_click and not self.url.startswith("https://"):
-            raise ValueError(
-                "url: one-click wants https:// (RFC 8058 §3.1); change it, or set one_click = false"
-            )
-        if not self.key and any("{token}" in pattern for pattern in patterns):
-            raise ValueError("{token} wants a key: set secret_env, secret_file or secret_command")
-        return self
-
-
-def _percentage(value: object) -> object:
-    """A share: ``"8%"``, or a number from 0 to 1."""
-    text = str(value).strip()
-    return float(text[:-1]) / 100 if text.endswith("%") else value
-
-
-Percentage = Annotated[float, BeforeValidator(_percentage), Field(gt=0, le=1)]
-
-
-class PauseAt(Model):
-    """At which shares of its accepted recipients a campaign pauses itself, once *after* are accepted."""
-
-    bounces: Percentage | None = 0.05
-    complaints: Percentage | None = 0.003
-    after: Count = 200
-
-
-class Feedback(Model):
-    """How what comes back finds its message, and what is made of it; see `docs/feedback.md`.
-
-    *return_path* is the mailbox that bounces go to; with a secret, each message has an address of its
-    own made from it. *previous_secret* holds secrets of before, one a line: what was sent under them is
-    still understood. *imap* and *maildir* are where `mailer feedback poll` looks, *lmtp* is where
-    `mailer feedback serve` listens.
-    """
-
-    return_path: str | None = None
-    secret_env: Variable | None = None
-    secret_file: SecretFile | None = None
-    secret_command: Command | None = None
-    previous_secret_env: Variable | None = None
-    previous_secret_file: SecretFile | None = None
-    previous_secret_command: Command | None = None
-    imap: str | None = None
-    password_env: Variable | None = None
-    password_file: SecretFile | None = None
-    password_command: Command | None = None
-    maildir: File | None = None
-    lmtp: str = "127.0.0.1:2424"
-    suppress: Flag = True
-    pause_at: PauseAt = PauseAt()
-
-    @property
-    def key(self) -> Secret:
-        """Where the key lies that signs return paths."""
-        place = (self.secret_env, self.secret_file, self.secret_command)
-        return Secret("feedback.secret", *place)
-
-    @property
-    def password(self) -> Secret:
-        """Where the password of the IMAP mailbox lies."""
-        place = (self.password_env, self.password_file, self.password_command)
-        return Secret("feedback.password", *place)
-
-    @property
-    def previous(self) -> Secret:
-        """Where the keys of before lie."""
-        place = (self.previous_secret_env, self.previous_secret_file, self.previous_secret_command)
-        return Secret("feedback.previous_secret", *place)
-
-    @field_validator("return_path")
-    @classmethod
-    def _is_a_mailbox(cls, mailbox: str | None) -> str | None:
-        if mailbox is not None and (mailbox.count("@") != 1 or mailbox.startswith("@")):
-            raise ValueError("must be a mailbox, such as bounces@mail.shop.example")
-        return mailbox
 
 
 class Send(Model):

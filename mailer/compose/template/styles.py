@@ -22,7 +22,7 @@ import css_inline
 from jinja2 import nodes
 
 from mailer.compose.template.likeness import HOLE, Likeness, Parse, likeness
-from mailer.compose.template.stylesheet import ANY, Declaration, Rule, Sheet
+from mailer.compose.template.stylesheet import ANY, Declaration, Rule, Sheet, as_css
 from mailer.compose.text import check_depth
 
 _NAME: Final = r"[a-zA-Z][^\s/>\"'=<]*"
@@ -333,12 +333,12 @@ def _insertions(tag: _Tag, declarations: Sequence[Declaration]) -> Iterator[Edit
         (one for one in _ATTRIBUTE.finditer(tag.attributes) if one["name"].lower() == "style"), None
     )
     if own is None or own[0].lower() == "style":
-        yield tag.name_end, f' style="{html.escape(_css([*before, *after]))}"'
+        yield tag.name_end, f' style="{html.escape(as_css([*before, *after]))}"'
         return
     kind = next(kind for kind in ("double", "single", "bare") if own[kind] is not None)
     start, end = (tag.attributes_start + place for place in own.span(kind))
     quote = '"' if kind == "bare" else ""
-    first, last = _css(before), _css(after)
+    first, last = as_css(before), as_css(after)
     if kind == "single":
         first, last = (css.replace("&", "&amp;").replace("'", "&#39;") for css in (first, last))
     else:
@@ -348,7 +348,3 @@ def _insertions(tag: _Tag, declarations: Sequence[Declaration]) -> Iterator[Edit
     if last or quote:
         separator = ";" if last and not own[kind].rstrip().endswith(";") else ""
         yield end, separator + last + quote
-
-
-def _css(declarations: Sequence[Declaration]) -> str:
-    return ";".join(f"{one.name}: {one.value}" for one in declarations)

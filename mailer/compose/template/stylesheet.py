@@ -274,3 +274,8 @@ def _specificity(selector: Sequence[Any]) -> Specificity:
     dots = sum(token.type == "literal" and token.value == "." for token in selector)
     idents = sum(token.type == "ident" for token in selector)
     return ids, dots, idents - dots
+
+
+def as_css(declarations: Sequence[Declaration]) -> str:
+    """Write *declarations* as a ``style`` attribute has them."""
+    return ";".join(f"{one.name}: {one.value}" for one in declarations)
