@@ -3,7 +3,7 @@
 import difflib
 from pathlib import Path
 from typing import Annotated, Any, Self
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from pydantic import (
     Field,
@@ -28,6 +28,7 @@ from mailer.config.units import (
     Seconds,
     Share,
     Tables,
+    split_address,
 )
 from mailer.config.web import Web, Webhook
 from mailer.errors import ConfigError
@@ -140,8 +141,8 @@ def _redis_url(url: str | None) -> str | None:
 def _is_whole(url: str) -> bool:
     """Whether the password, if any, ends before the host and the port is a number."""
     try:
-        parts = urlsplit(url)
-        _ = parts.scheme == "sentinel" or parts.port
+        parts = split_address(url)
+        _ = parts.scheme in ("sentinel", "sentinels") or parts.port
     except ValueError:
         return False
     query = "" if parts.scheme == "unix" else parts.query

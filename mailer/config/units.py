@@ -9,6 +9,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import SplitResult
 
 from annotated_types import Ge, Gt
 from pydantic import (
@@ -153,3 +154,19 @@ Rates = Annotated[
 Reset = Annotated[str, AfterValidator(_reset)]
 File = Annotated[Path, AfterValidator(_from_folder)]
 Tables = Annotated[tuple[dict[str, Any], ...], BeforeValidator(listed)]
+
+
+def split_address(url: str) -> SplitResult:
+    """Split *url* as `urlsplit` does, also where several hosts stand in it, some of them in brackets.
+
+    Newer Pythons refuse ``a,[::1]`` as a host: this reads the parts and leaves the hosts to the caller.
+    Raises `ValueError` for a bracket that belongs to no host.
+    """
+    scheme, _, rest = url.partition("://")
+    rest, _, fragment = rest.partition("#")
+    rest, _, query = rest.partition("?")
+    netloc, slash, path = rest.partition("/")
+    login, _, hosts = netloc.rpartition("@")
+    if set("[]") & set(login) or hosts.count("[") != hosts.count("]"):
+        raise ValueError("a bracket that belongs to no host")
+    return SplitResult(scheme.lower(), netloc, slash + path, query, fragment)

@@ -22,6 +22,9 @@ FIRST_WAIT: Final = 0.5
 LONGEST_WAIT: Final = 30.0
 """Seconds for which a batch waits that was given back; doubled each time this process could not."""
 
+OTHERS_WAIT: Final = 2.0
+"""The same where another living worker may be able to."""
+
 SECRET_AFTER: Final = 3600.0
 """Seconds that a secret may be out of reach: a vault that is sealed is opened again."""
 
@@ -94,6 +97,8 @@ class Unable:
             tells = now - lack.told >= TOLD_EVERY
             lack.told = now if tells else lack.told
         lasted = self._able.could_not(error.subject, self._worker, now)
+        if not lasted:  # another one may be able: it has the batch soon
+            wait = min(wait, OTHERS_WAIT * (0.5 + self._random()))
         after = SECRET_AFTER if error.subject.startswith("secret:") else self._after
         if tells:
             log.warning(

@@ -28,6 +28,8 @@ def host(world, workers, rng):
 def stop(world, workers, rng):
     """SIGTERM to a worker, as in a deployment; another takes its place."""
     victim = rng.choice(workers)
+    # One that is still being imported has no handler, and ends of the signal: its pool comes after that.
+    wait_until(lambda: children(victim), what="the worker to start")
     victim.terminate()
     assert victim.wait(PATIENCE) == 0, world.words()
     workers.remove(victim)

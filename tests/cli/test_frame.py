@@ -61,7 +61,7 @@ def test_help_lists_every_command(mailer):
 def test_version_is_the_packages(mailer):
     from importlib.metadata import version  # noqa: PLC0415
 
-    assert mailer("--version").out == f"mailer {version('mailer')}\n"
+    assert mailer("--version").out == f"mailer {version('celery-mailer')}\n"
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,8 @@ def test_the_figures_are_the_ledgers(cluster, smtp):
     eventually(lambda: cluster.final("spring") and cluster.final("news"))
     with Served(load(cluster.folder / "mailer.toml", {})) as served:
         found = samples(served)
-        assert served.client.get("/readyz").status_code == 200
+        eventually(lambda: served.client.get("/readyz").status_code == 200)
+        found = samples(served)
     assert found["mailer_messages_total", "accepted", "primary"] == TOTAL - 7
     assert found["mailer_messages_total", "primary", "rejected"] == 7
     assert found["mailer_messages_total", "dead", "other"] == TOTAL // 2

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
+from mailer.config.units import split_address
 from mailer.errors import ConfigError
 
 FORMS: Final = "redis://, rediss://, unix://, sentinel:// or sentinels://"
@@ -64,7 +65,7 @@ class Address:
     @classmethod
     def parse(cls, url: str) -> "Address":
         """Read *url*. Raises `ConfigError` that says what is wrong and repeats no password."""
-        parts = urlsplit(url)
+        parts = split_address(url)
         if parts.scheme in ("redis+cluster", "rediss+cluster", "redis-cluster"):
             raise ConfigError(CLUSTER)
         if parts.scheme not in ("redis", "rediss", "unix", "redis+socket", "sentinel", "sentinels"):

@@ -33,6 +33,20 @@ _GONE: Final = ("s_down", "o_down")
 and then the old master's word alone would count."""
 
 
+# One question at a time in a process: the connections to the Sentinels are shared, and who hangs up while
+# another thread waits for an answer leaves it waiting for good.
+_ASKING = threading.RLock()
+
+
+def _ask_anew() -> None:
+    """A child that was forked while somebody asked has nobody who would let go."""
+    global _ASKING  # noqa: PLW0603 - a lock of the process's own
+    _ASKING = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_ask_anew)
+
+
 class Watch:
     """What the Sentinels say of one service; a thread asks while somebody is connected to it."""
 
@@ -58,14 +72,15 @@ class Watch:
 
     def look(self) -> None:
         """Ask once who is master, and cut the connections to others."""
-        try:
-            # In this order: a replica that does not follow any more may be the new master.
-            replicas = self._alive()
-            master = master_of(self._sentinel, self._service)
-        except redis.RedisError:
-            return  # between two masters, or no Sentinel answers: what is connected may be right
-        finally:
-            _hang_up(self._sentinel)
+        with _ASKING:
+            try:
+                # In this order: a replica that does not follow any more may be the new master.
+                replicas = self._alive()
+                master = master_of(self._sentinel, self._service)
+            except redis.RedisError:
+                return  # between two masters, or no Sentinel answers: what is connected may be right
+            finally:
+                _hang_up(self._sentinel)
         self.master = master
         with self._lock:
             others = [one for one in self._connections if (one.host, one.port) != master]
@@ -157,12 +172,15 @@ class Follows:
         if self._sock:  # type: ignore[attr-defined]
             return
         pool = self.connection_pool  # type: ignore[attr-defined]
-        address = master_of(pool.sentinel_manager, pool.service_name)
+        with _ASKING:
+            try:
+                address = master_of(pool.sentinel_manager, pool.service_name)
+            finally:
+                _hang_up(pool.sentinel_manager)
         pool.master_address = address  # by this the pool knows which connections to keep
         self.connect_to(address)  # type: ignore[attr-defined]
         self.watch = watch_of(pool)
         self.watch.follow(self)
-        _hang_up(pool.sentinel_manager)
 
 
 def _hang_up(sentinel: Any) -> None:
