@@ -1,10 +1,13 @@
 """The Celery application of ``celery -A mailer``.
 
 The package's defaults, then ``celeryconfig.py`` from the folder where the worker is started: what it
-sets wins. Neither it nor ``mailer.toml`` needs to exist.
+sets wins. Neither it nor ``mailer.toml`` needs to exist. The file may be that of another application, so
+what this worker cannot do without (its task, its queues, JSON) is added to what it sets, and what cannot
+be reconciled is refused in words.
 """
 
 import importlib
+from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
@@ -24,14 +27,41 @@ CONFIG_MODULE = "celeryconfig"
 def make() -> Celery:
     """Make the application; raises `ConfigError` where ``mailer.toml`` is wrong."""
     settings = load()
-    merged = defaults(settings.broker_url)
-    merged.update(_from_module(CONFIG_MODULE))
-    application = Celery("mailer")
-    application.config_from_object(merged)
+    # Not the process's current application: a shop that imports this keeps its own shared tasks.
+    application = Celery("mailer", set_as_current=False)
+    application.config_from_object(
+        reconciled(defaults(settings.broker_url), _from_module(CONFIG_MODULE))
+    )
     guard_redis_transport()
     show_dead_queue()
     attach(application, settings)
     return application
+
+
+def reconciled(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay *theirs*, what ``celeryconfig.py`` sets, over *ours*; lists that we need keep what we need.
+
+    Raises `ConfigError` for a broker that is not the one where producers queue.
+    """
+    broker = theirs.get("broker_url", ours["broker_url"])
+    if broker != ours["broker_url"]:
+        raise ConfigError(
+            f"{CONFIG_MODULE}.py: broker_url is another than mailer.toml's: producers would queue where "
+            f"this worker does not look; take it out, or start the worker in a folder of its own"
+        )
+    merged = {**ours, **theirs}
+    for key in ("imports", "accept_content"):
+        wanted = theirs.get(key, ())
+        wanted = [wanted] if isinstance(wanted, str) else list(wanted)
+        merged[key] = [*ours[key], *(one for one in wanted if one not in ours[key])]
+    merged["task_queues"] = _queues(ours["task_queues"], theirs.get("task_queues") or ())
+    return merged
+
+
+def _queues(ours: Any, theirs: Any) -> dict[str, Any]:
+    """All queues by name; one of theirs that bears the name of one of ours is theirs."""
+    named = theirs if isinstance(theirs, Mapping) else {queue.name: queue for queue in theirs}
+    return {**{queue.name: queue for queue in ours}, **named}
 
 
 def _from_module(name: str) -> dict[str, Any]:
