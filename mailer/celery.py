@@ -58,10 +58,13 @@ def reconciled(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, 
     return merged
 
 
-def _queues(ours: Any, theirs: Any) -> dict[str, Any]:
-    """All queues by name; one of theirs that bears the name of one of ours is theirs."""
-    named = theirs if isinstance(theirs, Mapping) else {queue.name: queue for queue in theirs}
-    return {**{queue.name: queue for queue in ours}, **named}
+def _queues(ours: Any, theirs: Any) -> Any:
+    """All queues, in the shape of *theirs*; of two that bear one name, theirs counts."""
+    if isinstance(theirs, Mapping):
+        return {**{queue.name: queue for queue in ours}, **theirs}
+    # A list, where they have none: Flower reads it.
+    names = {queue.name for queue in theirs}
+    return [*(queue for queue in ours if queue.name not in names), *theirs]
 
 
 def _from_module(name: str) -> dict[str, Any]:

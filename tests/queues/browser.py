@@ -79,7 +79,11 @@ class Page:
 
     def close(self) -> None:
         """Leave the tab."""
-        self._socket.close()
+
+        async def hang_up() -> None:
+            self._socket.close()
+
+        self._run(hang_up)  # in its loop: the thread may have none by now
         self._loop.close()
 
 

@@ -37,7 +37,9 @@ def test_the_task_is_imported_beside_theirs(reconciled, imports):
 )
 def test_the_queues_are_consumed_beside_theirs(reconciled, queues):
     found = reconciled({"task_queues": queues})["task_queues"]
-    assert {"mailer.bulk", "mailer.priority"} <= set(found)
+    assert isinstance(found, dict) == isinstance(queues, dict)
+    found = {queue if isinstance(queue, str) else queue.name for queue in found}
+    assert {"mailer.bulk", "mailer.priority"} <= found
     assert "mailer.dead" not in found
     assert ("shop" in found) == (queues is not None)
 
