@@ -72,13 +72,6 @@ async def _answered(request: Request, how: Callable[[Request], Response]) -> Res
         return PlainTextResponse("not now\n", 503, _LATER)
 
 
-def _looked(request: Request) -> Response:
-    unsubscribing, who = _of(request)
-    if who is None:
-        return _page(request, "unknown", 404)
-    return _page(request, "off" if unsubscribing.is_off(who) else "ask")
-
-
 def _clicked(request: Request) -> Response:
     unsubscribing, who = _of(request)
     if who is None:
@@ -87,20 +80,27 @@ def _clicked(request: Request) -> Response:
     return PlainTextResponse("unsubscribed\n")
 
 
+def _looked(request: Request) -> Response:
+    def look(unsubscribing: Unsubscribing, who: Unsubscribed) -> str:
+        return "off" if unsubscribing.is_off(who) else "ask"
+
+    return _page_after(request, look)
+
+
 def _confirmed(request: Request) -> Response:
-    unsubscribing, who = _of(request)
-    if who is None:
-        return _page(request, "unknown", 404)
-    unsubscribing.take_off(who, "page")
-    return _page(request, "off")
+    def confirm(unsubscribing: Unsubscribing, who: Unsubscribed) -> str:
+        unsubscribing.take_off(who, "page")
+        return "off"
+
+    return _page_after(request, confirm)
 
 
 def _undone(request: Request) -> Response:
-    unsubscribing, who = _of(request)
-    if who is None:
-        return _page(request, "unknown", 404)
-    unsubscribing.put_back(who)
-    return _page(request, "off" if unsubscribing.is_off(who) else "back")
+    def undo(unsubscribing: Unsubscribing, who: Unsubscribed) -> str:
+        unsubscribing.put_back(who)
+        return "off" if unsubscribing.is_off(who) else "back"
+
+    return _page_after(request, undo)
 
 
 def _of(request: Request) -> tuple[Unsubscribing, Unsubscribed | None]:
@@ -108,13 +108,13 @@ def _of(request: Request) -> tuple[Unsubscribing, Unsubscribed | None]:
     return unsubscribing, unsubscribing.read(request.path_params["token"])
 
 
-def _page(request: Request, state: str, status: int = 200) -> Response:
+def _page_after(request: Request, act: Callable[[Unsubscribing, Unsubscribed], str]) -> Response:
+    """Do *act* for the owner of the link, and show the state that it gives; 404 for no link of ours."""
     unsubscribing, who = _of(request)
-    page = Page(
-        state,
-        language(request.headers.get("accept-language", "")),
-        sender=unsubscribing.sender(who) if who else "",
-        mailbox=who.mailbox if who else "",
-    )
+    words = language(request.headers.get("accept-language", ""))
     own = request.app.state.settings.web.templates
-    return HTMLResponse(rendered(page, own), status)
+    if who is None:
+        return HTMLResponse(rendered(Page("unknown", words), own), 404)
+    state = act(unsubscribing, who)
+    page = Page(state, words, sender=unsubscribing.sender(who), mailbox=who.mailbox)
+    return HTMLResponse(rendered(page, own))
