@@ -27,7 +27,8 @@ from mailer import Campaign, Settings
 from mailer.compose import Composer, Design
 from mailer.deliver.delivery import Delivery
 from mailer.mail.recipients import Recipient, parse
-from mailer.queues.broker import Broker, application
+from mailer.queues.application import application
+from mailer.queues.broker import Broker
 from mailer.store.connection import connect
 
 STORED = HERE / "smoke.json"

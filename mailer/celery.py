@@ -11,24 +11,22 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
-from celery import Celery
 from celery.utils.imports import cwd_in_path
 
 from mailer.config import load
 from mailer.errors import ConfigError
-from mailer.queues.broker import defaults
+from mailer.queues.application import Application, defaults
 from mailer.queues.flower import show_dead_queue
 from mailer.queues.kombu_guards import guard_redis_transport
-from mailer.worker.process import attach
+from mailer.worker.host import attach
 
 CONFIG_MODULE = "celeryconfig"
 
 
-def make() -> Celery:
+def make() -> Application:
     """Make the application; raises `ConfigError` where ``mailer.toml`` is wrong."""
     settings = load()
-    # Not the process's current application: a shop that imports this keeps its own shared tasks.
-    application = Celery("mailer", set_as_current=False)
+    application = Application()
     application.config_from_object(
         reconciled(defaults(settings.broker_url), _from_module(CONFIG_MODULE))
     )

@@ -2,24 +2,27 @@
 
 A task message is only a doorbell: who may send what, and what was sent, is the ledger's to say. A task
 that comes twice, late or for a batch that is final does nothing.
+
+The tasks belong to whichever application includes this module: ours, or one that delivers mail among its
+own tasks. Importing it reads no configuration, and changes nothing for who has no use for it.
 """
 
 from typing import Any
 
+from celery import shared_task
 from celery.exceptions import SoftTimeLimitExceeded
 
-from mailer.celery import app
 from mailer.errors import AuthenticationFailedError, InputError, MailerError, SubmissionError
 from mailer.mail.said import without_addresses
-from mailer.queues.broker import DEAD_QUEUE, DELIVER
+from mailer.queues.application import DEAD_QUEUE, DELIVER
 from mailer.queues.dead_queue import DEAD
 from mailer.queues.flower import REFUSAL, ShownTask
-from mailer.worker.process import Worker
+from mailer.worker.host import follow, worker_of
 
-worker: Worker = app.mailer
+follow()
 
 
-@app.task(  # type: ignore[untyped-decorator]
+@shared_task(  # type: ignore[untyped-decorator]
     name=DELIVER,
     base=ShownTask,
     bind=True,
@@ -33,7 +36,7 @@ def deliver(self: ShownTask, ref: str) -> str:
     Fails when the batch as a whole was dead-lettered: the exception says account, stage and reply. A
     batch that takes long may go on beside the next task (see `mailer.deliver.runs`); the log has its end.
     """
-    with worker.at_work() as desk:
+    with worker_of(self.app).at_work() as desk:
         try:
             report = desk.delivery.deliver(ref)
         except SoftTimeLimitExceeded:
@@ -48,12 +51,12 @@ def deliver(self: ShownTask, ref: str) -> str:
     return str(report)
 
 
-@app.task(  # type: ignore[untyped-decorator]
+@shared_task(  # type: ignore[untyped-decorator]
     name=DEAD, base=ShownTask, bind=True, acks_late=True, ignore_result=True, throws=(InputError,)
 )
 def dead(self: ShownTask, identifier: str, **_said: object) -> None:
     """Refuse to handle a dead letter, put it back on its queue, and leave that queue alone."""
-    worker.desk.dead_letters.show_again(identifier)
+    worker_of(self.app).desk.dead_letters.show_again(identifier)
     self.app.control.cancel_consumer(DEAD_QUEUE, destination=[self.request.hostname])
     raise InputError(REFUSAL)
 

@@ -65,14 +65,17 @@ BROKERS_OWN = {
 DOORS = {
     "jinja2": ("mailer.compose.template", "mailer.web.pages"),
     "celery": (
+        "mailer.queues.application",
         "mailer.queues.broker",
         "mailer.celery",
         "mailer.queues.dead_queue",
         "mailer.queues.flower",
         "mailer.tasks",
+        "mailer.worker.host",
         "mailer.worker.process",
     ),
     "kombu": (
+        "mailer.queues.application",
         "mailer.queues.broker",
         "mailer.queues.dead_queue",
         "mailer.queues.flower",

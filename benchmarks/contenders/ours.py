@@ -6,7 +6,7 @@ import letters
 from orders import serve
 
 from mailer import Attachment, Campaign, load
-from mailer.queues.broker import PREFIX, application
+from mailer.queues.application import PREFIX, application
 
 _SETTINGS = load()
 _APP = application(_SETTINGS.broker_url)

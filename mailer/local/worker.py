@@ -94,10 +94,9 @@ class LocalWorker:
             )
 
     def _environment(self) -> dict[str, str]:
-        """What the worker is told; a ``celeryconfig.py`` may not lead it to another broker."""
+        """What the worker is told."""
         environment = dict(os.environ)
         environment |= {"MAILER_REDIS": self._url, "MAILER_BROKER": self._url}
-        environment |= {"CELERY_BROKER_URL": self._url}
         if self._history is not None:
             environment["MAILER_HISTORY__URL"] = self._history
         if self._config is not None:

@@ -12,7 +12,8 @@ from typing import Final, TypeVar
 
 from mailer.config import Settings, current
 from mailer.errors import LedgerUnavailableError
-from mailer.queues.broker import Broker, Task, application
+from mailer.queues.application import application
+from mailer.queues.broker import Broker, Task
 from mailer.queues.publish import publish
 from mailer.store import Store
 from mailer.store.account_limits import rules

@@ -15,7 +15,8 @@ from celery import Celery
 from kombu import Producer, Queue
 from kombu.exceptions import ChannelError
 
-from mailer.queues.broker import DEAD_QUEUE, OwnConnections
+from mailer.queues.application import DEAD_QUEUE
+from mailer.queues.broker import OwnConnections
 from mailer.store.dead_letters import DeadLetter, DeadLetters
 
 PATIENCE: Final = 10.0

@@ -24,7 +24,7 @@ from celery.worker.request import Request
 from kombu import Queue
 from kombu.exceptions import OperationalError
 
-from mailer.queues.broker import DEAD_QUEUE
+from mailer.queues.application import DEAD_QUEUE, PREFIX
 
 REFUSAL: Final = (
     f"the queue {DEAD_QUEUE} is for people: what is in it failed for a reason that has to be mended "
@@ -62,7 +62,9 @@ class ShownTask(Task):  # type: ignore[misc] # Celery is untyped
 def active_queues(state: Any) -> list[dict[str, Any]]:
     """The queues that a worker consumes, and the one of dead letters."""
     shown: list[dict[str, Any]] = consumed_queues(state)
-    if all(queue["name"] != DEAD_QUEUE for queue in shown):
+    names = [queue["name"] for queue in shown]
+    # A worker of another application, which delivers no mail, shows its own queues alone.
+    if DEAD_QUEUE not in names and any(name.startswith(PREFIX) for name in names):
         shown.append(dict(Queue(DEAD_QUEUE, routing_key=DEAD_QUEUE).as_dict(recurse=True)))
     return shown
 

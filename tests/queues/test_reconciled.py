@@ -2,12 +2,11 @@
 
 import subprocess
 import sys
-import textwrap
 
 import pytest
 from kombu import Queue
 
-from mailer.queues.broker import defaults
+from mailer.queues.application import defaults
 
 URL = "redis://127.0.0.1:1/0"
 
@@ -65,19 +64,3 @@ def test_another_broker_is_refused_in_words(tmp_path):
     assert done.returncode != 0
     assert "broker_url is another than mailer.toml's" in done.stderr + done.stdout
     assert "Traceback" not in done.stderr
-
-
-def test_importing_the_tasks_leaves_the_current_application_alone(tmp_path):
-    code = """
-        import celery
-        shop = celery.Celery("shop")
-        import mailer.tasks
-        assert celery.current_app._get_current_object() is shop
-        @celery.shared_task
-        def mine(): pass
-        assert mine.app is shop
-        assert mailer.tasks.deliver.app.main == "mailer"
-    """
-    subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)], cwd=tmp_path, check=True, timeout=60
-    )

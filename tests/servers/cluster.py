@@ -13,7 +13,8 @@ from mailer.mail.message import Message
 from mailer.mail.payload import Entry, encode
 from mailer.mail.policy import CampaignPolicy
 from mailer.operate.dead_letters import DeadLetterOffice
-from mailer.queues.broker import Broker, Task, application
+from mailer.queues.application import application
+from mailer.queues.broker import Broker, Task
 from mailer.queues.dead_queue import DeadQueue
 from mailer.store.breaker import Breaker
 from mailer.store.campaigns import Campaigns

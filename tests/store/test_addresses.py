@@ -9,7 +9,8 @@ import pytest
 import trustme
 
 from mailer.errors import ConfigError, LedgerUnavailableError
-from mailer.queues.broker import Broker, Task, application
+from mailer.queues.application import application
+from mailer.queues.broker import Broker, Task
 from mailer.store import Store
 from mailer.store.connection import connect
 from mailer.store.ledger import Fresh

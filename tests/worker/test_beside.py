@@ -1,0 +1,292 @@
+"""Celery beside Celery: a shop's application, and mail by workers beside it, in it, on its Redis."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+from celery import Celery
+
+from mailer.mail.status import OPEN
+from mailer.store.campaigns import Campaigns
+from mailer.store.connection import connect
+from tests.servers.cluster import eventually
+from tests.servers.keeping_server import KeepingServer
+
+ROOT = Path(__file__).parents[2]
+DOCUMENT = (ROOT / "docs" / "celery.md").read_text(encoding="utf-8")
+IN_THE_FLEET = ("--include", "mailer.tasks", "-Q", "celery,mailer.priority,mailer.bulk")
+
+pytestmark = pytest.mark.timeout(180)
+
+
+class Place:
+    """The example's folder with a mail server and a Redis of the test's, and processes that run there."""
+
+    def __init__(self, folder: Path, redis_url: str, port: int) -> None:
+        self.folder = folder
+        self.redis_url = redis_url
+        self.client = connect(redis_url)
+        shutil.copytree(ROOT / "examples" / "celery", folder, dirs_exist_ok=True)
+        file = folder / "mailer.toml"
+        text = file.read_text().replace("localhost:1025", f"127.0.0.1:{port}")
+        text = text.replace("redis://localhost:6379/0", redis_url)
+        file.write_text(text + "[worker]\nsweep_every = 0.5\nrequeue_after = 5\n")
+        self.environment = {
+            name: value for name, value in os.environ.items() if name[:7] != "MAILER_"
+        }
+        self.environment |= {"SHOP_BROKER": redis_url, "SHOP_EVERY": "1", "C_FORCE_ROOT": "1"}
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self, app: str, *options: str, pool: str = "prefork", wait: bool = True) -> str:
+        """Start a worker of *app*; returns its name. It is ready when this returns."""
+        name = f"{app.partition(':')[0]}{len(self.processes)}"
+        words = [sys.executable, "-m", "celery", "-A", app, "worker", "-n", f"{name}@test"]
+        words += ["--pool", pool, "--concurrency", "2", "--loglevel", "INFO", "--without-gossip"]
+        with (self.folder / f"{name}.log").open("wb") as log:
+            self.processes[name] = subprocess.Popen(
+                [*words, *options],
+                cwd=self.folder,
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+            )
+        if wait:
+            eventually(lambda: "ready." in self.log(name) or self.ended(name) is not None)
+            assert self.ended(name) is None, self.log(name)
+        return name
+
+    def log(self, name: str) -> str:
+        return (self.folder / f"{name}.log").read_text()
+
+    def ended(self, name: str) -> int | None:
+        return self.processes[name].poll()
+
+    def stop(self) -> None:
+        for process in self.processes.values():
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+        for process in self.processes.values():
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self.client.close()
+
+    def call(self, task: str, *args: object) -> None:
+        """Have the shop's workers run one of its tasks."""
+        shop = Celery("caller", broker=self.environment["SHOP_BROKER"], set_as_current=False)
+        shop.send_task(task, args=args)
+        shop.close()
+
+    def run(self, code: str) -> str:
+        """What *code* prints in a process of the shop's."""
+        done = subprocess.run(
+            [sys.executable, "-W", "error::DeprecationWarning:mailer", "-c", textwrap.dedent(code)],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def open_recipients(self) -> int:
+        campaigns = Campaigns(self.client)
+        found = [campaigns.progress(name, 0.0).outcomes for name in campaigns.names()]
+        return sum(outcomes.get(status.word, 0) for outcomes in found for status in OPEN)
+
+
+@pytest.fixture
+def server():
+    with KeepingServer() as keeping:
+        yield keeping
+
+
+@pytest.fixture
+def place(tmp_path, redis_url, server):
+    made = Place(tmp_path / "shop", redis_url, server.port)
+    yield made
+    made.stop()
+
+
+def customers(number):
+    return [{"email": f"c{n}@example.org", "name": f"C {n}"} for n in range(number)]
+
+
+def tasks_of_the_shop_send_mail(place, server):
+    """From a task that comes twice, a task that enqueues with processes, and from beat."""
+    for _ in range(2):
+        place.call("shop.sign_up", 42, "ada@example.org", "Ada")
+    place.call("shop.offer", "spring", customers(30))
+    expected = sorted(
+        ["ada@example.org", "grace@example.org", *(row["email"] for row in customers(30))]
+    )
+    eventually(lambda: server.mailboxes() == expected)
+    eventually(lambda: not place.open_recipients())
+    subjects = {message["Subject"] for _, message in server.kept}
+    assert subjects == {"Welcome, Ada", "Welcome, Grace", "Our spring offer"}
+
+
+def beat_came_often(place, shop):
+    eventually(lambda: place.log(shop).count("shop.remind") >= 6)
+    assert "Traceback" not in place.log(shop)
+
+
+def test_workers_of_their_own_beside_the_applications(place, server):
+    place.environment["SHOP_BROKER"] = place.redis_url.replace("/0", "/1")
+    # Where a container has it for the shop, it means the shop's.
+    place.environment["CELERY_BROKER_URL"] = place.environment["SHOP_BROKER"]
+    shop = place.start("shop", "--beat")
+    mail = place.start("mailer")
+    tasks_of_the_shop_send_mail(place, server)
+    beat_came_often(place, shop)
+    assert "one renders" in place.log(shop), "a prefork task may start no processes"
+    assert len(server.kept) == 32
+    assert "shop." not in place.log(mail)
+    assert "names " + place.environment["SHOP_BROKER"] in place.log(mail), "and it is left to it"
+
+
+@pytest.mark.parametrize("pool", ["prefork", "threads"])
+def test_the_applications_own_workers_deliver(place, server, pool):
+    shop = place.start("shop", "--beat", *IN_THE_FLEET, pool=pool)
+    tasks_of_the_shop_send_mail(place, server)
+    beat_came_often(place, shop)
+    assert len(server.kept) == 32
+    place.processes[shop].send_signal(signal.SIGTERM)
+    assert place.processes[shop].wait(30) == 0, place.log(shop)
+
+
+def test_the_documented_application_delivers(place, server):
+    code = re.search(r"```python\n(from celery.*?)```", DOCUMENT, re.DOTALL)[1]
+    (place.folder / "shop.py").unlink()
+    package = place.folder / "shop"
+    package.mkdir()
+    (package / "__init__.py").write_text(code.replace("redis://localhost:6379/0", place.redis_url))
+    (package / "tasks.py").write_text("")
+    (command,) = re.findall(r"^    celery -A shop worker (-Q .*)$", DOCUMENT, re.MULTILINE)
+    place.start("shop", *command.split())
+    place.run('import mailer; mailer.send("welcome", to="ada@example.org", context={"name": "A"})')
+    server.wait_for(1)
+
+
+def test_one_redis_for_both(place, server):
+    shop, mail = place.start("shop", "--beat"), place.start("mailer")
+    tasks_of_the_shop_send_mail(place, server)
+    beat_came_often(place, shop)
+    assert len(server.kept) == 32
+    assert "unregistered task" not in place.log(shop) + place.log(mail)
+    # Whose hands a task is in does not concern the other: a visibility timeout is an application's own.
+    assert not [key for key in place.client.keys("unacked*") if b"mailer" in key]
+    names = {queue["name"] for queue in inspected(place)[f"{shop}@test"]}
+    assert names == {"celery"}
+
+
+def inspected(place):
+    shop = Celery("inspector", broker=place.redis_url, set_as_current=False)
+    found = shop.control.inspect(timeout=5).active_queues()
+    shop.close()
+    return found
+
+
+def test_a_visibility_timeout_of_one_does_not_start_the_others_tasks_again(place, server):
+    """The shop's second worker restores what is older than a second: of the shop, not of mailer."""
+    text = (place.folder / "shop.py").read_text()
+    (place.folder / "shop.py").write_text(
+        text + "app.conf.broker_transport_options = {'visibility_timeout': 1, "
+        "'unacked_restore_interval': 0.5, 'unacked_restore_throttle': 1}\n"
+    )
+    place.start("shop")
+    mail = place.start("mailer")
+    server.slow = 4
+    place.run('import mailer; mailer.send("welcome", to="ada@example.org", context={"name": "A"})')
+    eventually(lambda: not place.open_recipients())
+    assert place.log(mail).count("received") == 1
+
+
+def test_a_worker_that_includes_the_tasks_and_consumes_no_queue_of_ours_is_told_so(place, server):
+    """And is left alone: no sweep, no pool that is refused."""
+    shop = place.start("shop", "--include", "mailer.tasks", pool="solo")
+    assert "this worker delivers no mail" in place.log(shop)
+    (place.folder / "mailer.toml").write_text("nonsense = 1")
+    chosen = place.start("shop", "--include", "mailer.tasks", "-Q", "video", pool="gevent")
+    assert "delivers no mail" not in place.log(chosen)
+    assert {queue["name"] for queue in inspected(place)[f"{chosen}@test"]} == {"video"}
+
+
+@pytest.mark.parametrize(
+    ("setting", "pool", "words"),
+    [
+        ("app.conf.broker_url = app.conf.broker_url[:-1] + '7'", "prefork", "broker"),
+        ("app.conf.accept_content = ['pickle']", "prefork", "'json'"),
+        (
+            "app.conf.broker_transport_options = {'global_keyprefix': 'shop:'}",
+            "prefork",
+            "global_keyprefix",
+        ),
+        ("", "gevent", "use --pool prefork, threads or solo"),
+    ],
+)
+def test_what_cannot_be_reconciled_is_refused_at_start_in_words(
+    place, server, setting, pool, words
+):
+    file = place.folder / "shop.py"
+    file.write_text(f"{file.read_text()}{setting}\n")
+    shop = place.start("shop", *IN_THE_FLEET, pool=pool, wait=False)
+    assert place.processes[shop].wait(60) != 0
+    assert words in place.log(shop)
+    assert "Traceback" not in place.log(shop)
+
+
+def test_an_eager_application_queues_its_mail_all_the_same(place, server):
+    place.start("mailer")
+    place.run(
+        """
+        import shop
+        shop.app.conf.task_always_eager = True
+        shop.app.conf.task_serializer = "pickle"
+        shop.app.conf.task_routes = {"mailer.*": {"queue": "nowhere"}}
+        print(shop.sign_up.delay(1, "ada@example.org", "Ada").get())
+        """
+    )
+    assert server.wait_for(1)[0][0] == "ada@example.org"
+
+
+def test_a_task_that_is_not_ours_has_its_signal_handlers_back(place, server):
+    """SIGTERM ends a child of the shop's at once, also after it has delivered mail."""
+    (place.folder / "shop.py").write_text(
+        (place.folder / "shop.py").read_text()
+        + textwrap.dedent(
+            """
+            import signal
+
+            @app.task(name="shop.handler")
+            def handler():
+                return repr(signal.getsignal(signal.SIGTERM))
+            """
+        )
+    )
+    options = ("--concurrency", "1")
+    shop = place.start("shop", *IN_THE_FLEET, *options)
+    place.call("shop.handler")
+    place.run('import mailer; mailer.send("welcome", to="ada@example.org", context={"name": "A"})')
+    server.wait_for(1)
+    eventually(lambda: not place.open_recipients())
+    place.call("shop.handler")
+    found = eventually(
+        lambda: (
+            told
+            if len(told := re.findall(r"shop.handler\S* succeeded in \S+ (.*)", place.log(shop)))
+            == 2
+            else None
+        )
+    )
+    assert found[0] == found[1]
