@@ -150,6 +150,6 @@ def _place(url: str) -> tuple[str, str, str]:
 
 
 def _shown(url: str) -> str:
-    """*url* without its password."""
-    scheme, host, path = _place(url)
-    return f"{scheme}://{host}/{path}" if scheme else "none"
+    """*url* without its login."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}" if url else "none"
