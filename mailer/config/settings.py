@@ -17,6 +17,7 @@ from pydantic_core import core_schema
 from mailer.config.account import TITLE, Account
 from mailer.config.feedback import Feedback, Unsubscribe
 from mailer.config.secrets import Command, Secret, SecretFile, Variable
+from mailer.config.telemetry import Log, Metrics
 from mailer.config.units import (
     Count,
     Factor,
@@ -72,7 +73,8 @@ class Worker(Model):
     *sweep_every* seconds for what is due or orphaned; a batch that nobody has claimed
     *requeue_after* seconds after it was queued is queued again. A worker that is to stop awaits
     the replies to what it has transmitted for *grace* seconds. What no living worker could do for
-    *unable_after* seconds (an account that none of them knows) goes to the dead letters.
+    *unable_after* seconds (an account that none of them knows) goes to the dead letters. *ready_file* is
+    touched by every sweep: who waits for the worker sees that it works.
     """
 
     lease: Seconds = 15.0
@@ -81,6 +83,7 @@ class Worker(Model):
     poison_after: Count = 3
     grace: Seconds = 20.0
     unable_after: Seconds = 300.0
+    ready_file: File | None = None
 
 
 class Send(Model):
@@ -171,6 +174,8 @@ class Settings(Model):
     feedback: Feedback = Feedback()
     alerts: Alerts = Alerts()
     history: History = History()
+    log: Log = Log()
+    metrics: Metrics = Metrics()
     web: Web = Web()
     webhooks: dict[str, Webhook] = Field(default_factory=dict)
     rules: Tables = ()

@@ -275,6 +275,7 @@ class BatchRun:
     def _journal(self, chosen: Sequence[int]) -> Journal:
         lease = Lease(self._worker.lease, self._stopping)
         self._current = Journal(self._tools.ledger, self._batch, chosen, self._judge, lease)
+        self._current.observer = self._tools.observer
         self._current.settled = partial(self._tools.dropper.refused, self._batch)
         return self._current
 

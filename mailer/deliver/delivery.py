@@ -8,13 +8,14 @@ two lines loses nothing.
 import threading
 import uuid
 from collections.abc import Callable
-from time import time
+from time import monotonic, time
 from typing import Final
 
 from mailer.config import Settings
 from mailer.deliver.batch import RENEW_AFTER, Batch
 from mailer.deliver.batch_run import BatchRun
 from mailer.deliver.malloc import keep_freed
+from mailer.deliver.observer import Observer
 from mailer.deliver.recorder import Report, bury_unread
 from mailer.deliver.runs import LOOK, Run, Runs
 from mailer.deliver.tools import Tools
@@ -36,22 +37,24 @@ class Delivery:
 
     *stopping* says whether the worker was asked to stop, *takes_single* whether it also takes single
     messages: then no batch keeps the process from them. *worker* names the worker to others; all its
-    processes have the same.
+    processes have the same. *observer* is told what is done.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what a process has
         self,
         settings: Settings,
         client: Client,
         stopping: Callable[[], bool] = lambda: False,
         takes_single: Callable[[], bool] = lambda: True,
         worker: str = "",
+        observer: Observer | None = None,
     ) -> None:
         keep_freed()
         self._lease = settings.worker.lease
         self._asked_to_stop = stopping
         self._is_closing = False
-        self._tools = Tools(settings, client, worker or uuid.uuid4().hex)
+        self._observer = observer or Observer()
+        self._tools = Tools(settings, client, worker or uuid.uuid4().hex, self._observer)
         dispatch = self._tools.dispatch
         self.runs = Runs(
             lambda besides: dispatch.others_wait(time(), besides),
@@ -132,10 +135,13 @@ class Delivery:
         return True
 
     def _work(self, claim: Claim, run: Run) -> None:
+        began = monotonic()
         try:
             self._run(claim, run)
         except LeaseLostError as exc:
             run.report.words = str(exc)
+            self._observer.lost(run.report)
+        self._observer.ended(run.report, monotonic() - began)
 
     def _run(self, claim: Claim, run: Run) -> None:
         try:

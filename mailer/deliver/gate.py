@@ -13,6 +13,7 @@ from typing import Final
 
 from mailer.config import Account
 from mailer.deliver.heard import heard, held_against, nameless
+from mailer.deliver.observer import Observer
 from mailer.mail.retry_after import retry_after
 from mailer.mail.schedule import Reset
 from mailer.smtp import Action, Judgement, Reply, Stage
@@ -47,6 +48,7 @@ class Gate:
         self._counting = threading.Lock()
         self._has_turn = False
         self._taken_at: float | None = None
+        self.observer = Observer()
         self.troubled = False
         self.unable = ""
         """Why this host cannot log in at all just now, although others may; empty where it can."""
@@ -100,6 +102,8 @@ class Gate:
         A secret that cannot be had here says nothing of the account: another host may have it.
         """
         now, name, action = time(), self._account.name, judgement.action
+        if stage in _BEFORE_MAIL:
+            self.observer.refused(name, stage, reply)
         if stage is Stage.AUTH and reply is None and action is Action.AUTH_RETRY:
             self.troubled = True
             self.unable = judgement.rule.removeprefix("local: ")

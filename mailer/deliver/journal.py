@@ -13,6 +13,7 @@ from time import time
 from typing import Final
 
 from mailer.deliver.batch import Batch
+from mailer.deliver.observer import Heard, Observer
 from mailer.deliver.outcome import Outcome
 from mailer.errors import LeaseLostError
 from mailer.mail.status import Detail, Status
@@ -53,6 +54,8 @@ class Journal:
         self.sent: set[int] = set()
         self.heard: Callable[[AbstractSet[int]], None] = lambda _sent: None
         self.settled: Callable[[Sequence[tuple[int, Outcome]]], None] = lambda _settled: None
+        self.observer = Observer()
+        self._told: list[Heard] = []
         self.verdict = Verdict.GO
         self.to_bury: list[tuple[int, Outcome, Result]] = []
 
@@ -112,6 +115,7 @@ class Journal:
                 outcome = self._accepted(offset, result) if self._batch.tells else _ACCEPTED
             else:
                 outcome = self._judge(offset, result)
+            self._told.append(Heard(offset, outcome, result))
             if outcome.reason:
                 self.to_bury.append((offset, outcome, result))
             else:
@@ -146,5 +150,8 @@ class Journal:
         for offset, outcome in settled:
             self._batch.note(offset, outcome)
         self.settled(settled)
+        told, self._told = self._told, []
+        if told:
+            self.observer.heard(self._batch, told)
         if self.verdict is Verdict.GO:
             self.verdict = verdict

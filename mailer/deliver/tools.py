@@ -11,6 +11,7 @@ from mailer.config import Settings
 from mailer.deliver.content import Contents
 from mailer.deliver.dropper import Dropper
 from mailer.deliver.gate import Gate
+from mailer.deliver.observer import Observer
 from mailer.deliver.server import rules, server
 from mailer.deliver.unable import Unable, UnableError
 from mailer.errors import ConfigError
@@ -36,8 +37,9 @@ class Tools:
     Raises `ConfigError` for wrong reply rules or DKIM keys.
     """
 
-    def __init__(self, settings: Settings, client: Client, worker: str) -> None:
+    def __init__(self, settings: Settings, client: Client, worker: str, observer: Observer) -> None:
         self.settings = settings
+        self.observer = observer
         self.ledger = Ledger(client)
         self.campaigns = Campaigns(client)
         self.suppression = Suppression(client)
@@ -49,7 +51,7 @@ class Tools:
         self.unable = Unable(Able(client), worker, settings.worker.unable_after)
         self.contents = Contents(settings, self.ledger)
         self.events = EventStream(client)
-        self.connections = Connections(settings, self.breaker, Slots(client), self.limits)
+        self.connections = Connections(settings, self.breaker, Slots(client), self.limits, observer)
 
 
 class Connections:
@@ -59,8 +61,16 @@ class Connections:
     account's limit of connections holds for both together, because their gates ask the cluster.
     """
 
-    def __init__(self, settings: Settings, breaker: Breaker, slots: Slots, limits: Limits) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        breaker: Breaker,
+        slots: Slots,
+        limits: Limits,
+        observer: Observer,
+    ) -> None:
         self._settings = settings
+        self._observer = observer
         self._breaker = breaker
         self._slots = slots
         self._limits = limits
@@ -107,6 +117,7 @@ class Connections:
         except ConfigError as exc:
             raise UnableError(f"account:{name}", str(exc)) from exc
         gate = Gate(account, self._breaker, self._slots, self._limits.pace, worker.lease)
+        gate.observer = self._observer
         pair = Driver(where, gate), gate
         self._all.append(pair)
         return pair

@@ -91,6 +91,7 @@ fence             number of its newest lease: a worker with an older one can cha
 owner             the worker process that has the lease
 lapsed            the fence of a lease that lapsed, while nobody else has taken the batch
 deaths            leases in a row that nobody ended: their workers died over it
+made              when its messages could first have left (seconds since the epoch)
 due               when a wait is over (seconds since the epoch)
 event             what a parked batch waits for
 """

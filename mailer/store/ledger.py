@@ -56,7 +56,8 @@ class Claim:
     """A lease on a batch: all that a worker needs to send it.
 
     *letters* has one status per position; *details* what is known of those tried before, by position.
-    *deaths* counts the leases on this batch that nobody ended.
+    *deaths* counts the leases on this batch that nobody ended. *made* is when its messages could first
+    have left (seconds since the epoch), 0.0 where a version that did not say so wrote it.
     """
 
     ref: str
@@ -68,6 +69,7 @@ class Claim:
     queue: str
     payload: bytes = dataclasses.field(repr=False)
     details: Mapping[int, Detail] = dataclasses.field(repr=False)
+    made: float = 0.0
 
     @property
     def campaign(self) -> str:
@@ -186,7 +188,7 @@ class Ledger:
         what, *rest = self._claim(ref, owner, now, ends)
         if what != b"claimed":
             return Unclaimed(what.decode())
-        fence, deaths, positions, letters, account, queue, payload, *told = rest
+        fence, deaths, positions, letters, account, queue, payload, made, *told = rest
         details = {
             int(position): read_detail(packed)
             for position, packed in zip(told[::2], told[1::2], strict=True)
@@ -201,6 +203,7 @@ class Ledger:
             queue.decode(),
             payload,
             details,
+            float(made),
         )
 
     def commit(  # noqa: PLR0913, PLR0917 - one step of the ledger

@@ -186,7 +186,7 @@ local function enter(ref, state, at, event)
 end
 
 -- Write down a new batch. *batch* holds positions, open (how many of them somebody has to try), queue,
--- account, deaths; without (positions that are somebody else's) where there are any; and its payload, or
+-- account, deaths; made (when it was first written down; now, if that is not said); without (positions that are somebody else's) where there are any; and its payload, or
 -- the key that it lies under so far. It is queued, or waits until *due*.
 local function create_batch(ref, batch, now, due)
   local key, payload = PREFIX .. 'batch:' .. ref, PREFIX .. 'payload:' .. ref
@@ -196,7 +196,8 @@ local function create_batch(ref, batch, now, due)
     redis.call('RENAME', batch.payload_key, payload)
   end
   redis.call('HSET', key, 'positions', batch.positions, 'open', batch.open, 'queue', batch.queue,
-             'account', batch.account, 'fence', 0, 'deaths', batch.deaths)
+             'account', batch.account, 'fence', 0, 'deaths', batch.deaths,
+             'made', batch.made or (due and tonumber(due) > tonumber(now) and due) or now)
   if batch.without then redis.call('HSET', key, 'without', batch.without) end
   if due and tonumber(due) > tonumber(now) then
     enter(ref, 'waiting', due)

@@ -42,6 +42,8 @@ def follow() -> None:
     """Hear of the life of this process's worker, if it ever is one; done once."""
     for event, receiver in (
         (signals.worker_init, _begin),
+        (signals.after_setup_logger, _log_begins),
+        (signals.after_setup_task_logger, _log_begins),
         (signals.worker_ready, _ready),
         (signals.worker_shutting_down, _stopping),
         (signals.worker_shutdown, _ended),
@@ -65,6 +67,11 @@ def _begin(sender: Any, **_: Any) -> None:
             raise SystemExit(f"mailer: {exc}") from None
     _running = worker_of(app)
     _running.prepare(sender)
+
+
+def _log_begins(logger: logging.Logger, **_: Any) -> None:
+    if _running:
+        _running.format_log(logger)
 
 
 def _ready(sender: Any, **_: Any) -> None:

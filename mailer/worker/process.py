@@ -38,6 +38,7 @@ from mailer.worker.presence import Presence, new_name
 from mailer.worker.probe import Probes
 from mailer.worker.redis_patience import RedisPatience
 from mailer.worker.sweep import Sweeper
+from mailer.worker.telemetry.watch import Watch
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +69,6 @@ class Desk:
     def publish_finished(self) -> None:
         """The same for the batches that have ended beside their tasks."""
         for report in self.delivery.runs.finished():
-            log.info("batch %s, sent beside others: %s", report.ref, report)
             try:
                 self.publish(report)
             except MailerError as exc:
@@ -100,6 +100,7 @@ class Worker:
         self._consumers: list[Callable[[], Consumer]] = []
         self._followers: list[Follower] = []
         self._presence: Presence | None = None
+        self._watch: Watch | None = None
         self.name = new_name()  # before the pool forks: all its processes have the same
 
     @property
@@ -127,6 +128,7 @@ class Worker:
                         lambda: self.stopping,
                         lambda: self.takes_single,
                         self.name,
+                        self._watch,
                     ),
                     DeadLetterDuty(client, self.broker),
                 )
@@ -167,12 +169,18 @@ class Worker:
             hooks(self.settings)
             self._consumers = consumers(self.settings)
             said = look(self.settings.redis_url)
+            self._watch = Watch(self.settings)
         except ConfigError as exc:
             raise SystemExit(f"mailer: {exc}") from None
         if said:
             log.warning("%s", said)
         self._main = os.getpid()
         self._flag[0] = 0
+
+    def format_log(self, logger: logging.Logger) -> None:
+        """Celery has set up its log: have ours write as the configuration says, not an application's."""
+        if self._watch and self._is_own:
+            self._watch.use_format(logger)
 
     def start(self) -> None:
         """The worker is ready: begin to sweep."""
@@ -188,6 +196,9 @@ class Worker:
             Suppression(client).expire,
         ]
         self._sweeper = Sweeper(self.settings, client, self.broker, duties)
+        if self._watch:
+            self._sweeper.swept = self._watch.swept
+            self._watch.serve()
         self._sweeper.start()
         self._followers = [Follower(client, make()) for make in self._consumers]
         for follower in self._followers:
@@ -217,6 +228,8 @@ class Worker:
         if self._presence:
             with suppress(MailerError):  # it is forgotten soon anyway
                 self._presence.end()
+        if self._watch:
+            self._watch.close()
 
     # Each process that delivers.
 
@@ -228,6 +241,8 @@ class Worker:
         self._terminated = False
         self._busy = 0
         self._is_child = os.getpid() != self._main
+        if self._is_child and self._watch:
+            self._watch.in_child()
 
     def end_process(self) -> None:
         """The process ends: finish what is transmitted beside, say goodbye to the servers."""

@@ -58,6 +58,8 @@ class Sweeper(threading.Thread):
         self._ended = threading.Event()
         self._reachable = True
         self._failing: dict[str, str] = {}
+        self.swept: Callable[[float], object] = lambda _seconds: None
+        """Called with the seconds that a sweep at the slower pace took."""
 
     def run(self) -> None:
         """Sweep until `stop`."""
@@ -80,6 +82,7 @@ class Sweeper(threading.Thread):
                         *self._duties,
                     ):
                         self._do(duty, now)
+                    self.swept(time() - now)
                 self._do(self.call, now)
                 tick = min(TICK, self._permit_queue.again(time()))
             except LedgerUnavailableError as exc:

@@ -2,9 +2,13 @@
 
 import configparser
 import json
+import os
 import re
 import shutil
 import subprocess
+import sys
+import tempfile
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -28,7 +32,29 @@ def metrics():
         {"queued": 0}, {("accepted", "a"): 1}, {"auth": 0}, {"bulk": 0.0}, {"bulk": 0}, {}, (), 0.0
     )
     names = re.findall(r"^# TYPE (\S+) (\S+)$", exposition(empty).decode(), re.MULTILINE)
-    return {name for name, _ in names}
+    return {name for name, _ in names} | workers_metrics()
+
+
+@cache
+def workers_metrics():
+    """The names of the samples that a worker serves itself."""
+    # In a process of its own, for prometheus_client then counts in files.
+    script = (
+        "from mailer.worker.telemetry import metrics as m\n"
+        "m._REPLIES.labels('a', 'b', 'c'), m._BATCHES.labels('a'), m._LOST.labels('a')\n"
+        "metrics = (m.Sweeps(), m._BATCHES, m._LOST, m._REPLIES, m._SEND_TO_ACCEPTED)\n"
+        "print(*{s.name for m in metrics for f in m.collect() for s in f.samples})"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        environment = os.environ | {"PROMETHEUS_MULTIPROC_DIR": folder}
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            env=environment,
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+    return set(done.stdout.split())
 
 
 def asked_for(expressions):

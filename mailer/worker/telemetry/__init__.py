@@ -1,0 +1,1 @@
+"""What a worker tells the tools of operators: log lines, metrics, traces."""
