@@ -40,10 +40,13 @@ def trace(session: Session, what: str, *, json_: bool) -> None:
 def _one(one: Record) -> None:
     tries = f", attempt {one.attempts}" if one.attempts else ""
     through = f", through {one.account}" if one.account else ""
+    outcome = one.outcome or "its outcome is not known"
     later = f", later {one.later}" if one.later else ""
     when = f" {moment(one.at)}" if one.at else ""
-    say(f"{one.campaign}: {one.outcome}{later}{when}{through}{tries} {one.message_id}".rstrip())
-    if one.reply:
+    say(f"{one.campaign}: {outcome}{later}{when}{through}{tries} {one.message_id}".rstrip())
+    if one.reply and one.outcome:
         say(f"  {one.stage}: {one.reply}")
-    for step in one.steps[:-1]:
-        say(f"    {moment(step.at)} {step.outcome} {step.stage}: {step.reply}")
+    for step in one.steps:
+        if (step.outcome, step.at) != (one.outcome, one.at):
+            said = f": {step.reply}" if step.reply else ""
+            say(f"    {moment(step.at)} {step.outcome} {step.reason or step.stage}{said}")

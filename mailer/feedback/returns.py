@@ -104,13 +104,9 @@ class Returns:
         if report.kind in _ACTS and self._suppress:
             reason = report.reason.value if report.reason else None
             rule = dropping(report.kind.value, reason, permanent=report.permanent is True)
-        noted = self._feedback.note(
-            match.campaign,
-            match.key,
-            _record(report, match, source, self._clock()),
-            rule,
-            self._brake,
-        )
+        one = _record(report, match, source, self._clock())
+        told = self._feedback.told(match.campaign, match.key, one, _message_id(report))
+        noted = self._feedback.note(match.campaign, match.key, one, rule, self._brake, told)
         return Taken(report, match, noted.answer, noted.dropped, noted.paused)
 
     def match(self, report: Report) -> Match | None:
@@ -164,6 +160,14 @@ def _record(report: Report, match: Match, source: str, now: float) -> Returned:
         source=source,
         proof=match.proof,
     )
+
+
+def _message_id(report: Report) -> str:
+    """The Message-ID that the report gives back; our ENVID is the same (`mailer.deliver.content`)."""
+    for given in (report.trace.message_id, report.trace.envelope_id):
+        if given and "@" in given:
+            return f"<{given.strip('<>')}>"
+    return ""
 
 
 def _summary(taken: Sequence[Taken], octets: bytes, source: str) -> Mapping[str, object]:

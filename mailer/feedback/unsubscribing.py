@@ -53,11 +53,12 @@ class Unsubscribing:
         one = Returned(
             kind=_KIND, recipient=who.mailbox, at=time(), reason=_KIND, source=source, proof=_KIND
         )
-        noted = self._feedback.note(who.campaign, key, one, AT_ONCE, _NO_BRAKE)
+        told = self._feedback.told(who.campaign, key, one)
+        noted = self._feedback.note(who.campaign, key, one, AT_ONCE, _NO_BRAKE, told)
         if noted.answer == "new" and noted.dropped:
             return
         # A campaign that was forgotten, or somebody who came back and leaves again: the list decides.
-        self._feedback.note("", key, one, AT_ONCE, _NO_BRAKE)
+        self._feedback.note("", key, one, AT_ONCE, _NO_BRAKE, told)
 
     def put_back(self, who: Unsubscribed) -> None:
         """Undo it: only what they asked for themselves, never a bounce or a complaint."""

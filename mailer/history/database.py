@@ -19,7 +19,7 @@ from mailer.history import erasing, months, reading
 from mailer.history.postgresql import write as write_postgresql
 from mailer.history.schema import campaigns
 from mailer.history.sqlite import write as write_sqlite
-from mailer.history.upgrade import current, newest, upgrade
+from mailer.history.upgrade import current, knows, newest, upgrade
 from mailer.mail.event import Event
 from mailer.mail.record import Record
 
@@ -48,6 +48,7 @@ class History:
     def upgrade(self) -> str:
         """Make the tables, or bring them to this version; returns the step that they are at then."""
         with self._begin(checked=False) as connection:
+            _refuse_newer(connection)
             upgrade(connection)
             return current(connection) or ""
 
@@ -196,7 +197,17 @@ def _set_up_sqlite(connection: Any, _record: object) -> None:
     cursor.close()
 
 
+def _refuse_newer(connection: Connection) -> None:
+    found = current(connection)
+    if found and not knows(found):
+        raise HistoryUnavailableError(
+            f"the history's tables are at step {found}, which a newer version made; this one wants "
+            f"step {newest()}: update it"
+        )
+
+
 def _check(connection: Connection) -> None:
+    _refuse_newer(connection)
     found, wanted = current(connection), newest()
     if found != wanted:
         have = f"at step {found}" if found else "not there"

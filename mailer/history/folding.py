@@ -7,7 +7,7 @@ knew: the row, the mailbox, the Message-ID.
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from mailer.mail.event import QUEUED, Event
+from mailer.mail.event import QUEUED, Event, weightier
 from mailer.mail.recipients import fingerprint
 from mailer.mail.status import Status
 
@@ -15,20 +15,25 @@ WORDS: Final = frozenset(status.word for status in Status)
 
 EVENT_COLUMNS: Final = (
     "campaign_id", "position", "batch", "fence", "attempt", "outcome", "at",
-    "account", "stage", "code", "reply", "ordered",
+    "account", "stage", "code", "reply", "ordered", "reason", "permanent",
 )  # fmt: skip
 MESSAGE_COLUMNS: Final = (
     "campaign_id", "position", "person", "mailbox", "message_id", "outcome", "at", "account",
     "attempts", "stage", "code", "reply", "later", "row", "ordered",
 )  # fmt: skip
 
-KEPT: Final = ("person", "mailbox", "message_id", "row", "later")
+KEPT: Final = ("person", "mailbox", "message_id", "row")
 """Columns of a message that a later event does not empty."""
 
 
 def person(mailbox: str) -> int:
     """The recipient as a number of 64 bits, signed; 0 where the mailbox is not known."""
     return int.from_bytes(fingerprint(mailbox), "big", signed=True) if mailbox else 0
+
+
+def _person(event: Event) -> int:
+    """The same of an event: what came back may name no mailbox, and knows whose it is."""
+    return int.from_bytes(event.key, "big", signed=True) if event.key else person(event.mailbox)
 
 
 def event_rows(events: Iterable[Event], campaign_id: Callable[[str], int]) -> list[tuple[Any, ...]]:
@@ -47,6 +52,8 @@ def event_rows(events: Iterable[Event], campaign_id: Callable[[str], int]) -> li
             one.code,
             _clean(one.reply),
             one.order,
+            one.reason,
+            int(one.permanent),
         )
         for one in events
         if not (one.outcome == QUEUED and one.row)
@@ -64,11 +71,12 @@ def message_rows(
         # What comes back later stands beside the outcome and does not replace it.
         later = "" if one.outcome in WORDS else one.outcome
         if before is not None and later:
-            before[12], before[14] = later, one.order
+            before[12], before[14] = weightier(before[12], later), one.order
+            before[4] = before[4] or one.message_id
             continue
         row = [
             *key,
-            person(one.mailbox),
+            _person(one),
             one.mailbox,
             one.message_id,
             "" if later else one.outcome,

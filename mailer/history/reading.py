@@ -71,7 +71,16 @@ def _steps(connection: Connection, campaign_id: int, position: int) -> tuple[Ste
         .order_by(events.c.ordered, events.c.at)
     )
     return tuple(
-        Step(row.outcome, row.at, row.account, row.attempt, row.stage, row.reply)
+        Step(
+            row.outcome,
+            row.at,
+            row.account,
+            row.attempt,
+            row.stage,
+            row.reply,
+            row.reason,
+            bool(row.permanent),
+        )
         for row in connection.execute(query)
     )
 

@@ -72,5 +72,7 @@ events: Final = Table(
     Column("code", Integer, nullable=False),
     Column("reply", Text, nullable=False),
     Column("ordered", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False, server_default=""),
+    Column("permanent", Integer, nullable=False, server_default="0"),
     Index("events_at", "at"),
 )

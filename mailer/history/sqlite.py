@@ -12,7 +12,7 @@ from mailer.history.folding import (
     event_rows,
     message_rows,
 )
-from mailer.mail.event import Event
+from mailer.mail.event import LATER, Event
 
 
 def upsert(source: str) -> str:
@@ -39,8 +39,17 @@ def _newer(column: str) -> str:
         return f"coalesce(nullif(excluded.{column}, {empty}), messages.{column})"
     if column == "ordered":
         return "excluded.ordered"
+    if column == "later":
+        weightier = f"{_weight('excluded')} >= {_weight('messages')}"
+        return f"CASE WHEN {weightier} THEN excluded.later ELSE messages.later END"
     # An event of what came back later has no outcome of its own: the message keeps all of its own.
     return f"CASE WHEN excluded.outcome = '' THEN messages.{column} ELSE excluded.{column} END"
+
+
+def _weight(table: str) -> str:
+    """How much the word for what came back says, as `mailer.mail.event.weightier` has it."""
+    cases = " ".join(f"WHEN '{word}' THEN {weight}" for weight, word in enumerate(LATER, 1))
+    return f"CASE {table}.later {cases} ELSE 0 END"
 
 
 def _values(columns: Sequence[str]) -> str:

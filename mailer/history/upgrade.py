@@ -30,6 +30,12 @@ def newest() -> str | None:
     return ScriptDirectory.from_config(_config()).get_current_head()
 
 
+def knows(revision: str) -> bool:
+    """Whether this version has the step *revision*; a newer one may have made it."""
+    known = ScriptDirectory.from_config(_config()).walk_revisions()
+    return revision in {step.revision for step in known}
+
+
 def _config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(_FOLDER))

@@ -1,9 +1,10 @@
 """What happened to a recipient, and how that is written down until a consumer has read it.
 
 A worker writes one entry for each note that it makes in the ledger, with all recipients of that note
-in it; a producer writes one for each batch. An entry is ``b"E" + version + kind + msgpack``, where
-*kind* is ``o`` (outcomes) or ``q`` (a queued batch; the msgpack is compressed with zstd). Both have
-golden files in the tests: an entry of an older version is read by every newer consumer.
+in it; a producer writes one for each batch, and who takes in what comes back one for each report. An
+entry is ``b"E" + version + kind + msgpack``, where *kind* is ``o`` (outcomes), ``q`` (a queued batch; the
+msgpack is compressed with zstd) or ``b`` (what came back; since version 2). All have golden entries in
+the tests: an older version's is read by every newer consumer, a newer one's waits for a worker of it.
 """
 
 import sys
@@ -13,7 +14,7 @@ from typing import Any, Final, cast
 
 import msgpack
 
-from mailer.errors import PayloadError
+from mailer.errors import PayloadError, PayloadTooNewError
 from mailer.mail.status import Detail, Status
 
 if sys.version_info >= (3, 14):
@@ -22,7 +23,21 @@ else:
     from backports import zstd
 
 VERSION: Final = 1
+"""The version that outcomes and queued batches are written in: workers of before read them."""
+CAME_BACK_VERSION: Final = 2
 QUEUED: Final = Status.QUEUED.word
+
+CAME_BACK: Final = {
+    "auto_reply": "auto_reply",
+    "report": "reported",
+    "delayed": "delayed",
+    "delivered": "delivered",
+    "bounce": "bounced",
+    "unsubscribe": "unsubscribed",
+    "complaint": "complained",
+}
+"""The word for each kind of what comes back; of two about one message, the later in this list counts."""
+LATER: Final = tuple(CAME_BACK.values())
 
 _MAX_UNPACKED: Final = 1 << 28
 
@@ -35,6 +50,9 @@ class Event:
     *fence* and *attempt* say in which try it happened. *at* is in seconds since the epoch. *row* is
     the recipient's row as JSON, in the event of its queueing. *order* is the entry's place in the stream:
     of two events of one recipient, the later has the higher.
+
+    Of what came back, *stage* is the way by which it came, *key* the recipient's fingerprint, *reason*
+    and *permanent* are of a bounce; *position* is negative where the campaign kept no order.
     """
 
     campaign: str
@@ -52,6 +70,9 @@ class Event:
     reply: str = ""
     row: str = ""
     order: int = 0
+    reason: str = ""
+    permanent: bool = False
+    key: bytes = b""
 
     @property
     def identifier(self) -> str:
@@ -108,17 +129,56 @@ def encode_queued(ref: str, account: str, at: float, rows: Sequence[tuple[str, s
     return b"E" + bytes([VERSION]) + b"q" + zstd.compress(packed, 3)
 
 
+def encode_came_back(event: Event) -> Told:
+    """Write down what came back of one message."""
+    packed = cast(
+        "bytes",
+        msgpack.packb(
+            (
+                event.campaign,
+                event.position,
+                event.outcome,
+                event.at,
+                event.mailbox,
+                event.message_id,
+                event.stage,
+                event.code,
+                event.reply,
+                event.reason,
+                event.permanent,
+                event.key,
+                event.attempt,
+            )
+        ),
+    )
+    return Told(1, b"E" + bytes([CAME_BACK_VERSION]) + b"b" + packed)
+
+
+def weightier(one: str, other: str) -> str:
+    """Which of two words for what came back says more of the message."""
+    known = {word: place for place, word in enumerate(LATER)}
+    return max(one, other, key=lambda word: known.get(word, -1))
+
+
 def decode_entry(entry: bytes, start: int, order: int, ref: str = "") -> Iterator[Event]:
     """Read the events of one entry; those of a queued batch stand from *start*. Raises `PayloadError`.
 
-    *ref* is the batch where the entry does not name it: the ledger numbered it after the entry was made.
+    Of an entry that only a newer version can read, that is `PayloadTooNewError`. *ref* is the batch where
+    the entry does not name it: the ledger numbered it after the entry was made.
     """
     if entry[:1] != b"E" or len(entry) < 4:
         raise PayloadError("not an entry of events: it does not begin with its mark")
-    if entry[1] != VERSION:
-        raise PayloadError(f"events of version {entry[1]}, this mailer reads {VERSION}: update it")
+    if entry[1] > CAME_BACK_VERSION:
+        raise PayloadTooNewError(
+            f"events of version {entry[1]}, this mailer reads {CAME_BACK_VERSION}: update it",
+            CAME_BACK_VERSION,
+            entry[1],
+        )
+    read = {b"o": _outcomes, b"q": _queued, b"b": _came_back}.get(entry[2:3])
+    if read is None:
+        raise PayloadError("events of an unknown kind")
     try:
-        events = list((_outcomes if entry[2:3] == b"o" else _queued)(entry[3:], start))
+        events = list(read(entry[3:], start))
     except Exception as exc:  # whatever damaged bytes provoke in two libraries
         raise PayloadError(f"damaged events: {exc}") from exc
     campaign, _, batch = ref.rpartition(":")
@@ -164,6 +224,26 @@ def _queued(packed: bytes, start: int) -> Iterator[Event]:
             message_id=message_id,
             row=row,
         )
+
+
+def _came_back(packed: bytes, _start: int) -> Iterator[Event]:
+    campaign, position, word, at, mailbox, message_id, *said = msgpack.unpackb(packed)
+    stage, code, reply, reason, permanent, key, attempt = said
+    yield Event(
+        campaign,
+        position,
+        word,
+        at,
+        attempt=attempt,
+        mailbox=mailbox,
+        message_id=message_id,
+        stage=stage,
+        code=code,
+        reply=reply,
+        reason=reason,
+        permanent=permanent,
+        key=key,
+    )
 
 
 def moved(

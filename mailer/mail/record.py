@@ -8,7 +8,10 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing that happened to a message, as `mailer trace` lists it."""
+    """One thing that happened to a message, as `mailer trace` lists it.
+
+    Of what came back, *stage* is the way by which it came; *reason* and *permanent* are of a bounce.
+    """
 
     outcome: str
     at: float
@@ -16,6 +19,8 @@ class Step:
     attempt: int = 0
     stage: str = ""
     reply: str = ""
+    reason: str = ""
+    permanent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,19 +1,22 @@
 """Who got it, when, and what the server said: of one person, over all campaigns; of one campaign, of all.
 
 The history knows it, where there is one. Without, the ledger says what it knows: in which campaigns a
-person is, with which outcome, and of those not accepted the last reply.
+person is, with which outcome, what came back, and of those not accepted the last reply.
 """
 
 from collections.abc import Iterator, Sequence
+from functools import reduce
 from time import time
 
 from mailer.config import Settings
 from mailer.errors import InputError
+from mailer.mail.event import CAME_BACK, weightier
 from mailer.mail.recipients import fingerprint
-from mailer.mail.record import Record
+from mailer.mail.record import Record, Step
 from mailer.mail.status import Status
 from mailer.operate.history import opened
 from mailer.queues.connections import Producer
+from mailer.store.feedback.records import Feedback, Returned
 
 __all__ = ["Record", "export", "trace"]
 
@@ -50,8 +53,11 @@ def export(settings: Settings, name: str, outcomes: Sequence[str] = ()) -> Itera
 
 
 def _in_ledger(settings: Settings, mailbox: str) -> Iterator[Record]:
-    campaigns, key = Producer(settings).campaigns, fingerprint(mailbox)
+    producer, key = Producer(settings), fingerprint(mailbox)
+    campaigns, feedback = producer.campaigns, Feedback(producer.client)
     for name in campaigns.names():
+        back = feedback.returned_of(name, key)
+        later = reduce(weightier, (CAME_BACK[one.kind] for one in back), "")
         for position in campaigns.places(name, key):
             (letter,) = campaigns.letters(name, [position])
             detail = campaigns.detail(name, position)
@@ -65,4 +71,17 @@ def _in_ledger(settings: Settings, mailbox: str) -> Iterator[Record]:
                 attempts=detail.attempts if detail else 0,
                 stage=detail.stage if detail else "",
                 reply=detail.reply if detail else "",
+                later=later,
+                steps=tuple(_step(one) for one in back),
             )
+
+
+def _step(one: Returned) -> Step:
+    return Step(
+        CAME_BACK[one.kind],
+        one.at,
+        stage=one.source,
+        reply=one.reply,
+        reason=one.reason,
+        permanent=one.permanent,
+    )

@@ -11,10 +11,11 @@
 -- counts:<c>        hash    read: accepted
 -- campaign:<c>      hash    state, why := paused, where the brake is met; accept_rate is read
 -- resumed           set     -= a campaign that is paused here
+-- events            stream  += that it came back, where it is news
 --
 -- ARGV: campaign, fingerprint, kind, now, record, permanent ('1' or ''), mailbox, reason, why,
 --       times ('': no policy), span, lasts, memory, brake of bounces, of complaints (shares, '' for none),
---       after how many
+--       after how many, an entry of events about one recipient ('': nobody follows)
 -- Returns {'gone' | 'new' | 'known' | 'worse', '1' where it was dropped now, why it was paused now or ''}
 
 local campaign, fingerprint, kind, now = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
@@ -71,7 +72,15 @@ local function drop()
 end
 
 if kind == 'delivered' then redis.call('DEL', PREFIX .. 'refusals:' .. fingerprint) end
-if campaign == '' then return {'new', drop(), ''} end
+local function news()
+  if ARGV[17] ~= '' then tell(1, 'e', ARGV[17]) end
+end
+
+if campaign == '' then
+  local dropped = drop()
+  if dropped == '1' then news() end
+  return {'new', dropped, ''}
+end
 if redis.call('EXISTS', key) == 0 then return {'gone', '', ''} end
 
 local back, field, answer = PREFIX .. 'back:' .. campaign, kind .. fingerprint, 'new'
@@ -83,4 +92,5 @@ end
 redis.call('HSET', back, field, ARGV[5])
 if not before then redis.call('HINCRBY', PREFIX .. 'backs:' .. campaign, kind, 1) end
 if permanent then redis.call('HINCRBY', PREFIX .. 'backs:' .. campaign, 'permanent', 1) end
+news()
 return {answer, drop(), brake()}

@@ -7,6 +7,7 @@ others look every few seconds whether it still lives. Whatever a consumer does n
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from time import monotonic
 from typing import Final, Protocol
 
@@ -17,9 +18,6 @@ from mailer.store.connection import Client
 from mailer.store.events import LEASE, EventStream
 
 log = logging.getLogger(__name__)
-
-CHUNK: Final = 5_000
-"""Recipients that one step takes at least, where there are so many."""
 
 POLL: Final = 0.5
 """Seconds between two looks at a stream that was read to its end."""
@@ -35,6 +33,8 @@ class Consumer(Protocol):
     """Who takes events. What it raises is its own trouble: it gets the same events again."""
 
     name: str
+    chunk: int
+    """Recipients that one step takes at least, where there are so many."""
 
     def take(self, events: Sequence[Event]) -> None:
         """Do what is to be done with *events*; to be given the same ones again must do no harm."""
@@ -51,19 +51,25 @@ class Follower(threading.Thread):
         self._stream = EventStream(client)
         self._consumer = consumer
         self._ended = threading.Event()
+        self._over = threading.Event()
+        self._lease = threading.Lock()
+        self._reads = False
+        self._is_new = True
         self._patience = 0.0
 
     def run(self) -> None:
         """Take what there is, then look again every half second; at the end, take what is left."""
+        threading.Thread(target=self._keep, name=f"{self.name}-lease", daemon=True).start()
         wait = 0.0
         while not self._ended.wait(wait):
             wait = self._careful_step()
         deadline = monotonic() + DRAIN
         while self._careful_step() == 0.0 and monotonic() < deadline:
             pass
+        self._over.set()
         self._consumer.close()
         try:
-            self._stream.leave(self._consumer.name)
+            self._leave()
         except LedgerUnavailableError:
             log.debug("the lease of %s lapses by itself", self._consumer.name)
 
@@ -79,9 +85,9 @@ class Follower(threading.Thread):
     def step(self) -> float:
         """Take one chunk; returns the seconds until the next step."""
         name = self._consumer.name
-        if not self._stream.take(name):
+        if not self._take():
             return LEASE / 3
-        reading = self._stream.read(name, CHUNK)
+        reading = self._stream.read(name, self._consumer.chunk)
         if reading is None:
             return POLL
         for why in reading.unreadable:
@@ -89,17 +95,45 @@ class Follower(threading.Thread):
         try:
             self._consumer.take(reading.events)
         except HistoryUnavailableError as exc:
-            return self._note(str(exc))
-        self._stream.acknowledge(name, reading)
+            return self._give_way(str(exc))
+        if reading.last:
+            self._stream.acknowledge(name, reading)
+        if reading.newer:
+            return self._give_way(reading.newer)
         if self._patience:
             log.warning("%s: goes on", name)
+        if self._patience or self._is_new:
             self._stream.note_trouble(name, "")
-            self._patience = 0.0
+        self._patience, self._is_new = 0.0, False
         return 0.0
 
     def stop(self) -> None:
         """Ask the thread to end."""
         self._ended.set()
+
+    def _take(self) -> bool:
+        with self._lease:
+            read, self._reads = self._reads, self._stream.take(self._consumer.name)
+            self._is_new = self._is_new or not read
+            return self._reads
+
+    def _leave(self) -> None:
+        with self._lease:
+            self._reads = False
+            self._stream.leave(self._consumer.name)
+
+    def _keep(self) -> None:
+        """Renew the lease meanwhile: one chunk may take longer than it lasts."""
+        while not self._over.wait(LEASE / 3):
+            with self._lease, suppress(LedgerUnavailableError):
+                if self._reads:
+                    self._reads = self._stream.take(self._consumer.name)
+
+    def _give_way(self, why: str) -> float:
+        """What this process cannot do, another may: its version, its way to the database is another."""
+        wait = self._note(why)
+        self._leave()
+        return wait
 
     def _note(self, why: str) -> float:
         """Say once why it does not get on; returns how long to wait."""

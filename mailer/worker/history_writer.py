@@ -15,6 +15,7 @@ class HistoryWriter:
     """The consumer that writes the history, and takes out of it what is too old."""
 
     name = "history"
+    chunk = 5_000
 
     def __init__(self, settings: Settings) -> None:
         assert settings.history.url is not None

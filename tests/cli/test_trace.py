@@ -11,7 +11,10 @@ from mailer import Campaign, send, trace
 from mailer.config import load
 from mailer.history import open_history
 from mailer.mail.event import Happened, encode_outcomes
+from mailer.mail.recipients import fingerprint
 from mailer.mail.status import Detail, Status
+from mailer.store.events import EventStream
+from mailer.store.feedback.records import Brake, Feedback, Returned
 from mailer.store.ledger import Ledger, Settlement
 from mailer.worker.followers import Follower
 from mailer.worker.history_writer import HistoryWriter
@@ -64,6 +67,48 @@ def test_trace_shows_the_servers_reply_with_its_queue_id(mailer, client, place, 
     assert "250 2.0.0 Ok: queued as 4B1C" in ran.out
     (found,) = json.loads(mailer("trace", "<1@x>", "--json").out)
     assert (found["mailbox"], found["outcome"]) == ("bob@example.org", "rejected")
+
+
+def bounced(client, mailbox="bob@example.org"):
+    """Write down that the message to *mailbox* came back, as a reader of bounces does."""
+    feedback, key = Feedback(client), fingerprint(mailbox)
+    one = Returned(
+        "bounce", mailbox, NOW + 60, "5.1.1", 550, "mailbox_unknown", True, "no such user", "imap"
+    )
+    told = feedback.told("spring", key, one)
+    assert feedback.note("spring", key, one, None, Brake(None, None), told).answer == "new"
+
+
+def test_what_came_back_is_shown_with_its_reason_by_trace_export_and_python(
+    mailer, client, place, history
+):
+    stream = EventStream(client)
+    stream.take("history")
+    stream.leave("history")
+    sent(mailer, client)
+    bounced(client, "ada@example.org")
+    followed(client, place)
+    settings = load(place / "mailer.toml", {})
+    campaign = Campaign("spring", template="hello", sender="a@b.example", settings=settings)
+
+    ran = mailer("trace", "ada@example.org").out
+    assert "spring: accepted, later bounced" in ran
+    assert "bounced mailbox_unknown: 5.1.1 no such user" in ran
+    assert "250 2.0.0 Ok: queued as 4B1C" in ran
+    (row,) = csv.DictReader(io.StringIO(mailer("export", "spring", "--outcome", "bounced").out))
+    assert (row["email"], row["mailer_later"]) == ("ada@example.org", "bounced")
+    assert [one.later for one in campaign.outcomes()] == ["bounced", ""]
+    assert "1 bounced" in mailer("status", "spring").out
+
+
+def test_without_a_history_trace_shows_what_came_back_too(mailer, client):
+    sent(mailer, client)
+    bounced(client, "ada@example.org")
+
+    ran = mailer("trace", "ada@example.org")
+
+    assert "spring: accepted, later bounced" in ran.out
+    assert "bounced mailbox_unknown: 5.1.1 no such user" in ran.out
 
 
 def test_export_has_the_rows_own_columns_and_can_be_sent_to_again(mailer, client, place, history):

@@ -13,10 +13,13 @@ from mailer.mail.recipients import fingerprint
 from mailer.mail.seal import Seal, campaign_tag
 from mailer.store import keys
 from mailer.store.campaigns import Campaigns
+from mailer.store.events import EventStream
+from mailer.store.feedback.places import place
 from mailer.store.feedback.records import Brake, Feedback
+from mailer.store.ledger import Fresh, Ledger
 from mailer.store.suppression import Suppression
 from tests.feedback.made import VACATIONS, complaint, failed
-from tests.store.batches import open_campaign
+from tests.store.batches import fresh, open_campaign
 
 CAMPAIGN = "spring"
 SECRET = "s"
@@ -83,6 +86,65 @@ def test_a_bounce_for_now_may_become_one_for_good_and_never_the_other_way(client
     assert take(returns, unknown_user()).answer == "worse"
     assert take(returns, full).answer == "known"
     assert Campaigns(client).progress(CAMPAIGN, 0).came_back == {"bounce": 1, "permanent": 1}
+
+
+def told(client):
+    reading = EventStream(client).read("history", 100)
+    return reading.events if reading else ()
+
+
+def test_what_comes_back_is_told_once_to_those_who_follow_what_happens(client, returns):
+    EventStream(client).take("history")
+    people = [fresh(number) for number in range(3)]
+    ada = Fresh(fingerprint("ada@example.org"), 7)
+    Ledger(client).enqueue(
+        Campaigns(client).next_batch(CAMPAIGN), run=1, queue="bulk", account="primary",
+        payload=b"p", recipients=[*people, ada], now=1.0,
+    )  # fmt: skip
+    full = failed("552 5.2.2 mailbox full", status="5.2.2")
+
+    for octets in (full, full, unknown_user(), unknown_user(), full, VACATIONS[0], VACATIONS[0]):
+        take(returns, octets)
+
+    for_now, for_good, vacation = told(client)
+    assert (for_now.outcome, for_now.position, for_now.permanent) == ("bounced", 3, False)
+    assert (for_now.mailbox, for_now.message_id) == ("ada@example.org", "<1234@shop.example>")
+    assert (for_good.reason, for_good.permanent) == ("mailbox_unknown", True)
+    assert for_good.reply == "550 5.1.1 no such user"
+    assert (vacation.outcome, vacation.position) == ("auto_reply", 3)
+    assert len({for_now.identifier, for_good.identifier, vacation.identifier}) == 3
+
+
+def test_of_a_campaign_without_an_order_it_is_told_with_a_place_of_its_own(client, returns):
+    EventStream(client).take("history")
+    take(returns, unknown_user())
+
+    (event,) = told(client)
+
+    assert event.position < 0
+    assert event.key == fingerprint("ada@example.org")
+
+
+def test_where_nobody_follows_nothing_is_told(client, returns):
+    take(returns, unknown_user())
+
+    assert client.exists(keys.EVENTS) == 0
+
+
+def test_a_place_is_found_by_whole_fingerprints_and_of_several_the_newest(client):
+    open_campaign(client)
+    ada = Fresh(fingerprint("ada@example.org"), 7)
+    # Two neighbours that hold Ada's octets over their border.
+    across = Fresh(b"####" + ada.fingerprint[:4], 1), Fresh(ada.fingerprint[4:] + b"####", 2)
+    for people in ([ada], [*across], [ada], [*across]):
+        Ledger(client).enqueue(
+            Campaigns(client).next_batch(CAMPAIGN), run=0, queue="priority", account="primary",
+            payload=b"p", recipients=people, now=1.0,
+        )  # fmt: skip
+
+    assert place(client, CAMPAIGN, ada.fingerprint) == 3
+    assert place(client, CAMPAIGN, b"nobody's") < 0
+    assert place(client, "unknown", ada.fingerprint) < 0
 
 
 def test_a_forged_bounce_is_kept_and_drops_nobody(client, returns):

@@ -2,14 +2,18 @@
 
 import random
 from dataclasses import replace
+from itertools import permutations
 
 import pytest
+from alembic import command
 from sqlalchemy import inspect
 
 from mailer.errors import ConfigError, HistoryUnavailableError
 from mailer.history import open_history
 from mailer.history.schema import metadata
+from mailer.history.upgrade import _config, newest
 from mailer.mail.event import Event, moved
+from mailer.mail.recipients import fingerprint
 
 MARCH, APRIL = 1_772_400_000.0, 1_775_080_000.0
 
@@ -101,6 +105,67 @@ def test_what_comes_back_later_stands_beside_the_outcome(history):
     assert [step.outcome for step in found.steps] == ["accepted", "bounced"]
 
 
+@pytest.mark.parametrize("words", list(permutations(["delayed", "bounced", "complained"])))
+def test_of_what_came_back_the_weightiest_stands_in_whatever_order_it_came(history, words):
+    ada = queued(0, "ada@example.org")
+    history.write([ada, tried(ada, "accepted", 2, reply="250 ok")])
+    together, alone = words[:2], words[2]
+    history.write([tried(ada, word, 3 + n) for n, word in enumerate(together)])
+    history.write([tried(ada, alone, 6)])
+
+    (found,) = history.trace("ada@example.org")
+
+    assert (found.outcome, found.later) == ("accepted", "complained")
+    assert [step.outcome for step in found.steps] == ["accepted", *words]
+
+
+def test_a_bounce_that_names_no_mailbox_is_found_by_its_recipient_and_says_why(history):
+    back = Event(
+        "old", -7, "bounced", MARCH, key=fingerprint("ada@example.org"), order=9,
+        reason="mailbox_unknown", permanent=True, reply="5.1.1 no such user",
+    )  # fmt: skip
+    history.write([back])
+    history.write([back])
+
+    (found,) = history.trace("ada@example.org")
+
+    assert (found.outcome, found.later) == ("", "bounced")
+    (step,) = found.steps
+    assert (step.reason, step.permanent) == ("mailbox_unknown", True)
+
+
+def test_tables_of_the_first_version_are_brought_to_this_one_with_all_that_is_in_them(history):
+    ada = queued(0, "ada@example.org")
+    history.write([ada, tried(ada, "accepted", 2)])
+    with history._engine.begin() as connection:
+        config = _config()
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0001")
+    old = open_history(history._engine.url.render_as_string(hide_password=False))
+    with pytest.raises(HistoryUnavailableError, match="mailer history upgrade"):
+        old.write([tried(ada, "bounced", 3)])
+
+    old.upgrade()
+    old.write([tried(ada, "bounced", 3)])
+
+    assert [step.outcome for step in old.trace("ada@example.org")[0].steps] == [
+        "accepted",
+        "bounced",
+    ]
+    old.close()
+
+
+def test_tables_of_a_newer_version_are_left_alone_in_words(history):
+    with history._engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    late = open_history(history._engine.url.render_as_string(hide_password=False))
+
+    for what in (lambda: late.write([queued(0, "ada@example.org")]), late.upgrade):
+        with pytest.raises(HistoryUnavailableError, match="step 9999, which a newer version made"):
+            what()
+    late.close()
+
+
 def test_recipients_that_a_script_moved_keep_their_mailbox(history):
     history.write([queued(0, "ada@example.org"), queued(1, "bob@example.org")])
     history.write(moved("spring", "x", [1], MARCH + 5, 7))
@@ -163,7 +228,7 @@ def test_the_migrations_make_the_tables_that_the_schema_shows(history):
 
 
 def test_to_upgrade_twice_changes_nothing(history):
-    assert history.upgrade() == history.upgrade() == "0001"
+    assert history.upgrade() == history.upgrade() == newest()
 
 
 def test_a_database_without_tables_says_what_to_do(tmp_path):

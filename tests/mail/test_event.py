@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailer.errors import PayloadError
-from mailer.mail.event import Happened, decode_entry, encode_outcomes, encode_queued
+from mailer.feedback.report import Kind
+from mailer.mail.event import (
+    CAME_BACK,
+    Event,
+    Happened,
+    decode_entry,
+    encode_came_back,
+    encode_outcomes,
+    encode_queued,
+)
 from mailer.mail.status import Detail, Status
 
 # What version 1 wrote: it stays readable.
@@ -19,6 +28,12 @@ GOLDEN_OUTCOMES = bytes.fromhex(
 GOLDEN_QUEUED = bytes.fromhex(
     "45017128b52ffd20595d0200f40394a8737072696e673a37a77072696d617279cb41da80009193af6164614065"
     "78616d706c652e6f7267ae3c313240612e3ebc7b22656d61696c223a2022227d03004df55fcd1c2d2006"
+)
+# What version 2 wrote, of what came back.
+GOLDEN_CAME_BACK = bytes.fromhex(
+    "4502629da6737072696e670ca7626f756e636564cb41da800000000000af616461406578616d706c652e6f7267"
+    "a83c313240612e623ea4696d6170cd0226b2352e312e31206e6f20737563682075736572af6d61696c626f785f"
+    "756e6b6e6f776ec3c408313233343536373801"
 )
 
 
@@ -56,17 +71,35 @@ def test_a_queued_batch_stands_from_its_first_position():
     assert events[0].row == '{"n": 1}'
 
 
+def test_what_came_back_is_read_as_it_was_written():
+    back = Event(
+        "spring", 12, "bounced", 1_778_384_896.0, mailbox="ada@example.org", message_id="<12@a.b>",
+        stage="imap", code=550, reply="5.1.1 no such user", reason="mailbox_unknown",
+        permanent=True, key=b"12345678", attempt=1,
+    )  # fmt: skip
+
+    told = encode_came_back(back)
+
+    assert told.number == 1
+    assert list(decode_entry(told.entry, 0, 0)) == [back]
+    assert list(decode_entry(GOLDEN_CAME_BACK, 0, 0)) == [back]
+
+
+def test_every_kind_that_comes_back_has_a_word():
+    assert set(CAME_BACK) == {kind.value for kind in Kind} - {"unknown"}
+
+
 def test_nobody_makes_no_entry():
     assert encode_outcomes("spring:7", 3, "a", 1.0, []).number == 0
 
 
 def test_an_entry_of_a_newer_version_is_refused_in_words():
-    with pytest.raises(PayloadError, match="version 2, this mailer reads 1"):
-        list(decode_entry(b"E\x02o\x90", 0, 0))
+    with pytest.raises(PayloadError, match="version 3, this mailer reads 2"):
+        list(decode_entry(b"E\x03o\x90", 0, 0))
 
 
 @given(st.binary(max_size=200))
 def test_damaged_entries_raise_nothing_else(junk):
-    for entry in (junk, b"E\x01o" + junk, b"E\x01q" + junk):
+    for entry in (junk, b"E\x01o" + junk, b"E\x01q" + junk, b"E\x02b" + junk):
         with contextlib.suppress(PayloadError):
             list(decode_entry(entry, 0, 0))

@@ -179,9 +179,9 @@ def test_a_queued_batch_is_told_with_its_rows(client):
     assert [one.position for one in read(client).events] == [2, 3]
 
 
-def test_an_entry_that_cannot_be_read_is_passed_over_and_named(client):
+def test_an_entry_that_is_damaged_is_passed_over_and_named(client):
     stream = following(client)
-    client.xadd("mailer:events", {"n": "1", "e": b"E\x09o??"})
+    client.xadd("mailer:events", {"n": "1", "e": b"E\x01o??"})
     open_campaign(client)
     ref, _ = enqueue(client, range(3))
     settle(client, claim(client, ref), [0])
@@ -189,4 +189,22 @@ def test_an_entry_that_cannot_be_read_is_passed_over_and_named(client):
     found = stream.read("history", 10)
 
     assert [one.position for one in found.events] == [0]
-    assert "version 9" in found.unreadable[0]
+    assert "damaged" in found.unreadable[0]
+
+
+def test_what_a_newer_version_wrote_is_not_passed_over(client):
+    stream = following(client)
+    open_campaign(client)
+    ref, _ = enqueue(client, range(3))
+    claimed = claim(client, ref)
+    settle(client, claimed, [0])
+    client.xadd("mailer:events", {"n": "1", "e": b"E\x09o??"})
+    settle(client, claimed, [1])
+
+    first = stream.read("history", 10)
+    stream.acknowledge("history", first)
+    behind = stream.read("history", 10)
+
+    assert [one.position for one in first.events] == [0]
+    assert "version 9" in first.newer
+    assert (behind.events, behind.last) == ((), "")

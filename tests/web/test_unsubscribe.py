@@ -12,6 +12,7 @@ from mailer.config import Settings, load
 from mailer.feedback.unsubscribing import Unsubscribing
 from mailer.mail.recipients import fingerprint
 from mailer.store import Store
+from mailer.store.events import EventStream
 from mailer.store.suppression import Suppressed
 from tests.web.conftest import Served
 
@@ -87,6 +88,15 @@ def test_it_is_counted_once(served, client, link):
     for _ in range(3):
         served.client.post(link, data=ONE_CLICK)
     assert Unsubscribing(served.settings)._feedback.counts("spring") == {"unsubscribe": 1}
+
+
+def test_who_follows_what_happens_is_told_once(served, client, link):
+    EventStream(client).take("events")
+    for _ in range(3):
+        served.client.post(link, data=ONE_CLICK)
+
+    (event,) = EventStream(client).read("events", 10).events
+    assert (event.outcome, event.mailbox, event.position) == ("unsubscribed", ADA, 0)
 
 
 def test_a_person_presses_and_may_take_it_back(served, client, link):

@@ -1,16 +1,20 @@
 """What happens is followed into the history, whatever goes away meanwhile."""
 
+import threading
 from contextlib import closing
 from time import time
 
 import pytest
 
 from mailer.config import load
+from mailer.errors import HistoryUnavailableError
 from mailer.history import open_history
 from mailer.mail.status import Status
-from mailer.store.events import EventStream
+from mailer.store.events import EventStream, stream
+from mailer.worker import followers
 from mailer.worker.followers import Follower
 from mailer.worker.history_writer import HistoryWriter
+from tests.servers.cluster import eventually
 from tests.store.batches import claim, enqueue, open_campaign
 from tests.store.test_events import settle
 
@@ -90,6 +94,80 @@ def test_while_the_database_is_away_events_wait_and_go_in_when_it_is_back(
     (backlog,) = EventStream(client).backlogs(0.0)
     assert (backlog.messages, backlog.trouble) == (0, "")
     writer.close()
+
+
+class Narrow:
+    """A consumer that cannot, until it can."""
+
+    name = "history"
+    chunk = 5
+
+    def __init__(self, can):
+        self.can = can
+        self.taken = []
+
+    def take(self, events):
+        if not self.can:
+            raise HistoryUnavailableError("not from here")
+        self.taken += events
+
+    def close(self):
+        pass
+
+
+def test_who_cannot_gives_way_to_another_process_that_can(client):
+    some_happened(client)
+    narrow, wide = Narrow(can=False), Narrow(can=True)
+    stuck, other = Follower(client, narrow), Follower(client, wide)
+    assert stuck.step() > 0
+    eventually(lambda: other.step() == 0.0)
+
+    (backlog,) = EventStream(client).backlogs(0.0)
+    assert (len(wide.taken), backlog.messages, backlog.trouble) == (3, 0, "")
+
+
+def test_what_a_newer_version_wrote_waits_for_a_worker_of_it(client):
+    some_happened(client)
+    client.xadd("mailer:events", {"n": "1", "e": b"E\x09o??"})
+    consumer = Narrow(can=True)
+    follower = Follower(client, consumer)
+    follower.step()
+    follower.step()
+
+    (backlog,) = EventStream(client).backlogs(0.0)
+    assert len(consumer.taken) == 3
+    assert "version 9" in backlog.trouble
+    eventually(lambda: EventStream(client).take("history"), within=5)  # a newer worker may read
+
+
+class Slow(Narrow):
+    """A consumer that takes longer than a lease lasts without being renewed."""
+
+    def take(self, events):
+        self.began.set()
+        self.go_on.wait(20)
+        self.taken += events
+
+
+def test_one_that_takes_long_keeps_its_place(client, monkeypatch):
+    monkeypatch.setattr(followers, "LEASE", 0.6)
+    monkeypatch.setattr(stream, "LEASE", 0.6)
+    some_happened(client)
+    consumer = Slow(can=True)
+    consumer.began, consumer.go_on = threading.Event(), threading.Event()
+    follower = Follower(client, consumer)
+    follower.start()
+    assert consumer.began.wait(20)
+    rival, until = EventStream(client), time() + 2
+
+    while time() < until:
+        assert not rival.take("history")
+        threading.Event().wait(0.05)
+
+    consumer.go_on.set()
+    follower.stop()
+    follower.join(20)
+    assert len(consumer.taken) == 3
 
 
 def test_a_thread_that_is_to_stop_takes_what_is_left_first(client, tmp_path):

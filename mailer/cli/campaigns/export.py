@@ -9,12 +9,12 @@ import click
 
 from mailer.cli.output import as_csv, moment
 from mailer.cli.session import Session, pass_session
+from mailer.mail.event import LATER
 from mailer.mail.record import Record
 from mailer.mail.status import Status
 from mailer.operate.trace import export as exported
 
 _OURS = ("outcome", "later", "at", "message_id", "account", "attempts", "reply")
-_LATER = ("bounced", "complained", "unsubscribed")
 
 
 @click.command()
@@ -23,7 +23,7 @@ _LATER = ("bounced", "complained", "unsubscribed")
     "--outcome",
     "outcomes",
     multiple=True,
-    type=click.Choice([*[status.word for status in Status], *_LATER]),
+    type=click.Choice([*[status.word for status in Status], *LATER]),
     help="Only these; may be repeated.",
 )
 @click.option("--csv", "csv_", is_flag=True, help="Print CSV (as without an option).")

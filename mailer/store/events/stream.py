@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from mailer.errors import PayloadError
+from mailer.errors import PayloadError, PayloadTooNewError
 from mailer.mail.event import Event, decode_entry, moved
 from mailer.store import keys
 from mailer.store.connection import Client, load, reaching_redis
@@ -26,13 +26,15 @@ _PAGE: Final = 100
 class Reading:
     """Some entries of the stream: their events, where they end, how many recipients they tell of.
 
-    *unreadable* says of each entry that could not be read why; its events are not in *events*.
+    *unreadable* says of each entry that could not be read why; its events are not in *events*. *newer* is
+    said of the entry behind the last one: a worker of a newer version wrote it, and can read it.
     """
 
     events: tuple[Event, ...]
     last: str
     number: int
     unreadable: tuple[str, ...] = ()
+    newer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,13 +141,18 @@ class EventStream:
 def _reading(found: Sequence[tuple[bytes, Mapping[bytes, bytes]]]) -> Reading:
     events: list[Event] = []
     unreadable = []
+    last, number, newer = "", 0, ""
     for identifier, fields in found:
         try:
             events += _events(identifier, fields)
+        except PayloadTooNewError as exc:
+            newer = str(exc.args[0])
+            break
         except (PayloadError, ValueError, KeyError) as exc:
             unreadable.append(f"entry {identifier.decode()}: {exc}")
-    number = sum(int(fields.get(b"n", 0)) for _, fields in found)
-    return Reading(tuple(events), found[-1][0].decode(), number, tuple(unreadable))
+        last = identifier.decode()
+        number += int(fields.get(b"n", 0))
+    return Reading(tuple(events), last, number, tuple(unreadable), newer)
 
 
 def _events(identifier: bytes, fields: Mapping[bytes, bytes]) -> list[Event]:

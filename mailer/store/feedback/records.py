@@ -5,8 +5,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 
 from mailer.mail.dropping import Dropping
+from mailer.mail.event import CAME_BACK, Event, Told, encode_came_back
 from mailer.store import keys
 from mailer.store.connection import Client, load, reaching_redis
+from mailer.store.feedback.places import place
 
 MAX_UNKNOWN = 500
 """How many messages that were not understood are kept; the oldest go."""
@@ -30,6 +32,11 @@ class Returned:
     said: str = ""
     source: str = ""
     proof: str = ""
+
+    @property
+    def reply(self) -> str:
+        """What the server said, with its status code."""
+        return self.said if self.status in self.said else f"{self.status} {self.said}".strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +64,43 @@ class Feedback:
         self._client = client
         self._come_back = load(client, "come_back")
 
-    def note(
-        self, campaign: str, key: bytes, one: Returned, rule: Dropping | None, brake: Brake
+    def told(self, campaign: str, key: bytes, one: Returned, message_id: str = "") -> Told:
+        """What those who follow events are told of *one*; nothing where nobody does."""
+        with reaching_redis():
+            if not self._client.exists(keys.CONSUMERS):
+                return Told()
+        return encode_came_back(
+            Event(
+                campaign,
+                place(self._client, campaign, key),
+                CAME_BACK[one.kind],
+                one.at,
+                mailbox=one.recipient,
+                message_id=message_id,
+                stage=one.source,
+                code=one.code,
+                reply=one.reply,
+                # A bounce for now that becomes one for good is another event, also in the same moment.
+                attempt=int(one.permanent),
+                reason=one.reason,
+                permanent=one.permanent,
+                key=key,
+            )
+        )
+
+    def note(  # noqa: PLR0913, PLR0917 - one row of the ledger
+        self,
+        campaign: str,
+        key: bytes,
+        one: Returned,
+        rule: Dropping | None,
+        brake: Brake,
+        told: Told | None = None,
     ) -> Noted:
         """Write *one* down, apply *rule* to its recipient and *brake* to its campaign; one round trip.
 
-        Repeated, it changes nothing. With *campaign* ``""`` only the rule is applied.
+        Repeated, it changes nothing. With *campaign* ``""`` only the rule is applied. *told* is told to
+        those who follow events, where it is news.
         """
         why = json.dumps({"source": one.source, "evidence": one.said, "campaign": campaign})
         policy = (rule.times, rule.span, rule.lasts, rule.memory) if rule else ("", "", "", "")
@@ -80,6 +118,7 @@ class Feedback:
             "" if brake.bounces is None else brake.bounces,
             "" if brake.complaints is None else brake.complaints,
             brake.after,
+            told.entry if told else b"",
         )
         return Noted(answer.decode(), dropped == b"1", paused.decode())
 
@@ -94,6 +133,14 @@ class Feedback:
         with reaching_redis():
             for _, packed in self._client.hscan_iter(keys.back(campaign), count=500):
                 yield Returned(**json.loads(packed))
+
+    def returned_of(self, campaign: str, key: bytes) -> list[Returned]:
+        """What came back of the message to one recipient, the first first."""
+        fields = [kind.encode() + key for kind in CAME_BACK]
+        with reaching_redis():
+            found = self._client.hmget(keys.back(campaign), fields)
+        back = [Returned(**json.loads(packed)) for packed in found if packed]
+        return sorted(back, key=lambda one: one.at)
 
     def keep(self, summary: Mapping[str, object], now: float) -> None:
         """Keep what proved nothing, the newest `MAX_UNKNOWN` of it; the same one is kept once."""
