@@ -16,6 +16,7 @@ from typing import Any, Final, TypeVar
 
 from mailer.compose.attachment import Attachment
 from mailer.compose.attachments import Files
+from mailer.compose.compiled import Renderer
 from mailer.compose.design import Design
 from mailer.compose.headers import Headers
 from mailer.compose.plan import Plan
@@ -44,12 +45,16 @@ class Composer:
 
     *shared* maps digests to the encoded bytes of the parts that messages refer to. *digest* changes
     when the template, a layout that it uses, an attachment or a setting changes.
+
+    *like* is a composer of the same template, whose compiled template is shared; only headers,
+    attachments and addresses may differ between the two designs.
     """
 
-    def __init__(self, design: Design) -> None:
+    def __init__(self, design: Design, like: "Composer | None" = None) -> None:
         self.design = design
         self.headers = Headers(design)
-        self.template = Template(design, self.headers.domain)
+        self.template: Template = like.template if like else Template(design, self.headers.domain)
+        self.renderers: dict[str, Renderer] = like.renderers if like else {}
         self._files = Files(design, self.template.folder)
         self.shared: Mapping[str, bytes] = self._files.shared
         self._plans: dict[str, Plan] = {}
@@ -175,7 +180,9 @@ class Composer:
             variant = self.template.variant(language)
             plan = self._plans.get(variant.language)
             if plan is None:
-                plan = Plan(variant, self.design, self._files, self.headers)
+                renderer = self.renderers.get(variant.language)
+                plan = Plan(variant, self.design, self._files, self.headers, renderer)
+                self.renderers[variant.language] = plan.renderer
                 self._plans[variant.language] = plan
             if isinstance(language, str) and len(self._plans) < _MAX_TAGS:
                 self._plans[language] = plan

@@ -22,15 +22,25 @@ _FIELDS_KEPT: Final = 1024
 
 
 class Plan:
-    """One variant of a design's template, ready to make messages of."""
+    """One variant of a design's template, ready to make messages of.
 
-    def __init__(self, variant: Variant, design: Design, files: Files, headers: Headers) -> None:
+    *renderer* is the one that a composer like this one has for the variant, None for a new one.
+    """
+
+    def __init__(
+        self,
+        variant: Variant,
+        design: Design,
+        files: Files,
+        headers: Headers,
+        renderer: Renderer | None = None,
+    ) -> None:
         self.header_names = variant.header_names
         for name in self.header_names:
             check_extra(name)
         check_single([*headers.names, *self.header_names])
         shared: dict[str, Any] = {"campaign": design.campaign, **without_nulls(design.context)}
-        self.renderer = Renderer(variant, shared)
+        self.renderer = renderer or Renderer(variant, shared)
         self._files = files
         self._named = (design.campaign, design.template)
         self.before = headers.before.encode("ascii")

@@ -1,4 +1,4 @@
-"""Templates of single messages, compiled once a process and looked at again when a file changed."""
+"""Templates of single messages: compiled once a process, looked at again when a file changed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -21,6 +21,9 @@ KEPT: Final = 256
 _WHEN: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _WHEN_WRITTEN: Final = fold_field("Date", format_datetime(_WHEN)).encode()
 
+_OF_THE_CALL: Final[Mapping[str, Any]] = {"attachments": (), "headers": {}, "reply_to": None}
+"""What of a design is a call's own, and what stands there where the call says nothing."""
+
 Stamp = tuple[tuple[str, int, int], ...]
 
 
@@ -34,8 +37,11 @@ class Ready:
     stamp: Stamp
 
     @classmethod
-    def of(cls, design: Design) -> "Ready":
-        """Read and compile the template of *design*. Raises `TemplateError`."""
+    def of(cls, design: Design, like: "Ready | None" = None) -> "Ready":
+        """Compile the template of *design*, or take that of *like*. Raises `TemplateError`."""
+        if like:
+            made = Composer(design, like.composer)
+            return cls(made, summary(design, ""), like.files, like.stamp)
         composer = Composer(design)
         folder = composer.template.folder
         files = (folder.path, *folder.files())
@@ -56,15 +62,20 @@ class Ready:
 def composer(design: Design, *, reload: bool) -> Ready:
     """What composes the messages of *design*; with *reload*, from the files as they are now.
 
-    Raises `TemplateError` and `InputError` as `Composer` does.
+    The template is compiled once, whatever is attached to a message and stands in its headers: these
+    differ from call to call. Raises `TemplateError` and `InputError` as `Composer` does.
     """
     design = replace(design, date=_WHEN)
-    key = _key(design)
-    ready = _kept.get(key, lambda: Ready.of(design))
+    bare = replace(design, **_OF_THE_CALL)
+    key = _key(bare)
+    ready = _kept.get(key, lambda: Ready.of(bare))
     if reload and not ready.is_fresh:
         _kept.drop(key, ready)
-        ready = _kept.get(key, lambda: Ready.of(design))
-    return ready
+        ready = _kept.get(key, lambda: Ready.of(bare))
+    if all(getattr(design, name) == nothing for name, nothing in _OF_THE_CALL.items()):
+        return ready
+    with between_forks:
+        return Ready.of(design, ready)
 
 
 def forget() -> None:

@@ -97,8 +97,9 @@ def queue(producer: Producer, way: Way, messages: Sequence[Message], keys: Seque
             f"key {way.key!r} was used for another message ({written.message_id}); "
             "use another key for other content"
         )
-    producer.links.noted(written.ref, [way.context] * len(messages), {})
-    producer.links.ring(Task(PRIORITY, written.ref, len(messages), way.account))
+    links = producer.links
+    links.noted(written.ref, [way.context] * len(messages), {})
+    links.ring(Task(PRIORITY, written.ref, len(messages), way.account))
     return messages[0].message_id
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
+from uuid import uuid4
 
 from celery import Celery
 from kombu.exceptions import ChannelError, OperationalError
@@ -56,11 +57,13 @@ class OwnConnections:
     """Connections to the broker of *app*: as many as are in use at once; no failure outlives one.
 
     Celery's pools keep connections that broke in a way which kombu did not expect, and hand them out
-    again for ever. Here any failure ends the connection, and the next use begins a new one.
+    again for ever. Here any failure ends the connection, and the next use begins a new one. *queues* are
+    declared on each: Celery would do it for each message, which takes as long as to write it.
     """
 
-    def __init__(self, app: Celery) -> None:
+    def __init__(self, app: Celery, queues: Iterable[Any] = ()) -> None:
         self._app = app
+        self._queues = tuple(queues)
         # The last one given back is taken first: threads that come and go open no new ones.
         self._idle: deque[tuple[Any, Any]] = deque()
         self._inherited: list[deque[tuple[Any, Any]]] = []
@@ -84,7 +87,10 @@ class OwnConnections:
         try:
             if producer is None:
                 producer = self._app.amqp.Producer(connection)
-            _keep_client(producer.channel)
+                _keep_client(producer.channel)
+                for queue in self._queues:
+                    queue(producer.channel).declare()
+            _keep_client(producer.channel)  # a channel that was opened again, too
             yield connection, producer
         except BaseException as exc:
             unreachable = (
@@ -120,12 +126,47 @@ def _keep_client(channel: Any) -> None:
         channel._create_client = lambda *_, **__: client  # noqa: SLF001 - there is no other place
 
 
+def put(  # noqa: PLR0913, PLR0917 - what a task message has
+    app: Celery,
+    producer: Any,
+    queue: Any,
+    name: str,
+    argument: str,
+    words: tuple[str, str],
+    keywords: Mapping[str, Any] | None = None,
+    identifier: str = "",
+) -> None:
+    """Put the message of the task *name* on *queue*, which was declared; *words* are shown in Flower.
+
+    As `Celery.send_task`, but for what that does besides: it would subscribe to a result in whatever
+    ``$CELERY_RESULT_BACKEND`` names, and make the message a child of the host's task that runs now, whose
+    own result then never is complete. Signals and events of publishing are sent.
+    """
+    parent = app.current_worker_task
+    message = app.amqp.create_task_message(
+        identifier or str(uuid4()),
+        name,
+        (argument,),
+        keywords,
+        reply_to=app.thread_oid,
+        root_id=parent and (parent.request.root_id or parent.request.id),
+        parent_id=parent and parent.request.id,
+        create_sent_event=app.conf["task_send_sent_event"],
+        ignore_result=True,
+        argsrepr=words[0],
+        kwargsrepr=words[1],
+    )
+    app.amqp.send_task_message(producer, name, message, queue=queue, declare=())
+
+
 class Broker:
     """The queues: publish to them, count what is on them."""
 
     def __init__(self, app: Celery) -> None:
         self.app = app
-        self._own = OwnConnections(app)
+        # Made now, while no process forks.
+        self._queues = {name: app.amqp.queues[PREFIX + name] for name in QUEUES}
+        self._own = OwnConnections(app, self._queues.values())
 
     def publish(self, tasks: Iterable[Task]) -> int:
         """Publish the task message of each batch; returns how many.
@@ -136,14 +177,8 @@ class Broker:
         published = 0
         with self._own.producer() as producer:
             for task in tasks:
-                self.app.send_task(
-                    DELIVER,
-                    args=(task.ref,),
-                    queue=PREFIX + task.queue,
-                    argsrepr=task.sentence,
-                    kwargsrepr=repr(task.keywords),
-                    producer=producer,
-                )
+                words = (task.sentence, repr(task.keywords))
+                put(self.app, producer, self._queues[task.queue], DELIVER, task.ref, words)
                 published += 1
         return published
 

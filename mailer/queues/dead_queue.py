@@ -16,7 +16,7 @@ from kombu import Producer, Queue
 from kombu.exceptions import ChannelError
 
 from mailer.queues.application import DEAD_QUEUE
-from mailer.queues.broker import OwnConnections
+from mailer.queues.broker import OwnConnections, put
 from mailer.store.dead_letters import DeadLetter, DeadLetters
 
 PATIENCE: Final = 10.0
@@ -37,8 +37,9 @@ class DeadQueue:
 
     def __init__(self, app: Celery) -> None:
         self._app = app
-        self._own = OwnConnections(app)
+        # An object of its own: by name, workers would begin to consume it.
         self.queue = Queue(DEAD_QUEUE, routing_key=DEAD_QUEUE)
+        self._own = OwnConnections(app, [self.queue])
 
     def __len__(self) -> int:
         """How many task messages are on the queue."""
@@ -52,16 +53,10 @@ class DeadQueue:
         """
         with self._own.producer() as producer:
             for letter in letters:
-                self._app.send_task(
-                    DEAD,
-                    args=(letter.identifier,),
-                    kwargs=keywords(letter),
-                    task_id=letter.identifier,
-                    queue=self.queue,  # as an object: by name, workers would begin to consume it
-                    argsrepr=sentence(letter),
-                    kwargsrepr=repr(keywords(letter)),
-                    producer=producer,
-                )
+                said = keywords(letter)
+                words = (sentence(letter), repr(said))
+                where = (self._app, producer, self.queue)
+                put(*where, DEAD, letter.identifier, words, said, letter.identifier)
                 yield letter.identifier
 
     def sift(self, keep: Keep) -> set[str]:

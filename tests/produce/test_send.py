@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import multiprocessing
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -16,7 +17,7 @@ from time import time
 import pytest
 
 import mailer
-from mailer import Campaign, asend, send
+from mailer import Attachment, Campaign, asend, send
 from mailer.config import Settings
 from mailer.errors import (
     CampaignChangedError,
@@ -113,6 +114,34 @@ def test_a_file_that_is_added_to_a_template_is_seen(client, settings):
     (settings.templates / "hello" / "body.html").write_text("<p>Dear {{ name }}</p>\n")
     send("hello", to=ADA, context={"name": "Ada"})
     assert [parsed(one).is_multipart() for one in mails(client)] == [False, True]
+
+
+def test_a_template_is_compiled_once_whatever_a_call_attaches_and_says_in_headers(client, settings):
+    mailer.configure(other(settings, send={"reload_templates": False}))
+    given = {"to": ADA, "context": {"name": "Ada"}}
+    send("hello", **given)
+    shutil.rmtree(settings.templates / "hello")
+    for number in range(3):
+        file = Attachment.from_bytes(b"%d" % number * 1000, f"invoice-{number}.pdf")
+        headers = {"X-Order": str(number)}
+        send(
+            "hello",
+            **given,
+            attachments=[file],
+            headers=headers,
+            reply_to=f"o{number}@shop.example",
+        )
+    send("hello", **given)
+    first, *others, last = map(parsed, mails(client))
+    assert first["X-Order"] is first["Reply-To"] is last["X-Order"] is None
+    assert not first.is_multipart()
+    assert not last.is_multipart()
+    for number, one in enumerate(others):
+        assert (one["X-Order"], one["Reply-To"]) == (str(number), f"o{number}@shop.example")
+        (file,) = one.iter_attachments()
+        assert file.get_filename() == f"invoice-{number}.pdf"
+        assert file.get_content() == b"%d" % number * 1000
+        assert one.get_body().get_content().split() == ["Dear", "Ada"]
 
 
 def test_a_missing_variable_is_an_error_and_nothing_is_queued(client):

@@ -1,5 +1,6 @@
 """Celery beside Celery: a shop's application, and mail by workers beside it, in it, on its Redis."""
 
+import json
 import os
 import re
 import shutil
@@ -10,6 +11,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
+import redis
 from celery import Celery
 
 from mailer.mail.status import OPEN
@@ -145,6 +147,8 @@ def test_workers_of_their_own_beside_the_applications(place, server):
     place.environment["SHOP_BROKER"] = place.redis_url.replace("/0", "/1")
     # Where a container has it for the shop, it means the shop's.
     place.environment["CELERY_BROKER_URL"] = place.environment["SHOP_BROKER"]
+    results = place.redis_url.replace("/0", "/2")
+    place.environment["CELERY_RESULT_BACKEND"] = results
     shop = place.start("shop", "--beat")
     mail = place.start("mailer")
     tasks_of_the_shop_send_mail(place, server)
@@ -152,6 +156,11 @@ def test_workers_of_their_own_beside_the_applications(place, server):
     assert "one renders" in place.log(shop), "a prefork task may start no processes"
     assert len(server.kept) == 32
     assert "shop." not in place.log(mail)
+    with redis.Redis.from_url(results) as kept:
+        told = [json.loads(kept.get(key)) for key in kept.keys("celery-task-meta-*")]
+    # What a task sends is no child of it, for which who collects its results would wait for ever.
+    assert {one["status"] for one in told} == {"SUCCESS"}
+    assert [one["children"] for one in told] == [[]] * len(told)
     assert "names " + place.environment["SHOP_BROKER"] in place.log(mail), "and it is left to it"
 
 
