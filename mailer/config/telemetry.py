@@ -1,11 +1,11 @@
-"""What operators' tools are told: how workers log, where their metrics are read."""
+"""What operators' tools are told: how workers log, where their metrics are read, where traces go."""
 
-from typing import Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
-from mailer.config.units import Model
+from mailer.config.units import Model, Share
 
 
 class Log(Model):
@@ -30,6 +30,22 @@ class Metrics(Model):
     def address(self) -> tuple[str, int] | None:
         """Host and port; None where nothing is served."""
         return None if self.listen is None else _split(self.listen)
+
+
+class Traces(Model):
+    """*endpoint* is an OpenTelemetry collector (OTLP over HTTP), *share* how many batches are traced."""
+
+    endpoint: str | None = None
+    share: Annotated[Share, Field(le=1.0)] = 1.0
+
+    @field_validator("endpoint")
+    @classmethod
+    def _is_http(cls, url: str | None) -> str | None:
+        if url is not None and (
+            not url.startswith(("http://", "https://")) or not urlsplit(url).hostname
+        ):
+            raise ValueError("must be the collector's address, such as http://localhost:4318")
+        return url
 
 
 def _split(text: str) -> tuple[str, int]:

@@ -98,6 +98,7 @@ class Delivery:
         self._is_closing = True
         self.runs.end_all()
         self._tools.connections.close()
+        self._observer.close()
 
     def __repr__(self) -> str:
         return f"<Delivery {self._tools.connections!r}, {len(self.runs)} beside>"
@@ -150,6 +151,7 @@ class Delivery:
         except PayloadError as exc:
             self._without_messages(claim, run.report, exc)
             return
+        self._observer.began(batch)
         work = BatchRun(
             self._tools,
             batch,

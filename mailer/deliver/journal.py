@@ -69,6 +69,8 @@ class Journal:
             starting = ()
         self._marked.update(starting)
         self._say(settlements, [self._batch.position(self.chosen[which]) for which in starting])
+        if starting:
+            self.observer.started(self._batch, [self.chosen[which] for which in starting])
         if results:
             self.heard(self.sent)
         if self._lease.stopping():

@@ -28,6 +28,12 @@ class Observer:
     def refused(self, account: str, stage: Stage, reply: Reply | None) -> None:
         """No session of *account* could be opened: the server's *reply* to *stage*, or none, says why."""
 
+    def began(self, batch: Batch) -> None:
+        """The work on *batch* begins."""
+
+    def started(self, batch: Batch, offsets: Sequence[int]) -> None:
+        """The ledger has noted that the content of the messages at *offsets* may be written now."""
+
     def heard(self, batch: Batch, messages: Sequence[Heard]) -> None:
         """The ledger has the outcomes of *messages*."""
 
@@ -36,3 +42,6 @@ class Observer:
 
     def lost(self, report: Report) -> None:
         """The lease on a batch was another worker's before its work was over."""
+
+    def close(self) -> None:
+        """The process ends."""

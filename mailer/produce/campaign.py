@@ -7,6 +7,7 @@ passwords are not needed here.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from email.message import EmailMessage, Message
 from functools import cached_property
@@ -34,6 +35,7 @@ from mailer.produce.receipt import Receipt
 from mailer.produce.single import OnUncertain
 from mailer.produce.spool import Row
 from mailer.queues.connections import Producer
+from mailer.queues.traces import traced
 from mailer.store.campaigns import Failure
 from mailer.store.campaigns import Progress as Status
 
@@ -228,16 +230,18 @@ class Campaign:
     def _run(self, rows: Iterable[Row], plan: Plan, maker: Composer | GivenComposer) -> Receipt:
         links = self._producer.links
         links.broker.check()
-        enqueuer = Enqueuer(
-            plan,
-            maker,
-            campaigns=links.campaigns,
-            ledger=links.ledger,
-            turns=links.dispatch,
-            ring=links.ring,
-            noted=links.noted,
-        )
-        receipt = enqueuer.run(rows, lambda: self._open(maker, plan.accept_changes))
+        traces = self._producer.settings.traces
+        with traced(traces, "mailer enqueue", {"mailer.campaign": self.name}) as trace:
+            enqueuer = Enqueuer(
+                replace(plan, trace=trace),
+                maker,
+                campaigns=links.campaigns,
+                ledger=links.ledger,
+                turns=links.dispatch,
+                ring=links.ring,
+                noted=links.noted,
+            )
+            receipt = enqueuer.run(rows, lambda: self._open(maker, plan.accept_changes))
         links.campaigns.close(self.name)
         return receipt
 

@@ -63,6 +63,7 @@ class Plan:
     max_backlog: int | None = None
     progress: Progress | None = None
     tells: bool = False
+    trace: str = ""
     skip: Container[bytes] = ()
     only: Container[bytes] | None = None
 
@@ -245,6 +246,7 @@ class Enqueuer:
                 now=time(),
                 due=self._plan.due,
                 told=told(ref, composed) if self._plan.tells else b"",
+                trace=self._plan.trace,
             )
             if done.state == "taken":
                 self._without_taken(composed, done.taken)

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from time import time
 from typing import Any, Final, Literal
@@ -17,6 +17,7 @@ from mailer.produce.design import retry_overrides
 from mailer.produce.once import digest_of
 from mailer.queues.broker import Task
 from mailer.queues.connections import Producer
+from mailer.queues.traces import traced
 from mailer.store.ledger import PRIORITY
 from mailer.store.singles import Single, Written
 
@@ -121,7 +122,9 @@ def _write(
         remember=producer.settings.send.remember_keys,
         told=_told(way, messages) if producer.settings.follows else b"",
     )
-    return producer.links.singles.write(single, time())
+    attributes = {"mailer.campaign": way.campaign, "mailer.message_id": single.message_id}
+    with traced(producer.settings.traces, "mailer send", attributes) as trace:
+        return producer.links.singles.write(replace(single, trace=trace), time())
 
 
 def _told(way: Way, messages: Sequence[Message]) -> bytes:

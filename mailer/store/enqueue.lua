@@ -14,7 +14,7 @@
 -- With run 0 (single messages) no fingerprint is looked at or kept.
 --
 -- ARGV: ref, run, now, due (0: at once), queue, account, payload, fingerprints (8 octets each),
---       digests (4 octets each, big-endian), entry of events ('': none is written)
+--       digests (4 octets each, big-endian), entry of events ('': none is written), trace ('': none)
 -- Returns {'queued'} | {'waiting'} | {'taken', index, …} (nothing written) | {'cancelled'}
 --   | {'gone'} (the ledger was emptied since the campaign was opened)
 
@@ -55,5 +55,5 @@ redis.call('SETRANGE', PREFIX .. 'order:' .. campaign, start * 8, fingerprints)
 redis.call('SET', PREFIX .. 'enqueued:' .. ref, '1', 'EX', 300)
 if ARGV[10] ~= '' then tell(total, 'e', ARGV[10], 'p', start) end
 local batch = {payload = ARGV[7], positions = start .. '+' .. total, open = total, queue = queue,
-               account = ARGV[6], deaths = 0}
+               account = ARGV[6], deaths = 0, trace = ARGV[11]}
 return {create_batch(ref, batch, now, due)}

@@ -92,6 +92,7 @@ owner             the worker process that has the lease
 lapsed            the fence of a lease that lapsed, while nobody else has taken the batch
 deaths            leases in a row that nobody ended: their workers died over it
 made              when its messages could first have left (seconds since the epoch)
+trace             W3C's traceparent of who queued it, where traces are made
 due               when a wait is over (seconds since the epoch)
 event             what a parked batch waits for
 """

@@ -57,7 +57,8 @@ class Claim:
 
     *letters* has one status per position; *details* what is known of those tried before, by position.
     *deaths* counts the leases on this batch that nobody ended. *made* is when its messages could first
-    have left (seconds since the epoch), 0.0 where a version that did not say so wrote it.
+    have left (seconds since the epoch), 0.0 where a version that did not say so wrote it. *trace* is the
+    ``traceparent`` of who queued it, or "".
     """
 
     ref: str
@@ -70,6 +71,7 @@ class Claim:
     payload: bytes = dataclasses.field(repr=False)
     details: Mapping[int, Detail] = dataclasses.field(repr=False)
     made: float = 0.0
+    trace: str = ""
 
     @property
     def campaign(self) -> str:
@@ -162,10 +164,12 @@ class Ledger:
         now: float,
         due: float = 0.0,
         told: bytes = b"",
+        trace: str = "",
     ) -> Enqueued:
         """Write a batch down, all or nothing; with a later *due* it waits for its time.
 
-        *told* is the entry of events that says so, for those who follow it.
+        *told* is the entry of events that says so, for those who follow it; *trace* the caller's
+        ``traceparent``.
         """
         state, *taken = self._enqueue(
             ref,
@@ -178,6 +182,7 @@ class Ledger:
             _fingerprints(recipients),
             _digests(recipients),
             told,
+            trace,
         )
         return Enqueued(state.decode(), tuple(int(offset) for offset in taken))
 
@@ -188,7 +193,7 @@ class Ledger:
         what, *rest = self._claim(ref, owner, now, ends)
         if what != b"claimed":
             return Unclaimed(what.decode())
-        fence, deaths, positions, letters, account, queue, payload, made, *told = rest
+        fence, deaths, positions, letters, account, queue, payload, made, trace, *told = rest
         details = {
             int(position): read_detail(packed)
             for position, packed in zip(told[::2], told[1::2], strict=True)
@@ -204,6 +209,7 @@ class Ledger:
             payload,
             details,
             float(made),
+            trace.decode(),
         )
 
     def commit(  # noqa: PLR0913, PLR0917 - one step of the ledger

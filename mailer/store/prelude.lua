@@ -186,7 +186,7 @@ local function enter(ref, state, at, event)
 end
 
 -- Write down a new batch. *batch* holds positions, open (how many of them somebody has to try), queue,
--- account, deaths; made (when it was first written down; now, if that is not said); without (positions that are somebody else's) where there are any; and its payload, or
+-- account, deaths; made (when it was first written down; now, if that is not said); trace (where there is one); without (positions that are somebody else's) where there are any; and its payload, or
 -- the key that it lies under so far. It is queued, or waits until *due*.
 local function create_batch(ref, batch, now, due)
   local key, payload = PREFIX .. 'batch:' .. ref, PREFIX .. 'payload:' .. ref
@@ -198,6 +198,7 @@ local function create_batch(ref, batch, now, due)
   redis.call('HSET', key, 'positions', batch.positions, 'open', batch.open, 'queue', batch.queue,
              'account', batch.account, 'fence', 0, 'deaths', batch.deaths,
              'made', batch.made or (due and tonumber(due) > tonumber(now) and due) or now)
+  if batch.trace and batch.trace ~= '' then redis.call('HSET', key, 'trace', batch.trace) end
   if batch.without then redis.call('HSET', key, 'without', batch.without) end
   if due and tonumber(due) > tonumber(now) then
     enter(ref, 'waiting', due)

@@ -13,7 +13,7 @@
 --
 -- ARGV: campaign, now, id of this call, summary (JSON), policy (JSON), queue, account, payload,
 --       fingerprints (8 octets each), Message-ID, key ('': none), digest of the content, seconds that
---       the key is kept, entry of events ('': none is written)
+--       the key is kept, entry of events ('': none is written), trace ('': none)
 -- Returns {'queued', ref} | {'again', Message-ID} | {'other', Message-ID}
 --   | {'suppressed', index, …} (nothing written)
 
@@ -67,5 +67,5 @@ if key ~= '' then
 end
 if ARGV[14] ~= '' then tell(total, 'e', ARGV[14], 'p', start, 'r', ref) end
 create_batch(ref, {payload = ARGV[8], positions = start .. '+' .. total, open = total,
-                   queue = queue, account = ARGV[7], deaths = 0}, now)
+                   queue = queue, account = ARGV[7], deaths = 0, trace = ARGV[15]}, now)
 return {'queued', ref}

@@ -18,7 +18,7 @@ class Single:
     `CampaignPolicy`. *payload* is a batch (`mailer.mail.payload`) with an entry for each of
     *fingerprints*. *key* is the caller's, None for none, and *digest* tells whether a second message of
     this key is the same; both are kept for *remember* seconds. *told* is an entry of events that says who
-    is queued, b"" where nobody follows.
+    is queued, b"" where nobody follows. *trace* is the caller's ``traceparent``.
     """
 
     campaign: str
@@ -33,6 +33,7 @@ class Single:
     digest: str = ""
     remember: float = 0.0
     told: bytes = b""
+    trace: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,7 @@ class Singles:
             one.digest,
             max(int(one.remember), 1),
             one.told,
+            one.trace,
         )
         word = state.decode()
         if word == "suppressed":

@@ -12,7 +12,7 @@ local ref, fence, now = ARGV[1], ARGV[2], ARGV[3]
 local campaign = campaign_of(ref)
 local key = PREFIX .. 'batch:' .. ref
 if not holds(ref, fence, now) then return {'lost'} end
-local from = redis.call('HMGET', key, 'account', 'queue', 'made')
+local from = redis.call('HMGET', key, 'account', 'queue', 'made', 'trace')
 local answer = {'split', from[2]}
 for i = 5, #ARGV, 3 do
   local part, open = next_ref(campaign), 0
@@ -24,7 +24,7 @@ for i = 5, #ARGV, 3 do
   local account = ARGV[i + 2]
   if account == '' then account = from[1] end
   create_batch(part, {payload = ARGV[i + 1], positions = ARGV[i], open = open, queue = from[2],
-                      account = account, deaths = ARGV[4], made = from[3]}, now)
+                      account = account, deaths = ARGV[4], made = from[3], trace = from[4]}, now)
   answer[#answer + 1] = part
 end
 forget_batch(ref)

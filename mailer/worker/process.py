@@ -229,7 +229,7 @@ class Worker:
             with suppress(MailerError):  # it is forgotten soon anyway
                 self._presence.end()
         if self._watch:
-            self._watch.close()
+            self._watch.end()
 
     # Each process that delivers.
 

@@ -10,6 +10,7 @@ from mailer.deliver.batch import Batch
 from mailer.deliver.observer import Heard, Observer
 from mailer.deliver.recorder import Report
 from mailer.errors import ConfigError
+from mailer.queues.traces import tracer
 from mailer.smtp.reply import Reply, Stage
 from mailer.worker.telemetry.counts_folder import CountsFolder
 from mailer.worker.telemetry.logs import Logs, use_format
@@ -36,6 +37,11 @@ class Watch(Observer):
         self._ready = settings.worker.ready_file
         if settings.metrics.address:
             self._count(settings.metrics.address)
+        # Also without an endpoint: the application may have set OpenTelemetry up, and imported it.
+        if tracer(settings.traces) is not None:
+            from mailer.worker.telemetry.spans import Spans  # noqa: PLC0415 - an extra
+
+            self._observers.append(Spans(settings))
 
     def _count(self, address: tuple[str, int]) -> None:
         self._folder = CountsFolder()
@@ -77,7 +83,7 @@ class Watch(Observer):
         if self._ready is not None:
             self._say_ready(self._ready)
 
-    def close(self) -> None:
+    def end(self) -> None:
         """The main process ends."""
         if self._server is not None:
             self._server.close()
@@ -94,11 +100,19 @@ class Watch(Observer):
                 self._failed.add(str(file))
                 log.warning("worker.ready_file: %s: %s", file, exc.strerror)
 
-    # What is passed on.
+    # What is passed on, each to all.
 
     def refused(self, account: str, stage: Stage, reply: Reply | None) -> None:
         """Pass it on."""
         self._each(lambda one: one.refused(account, stage, reply))
+
+    def began(self, batch: Batch) -> None:
+        """Pass it on."""
+        self._each(lambda one: one.began(batch))
+
+    def started(self, batch: Batch, offsets: Sequence[int]) -> None:
+        """Pass it on."""
+        self._each(lambda one: one.started(batch, offsets))
 
     def heard(self, batch: Batch, messages: Sequence[Heard]) -> None:
         """Pass it on."""
@@ -111,6 +125,10 @@ class Watch(Observer):
     def lost(self, report: Report) -> None:
         """Pass it on."""
         self._each(lambda one: one.lost(report))
+
+    def close(self) -> None:
+        """Pass it on."""
+        self._each(lambda one: one.close())
 
     def _each(self, tell: Callable[[Observer], None]) -> None:
         for one in self._observers:
