@@ -13,7 +13,7 @@ from mailer.errors import InputError
 from mailer.mail.said import Said
 from mailer.store import keys
 from mailer.store.connection import Client, load, reaching_redis
-from mailer.store.ledger import unpack_positions
+from mailer.store.positions import unpack_positions
 
 REASONS: Final = ("auth", "account", "exhausted", "uncertain", "poison", "undecodable")
 

@@ -8,7 +8,6 @@ Lua script, so a crash falls between two of them and never inside one.
 import dataclasses
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from itertools import pairwise
 from typing import Final
 
 from mailer.mail.event import Told
@@ -16,6 +15,7 @@ from mailer.mail.payload import encode_detail, read_detail
 from mailer.mail.status import Detail, Status
 from mailer.store import keys
 from mailer.store.connection import Client, load, reaching_redis
+from mailer.store.positions import pack_positions, unpack_positions
 
 BULK: Final = "bulk"
 PRIORITY: Final = "priority"
@@ -322,21 +322,6 @@ class Ledger:
     def _ended(self, claim: Claim, now: float, how: str, what: object) -> str:
         answer = self._release(claim.ref, claim.fence, now, how, what)
         return str(answer[0].decode())
-
-
-def pack_positions(positions: Sequence[int]) -> str:
-    """Write positions as the scripts read them: ``12+200`` for a run, else ``12,15,40``."""
-    if positions and all(after - before == 1 for before, after in pairwise(positions)):
-        return f"{positions[0]}+{len(positions)}"
-    return ",".join(map(str, positions))
-
-
-def unpack_positions(text: str) -> tuple[int, ...]:
-    """Read positions as the scripts write them."""
-    start, plus, count = text.partition("+")
-    if plus:
-        return tuple(range(int(start), int(start) + int(count)))
-    return tuple(int(position) for position in text.split(",") if position)
 
 
 def _told(told: Told | None) -> tuple[object, bytes]:

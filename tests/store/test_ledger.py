@@ -16,9 +16,8 @@ from mailer.store.ledger import (
     Settlement,
     Unclaimed,
     Verdict,
-    pack_positions,
-    unpack_positions,
 )
+from mailer.store.positions import pack_positions, unpack_positions
 from mailer.store.waiting import Waiting
 from tests.store.batches import (
     LEASE,
