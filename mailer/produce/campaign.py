@@ -231,7 +231,7 @@ class Campaign:
         links = self._producer.links
         links.broker.check()
         traces = self._producer.settings.traces
-        with traced(traces, "mailer enqueue", {"mailer.campaign": self.name}) as trace:
+        with traced(traces, "mailer.enqueue", {"mailer.campaign": self.name}) as trace:
             enqueuer = Enqueuer(
                 replace(plan, trace=trace),
                 maker,

@@ -123,7 +123,7 @@ def _write(
         told=_told(way, messages) if producer.settings.follows else b"",
     )
     attributes = {"mailer.campaign": way.campaign, "mailer.message_id": single.message_id}
-    with traced(producer.settings.traces, "mailer send", attributes) as trace:
+    with traced(producer.settings.traces, "mailer.send", attributes) as trace:
         return producer.links.singles.write(replace(single, trace=trace), time())
 
 

@@ -38,7 +38,7 @@ class Spans(Observer):
             return
         server = self._settings.account(claim.account)
         self._batches[claim.ref] = made.start_span(
-            "mailer deliver",
+            "mailer.deliver",
             kind=SpanKind.CONSUMER,
             links=links(claim.trace),
             attributes={
@@ -69,7 +69,7 @@ class Spans(Observer):
             result, word = one.result, one.outcome.status.word
             begun = self._begun.pop((batch.claim.ref, one.offset), now)
             span = made.start_span(
-                "mail transaction",
+                "mailer.transaction",
                 context,
                 kind=SpanKind.CLIENT,
                 start_time=begun,

@@ -53,9 +53,9 @@ def test_from_the_producer_by_a_link_to_each_transaction(cluster, smtp, collecto
     eventually(lambda: cluster.final("spring") and cluster.final("send.hello"))
     worker.terminate()
     assert worker.wait(30) == 0
-    (enqueued,) = collector.spans("mailer enqueue")
-    (sent,) = collector.spans("mailer send")
-    batches = {attributes(one)["mailer.campaign"]: one for one in collector.spans("mailer deliver")}
+    (enqueued,) = collector.spans("mailer.enqueue")
+    (sent,) = collector.spans("mailer.send")
+    batches = {attributes(one)["mailer.campaign"]: one for one in collector.spans("mailer.deliver")}
     for queued, campaign in ((enqueued, "spring"), (sent, "send.hello")):
         (link,) = batches[campaign].links
         assert (link.trace_id, link.span_id) == (queued.trace_id, queued.span_id)
@@ -64,7 +64,7 @@ def test_from_the_producer_by_a_link_to_each_transaction(cluster, smtp, collecto
     assert (said["mailer.accepted"], said["mailer.rejected"]) == (2, 1)
     assert (said["mailer.account"], said["server.port"]) == ("primary", smtp.port)
     below = [
-        one for one in collector.spans("mail transaction") if one.parent_span_id == spring.span_id
+        one for one in collector.spans("mailer.transaction") if one.parent_span_id == spring.span_id
     ]
     assert sorted(attributes(one)["smtp.reply.code"] for one in below) == [250, 250, 550]
     assert [one.status.code for one in below if attributes(one)["smtp.stage"] == "RCPT"] == [2]
@@ -80,7 +80,7 @@ def test_no_address_and_no_words_of_a_server_leave_the_house(cluster, smtp, coll
     cluster.start("worker")
     eventually(lambda: cluster.final("spring") and cluster.final("send.hello"))
     cluster.close()
-    eventually(lambda: len(collector.spans("mail transaction")) == 4)
+    eventually(lambda: len(collector.spans("mailer.transaction")) == 4)
     everything = b"".join(collector.raw)
     assert b"@example.org" not in everything
     assert b"no such" not in everything.lower()
@@ -116,7 +116,7 @@ print(*(f"{one.name}<{bool(one.parent)}" for one in kept.get_finished_spans()), 
     environment = os.environ | {"MAILER_CONFIG": str(cluster.folder / "mailer.toml")}
     command = [sys.executable, "-c", f"PRODUCER = {PRODUCER!r}\n{script}"]
     done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
-    assert done.stdout.strip() == "mailer enqueue<True|mailer send<True|sign up<False"
+    assert done.stdout.strip() == "mailer.enqueue<True|mailer.send<True|sign up<False"
 
 
 def test_where_nobody_traces_no_exporter_is_loaded(tmp_path):
