@@ -11,10 +11,10 @@ import copy
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from email.headerregistry import HeaderRegistry
 from email.message import EmailMessage, Message
-from email.utils import format_datetime, getaddresses
+from email.utils import getaddresses
+from time import time
 from typing import Any, Final
 from uuid import uuid4
 
@@ -23,6 +23,7 @@ from mailer.compose.headers import one_mailbox
 from mailer.compose.policy import ADDRESSES, MAIL, MAIL_UTF8
 from mailer.compose.verify import faults
 from mailer.errors import HeaderError, InputError
+from mailer.mail.dating import kept, written
 from mailer.mail.recipients import Recipient, Rejected, parse
 
 LARGEST: Final = 100 << 20
@@ -67,6 +68,8 @@ def given(
     own = _own(message, reverse_path, bulk=bulk)
     wide = any(one.smtputf8 for one in recipients) or not reverse_path.isascii() or _is_wide(own)
     content = _written(own, utf8=wide)
+    if "Date" in message:
+        content = kept(content)
     return Given(reverse_path, recipients, content, str(own["Message-ID"]), wide)
 
 
@@ -140,7 +143,7 @@ def _complete(own: EmailMessage, reverse_path: str, more: Iterable[tuple[str, st
         mailbox = reverse_path or str(own["From"].addresses[0].addr_spec)
         own["Message-ID"] = f"<{uuid4().hex}@{words.ascii_domain(mailbox.rpartition('@')[2])}>"
     needed = [
-        ("Date", format_datetime(datetime.now(UTC))),
+        ("Date", written(time())),
         ("MIME-Version", "1.0"),
         ("Content-Type", 'text/plain; charset="utf-8"'),
     ]

@@ -91,6 +91,11 @@ class Batch:
         known = self._details.get(offset)
         return known or Detail(self.entries[offset].message.forward_path)
 
+    def first_try(self, offset: int) -> float:
+        """When the recipient at *offset* was tried first; 0.0 where it never was."""
+        known = self._details.get(offset)
+        return known.first if known else 0.0
+
     def settlement(self, offset: int, outcome: Outcome) -> Settlement:
         """The *outcome* of the recipient at *offset* as the ledger is told of it."""
         known = offset in self._details

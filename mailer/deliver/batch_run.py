@@ -97,7 +97,8 @@ class BatchRun:
         if not left:
             return
         lost = Result(Fate.UNCERTAIN, Stage.FINAL, rule="local: the worker was lost")
-        journal = self._journal(left)
+        # The first try of each began when that lease began it: sent again, its Date is the same.
+        journal = self._journal(left, self._claim.began or time())
         journal.commit([(which, lost) for which in range(len(left))], ())
         self._recorder.bury(journal.to_bury)
         self._recorder.count(left)
@@ -136,7 +137,7 @@ class BatchRun:
                 grant = self._tools.limits.take(
                     claim.account, batch.domains(left), campaign=claim.campaign
                 )
-                journal = self._journal([left[index] for index in grant.granted])
+                journal = self._journal([left[index] for index in grant.granted], time())
                 self._send(journal, driver, gate, grant, left)
                 if gate.unable:
                     raise UnableError(secret, gate.unable)
@@ -168,7 +169,8 @@ class BatchRun:
 
     def _transmit(self, journal: Journal, driver: Driver, connections: int) -> None:
         """Each outcome is recorded as its reply is read; what is to be buried, at the end."""
-        outgoing = self._tools.contents.outgoing(self._batch, journal.chosen)
+        stamp = journal.began if self._policy.stamps else None
+        outgoing = self._tools.contents.outgoing(self._batch, journal.chosen, stamp)
         if self._claim.deaths:
             # One of them may have killed its worker. Where making it is enough, it does so again before
             # any leaves; else no more than one other is under way.
@@ -272,19 +274,21 @@ class BatchRun:
     def _account(self) -> AccountState:
         return self._tools.breaker.state(self._claim.account, time())
 
-    def _journal(self, chosen: Sequence[int]) -> Journal:
-        lease = Lease(self._worker.lease, self._stopping)
-        self._current = Journal(self._tools.ledger, self._batch, chosen, self._judge, lease)
+    def _journal(self, chosen: Sequence[int], began: float) -> Journal:
+        lease = Lease(self._worker.lease, self._stopping, began)
+        judge_ = partial(self._judge, began)
+        self._current = Journal(self._tools.ledger, self._batch, chosen, judge_, lease)
         self._current.observer = self._tools.observer
         self._current.settled = partial(self._tools.dropper.refused, self._batch)
         return self._current
 
-    def _judge(self, offset: int, result: Result) -> Outcome:
+    def _judge(self, began: float, offset: int, result: Result) -> Outcome:
         outcome = judge(
             result,
             self._batch.detail(offset),
             retry=self._retry,
             resend=self._policy.resend,
+            began=began,
             now=time(),
             random=random,
         )

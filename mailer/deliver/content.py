@@ -1,7 +1,8 @@
-"""The bytes that leave: a message's own parts, the parts that its campaign stores once, signatures."""
+"""The bytes that leave: a message's parts, its own and its campaign's, joined, dated and signed."""
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from threading import Lock
 from typing import Final, overload
 
@@ -10,6 +11,7 @@ from mailer.config.secrets import warn_if_exposed
 from mailer.deliver.batch import Batch
 from mailer.deliver.dkim import Signer
 from mailer.errors import ConfigError, PayloadError
+from mailer.mail.dating import stamped
 from mailer.mail.message import SharedPart
 from mailer.mail.stored import unpack
 from mailer.smtp import Submission
@@ -20,7 +22,7 @@ CACHE: Final = 64 << 20
 
 
 class Contents:
-    """Joins messages with their campaign's parts, and signs them; shared by a process's threads."""
+    """Joins messages with their campaign's parts, dates and signs them; shared by a process's threads."""
 
     def __init__(self, settings: Settings, ledger: Ledger) -> None:
         self._ledger = ledger
@@ -29,8 +31,13 @@ class Contents:
         self._size = 0
         self._lock = Lock()
 
-    def outgoing(self, batch: Batch, offsets: Sequence[int]) -> "Outgoing":
+    def outgoing(
+        self, batch: Batch, offsets: Sequence[int], stamp: float | None = None
+    ) -> "Outgoing":
         """The batch's messages at *offsets*, to be submitted.
+
+        Their Date is when the first try of each began: for those that were never tried, *stamp*. Where
+        that is None, all leave with the Date that they have.
 
         Raises `PayloadError` when a part that the campaign stores is gone.
         """
@@ -42,7 +49,7 @@ class Contents:
         }
         claim = batch.claim
         shared = {digest: self._shared(claim.campaign, part) for digest, part in parts.items()}
-        return Outgoing(batch, offsets, shared, self._signers.get(claim.account, ()))
+        return Outgoing(batch, offsets, shared, self._signers.get(claim.account, ()), stamp)
 
     def _shared(self, campaign: str, part: SharedPart) -> bytes:
         with self._lock:
@@ -70,8 +77,10 @@ class Outgoing(Sequence[Submission]):
         offsets: Sequence[int],
         shared: Mapping[str, bytes],
         signers: Sequence[Signer],
+        stamp: float | None,
     ) -> None:
-        self._entries = batch.entries
+        self._batch = batch
+        self._stamp = stamp
         self._offsets = offsets
         self._shared = shared
         self._signers = signers
@@ -89,9 +98,15 @@ class Outgoing(Sequence[Submission]):
         return self._finished(self._offsets[index])
 
     def _finished(self, offset: int) -> Submission:
-        """The message as the server is to get it, before dot-stuffing; signatures by whoever sends."""
-        message = self._entries[offset].message
-        content = message.joined(self._shared)
+        """The message as the server is to get it, before dot-stuffing, dated and signed."""
+        message = self._batch.entries[offset].message
+        chunks: Iterator[bytes | memoryview] = message.chunks(self._shared)
+        if self._stamp is not None:
+            date = self._batch.first_try(offset) or self._stamp
+            head = next(chunks)
+            assert isinstance(head, bytes)
+            chunks = chain(stamped(head, date), chunks)
+        content = b"".join(chunks)
         for signer in self._signers:
             content = signer.sign(content) + content
         return Submission(

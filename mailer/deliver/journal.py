@@ -28,10 +28,14 @@ _ACCEPTED: Final = Outcome(Status.ACCEPTED, Detail(""))
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """For how long a batch may be worked on: *seconds* from each note, until the worker is *stopping*."""
+    """For how long a batch may be worked on: *seconds* from each note, until the worker is *stopping*.
+
+    *began* is when its messages are begun.
+    """
 
     seconds: float
     stopping: Callable[[], bool]
+    began: float
 
 
 class Journal:
@@ -49,6 +53,7 @@ class Journal:
         self.chosen = chosen
         self._judge = judge
         self._lease = lease
+        self._has_said_when = False
         self._judged: set[int] = set()
         self._marked: set[int] = set()
         self.sent: set[int] = set()
@@ -95,6 +100,11 @@ class Journal:
         ]
         if settlements or unmarked:
             self._say(settlements, (), unmarked)
+
+    @property
+    def began(self) -> float:
+        """When this try of its messages began."""
+        return self._lease.began
 
     @property
     def stopped(self) -> bool:
@@ -146,12 +156,14 @@ class Journal:
             now,
             self._batch.lease_until(now, self._lease.seconds),
             self._batch.told(settled, now),
+            began=None if self._has_said_when or not starting else self._lease.began,
         )
         if verdict is Verdict.LOST:
             raise LeaseLostError("the batch belongs to another worker by now")
         for offset, outcome in settled:
             self._batch.note(offset, outcome)
         self.settled(settled)
+        self._has_said_when |= bool(starting) and verdict is Verdict.GO
         told, self._told = self._told, []
         if told:
             self.observer.heard(self._batch, told)

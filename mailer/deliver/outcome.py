@@ -38,17 +38,19 @@ def judge(  # noqa: PLR0911, PLR0913 - one line for each way that a message can 
     *,
     retry: Retry,
     resend: bool,
+    began: float,
     now: float,
     random: Callable[[], float],
 ) -> Outcome:
     """Decide what *result* means for the recipient whose history is *before*.
 
+    *began* is when this try began; that of the first try is the message's Date, and is kept.
     A trouble of the account costs the recipient no attempt and no time: it is deferred, due at once,
     and the account decides when it goes on. No connection to the server costs time alone; one that broke
     while the message was sent counts as an attempt, for the message may be why. With *resend*, an
     uncertain one is tried again under its Message-ID.
     """
-    told = _told(result, before, now)
+    told = _told(result, before, began, now)
     if result.fate is Fate.ACCEPTED:
         return Outcome(Status.ACCEPTED, told)
     if result.fate is Fate.UNCERTAIN:
@@ -71,9 +73,9 @@ def judge(  # noqa: PLR0911, PLR0913 - one line for each way that a message can 
     return _again(told, retry, now, random)
 
 
-def _told(result: Result, before: Detail, now: float) -> Detail:
+def _told(result: Result, before: Detail, began: float, now: float) -> Detail:
     said = heard(result.stage, result.reply, result.action, result.rule)
-    return replace(before.hearing(said, now), first=before.first or now)
+    return replace(before.hearing(said, now), first=before.first or began)
 
 
 def _again(told: Detail, retry: Retry, now: float, random: Callable[[], float]) -> Outcome:

@@ -14,7 +14,7 @@ from mailer.errors import PayloadError
 from mailer.mail.routing import Routes
 from mailer.mail.schedule import Window
 
-VERSION: Final = 1
+VERSION: Final = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +47,8 @@ class CampaignPolicy:
     holds the values that lie over the worker's own ``[retry]``, by the names of `Retry`'s fields.
     *window* is when the campaign may send, as `Window.parse` reads it. *weight* is its share of the
     workers beside others. *routes* is None where the campaign has one account.
+    *stamps* says that a message's Date is when it leaves (`mailer.mail.dating`). What the last version
+    queued lacks it: there nothing tells its Dates from the callers' own, and they stay.
     """
 
     resend: bool = False
@@ -54,6 +56,7 @@ class CampaignPolicy:
     window: str | None = None
     weight: float = 1.0
     routes: Routes | None = None
+    stamps: bool = False
 
     def retry_over(self, configured: Retry) -> Retry:
         """The campaign's own values over those that the worker has *configured*."""
@@ -74,6 +77,7 @@ class CampaignPolicy:
                 "window": self.window,
                 "weight": self.weight,
                 "routes": asdict(self.routes) if self.routes else None,
+                "stamps": self.stamps,
             }
         )
 
@@ -93,6 +97,7 @@ class CampaignPolicy:
                 window=window,
                 weight=float(stored.get("weight") or 1.0),
                 routes=Routes(**routes) if routes else None,
+                stamps=stored.get("stamps") is True,
             )
         except (ValueError, TypeError, AttributeError) as exc:
             raise PayloadError(f"the campaign's policy cannot be read: {exc}") from exc

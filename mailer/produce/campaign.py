@@ -8,7 +8,7 @@ passwords are not needed here.
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from email.message import EmailMessage, Message
 from functools import cached_property
 from math import inf
@@ -130,6 +130,7 @@ class Campaign:
             window=_checked_window(window),
             weight=weight,
             routes=None if len(self._routes.weights) == 1 else self._routes,
+            stamps=date is None,
         )
         self._design = template and design(
             self._producer.settings,
@@ -329,7 +330,9 @@ class Campaign:
 
 def _coming(start_at: datetime | None) -> datetime | None:
     """Return the Date of messages that wait for *start_at*; None where that is over, or nothing."""
-    return start_at if start_at is not None and start_at.timestamp() > time() else None
+    if start_at is None or start_at.timestamp() <= time():
+        return None
+    return start_at.astimezone(UTC)
 
 
 def _checked_window(text: str | None) -> str | None:

@@ -3,12 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from email.utils import format_datetime
 from pathlib import Path
 from typing import Any, Final
 
 from mailer.compose import Composer, Design
-from mailer.compose.policy import fold_field
+from mailer.mail.dating import written
 from mailer.mail.message import Message
 from mailer.mail.recipients import Recipient
 from mailer.produce.design import summary
@@ -19,7 +18,7 @@ KEPT: Final = 256
 
 # The Date of every message as it is composed; the time of the call takes its place.
 _WHEN: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_WHEN_WRITTEN: Final = fold_field("Date", format_datetime(_WHEN)).encode()
+_WHEN_WRITTEN: Final = f"Date: {written(0)}\r\n".encode()
 
 _OF_THE_CALL: Final[Mapping[str, Any]] = {"attachments": (), "headers": {}, "reply_to": None}
 """What of a design is a call's own, and what stands there where the call says nothing."""
@@ -87,7 +86,7 @@ def stamped(message: Message, message_id: str, now: float) -> Message:
     """*message* with the time *now* as its Date, and *message_id*."""
     (content,) = message.content
     assert isinstance(content, bytes)
-    date = f"Date: {format_datetime(datetime.fromtimestamp(int(now), UTC))}\r\n".encode()
+    date = f"Date: {written(now)}\r\n".encode()
     # Each stands in the header section once, at the beginning of a line: no value holds a CRLF.
     content = content.replace(b"\r\n" + _WHEN_WRITTEN, b"\r\n" + date, 1)
     old, new = (f"\r\nMessage-ID: {one}\r\n".encode() for one in (message.message_id, message_id))

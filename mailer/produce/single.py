@@ -55,7 +55,7 @@ class Way:
     def policy(self) -> CampaignPolicy:
         """What workers must know."""
         retry = retry_overrides(self.retry) if self.retry else {}
-        return CampaignPolicy(resend=self.on_uncertain == "resend", retry=retry)
+        return CampaignPolicy(resend=self.on_uncertain == "resend", retry=retry, stamps=True)
 
     @property
     def campaign(self) -> str:

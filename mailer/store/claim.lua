@@ -1,6 +1,6 @@
 -- Take a batch: at most one living lease exists, and each newer one has a higher fence.
 --
--- batch:<ref>     hash   state, owner, fence, deaths
+-- batch:<ref>     hash   state, owner, fence, deaths; read: began
 -- timers          zset   ref → when the lease ends
 -- campaign:<c>    hash   read: state
 --
@@ -8,13 +8,13 @@
 -- Returns {'gone'} (final, or never there) | {'busy'} (a living lease) | {'waiting'} (not due)
 --   | {'parked', event} | {'cancelled', how many}
 --   | {'claimed', fence, deaths, positions, letters, account, queue, payload, when it was made, trace,
---      position, detail, position, detail, …}
+--      began, position, detail, position, detail, …}
 
 local ref, owner, now, ends = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local campaign = campaign_of(ref)
 local key = PREFIX .. 'batch:' .. ref
 local fields = redis.call('HMGET', key, 'state', 'positions', 'account', 'queue', 'deaths', 'fence',
-                          'owner', 'without', 'made', 'trace')
+                          'owner', 'without', 'made', 'trace', 'began')
 local state, positions, account, queue = fields[1], fields[2], fields[3], fields[4]
 local deaths, fence = tonumber(fields[5] or '0'), fields[6]
 if not state then return {'gone'} end
@@ -51,7 +51,8 @@ end
 redis.call('HSETNX', PREFIX .. 'campaign:' .. campaign, 'started', now)
 
 local answer = {'claimed', fence, deaths, positions, letters, account, queue,
-                redis.call('GET', PREFIX .. 'payload:' .. ref) or '', fields[9] or '0', fields[10] or ''}
+                redis.call('GET', PREFIX .. 'payload:' .. ref) or '', fields[9] or '0', fields[10] or '',
+                fields[11] or '0'}
 if string.find(letters, '[dt]') then
   for i, position in ipairs(positions_of(positions)) do
     local letter = string.sub(letters, i, i)

@@ -3,6 +3,7 @@
 -- status:<c>    string  'a' for accepted, 't' for starting, the letter of each other
 -- counts:<c>    hash    by the same changes
 -- detail:<c>    hash    += those that were not accepted, -= those accepted after a deferral
+-- batch:<ref>   hash    began := when those starting began
 -- timers        zset    ref → end of the lease, where it is to be renewed
 -- rate:<c>:<s>  string  += recipients that became final in these ten seconds, for a minute
 -- account:<a>   hash    read: state
@@ -12,7 +13,8 @@
 --
 -- ARGV: ref, fence, now, end of the lease ('': not to be renewed), account, accepted ('3,5,9'), accepted
 --       that had a detail, starting, lowest and highest of all positions, how many recipients the entry of
---       events tells of ('': this worker writes none), the entry, then position, letter, detail, …
+--       events tells of ('': this worker writes none), the entry, when those starting began ('': as was
+--       said before), then position, letter, detail, …
 -- Returns 'go' | 'paused' | 'cancelled' | 'stopped' (the account)
 --   | 'lost' (the lease is another's; nothing was written). Unless 'go', starting was not marked.
 
@@ -28,7 +30,7 @@ end
 for position in string.gmatch(ARGV[7], '%d+') do
   redis.call('HDEL', PREFIX .. 'detail:' .. campaign, position)
 end
-for i = 13, #ARGV, 3 do
+for i = 14, #ARGV, 3 do
   local position, letter, detail = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local old = move(roll, position, letter)
   if OPEN[old] and not OPEN[letter] then settled = settled + 1 end
@@ -60,6 +62,7 @@ elseif redis.call('HGET', PREFIX .. 'account:' .. account, 'state') == 'stopped'
   verdict = 'stopped'
 end
 if verdict == 'go' then
+  if ARGV[13] ~= '' then redis.call('HSET', PREFIX .. 'batch:' .. ref, 'began', ARGV[13]) end
   for position in string.gmatch(ARGV[8], '%d+') do move(roll, position, 't') end
 end
 

@@ -90,6 +90,7 @@ account           through which it is sent
 fence             number of its newest lease: a worker with an older one can change nothing
 owner             the worker process that has the lease
 lapsed            the fence of a lease that lapsed, while nobody else has taken the batch
+began             when those began that were marked as transmitting last: their first try, and Date
 deaths            leases in a row that nobody ended: their workers died over it
 made              when its messages could first have left (seconds since the epoch)
 trace             W3C's traceparent of who queued it, where traces are made

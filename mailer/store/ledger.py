@@ -58,7 +58,8 @@ class Claim:
     *letters* has one status per position; *details* what is known of those tried before, by position.
     *deaths* counts the leases on this batch that nobody ended. *made* is when its messages could first
     have left (seconds since the epoch), 0.0 where a version that did not say so wrote it. *trace* is the
-    ``traceparent`` of who queued it, or "".
+    ``traceparent`` of who queued it, or "". *began* is when those marked as transmitting were begun,
+    0.0 where nobody said it.
     """
 
     ref: str
@@ -72,6 +73,7 @@ class Claim:
     details: Mapping[int, Detail] = dataclasses.field(repr=False)
     made: float = 0.0
     trace: str = ""
+    began: float = 0.0
 
     @property
     def campaign(self) -> str:
@@ -193,7 +195,19 @@ class Ledger:
         what, *rest = self._claim(ref, owner, now, ends)
         if what != b"claimed":
             return Unclaimed(what.decode())
-        fence, deaths, positions, letters, account, queue, payload, made, trace, *told = rest
+        (
+            fence,
+            deaths,
+            positions,
+            letters,
+            account,
+            queue,
+            payload,
+            made,
+            trace,
+            began,
+            *told,
+        ) = rest
         details = {
             int(position): read_detail(packed)
             for position, packed in zip(told[::2], told[1::2], strict=True)
@@ -210,6 +224,7 @@ class Ledger:
             details,
             float(made),
             trace.decode(),
+            float(began),
         )
 
     def commit(  # noqa: PLR0913, PLR0917 - one step of the ledger
@@ -220,6 +235,8 @@ class Ledger:
         now: float,
         ends: float | None,
         told: Told | None = None,
+        *,
+        began: float | None = None,
     ) -> Verdict:
         """Record what is *settled*, mark positions *starting* as transmitting, renew the lease.
 
@@ -227,6 +244,8 @@ class Ledger:
         hundred recipients are all rejected pauses itself.
 
         *told* says what happened, for those who follow it; None comes of a worker that tells nothing.
+
+        *began* is written down with the marks, for whoever must judge them after a crash.
 
         One round trip. Unless the verdict is `Verdict.GO`, *starting* was not marked and must not be
         sent; with `Verdict.LOST` nothing was recorded at all.
@@ -255,6 +274,7 @@ class Ledger:
             min(positions, default=""),
             max(positions, default=""),
             *_told(told),
+            "" if began is None else began,
             *others,
         )
         return Verdict(answer.decode())

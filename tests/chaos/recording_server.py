@@ -161,7 +161,7 @@ class Session(socketserver.StreamRequestHandler):
             return
         self.at("data")
         self.say("354 go on")
-        message_id, in_header, first = "", True, True
+        message_id, date, in_header, first = "", "", True, True
         while (line := self.rfile.readline()) != b".\r\n":
             if not line:
                 raise CutError
@@ -172,13 +172,17 @@ class Session(socketserver.StreamRequestHandler):
                 in_header = False
             if in_header and line[:11].lower() == b"message-id:":
                 message_id = line[11:].strip().decode()
+            if in_header and line[:5].lower() == b"date:":
+                date = line[5:].strip().decode()
         time.sleep(self.server.wishes.delay)
         self.at("dot")
         refusal = self.server.wishes.answer("FINAL", self.recipient)
         if refusal:
             self.say(refusal)
             return
-        self.server.journal.note("accepted", self.serial, id=message_id, to=self.recipient)
+        self.server.journal.note(
+            "accepted", self.serial, id=message_id, date=date, to=self.recipient
+        )
         self.at("recorded")
         self.say("250 2.0.0 taken")
         self.at("replied")

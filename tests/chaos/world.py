@@ -298,6 +298,7 @@ class Verdict:
         self.outcomes = world.settled(count, name)
         self.letters = world.client.get(keys.status(name)).decode()
         self.accepted = Counter(event["id"] for event in world.events("accepted"))
+        self.dated = {(event["id"], event["date"]) for event in world.events("accepted")}
         self.mailboxes = Counter(event["to"] for event in world.events("accepted"))
         self._world = world
         self._count = count
@@ -329,8 +330,9 @@ class Verdict:
         assert self.uncertain <= at_most_uncertain, self.outcomes
 
     def is_complete(self, at_most_twice):
-        """With resend: nobody missed, few twice."""
+        """With resend: nobody missed, few twice, and those with the Date that they had."""
         self.is_whole()
+        assert len(self.dated) == len(self.accepted)
         assert self.outcomes == {"accepted": self._count}
         assert self.doubles <= at_most_twice
 

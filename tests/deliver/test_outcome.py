@@ -19,8 +19,10 @@ def refused(action, text="451 4.7.1 later", stage=Stage.RCPT):
     return Result(Fate.REFUSED, stage, Reply.parse(text), action, "a rule")
 
 
-def judged(result, before=BEFORE, *, resend=False, now=NOW, random=lambda: 0.5, retry=RETRY):
-    return judge(result, before, retry=retry, resend=resend, now=now, random=random)
+def judged(
+    result, before=BEFORE, *, resend=False, began=NOW, now=NOW, random=lambda: 0.5, retry=RETRY
+):
+    return judge(result, before, retry=retry, resend=resend, began=began, now=now, random=random)
 
 
 def test_what_the_server_has_taken_is_accepted():

@@ -16,7 +16,8 @@ class SubmissionServer:
     *at_login* counts them, and *on_auth* is called as each begins. *on_accepted* is called with user
     and number after each of a user's accepted messages. *gone* are
     mailboxes that do not exist; *mail_reply* answers every MAIL of a user. *delay* seconds pass before
-    each reply, one command after the other: a tarpit.
+    each reply, one command after the other: a tarpit. *final_replies* answer the next final dots:
+    none is accepted, and ``""`` hangs up instead. *contents* are all contents that came, in order.
     """
 
     def __init__(self, **passwords: str) -> None:
@@ -27,6 +28,8 @@ class SubmissionServer:
         self.mail_reply: dict[str, str] = {}
         self.gone: set[str] = set()
         self.delay = 0.0
+        self.final_replies: list[str] = []
+        self.contents: list[bytes] = []
         self.connections = 0
         self.at_login = 0
         self.most_at_login = 0
@@ -120,10 +123,20 @@ class _Session(asyncio.Protocol):
             self.buffer = rest
             if self.in_content:
                 self.in_content = False
-                self.server.take(self.user, self.mailbox)
-                self.say("250 2.0.0 taken")
+                self.end_content(head + b"\r\n")
             else:
                 self.command(head.decode())
+
+    def end_content(self, content: bytes) -> None:
+        self.server.contents.append(content)
+        reply = self.server.final_replies.pop(0) if self.server.final_replies else None
+        if reply is None:
+            self.server.take(self.user, self.mailbox)
+            self.say("250 2.0.0 taken")
+        elif reply:
+            self.say(reply)
+        else:
+            self.transport.abort()
 
     def command(self, line: str) -> None:
         verb = line[:4].upper()

@@ -8,11 +8,13 @@ import json
 import time
 from base64 import b64decode
 from collections import Counter
+from email import message_from_bytes
 from pathlib import Path
 
 import pytest
 
 from mailer.config import load
+from mailer.mail.payload import decode
 from mailer.operate import campaigns
 from mailer.store.breaker import RUNNING
 from tests.servers.cluster import eventually
@@ -39,6 +41,14 @@ def restore(client, recording):
                 raise AssertionError(kind)
 
 
+def dates_of(client):
+    """The Date of each message that is stored."""
+    kinds = ("mailer:payload:*", "mailer:deadload:*")
+    payloads = [client.get(key) for kind in kinds for key in client.scan_iter(kind)]
+    entries = [entry for payload in payloads for entry in decode(payload)]
+    return {message_from_bytes(entry.message.content[0])["Date"] for entry in entries}
+
+
 def mailboxes(campaign):
     domain = "example.net" if campaign == "shared" else "example.org"
     return {f"{campaign}-{n}@{domain}" for n in range(TOTALS[campaign])}
@@ -47,6 +57,7 @@ def mailboxes(campaign):
 @pytest.mark.timeout(120)
 def test_what_the_last_version_queued_is_delivered_once(cluster, smtp):
     restore(cluster.client, RECORDED / "redis-0.1.0.json")
+    composed = dates_of(cluster.client)
     cluster.start("new")
     for name in ("spring", "shared", "deferred", "send.letter"):
         eventually(lambda name=name: cluster.final(name), within=60)
@@ -67,4 +78,6 @@ def test_what_the_last_version_queued_is_delivered_once(cluster, smtp):
     sent = Counter(smtp.accepted["primary"]) + Counter(smtp.accepted["other"])
     wanted = set().union(*(mailboxes(name) for name in TOTALS if name != "send.letter"))
     assert sent == Counter(wanted | {"single@example.org"})
+    dates = {message_from_bytes(content)["Date"] for content in smtp.contents}
+    assert dates == composed, "nothing told whether they were the caller's own"
     assert {cluster.state("primary"), cluster.state("other")} == {RUNNING}
