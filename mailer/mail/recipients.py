@@ -20,7 +20,7 @@ from typing import Final
 
 from email_validator import EmailNotValidError, ValidatedEmail, validate_email
 
-from mailer.mail.columns import BrokenRow, email_columns
+from mailer.mail.lists.columns import BrokenRow, email_columns
 from mailer.mail.rows import read_rows
 
 __all__ = ["BrokenRow", "Recipient", "Rejected", "fingerprint", "parse", "read_rows"]

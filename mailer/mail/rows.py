@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from mailer.errors import InputError
-from mailer.mail.columns import BrokenRow, Row, is_email_column
-from mailer.mail.csv_rows import CsvRows
-from mailer.mail.decoding import BLOCK, Notice, lines_of, text_lines
-from mailer.mail.workbook import is_workbook, workbook_rows
+from mailer.mail.lists.columns import BrokenRow, Row, is_email_column
+from mailer.mail.lists.csv_rows import CsvRows
+from mailer.mail.lists.decoding import BLOCK, Notice, lines_of, text_lines
+from mailer.mail.lists.workbook import is_workbook, workbook_rows
 
 __all__ = ["BrokenRow", "Row", "is_email_column", "read_rows"]
 

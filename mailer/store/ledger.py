@@ -195,19 +195,8 @@ class Ledger:
         what, *rest = self._claim(ref, owner, now, ends)
         if what != b"claimed":
             return Unclaimed(what.decode())
-        (
-            fence,
-            deaths,
-            positions,
-            letters,
-            account,
-            queue,
-            payload,
-            made,
-            trace,
-            began,
-            *told,
-        ) = rest
+        (*head, made, trace, began), told = rest[:10], rest[10:]
+        fence, deaths, positions, letters, account, queue, payload = head
         details = {
             int(position): read_detail(packed)
             for position, packed in zip(told[::2], told[1::2], strict=True)
@@ -241,11 +230,9 @@ class Ledger:
         """Record what is *settled*, mark positions *starting* as transmitting, renew the lease.
 
         With *ends* None the lease is not renewed, which saves a little. A campaign of which the first
-        hundred recipients are all rejected pauses itself.
-
-        *told* says what happened, for those who follow it; None comes of a worker that tells nothing.
-
-        *began* is written down with the marks, for whoever must judge them after a crash.
+        hundred recipients are all rejected pauses itself. *told* says what happened, for those who
+        follow it; None comes of a worker that tells nothing. *began* is written down with the marks,
+        for whoever must judge them after a crash.
 
         One round trip. Unless the verdict is `Verdict.GO`, *starting* was not marked and must not be
         sent; with `Verdict.LOST` nothing was recorded at all.

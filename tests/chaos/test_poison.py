@@ -11,16 +11,16 @@ import os
 import signal
 from mailer.mail.message import Message
 
-_joined = Message.joined
+_chunks = Message.chunks
 
 
 def _deadly(self, shared):
     if self.forward_path == "r5@example.org":
         os.kill(os.getpid(), signal.SIGKILL)
-    return _joined(self, shared)
+    return _chunks(self, shared)
 
 
-Message.joined = _deadly
+Message.chunks = _deadly
 """
 
 

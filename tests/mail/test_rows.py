@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailer.errors import InputError
-from mailer.mail.csv_rows import check_columns
+from mailer.mail.lists.csv_rows import check_columns
 from mailer.mail.rows import BrokenRow, read_rows
 
 

@@ -13,14 +13,14 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from mailer.errors import InputError
-from mailer.mail.columns import BrokenRow, Row, email_columns
+from mailer.mail.lists.columns import BrokenRow, Row, email_columns
 
 _DELIMITERS: Final = (",", ";", "\t", "|")
 _SEPARATOR: Final = re.compile(r'"?sep=(.)"?[\r\n]*', re.IGNORECASE)
 _ADDRESS: Final = re.compile(r"[^\s@,;<>\"]+@[^\s@,;<>\"]+\.[^\s@,;<>\"]+")
 _QUOTED: Final = re.compile(r'"[^"]*"')
 
-# A cell may be as long as a line (`mailer.mail.decoding`): an article, a picture in base64.
+# A cell may be as long as a line (`mailer.mail.lists.decoding`): an article, a picture in base64.
 csv.field_size_limit(1 << 24)
 
 

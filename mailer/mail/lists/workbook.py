@@ -13,9 +13,9 @@ from datetime import datetime, time
 from typing import IO, Any, Final
 
 from mailer.errors import InputError
-from mailer.mail.columns import BrokenRow, Row
-from mailer.mail.csv_rows import check_columns
-from mailer.mail.decoding import Notice
+from mailer.mail.lists.columns import BrokenRow, Row
+from mailer.mail.lists.csv_rows import check_columns
+from mailer.mail.lists.decoding import Notice
 
 _ZIP: Final = b"PK\x03\x04"
 _OLE: Final = b"\xd0\xcf\x11\xe0"

@@ -1,0 +1,1 @@
+"""How the kinds of lists are read, each row by row."""
