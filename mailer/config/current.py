@@ -6,7 +6,7 @@ that a half-written file never meets a request.
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +19,14 @@ from mailer.config.settings import Settings
 
 @dataclass(slots=True)
 class _Kept:
-    """The settings of the process; *given* by the application, or read from the file of *place*."""
+    """The settings of the process; given by the application, or read from the file of *place*.
+
+    *framework* knows those of the web framework's project, if that has any.
+    """
 
     settings: Settings | None = None
     place: tuple[str | None, str] | None = None
+    framework: Callable[[], Settings | None] = lambda: None
 
 
 _kept: Final = _Kept()
@@ -33,6 +37,11 @@ def configure(settings: Settings | None) -> None:
     """Use *settings* from now on wherever none are passed; None goes back to the file."""
     with _lock:
         _kept.settings, _kept.place = settings, None
+
+
+def ask(framework: Callable[[], Settings | None]) -> None:
+    """Ask *framework* at each call, before any file is looked for, unless `configure` was called."""
+    _kept.framework = framework
 
 
 @contextmanager
@@ -59,7 +68,12 @@ def current() -> Settings:
     ``mailer.toml`` of its own, or where ``$MAILER_CONFIG`` names another file.
     """
     kept = _kept.settings
-    if kept is not None and (_kept.place is None or _kept.place == _place()):
+    if kept is not None and _kept.place is None:
+        return kept
+    of_framework = _kept.framework()
+    if of_framework is not None:
+        return of_framework
+    if kept is not None and _kept.place == _place():
         return kept
     with _lock:
         place = _place()

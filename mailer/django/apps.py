@@ -1,4 +1,4 @@
-"""The Django application: it has a command and no models."""
+"""The Django application: a command, and the project's ``MAILER`` for all that is sent; no models."""
 
 from django.apps import AppConfig
 
@@ -9,3 +9,10 @@ class MailerConfig(AppConfig):  # type: ignore[misc] # Django is untyped
     name = "mailer.django"
     label = "celery_mailer"  # "mailer" is django-mailer's
     verbose_name = "Mailer"
+
+    def ready(self) -> None:
+        """Have `mailer.send` and all else find the project's settings."""
+        from mailer.config.current import ask  # noqa: PLC0415 - Django loads this module before its settings
+        from mailer.django.configuration import configured  # noqa: PLC0415
+
+        ask(configured)

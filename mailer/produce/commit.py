@@ -13,15 +13,18 @@ from mailer.errors import InputError
 Call = Callable[[], object]
 
 _PENDING: Final = "mailer.on_commit"
+_DUE: Final = "mailer.on_commit.due"
 
 
 def on_commit(call: Call, *, session: Any = None, using: str | None = None) -> None:
     """Call *call* as soon as the transaction that is open now is committed; not at all if it is not.
 
     In a Django project it is the transaction of the database *using*, and without one the call is made at
-    once, as `django.db.transaction.on_commit` does. For SQLAlchemy pass the *session* (an `AsyncSession`
-    too). A crash between the commit and the call loses the call: what must not be lost is sent by a task
-    that looks at the rows, with a `key=`. Raises `InputError` where it cannot be told which transaction.
+    once, as `django.db.transaction.on_commit` does. For SQLAlchemy pass *session* (or an `AsyncSession`),
+    which the call may use. What a call raises comes out of the commit, which stands; other calls are made
+    all the same. A crash between the commit and the call loses the call: what must not be lost is sent by
+    a task that looks at the rows, with a `key=`. Raises `InputError` where it cannot be told which
+    transaction.
     """
     if session is not None:
         _with_sqlalchemy(getattr(session, "sync_session", session), call)
@@ -44,9 +47,10 @@ def _with_sqlalchemy(session: Any, call: Call) -> None:
     if _PENDING not in session.info:
         from sqlalchemy import event  # noqa: PLC0415 - only where it is used
 
-        session.info[_PENDING] = []
+        session.info[_PENDING], session.info[_DUE] = [], []
         event.listen(session, "after_commit", _committed)
         event.listen(session, "after_soft_rollback", _rolled_back)
+        event.listen(session, "after_transaction_end", _ended)
     where = session.get_nested_transaction() or session.get_transaction()
     session.info[_PENDING].append((where, call))
 
@@ -55,8 +59,20 @@ def _committed(session: Any) -> None:
     if session.in_nested_transaction():
         return  # a savepoint was released: the transaction goes on
     pending, session.info[_PENDING] = session.info[_PENDING], []
-    for _, call in pending:
-        call()
+    session.info[_DUE] += [call for _, call in pending]
+
+
+def _ended(session: Any, _transaction: Any) -> None:
+    """The transaction is over, and not only committed: now the session can be used again."""
+    due, session.info[_DUE] = session.info[_DUE], []
+    raised = []
+    for call in due:
+        try:
+            call()
+        except Exception as error:  # noqa: BLE001 - the first is raised once all calls were made
+            raised.append(error)
+    if raised:
+        raise raised[0]
 
 
 def _rolled_back(session: Any, gone: Any) -> None:

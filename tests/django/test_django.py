@@ -154,6 +154,26 @@ def test_on_commit_is_djangos_by_itself(run, client):
     ]
 
 
+def test_single_messages_and_campaigns_find_the_projects_settings(run, client, tmp_path):
+    template = tmp_path / "templates" / "hello"
+    template.mkdir(parents=True)
+    (template / "subject.txt").write_text("Hello\n")
+    (template / "body.txt").write_text("Hello\n")
+    (tmp_path / "mailer.toml").write_text('sender = "Wrong <wrong@shop.example>"\n')
+    done = run("""
+        import mailer
+        from django.test import override_settings
+        mailer.send("hello", to="ada@example.org")
+        mailer.Campaign("spring", template="hello").enqueue([{"email": "bob@example.org"}])
+        with override_settings(DEFAULT_FROM_EMAIL="other@shop.example"):
+            print(mailer.Campaign("s", template="hello").message({"email": "a@example.org"})["From"])
+        mailer.configure(mailer.Settings(sender="given@shop.example", templates="templates"))
+        print(mailer.Campaign("s", template="hello").message({"email": "a@example.org"})["From"])
+    """)
+    assert done.stdout.split() == ["other@shop.example", "given@shop.example"], done.stderr
+    assert client.llen("mailer.priority") == client.llen("mailer.bulk") == 1
+
+
 def test_the_management_command_finds_the_projects_settings(run):
     assert run("""
         from django.core.mail import send_mail

@@ -1,12 +1,8 @@
 """Celery beside Celery: a shop's application, and mail by workers beside it, in it, on its Redis."""
 
 import json
-import os
 import re
-import shutil
 import signal
-import subprocess
-import sys
 import textwrap
 from pathlib import Path
 
@@ -14,97 +10,15 @@ import pytest
 import redis
 from celery import Celery
 
-from mailer.mail.status import OPEN
-from mailer.store.campaigns import Campaigns
-from mailer.store.connection import connect
 from tests.servers.cluster import eventually
 from tests.servers.keeping_server import KeepingServer
+from tests.servers.project import Project
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "docs" / "celery.md").read_text(encoding="utf-8")
 IN_THE_FLEET = ("--include", "mailer.tasks", "-Q", "celery,mailer.priority,mailer.bulk")
 
 pytestmark = pytest.mark.timeout(180)
-
-
-class Place:
-    """The example's folder with a mail server and a Redis of the test's, and processes that run there."""
-
-    def __init__(self, folder: Path, redis_url: str, port: int) -> None:
-        self.folder = folder
-        self.redis_url = redis_url
-        self.client = connect(redis_url)
-        shutil.copytree(ROOT / "examples" / "celery", folder, dirs_exist_ok=True)
-        file = folder / "mailer.toml"
-        text = file.read_text().replace("localhost:1025", f"127.0.0.1:{port}")
-        text = text.replace("redis://localhost:6379/0", redis_url)
-        file.write_text(text + "[worker]\nsweep_every = 0.5\nrequeue_after = 5\n")
-        self.environment = {
-            name: value for name, value in os.environ.items() if name[:7] != "MAILER_"
-        }
-        self.environment |= {"SHOP_BROKER": redis_url, "SHOP_EVERY": "1", "C_FORCE_ROOT": "1"}
-        self.processes: dict[str, subprocess.Popen[bytes]] = {}
-
-    def start(self, app: str, *options: str, pool: str = "prefork", wait: bool = True) -> str:
-        """Start a worker of *app*; returns its name. It is ready when this returns."""
-        name = f"{app.partition(':')[0]}{len(self.processes)}"
-        words = [sys.executable, "-m", "celery", "-A", app, "worker", "-n", f"{name}@test"]
-        words += ["--pool", pool, "--concurrency", "2", "--loglevel", "INFO", "--without-gossip"]
-        with (self.folder / f"{name}.log").open("wb") as log:
-            self.processes[name] = subprocess.Popen(
-                [*words, *options],
-                cwd=self.folder,
-                env=self.environment,
-                stdout=log,
-                stderr=log,
-            )
-        if wait:
-            eventually(lambda: "ready." in self.log(name) or self.ended(name) is not None)
-            assert self.ended(name) is None, self.log(name)
-        return name
-
-    def log(self, name: str) -> str:
-        return (self.folder / f"{name}.log").read_text()
-
-    def ended(self, name: str) -> int | None:
-        return self.processes[name].poll()
-
-    def stop(self) -> None:
-        for process in self.processes.values():
-            if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
-        for process in self.processes.values():
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-        self.client.close()
-
-    def call(self, task: str, *args: object) -> None:
-        """Have the shop's workers run one of its tasks."""
-        shop = Celery("caller", broker=self.environment["SHOP_BROKER"], set_as_current=False)
-        shop.send_task(task, args=args)
-        shop.close()
-
-    def run(self, code: str) -> str:
-        """What *code* prints in a process of the shop's."""
-        done = subprocess.run(
-            [sys.executable, "-W", "error::DeprecationWarning:mailer", "-c", textwrap.dedent(code)],
-            cwd=self.folder,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    def open_recipients(self) -> int:
-        campaigns = Campaigns(self.client)
-        found = [campaigns.progress(name, 0.0).outcomes for name in campaigns.names()]
-        return sum(outcomes.get(status.word, 0) for outcomes in found for status in OPEN)
 
 
 @pytest.fixture
@@ -115,7 +29,7 @@ def server():
 
 @pytest.fixture
 def place(tmp_path, redis_url, server):
-    made = Place(tmp_path / "shop", redis_url, server.port)
+    made = Project("celery", tmp_path / "shop", redis_url, server.port)
     yield made
     made.stop()
 
@@ -195,15 +109,16 @@ def test_one_redis_for_both(place, server):
     assert "unregistered task" not in place.log(shop) + place.log(mail)
     # Whose hands a task is in does not concern the other: a visibility timeout is an application's own.
     assert not [key for key in place.client.keys("unacked*") if b"mailer" in key]
-    names = {queue["name"] for queue in inspected(place)[f"{shop}@test"]}
-    assert names == {"celery"}
+    assert inspected(place, shop) == {"celery"}
 
 
-def inspected(place):
+def inspected(place, worker):
+    """The queues that *worker* says it consumes."""
     shop = Celery("inspector", broker=place.redis_url, set_as_current=False)
-    found = shop.control.inspect(timeout=5).active_queues()
+    ask = shop.control.inspect([f"{worker}@test"], timeout=2)
+    found = eventually(ask.active_queues)
     shop.close()
-    return found
+    return {queue["name"] for queue in found[f"{worker}@test"]}
 
 
 def test_a_visibility_timeout_of_one_does_not_start_the_others_tasks_again(place, server):
@@ -228,7 +143,7 @@ def test_a_worker_that_includes_the_tasks_and_consumes_no_queue_of_ours_is_told_
     (place.folder / "mailer.toml").write_text("nonsense = 1")
     chosen = place.start("shop", "--include", "mailer.tasks", "-Q", "video", pool="gevent")
     assert "delivers no mail" not in place.log(chosen)
-    assert {queue["name"] for queue in inspected(place)[f"{chosen}@test"]} == {"video"}
+    assert inspected(place, chosen) == {"video"}
 
 
 @pytest.mark.parametrize(
