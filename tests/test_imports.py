@@ -10,8 +10,9 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-# What runs when it is imported: a program, Alembic's environment and its scripts.
-PROGRAMS = ("mailer.__main__", "mailer.history.migrations")
+# What runs when it is imported: a program, Alembic's environment and its scripts; and what a worker that
+# is to count loads once it has a folder for it.
+PROGRAMS = ("mailer.__main__", "mailer.history.migrations", "mailer.worker.telemetry.metrics")
 
 CHECK = """
     import importlib, logging, signal, sys, threading, warnings
