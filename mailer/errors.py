@@ -76,6 +76,18 @@ class HistoryUnavailableError(MailerError, ConnectionError):
     """The history's database could not be asked, or its tables are not those of this version."""
 
 
+class EventsNotTakenError(MailerError):
+    """The application did not take events: they wait. Says why, without an address."""
+
+    @property
+    def wait(self) -> float:
+        """Seconds that it asked to be left alone; 0 where it asked for nothing."""
+        return float(self.args[1]) if len(self.args) > 1 else 0.0
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
 class RedisRefusesError(LedgerUnavailableError):
     """Redis answers and cannot serve: the text says why, and what to do about it."""
 

@@ -92,7 +92,7 @@ DOORS = {
         "mailer.queues.kombu_guards",
     ),
     "redis": ("mailer.store", "mailer.local.folder", "mailer.queues.kombu_guards"),
-    "ssl": ("mailer.smtp", "mailer.feedback.intake.imap"),
+    "ssl": ("mailer.smtp", "mailer.feedback.intake.imap", "mailer.worker.telling.webhook"),
     "socket": (
         "mailer.smtp",
         "mailer.local.folder",

@@ -56,6 +56,7 @@ _SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         ),
         "feedback": ("feedback:feedback", "What came back: bounces, complaints, auto-replies."),
         "suppress": ("suppress:suppress", "The addresses that never get mail."),
+        "events": ("events:events", "What the application is told, and what it did not take."),
         "history": ("history:history", "What became of every message: the database of it."),
     },
 }

@@ -5,7 +5,7 @@ import click
 from mailer.cli.group import HelpfulGroup
 from mailer.cli.output import plural, say
 from mailer.cli.session import Session, pass_session
-from mailer.operate import history as operated
+from mailer.operate import events
 from mailer.operate.history import opened
 
 
@@ -44,5 +44,5 @@ def drop(session: Session) -> None:
     Example:
       mailer history drop
     """  # noqa: D301
-    lost = operated.drop(session.settings)
+    lost = events.drop(session.settings, "history")
     say(f"nothing more is kept for the history; {plural(lost, 'message')} had not reached it")

@@ -15,6 +15,7 @@ from pydantic import (
 from pydantic_core import core_schema
 
 from mailer.config.account import TITLE, Account
+from mailer.config.events import Events
 from mailer.config.feedback import Feedback, Unsubscribe
 from mailer.config.secrets import Command, Secret, SecretFile, Variable
 from mailer.config.telemetry import Log, Metrics, Traces
@@ -174,6 +175,7 @@ class Settings(Model):
     feedback: Feedback = Feedback()
     alerts: Alerts = Alerts()
     history: History = History()
+    events: Events = Events()
     log: Log = Log()
     metrics: Metrics = Metrics()
     traces: Traces = Traces()
@@ -193,7 +195,14 @@ class Settings(Model):
     @property
     def follows(self) -> bool:
         """Whether what happens to messages is told to somebody: the history, the application."""
-        return self.history.url is not None
+        return self.history.url is not None or bool(self.events.ways)
+
+    @property
+    def tells_rows(self) -> bool:
+        """Whether somebody is told of the rows that are queued, too."""
+        return self.history.url is not None or (
+            bool(self.events.ways) and "queued" in self.events.kinds
+        )
 
     @property
     def broker_url(self) -> str:
@@ -264,7 +273,8 @@ class Settings(Model):
 
     def secrets(self) -> tuple[Secret, ...]:
         """Where every secret lies that a worker needs."""
-        return tuple(secret for account in self.accounts.values() for secret in account.secrets)
+        found = [secret for account in self.accounts.values() for secret in account.secrets]
+        return (*found, self.events.key) if self.events.webhook else tuple(found)
 
     @field_validator("redis")
     @classmethod

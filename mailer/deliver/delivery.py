@@ -110,7 +110,9 @@ class Delivery:
         """Begin nothing while too much of what happened waits to be read: Redis's memory has an end."""
         settings, pause = self._tools.settings, threading.Event()
         while settings.follows and not self._stopping():
-            if self._tools.events.behind() < settings.history.max_backlog:
+            limits = dict.fromkeys(settings.events.ways, settings.events.max_backlog)
+            unread = self._tools.events.unread().items()
+            if all(n < limits.get(name, settings.history.max_backlog) for name, n in unread):
                 return
             pause.wait(READERS_LOOK)
 

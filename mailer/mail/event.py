@@ -39,6 +39,9 @@ CAME_BACK: Final = {
 """The word for each kind of what comes back; of two about one message, the later in this list counts."""
 LATER: Final = tuple(CAME_BACK.values())
 
+ORDER_BITS: Final = 20
+"""An event's order is the milliseconds of its entry, and in these bits the count in one of them."""
+
 _MAX_UNPACKED: Final = 1 << 28
 
 
@@ -73,6 +76,11 @@ class Event:
     reason: str = ""
     permanent: bool = False
     key: bytes = b""
+
+    @property
+    def noted(self) -> float:
+        """When it came into the stream, in seconds since the epoch."""
+        return (self.order >> ORDER_BITS) / 1000
 
     @property
     def identifier(self) -> str:

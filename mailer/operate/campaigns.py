@@ -1,6 +1,6 @@
 """What people do about campaigns: look at them, pause, resume and cancel them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from time import time
 
 from mailer.config import Settings
@@ -9,9 +9,19 @@ from mailer.operate.failures import unaccepted
 from mailer.queues.connections import Producer
 from mailer.store.campaigns import CANCELLED, PAUSED, RUNNING, Failure
 from mailer.store.campaigns import Progress as Status
-from mailer.store.events import Backlog
+from mailer.store.events import Aside, Backlog
 
-__all__ = ["Status", "cancel", "failures", "late", "pause", "resume", "status", "statuses"]
+__all__ = [
+    "Status",
+    "cancel",
+    "failures",
+    "late",
+    "pause",
+    "resume",
+    "set_aside",
+    "status",
+    "statuses",
+]
 
 
 LATE = 60.0
@@ -59,10 +69,13 @@ def cancel(settings: Settings, name: str) -> int:
 
 def late(settings: Settings) -> list[Backlog]:
     """Who follows what happens, and is late or does not get on."""
-    if not settings.follows:
-        return []
     found = Producer(settings).store.events.backlogs(time())
     return [one for one in found if one.messages and (one.trouble or one.age > LATE)]
+
+
+def set_aside(settings: Settings) -> Mapping[str, int]:
+    """How many deliveries of events lie aside, by consumer."""
+    return Aside(Producer(settings).client).counts()
 
 
 def _already_cancelled(name: str) -> CampaignChangedError:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import time
 
 from mailer.config import Settings
@@ -10,6 +10,7 @@ from mailer.mail.status import OPEN, Status
 from mailer.operate.accounts import AccountOffice, Standing
 from mailer.queues.connections import Producer
 from mailer.store.dead_letters import Filter
+from mailer.store.events import Aside
 
 SEVERAL = "several"
 """The account of a campaign that sends through more than one."""
@@ -22,6 +23,7 @@ class Figures:
     *recipients* by status word, over all campaigns. *messages* are the final ones by status word and
     account, the one that their campaign names. *dead_letters* counts recipients by reason.
     *oldest_queued* and *queue_lengths* are by queue: seconds, and batches. *connections* by account.
+    *lags* are seconds by consumer of events, *set_aside* the deliveries that it did not take.
     """
 
     recipients: Mapping[str, int]
@@ -32,6 +34,8 @@ class Figures:
     connections: Mapping[str, int]
     accounts: tuple[Standing, ...]
     swept: float
+    lags: Mapping[str, float] = field(default_factory=dict)
+    set_aside: Mapping[str, int] = field(default_factory=dict)
 
 
 def figures(settings: Settings) -> Figures:
@@ -58,4 +62,6 @@ def figures(settings: Settings) -> Figures:
         connections={one.name: store.slots.held(one.name) for one in standings},
         accounts=standings,
         swept=store.waiting.swept(),
+        lags={one.consumer: one.age for one in store.events.backlogs(now)},
+        set_aside=Aside(store.client).counts(),
     )

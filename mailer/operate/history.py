@@ -6,9 +6,7 @@ SQL is loaded here only when it is asked for: it takes 0.3 s, and need not be in
 from typing import TYPE_CHECKING
 
 from mailer.config import Settings
-from mailer.errors import ConfigError, InputError
-from mailer.queues.connections import Producer
-from mailer.store.events.stream import EventStream
+from mailer.errors import ConfigError
 
 if TYPE_CHECKING:
     from mailer.history import History
@@ -24,16 +22,3 @@ def opened(settings: Settings) -> "History":
     except ModuleNotFoundError as exc:
         raise ConfigError(f"history.url wants {exc.name}: pip install 'mailer[history]'") from None
     return open_history(settings.history.url)
-
-
-def drop(settings: Settings) -> int:
-    """Let workers write no more events for the history; returns of how many recipients are lost to it.
-
-    Raises `InputError` while this configuration names a history: a worker would begin anew.
-    """
-    if settings.history.url is not None:
-        place = settings.file.name if settings.file else "mailer.toml"
-        raise InputError(
-            f"{place} names a history: take it out, here and on all workers, and restart them"
-        )
-    return EventStream(Producer(settings).client).drop("history")

@@ -194,7 +194,7 @@ class Campaign:
             accept_changes=accept_changes,
             processes=processes,
             progress=progress,
-            tells=self._producer.settings.follows,
+            tells=self._producer.settings.tells_rows,
             skip=() if skip is None else skip,
             only=only,
         )

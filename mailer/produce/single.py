@@ -120,7 +120,7 @@ def _write(
         key=way.key,
         digest=way.digest,
         remember=producer.settings.send.remember_keys,
-        told=_told(way, messages) if producer.settings.follows else b"",
+        told=_told(way, messages) if producer.settings.tells_rows else b"",
     )
     attributes = {"mailer.campaign": way.campaign, "mailer.message_id": single.message_id}
     with traced(producer.settings.traces, "mailer.send", attributes) as trace:

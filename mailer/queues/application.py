@@ -78,7 +78,7 @@ class Application(Celery):  # type: ignore[misc] # Celery is untyped
 def defaults(broker_url: str) -> dict[str, Any]:
     """Celery's settings as this package wants them; ``celeryconfig.py`` wins over each."""
     return {
-        **_for_kombu(broker_url),
+        **for_kombu(broker_url),
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "task_queues": [Queue(PREFIX + name, routing_key=PREFIX + name) for name in QUEUES],
@@ -111,7 +111,7 @@ def application(broker_url: str) -> Application:
     return app
 
 
-def _for_kombu(url: str) -> dict[str, Any]:
+def for_kombu(url: str) -> dict[str, Any]:
     """The settings of Celery's that reach the same Redis as the ledger's client, in the same way."""
     scheme = urlsplit(url).scheme
     if scheme not in ("redis", "rediss", "unix", "redis+socket", "sentinel", "sentinels"):

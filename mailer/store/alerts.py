@@ -18,6 +18,8 @@ from mailer.store.connection import load, reaching_redis
 ACCOUNT_STOPPED: Final = "account_stopped"
 ACCOUNT_STARTED: Final = "account_started"
 DEAD_LETTERS: Final = "dead_letters"
+EVENTS_LATE: Final = "events_late"
+EVENTS_SET_ASIDE: Final = "events_set_aside"
 
 LEASE: Final = 120.0
 """Seconds after which another worker tells of an event that was taken and not struck out."""
@@ -29,7 +31,8 @@ class Event:
 
     *event* is ``account_stopped``, ``account_started`` or ``dead_letters``; of an account, *account*,
     and where it was stopped *reason*, *stage* and *reply* (without addresses); of dead letters,
-    *dead_letters* is how many there were at least.
+    *dead_letters* is how many there were at least. ``events_late`` and ``events_set_aside`` are about a
+    *consumer* of events that is behind or did not take some: of how many *messages*, and the *reason*.
     """
 
     event: str
@@ -39,6 +42,8 @@ class Event:
     stage: str = ""
     reply: str = ""
     dead_letters: int = 0
+    consumer: str = ""
+    messages: int = 0
 
     def as_json(self) -> str:
         """The event as hooks and commands get it."""
@@ -49,6 +54,11 @@ class Event:
             return f"{self.dead_letters} dead letters or more: mailer dead list"
         if self.event == ACCOUNT_STARTED:
             return f"account {self.account} was started"
+        if self.event == EVENTS_LATE:
+            why = f": {self.reason}" if self.reason else ""
+            return f"{self.consumer} is behind by the events of {self.messages} messages{why}"
+        if self.event == EVENTS_SET_ASIDE:
+            return f"{self.consumer} did not take events: mailer events list"
         what = " ".join(part for part in (self.stage, self.reply) if part)
         return f"account {self.account} was stopped ({self.reason}){': ' if what else ''}{what}"
 
@@ -66,6 +76,7 @@ class Outbox:
         self._client = client
         self._take = load(client, "alert_take")
         self._watch = load(client, "alert_watch")
+        self._note = load(client, "alert_note")
 
     def __len__(self) -> int:
         """How many events are noted, those taken included."""
@@ -88,3 +99,8 @@ class Outbox:
         """Note an event when there are *threshold* dead letters; returns how many there are."""
         event = Event(DEAD_LETTERS, now, dead_letters=threshold)
         return int(self._watch(threshold, now, written(event)))
+
+    def watch(self, event: Event, *, holds: bool) -> None:
+        """Note *event* where it *holds*, once until it does no more."""
+        subject = f"{event.event}:{event.consumer}"
+        self._note(subject, "1" if holds else "", event.at, written(event))

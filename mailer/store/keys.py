@@ -43,6 +43,8 @@ mailer:accounts              set     accounts that the breaker has heard of     
 mailer:logins:<a>            zset    process that logs in → when its turn lapses  seconds
 mailer:alerts                zset    event (JSON) → when to tell of it            until somebody was told
 mailer:alerts:dead           string  set while dead letters are beyond the alert  while they are
+mailer:alerts:<s>            string  set while a consumer of events is behind, or       while it is
+                                     has events set aside
 mailer:slots:<a>             zset    worker process → when its lease ends         while connections are open
 mailer:held:<a>              hash    worker process → its open connections        while connections are open
 mailer:permits:<s>:<n>       hash    messages sent and in flight in a window of   two windows; warm-up for good
@@ -68,6 +70,10 @@ mailer:events:consumers      hash    consumer → id of the last entry that it h
 mailer:events:read           hash    consumer → recipients told of in what it has read  for good
 mailer:events:added          string  recipients told of in all that was ever added      for good
 mailer:events:trouble        hash    consumer → why it does not get on                  while it does not
+mailer:events:aside:<k>      stream  deliveries that the consumer <k> did not take: n       until replayed or dropped;
+                                     (events), d (the delivery, zstd), w (why)          the newest 10,000
+mailer:events:again:<k>      stream  the same, to be told again                         until told
+mailer:events:lost           hash    consumer → events of deliveries that had to go     for good
 mailer:events:lease:<k>      string  which process reads for the consumer <k>           seconds
 mailer:workers               hash    worker → what it knows and when it said so    minutes
 mailer:unable:<subject>      hash    worker → when it could not; since when        minutes
@@ -120,6 +126,7 @@ EVENTS = PREFIX + "events"
 CONSUMERS = PREFIX + "events:consumers"
 EVENTS_ADDED = PREFIX + "events:added"
 EVENTS_READ = PREFIX + "events:read"
+EVENTS_LOST = PREFIX + "events:lost"
 EVENTS_TROUBLE = PREFIX + "events:trouble"
 DEAD_UNPUBLISHED = PREFIX + "dead:unpublished"
 
@@ -172,6 +179,16 @@ def shared(name: str) -> str:
 def rate(name: str, bucket: int) -> str:
     """The number of recipients that became final in the ten seconds *bucket*."""
     return f"{PREFIX}rate:{name}:{bucket}"
+
+
+def aside(consumer: str) -> str:
+    """The stream of deliveries that a consumer did not take."""
+    return f"{PREFIX}events:aside:{consumer}"
+
+
+def again(consumer: str) -> str:
+    """The stream of deliveries that a consumer is to be told again."""
+    return f"{PREFIX}events:again:{consumer}"
 
 
 def batch(ref: str) -> str:

@@ -21,6 +21,8 @@ _BY_OUTCOME: Final = ("outcome", "account")
 _BY_RESULT: Final = ("account", "result")
 _BY_WINDOW: Final = ("account", "window")
 _OLDEST: Final = "Age of the oldest task message that no worker has taken."
+_LAG: Final = "Age of the oldest event that a consumer has not taken."
+_ASIDE: Final = "Deliveries of events that the application did not take."
 _SWEPT: Final = "When a worker last looked for lost batches."
 _RUNNING: Final = "1 where the account may be used, 0 where it is stopped."
 _USED: Final = "Share of a limit that is used now."
@@ -64,6 +66,8 @@ class _Collector(Collector):
             ("oldest_queued_seconds", _OLDEST, "queue", found.oldest_queued),
             ("queued_batches", "Batches that wait for a worker.", "queue", found.queue_lengths),
             ("connections", "Open SMTP connections.", "account", found.connections),
+            ("events_lag_seconds", _LAG, "consumer", found.lags),
+            ("events_set_aside", _ASIDE, "consumer", found.set_aside),
         ):
             yield _gauge(f"mailer_{name}", words, label, values)
         yield from self._accounts()

@@ -1,4 +1,4 @@
-"""Who is told when an account stops or starts, or dead letters pile up.
+"""Who is told when an account stops or starts, dead letters pile up, or events are not taken.
 
 Three ways, all optional: a Python function named in ``mailer.toml`` (``alerts.hook``), functions that
 installed packages announce in the entry point group ``mailer.alerts``, and a command
@@ -10,20 +10,18 @@ that is killed while it tells leaves the event to another, two minutes later.
 
 import logging
 import subprocess
-import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from importlib import import_module
+from collections.abc import Callable
 from importlib.metadata import entry_points
-from pathlib import Path
 from time import time
 from typing import Final
 
 from mailer.config import Settings
-from mailer.errors import ConfigError, LedgerUnavailableError
-from mailer.store.alerts import Event, Outbox
+from mailer.errors import LedgerUnavailableError
+from mailer.store.alerts import EVENTS_LATE, EVENTS_SET_ASIDE, Event, Outbox
 from mailer.store.client import Client
+from mailer.store.events import Aside, EventStream
+from mailer.worker.named import folder_on_path, named
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +29,9 @@ GROUP: Final = "mailer.alerts"
 
 TIMEOUT: Final = 30.0
 """Seconds that the command may take."""
+
+LATE: Final = 300.0
+"""Seconds that an event may wait before somebody is told that its consumer is behind."""
 
 Hook = Callable[[Event], object]
 
@@ -40,6 +41,9 @@ class Alerts:
 
     def __init__(self, settings: Settings, client: Client) -> None:
         self._settings = settings.alerts
+        self._follows = settings.follows
+        self._events = EventStream(client)
+        self._aside = Aside(client)
         self._outbox = Outbox(client)
         self._hooks = hooks(settings)
         self._teller: threading.Thread | None = None
@@ -48,9 +52,21 @@ class Alerts:
         """Watch the dead letters, and tell of what is new in a thread of its own."""
         if self._settings.dead_letters is not None:
             self._outbox.watch_dead_letters(self._settings.dead_letters, now)
+        if self._follows:
+            self._watch_consumers(now)
         if len(self._outbox) and not (self._teller and self._teller.is_alive()):
             self._teller = threading.Thread(target=self._tell_all, name="mailer-alert", daemon=True)
             self._teller.start()
+
+    def _watch_consumers(self, now: float) -> None:
+        aside = self._aside.counts()
+        for one in self._events.backlogs(now):
+            late = Event(
+                EVENTS_LATE, now, consumer=one.consumer, messages=one.messages, reason=one.trouble
+            )
+            self._outbox.watch(late, holds=one.age > LATE)
+            left = Event(EVENTS_SET_ASIDE, now, consumer=one.consumer)
+            self._outbox.watch(left, holds=bool(aside.get(one.consumer)))
 
     def tell(self, now: float) -> int:
         """Tell of all that is new, here and now; returns of how many events."""
@@ -80,34 +96,10 @@ def hooks(settings: Settings) -> list[Hook]:
     """The functions that are told. Raises `ConfigError` that says which cannot be had, and why."""
     found: list[Hook] = [point.load() for point in entry_points(group=GROUP)]
     if settings.alerts.hook:
-        found.append(_named(settings.alerts.hook, settings))
+        place = f"{settings.file.name if settings.file else 'configuration'}: alerts.hook"
+        with folder_on_path(settings):
+            found.append(named(settings.alerts.hook, place))
     return found
-
-
-def _named(path: str, settings: Settings) -> Hook:
-    place = f"{settings.file.name if settings.file else 'configuration'}: alerts.hook"
-    module, _, name = path.replace(":", ".").rpartition(".")
-    if not module:
-        raise ConfigError(f"{place}: {path!r} names no function; write package.module:function")
-    try:
-        with _folder_on_path(settings):
-            hook = getattr(import_module(module), name)
-    except (ImportError, AttributeError) as exc:
-        raise ConfigError(f"{place}: {path!r} cannot be imported: {exc}") from exc
-    if not callable(hook):
-        raise ConfigError(f"{place}: {path!r} is no function")
-    return hook  # type: ignore[no-any-return] # a stranger's
-
-
-@contextmanager
-def _folder_on_path(settings: Settings) -> Iterator[None]:
-    """A hook's module may lie beside ``mailer.toml``, or where the worker is started."""
-    folder = settings.file.parent if settings.file else Path()
-    sys.path.insert(0, str(folder.resolve()))
-    try:
-        yield
-    finally:
-        sys.path.remove(str(folder.resolve()))
 
 
 def _run(command: tuple[str, ...], event: Event) -> None:

@@ -12,21 +12,35 @@ from time import monotonic
 from typing import Final, Protocol
 
 from mailer.config import Settings
-from mailer.errors import ConfigError, HistoryUnavailableError, LedgerUnavailableError
+from mailer.errors import (
+    ConfigError,
+    EventsNotTakenError,
+    HistoryUnavailableError,
+    LedgerUnavailableError,
+)
 from mailer.mail.event import Event
 from mailer.store.connection import Client
-from mailer.store.events import LEASE, EventStream
+from mailer.store.events import LEASE, EventStream, Reading
+from mailer.worker.telling.courier import Courier
+from mailer.worker.telling.helper import Helper
+from mailer.worker.telling.ways import orders
 
 log = logging.getLogger(__name__)
 
 POLL: Final = 0.5
 """Seconds between two looks at a stream that was read to its end."""
 
+LOOK: Final = 1.0
+"""Seconds after which a consumer that asked for a pause is asked again what it does with what waits."""
+
 PATIENCE: Final = (1.0, 30.0)
 """Seconds until a consumer that failed is tried again: at first, and at most."""
 
 DRAIN: Final = 3.0
 """Seconds that a worker which ends takes for what was not read yet; another reads the rest."""
+
+
+_NOTHING: Final = Reading((), "", 0)
 
 
 class Consumer(Protocol):
@@ -37,7 +51,10 @@ class Consumer(Protocol):
     """Recipients that one step takes at least, where there are so many."""
 
     def take(self, events: Sequence[Event]) -> None:
-        """Do what is to be done with *events*; to be given the same ones again must do no harm."""
+        """Do what is to be done with *events*; to be given the same ones again must do no harm.
+
+        Without any where the stream was read to its end.
+        """
 
     def close(self) -> None:
         """Give up what it has open."""
@@ -89,13 +106,16 @@ class Follower(threading.Thread):
             return LEASE / 3
         reading = self._stream.read(name, self._consumer.chunk)
         if reading is None:
-            return POLL
+            reading = _NOTHING
         for why in reading.unreadable:
             log.error("%s: what cannot be read is passed over: %s", name, why)
         try:
             self._consumer.take(reading.events)
         except HistoryUnavailableError as exc:
             return self._give_way(str(exc))
+        except EventsNotTakenError as exc:
+            self._note(str(exc))
+            return min(exc.wait, LOOK)
         if reading.last:
             self._stream.acknowledge(name, reading)
         if reading.newer:
@@ -105,7 +125,7 @@ class Follower(threading.Thread):
         if self._patience or self._is_new:
             self._stream.note_trouble(name, "")
         self._patience, self._is_new = 0.0, False
-        return 0.0
+        return POLL if reading is _NOTHING else 0.0
 
     def stop(self) -> None:
         """Ask the thread to end."""
@@ -145,9 +165,9 @@ class Follower(threading.Thread):
         return self._patience
 
 
-def consumers(settings: Settings) -> list[Callable[[], Consumer]]:
+def consumers(settings: Settings) -> list[Callable[[Client], Consumer]]:
     """What makes each consumer that is configured. Raises `ConfigError` where one cannot be."""
-    made: list[Callable[[], Consumer]] = []
+    made: list[Callable[[Client], Consumer]] = []
     if settings.history.url is not None:
         # Only where it is configured: SQL takes 0.3 s to load, and need not be installed.
         try:
@@ -157,5 +177,21 @@ def consumers(settings: Settings) -> list[Callable[[], Consumer]]:
                 f"history.url wants {exc.name}: pip install 'mailer[history]'"
             ) from None
         HistoryWriter(settings).close()
-        made.append(lambda: HistoryWriter(settings))
-    return made
+        made.append(lambda _client: HistoryWriter(settings))
+    return made + [_courier(settings, name) for name in settings.events.ways]
+
+
+def _courier(settings: Settings, name: str) -> Callable[[Client], Consumer]:
+    told = orders(name, settings)
+    helper = Helper(told, settings.events.time_limit)
+    try:
+        helper.check()
+    except EventsNotTakenError as exc:
+        raise ConfigError(str(exc)) from None
+    finally:
+        helper.close()
+
+    def make(client: Client) -> Consumer:
+        return Courier(name, settings.events, client, Helper(told, settings.events.time_limit))
+
+    return make

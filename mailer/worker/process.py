@@ -27,7 +27,7 @@ from mailer.queues.application import PREFIX, Application, application
 from mailer.queues.broker import Broker
 from mailer.queues.flower import refuse_dead_queue
 from mailer.queues.publish import publish
-from mailer.store.connection import connect
+from mailer.store.connection import Client, connect
 from mailer.store.ledger import PRIORITY
 from mailer.store.reach.fitness import look
 from mailer.store.suppression import Suppression
@@ -97,7 +97,7 @@ class Worker:
         self._terminated = False
         self._is_child = False
         self._sweeper: Sweeper | None = None
-        self._consumers: list[Callable[[], Consumer]] = []
+        self._consumers: list[Callable[[Client], Consumer]] = []
         self._followers: list[Follower] = []
         self._presence: Presence | None = None
         self._watch: Watch | None = None
@@ -200,7 +200,7 @@ class Worker:
             self._sweeper.swept = self._watch.swept
             self._watch.serve()
         self._sweeper.start()
-        self._followers = [Follower(client, make()) for make in self._consumers]
+        self._followers = [Follower(client, make(client)) for make in self._consumers]
         for follower in self._followers:
             follower.start()
         self._freeze()

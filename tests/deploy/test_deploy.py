@@ -29,7 +29,16 @@ DASHBOARD = DEPLOY / "grafana/mailer.json"
 def metrics():
     """The names that `/metrics` has, whatever their values are."""
     empty = Figures(
-        {"queued": 0}, {("accepted", "a"): 1}, {"auth": 0}, {"bulk": 0.0}, {"bulk": 0}, {}, (), 0.0
+        {"queued": 0},
+        {("accepted", "a"): 1},
+        {"auth": 0},
+        {"bulk": 0.0},
+        {"bulk": 0},
+        {},
+        (),
+        0.0,
+        {"history": 0.0},
+        {"hook": 1},
     )
     names = re.findall(r"^# TYPE (\S+) (\S+)$", exposition(empty).decode(), re.MULTILINE)
     return {name for name, _ in names} | workers_metrics()

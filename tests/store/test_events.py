@@ -91,11 +91,11 @@ def test_what_all_have_read_is_taken_away_and_not_before(client):
 
     history.acknowledge("history", history.read("history", 10))
     assert client.xlen("mailer:events") == 1
-    assert (history.behind(), [b.messages for b in history.backlogs(NOW)]) == (2, [2, 0])
+    assert (history.unread()["history"], [b.messages for b in history.backlogs(NOW)]) == (0, [2, 0])
 
     shop.acknowledge("events", shop.read("events", 10))
     assert client.xlen("mailer:events") == 0
-    assert history.behind() == 0
+    assert history.unread() == {"events": 0, "history": 0}
 
 
 def test_to_acknowledge_twice_or_late_moves_no_cursor_back(client):
@@ -113,7 +113,7 @@ def test_to_acknowledge_twice_or_late_moves_no_cursor_back(client):
     stream.acknowledge("history", both)
 
     assert stream.read("history", 10) is None
-    assert stream.behind() == 0
+    assert stream.unread() == {"history": 0}
 
 
 def test_one_process_reads_at_a_time_and_another_when_it_leaves(client):

@@ -6,6 +6,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from mailer.config import load
+from mailer.store import keys
+from mailer.store.events import Aside, EventStream
 from tests.servers.cluster import Cluster, eventually
 from tests.servers.submission_server import SubmissionServer
 from tests.web.conftest import Served
@@ -42,6 +44,18 @@ def test_an_empty_redis_has_figures(served):
     assert found["mailer_recipients", "queued"] == 0
     assert found["mailer_account_running", "primary"] == 1
     assert found["mailer_oldest_queued_seconds", "bulk"] == 0
+
+
+def test_who_is_behind_with_events_is_shown_with_its_age(served, client):
+    EventStream(client).take("history")
+    assert samples(served)["mailer_events_lag_seconds", "history"] == 0
+    client.xadd(keys.EVENTS, {"n": 1}, id=f"{int((time.time() - 90) * 1000)}-0")
+    Aside(client).put("history", b"{}", 1, "why")
+
+    found = samples(served)
+
+    assert 90 <= found["mailer_events_lag_seconds", "history"] < 150
+    assert found["mailer_events_set_aside", "history"] == 1
 
 
 def test_the_figures_are_the_ledgers(cluster, smtp):

@@ -14,6 +14,7 @@ from mailer.mail.said import Said
 from mailer.store import keys
 from mailer.store.alerts import LEASE, Event, Outbox, written
 from mailer.store.breaker import OPERATOR, Breaker, Refusal, Trouble
+from mailer.store.events import Aside, EventStream
 from mailer.worker import alerts
 from mailer.worker.alerts import Alerts
 
@@ -166,3 +167,32 @@ def test_a_hook_may_lie_beside_the_configuration(client, tmp_path):
     settings = Settings.model_validate({"alerts": {"hook": "my_pager:page"}}, context={})
     settings._file = tmp_path / "mailer.toml"
     assert alerts.hooks(settings)[-1].__name__ == "page"
+
+
+def test_a_consumer_that_is_behind_is_told_once_until_it_has_caught_up(client):
+    settings = Settings.model_validate(
+        {"alerts": {"hook": f"{__name__}:hook"}, "events": {"hook": "shop.mail:on_event"}},
+        context={},
+    )
+    stream, now = EventStream(client), time()
+    stream.take("hook")
+    client.xadd(keys.EVENTS, {"n": 3}, id=f"{int((now - 400) * 1000)}-0")
+    client.set(keys.EVENTS_ADDED, 3)
+    stream.note_trouble("hook", "no answer within 30 s")
+    Aside(client).put("hook", b"{}", 1, "why")
+    watching = Alerts(settings, client)
+    for _ in range(3):
+        watching._watch_consumers(now)
+    watching.tell(now)
+
+    late, aside = sorted(told, key=lambda one: one.event)
+    assert (late.event, late.consumer, late.messages) == ("events_late", "hook", 3)
+    assert str(late) == "hook is behind by the events of 3 messages: no answer within 30 s"
+    assert str(aside) == "hook did not take events: mailer events list"
+
+    stream.acknowledge("hook", stream.read("hook", 10))
+    watching._watch_consumers(now)
+    client.xadd(keys.EVENTS, {"n": 3}, id=f"{int((now - 390) * 1000)}-0")
+    watching._watch_consumers(now)
+    watching.tell(now)
+    assert [one.event for one in told].count("events_late") == 2

@@ -56,6 +56,9 @@ def status(session: Session, name: str | None, *, watch: bool, json_: bool) -> N
             why = f": {one.trouble}" if one.trouble else ""
             waits = f"{plural(one.messages, 'event')} wait, the oldest {span(one.age)}"
             say(f"mailer: {one.consumer}: {waits}{why}", err=True)
+        for consumer, number in campaigns.set_aside(session.settings).items():
+            said = f"events of {plural(number, 'batch')} set aside"
+            say(f"mailer: {consumer}: {said}: `mailer events list`", err=True)
 
 
 def _looks(session: Session, name: str | None, *, forever: bool) -> Iterator[Sequence[Status]]:

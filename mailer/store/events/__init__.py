@@ -1,5 +1,6 @@
 """What happened, between the ledger that tells it and the consumers that read it."""
 
+from mailer.store.events.aside import Aside, SetAside
 from mailer.store.events.stream import LEASE, Backlog, EventStream, Reading
 
-__all__ = ["LEASE", "Backlog", "EventStream", "Reading"]
+__all__ = ["LEASE", "Aside", "Backlog", "EventStream", "Reading", "SetAside"]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from mailer.errors import PayloadError, PayloadTooNewError
-from mailer.mail.event import Event, decode_entry, moved
+from mailer.mail.event import ORDER_BITS, Event, decode_entry, moved
 from mailer.store import keys
 from mailer.store.connection import Client, load, reaching_redis
 
@@ -19,7 +19,7 @@ LEASE: Final = 15.0
 """Seconds that a process which reads may be silent before another takes its place."""
 
 _PAGE: Final = 100
-"""Entries read at a time: one may tell of a whole batch."""
+"""Entries read at a time at most: one may tell of a whole batch, and who wants few is to get few."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +73,13 @@ class EventStream:
         with reaching_redis():
             cursor = self._client.hget(keys.CONSUMERS, consumer) or b"0-0"
             found: list[tuple[bytes, dict[bytes, bytes]]] = []
-            number = 0
+            number, size = 0, min(_PAGE, max(messages // _PAGE, 1))
             while number < messages:
                 after = found[-1][0] if found else cursor
-                page = self._client.xrange(keys.EVENTS, f"({after.decode()}", "+", _PAGE)
+                page = self._client.xrange(keys.EVENTS, f"({after.decode()}", "+", size)
                 found += page
                 number += sum(int(fields.get(b"n", 0)) for _, fields in page)
-                if len(page) < _PAGE:
+                if len(page) < size:
                     break
         return _reading(found) if found else None
 
@@ -112,12 +112,12 @@ class EventStream:
             for name, cursor in sorted(cursors.items())
         ]
 
-    def behind(self) -> int:
-        """Of how many recipients the slowest consumer has not read."""
+    def unread(self) -> Mapping[str, int]:
+        """Of how many recipients each consumer has not read."""
         with reaching_redis():
             added = int(self._client.get(keys.EVENTS_ADDED) or 0)
             read = self._client.hgetall(keys.EVENTS_READ)
-        return added - min((int(number) for number in read.values()), default=added)
+        return {name.decode(): added - int(number) for name, number in read.items()}
 
     def drop(self, consumer: str) -> int:
         """Forget *consumer*; returns of how many recipients it had not read.
@@ -128,6 +128,8 @@ class EventStream:
         with reaching_redis():
             for key in (keys.CONSUMERS, keys.EVENTS_READ, keys.EVENTS_TROUBLE):
                 self._client.hdel(key, consumer)
+            self._client.hdel(keys.EVENTS_LOST, consumer)
+            self._client.delete(keys.aside(consumer), keys.again(consumer))
             if not self._client.exists(keys.CONSUMERS):
                 self._client.delete(keys.EVENTS, keys.EVENTS_ADDED)
         return unread
@@ -172,4 +174,4 @@ def _milliseconds(identifier: bytes) -> int:
 def _order(identifier: Any) -> int:
     """An entry's id as a number of 63 bits that grows as ids do: milliseconds, and the count in one."""
     milliseconds, _, count = identifier.partition(b"-")
-    return (int(milliseconds) << 20) + min(int(count), (1 << 20) - 1)
+    return (int(milliseconds) << ORDER_BITS) + min(int(count), (1 << ORDER_BITS) - 1)

@@ -1,0 +1,102 @@
+"""`mailer events`: what the application is told, and what it did not take."""
+
+import json
+
+import click
+
+from mailer.cli.group import HelpfulGroup
+from mailer.cli.output import as_json, moment, plural, say, span, table
+from mailer.cli.session import Session, pass_session
+from mailer.operate import events as operated
+
+
+@click.group(cls=HelpfulGroup)
+def events() -> None:
+    """See who is told what becomes of messages, and have told again what was not taken.
+
+    \b
+    Example:
+      mailer events list
+      mailer events replay webhook
+    """  # noqa: D301 - click's mark against rewrapping
+
+
+@events.command("list", short_help="Show who reads events, and what lies aside.")
+@click.option("--json", "json_", is_flag=True, help="Print JSON.")
+@pass_session
+def list_(session: Session, *, json_: bool) -> None:
+    """Show who reads events, how far it is behind, and the deliveries that it did not take.
+
+    \b
+    Example:
+      mailer events list
+    """  # noqa: D301
+    readers, aside = operated.backlogs(session.settings), list(operated.set_aside(session.settings))
+    lost = operated.lost(session.settings)
+    if json_:
+        as_json(
+            {
+                "consumers": [
+                    {
+                        "consumer": one.consumer,
+                        "waiting": one.messages,
+                        "lag": round(one.age, 3),
+                        "trouble": one.trouble,
+                        "lost": lost.get(one.consumer, 0),
+                    }
+                    for one in readers
+                ],
+                "set_aside": [
+                    {"consumer": one.consumer, "id": one.identifier, "at": one.at, "why": one.why}
+                    | json.loads(one.body)
+                    for one in aside
+                ],
+            }
+        )
+        return
+    if not readers:
+        say("nobody reads events: [events] and [history] in mailer.toml say who is to")
+        return
+    table(
+        ["consumer", "waiting", "oldest", "trouble"],
+        [[one.consumer, one.messages, span(one.age), one.trouble or "-"] for one in readers],
+    )
+    for one in aside:
+        say(f"{one.consumer}: {plural(one.events, 'event')} set aside {moment(one.at)}: {one.why}")
+    for name, number in lost.items():
+        say(f"{name}: {plural(number, 'event')} had to go, as too many lay aside")
+    if aside:
+        say("`mailer events replay` has them told again; --json shows them")
+
+
+@events.command(short_help="Have told again what was set aside.")
+@click.argument("consumer", required=False)
+@pass_session
+def replay(session: Session, consumer: str | None) -> None:
+    """Have told again what CONSUMER (hook, webhook, task) did not take; without one, what nobody took.
+
+    Workers do it next, before what is new. What is refused once more lies aside again.
+
+    \b
+    Example:
+      mailer events replay webhook
+    """  # noqa: D301
+    for name, number in operated.replay(session.settings, consumer).items():
+        if number or consumer:
+            say(f"{name}: {plural(number, 'event')} to be told again")
+
+
+@events.command(short_help="Keep nothing more for a consumer that is configured no longer.")
+@click.argument("consumer")
+@pass_session
+def drop(session: Session, consumer: str) -> None:
+    """Let nothing wait for CONSUMER any more, and forget what lies aside for it.
+
+    For when it was taken out of mailer.toml, here and on all workers: else events wait for it in Redis.
+
+    \b
+    Example:
+      mailer events drop webhook
+    """  # noqa: D301
+    lost = operated.drop(session.settings, consumer)
+    say(f"nothing more is kept for {consumer}; of {plural(lost, 'message')} it had not heard")

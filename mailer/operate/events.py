@@ -1,0 +1,66 @@
+"""What people do about events that the application did not take: look, have them told again, give up."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from time import time
+from typing import Final
+
+from mailer.config import Settings
+from mailer.errors import InputError
+from mailer.queues.connections import Producer
+from mailer.store.events import Aside, Backlog, EventStream, SetAside
+
+CONSUMERS: Final = ("history", "hook", "webhook", "task")
+
+__all__ = ["Backlog", "SetAside", "backlogs", "drop", "lost", "replay", "set_aside"]
+
+
+def backlogs(settings: Settings) -> list[Backlog]:
+    """Every consumer of events, and how far it is behind."""
+    return EventStream(Producer(settings).client).backlogs(time())
+
+
+def set_aside(settings: Settings, consumer: str | None = None) -> Iterator[SetAside]:
+    """Deliveries that lie aside, of one consumer or of all, the oldest first."""
+    client = Producer(settings).client
+    for name in _consumers(settings, consumer):
+        yield from Aside(client).lying(name)
+
+
+def lost(settings: Settings) -> Mapping[str, int]:
+    """How many events had to go, by consumer, because too many lay aside."""
+    return Aside(Producer(settings).client).lost()
+
+
+def replay(settings: Settings, consumer: str | None = None) -> Mapping[str, int]:
+    """Have what lies aside told again, of one consumer or of all; returns of how many events."""
+    client = Producer(settings).client
+    return {name: Aside(client).replay(name) for name in _consumers(settings, consumer)}
+
+
+def drop(settings: Settings, consumer: str) -> int:
+    """Let nothing wait for *consumer* any more; returns of how many messages it had not heard.
+
+    Raises `InputError` while this configuration names it: a worker would begin anew.
+    """
+    if consumer in settings.events.ways or (consumer == "history" and settings.history.url):
+        place = settings.file.name if settings.file else "mailer.toml"
+        raise InputError(
+            f"{place} names it ({_key(consumer)}): take it out, here and on all workers, and restart them"
+        )
+    if consumer not in CONSUMERS:
+        raise InputError(f"no consumer {consumer!r}; known are {', '.join(CONSUMERS)}")
+    return EventStream(Producer(settings).client).drop(consumer)
+
+
+def _consumers(settings: Settings, consumer: str | None) -> Sequence[str]:
+    known = [one.consumer for one in backlogs(settings)]
+    if consumer is None:
+        return known
+    if consumer not in known:
+        there = f"there are {', '.join(known)}" if known else "nobody reads events"
+        raise InputError(f"no consumer {consumer!r}; {there}")
+    return [consumer]
+
+
+def _key(consumer: str) -> str:
+    return "[history]" if consumer == "history" else f"events.{consumer}"

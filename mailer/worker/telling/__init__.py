@@ -1,0 +1,1 @@
+"""The application is told what becomes of its messages."""
