@@ -45,7 +45,7 @@ _SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "cancel": ("campaigns.control:cancel", "Send nothing more of campaign NAME, for good."),
     },
     "Serving": {
-        "web": ("web:web", "Serve health, metrics, and what recipients and providers reach."),
+        "web": ("web:web", "Serve the console, metrics, and what recipients and providers reach."),
     },
     "Mending": {
         "dead": ("dead:dead", "The dead letters: list, show, replay, purge."),

@@ -12,6 +12,7 @@ from mailer.config.loading import load, names_a_file
 from mailer.config.secrets import Secret
 from mailer.config.settings import Alerts, Domain, RetryTable, Settings, Worker
 from mailer.config.units import Rate, duration
+from mailer.config.web import Role, User, Web
 
 __all__ = [  # noqa: RUF022 - grouped: it doubles as a table of contents
     # The whole, and how to get it
@@ -31,7 +32,10 @@ __all__ = [  # noqa: RUF022 - grouped: it doubles as a table of contents
     "RetryTable",
     "Security",
     "Timeouts",
+    "Role",
     "Unsubscribe",
+    "User",
+    "Web",
     "Worker",
     # Values
     "Rate",

@@ -10,7 +10,6 @@ from time import time
 from mailer.config import Account, Settings
 from mailer.queues.connections import Producer
 from mailer.store.breaker import OPERATOR, STOPPED, AccountState
-from mailer.store.dead_letters import Filter
 from mailer.store.limits import Usage
 from mailer.store.pace import AccountPace
 
@@ -47,15 +46,15 @@ class AccountOffice:
         self._waiting = store.waiting
         self._breaker = store.breaker
         self._limits = store.limits
-        self._letters = store.dead_letters
+        self._groups = store.dead_groups
 
     def standings(self) -> Iterator[Standing]:
         """Every account that is configured or was ever used, by name."""
         now = time()
         states = {state.account: state for state in self._breaker.all(now)}
         dead: dict[str, int] = {}
-        for letter in self._letters.find(Filter(), now):
-            dead[letter.account] = dead.get(letter.account, 0) + letter.messages
+        for group in self._groups.all(now):
+            dead[group.account] = dead.get(group.account, 0) + group.messages
         for name in sorted({*states, *self._settings.accounts}):
             yield Standing(
                 name,
@@ -74,4 +73,4 @@ class AccountOffice:
 
     def dead_messages(self, name: str) -> int:
         """How many messages of the account lie among the dead letters."""
-        return sum(one.messages for one in self._letters.find(Filter(account=name), time()))
+        return sum(one.messages for one in self._groups.all(time()) if one.account == name)

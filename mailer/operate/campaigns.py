@@ -1,10 +1,13 @@
 """What people do about campaigns: look at them, pause, resume and cancel them."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from time import time
+from typing import Final
 
 from mailer.config import Settings
-from mailer.errors import CampaignChangedError
+from mailer.errors import CampaignChangedError, CampaignNotFoundError
+from mailer.mail.policy import CampaignPolicy
 from mailer.operate.failures import unaccepted
 from mailer.queues.connections import Producer
 from mailer.store.campaigns import CANCELLED, PAUSED, RUNNING, Failure
@@ -12,17 +15,24 @@ from mailer.store.campaigns import Progress as Status
 from mailer.store.events import Aside, Backlog
 
 __all__ = [
+    "Page",
     "Status",
     "cancel",
     "failures",
     "late",
+    "page",
     "pause",
+    "policy",
     "resume",
     "set_aside",
+    "standing",
     "status",
     "statuses",
 ]
 
+
+LOOKED_AT: Final = 200
+"""Campaigns whose progress one page of a list asks for at most."""
 
 LATE = 60.0
 """Seconds that an event may wait before people are told that it does."""
@@ -33,10 +43,54 @@ def status(settings: Settings, name: str) -> Status:
     return Producer(settings).campaigns.progress(name, time())
 
 
+def policy(settings: Settings, name: str) -> CampaignPolicy:
+    """How the campaign is to be delivered: hours, retries, accounts. Raises `PayloadError`."""
+    return Producer(settings).campaigns.policy(name)
+
+
 def statuses(settings: Settings) -> list[Status]:
     """How far each campaign is, the newest first."""
     campaigns = Producer(settings).campaigns
     return [campaigns.progress(name, time()) for name in campaigns.names()]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some campaigns, and from which number of all to go on; None at the end."""
+
+    campaigns: tuple[Status, ...]
+    more: int | None
+
+
+def page(
+    settings: Settings, *, start: int = 0, size: int = 25, name: str = "", state: str = ""
+) -> Page:
+    """At most *size* campaigns from the *start*-th on, the newest first.
+
+    Those whose name has *name* in it, and that are in *state*, a word of `standing`. Looks at
+    `LOOKED_AT` campaigns at most: there may be more where it ends.
+    """
+    campaigns, now = Producer(settings).campaigns, time()
+    found: list[Status] = []
+    looked = 0
+    for number, one in enumerate(campaigns.names()[start:], start):
+        if name.lower() not in one.lower():
+            continue
+        if looked == LOOKED_AT or len(found) == size:
+            return Page(tuple(found), number)
+        looked += 1
+        try:
+            progress = campaigns.progress(one, now)
+        except CampaignNotFoundError:  # forgotten meanwhile
+            continue
+        if state in ("", standing(progress)):
+            found.append(progress)
+    return Page(tuple(found), None)
+
+
+def standing(one: Status) -> str:
+    """In one word: ``running``, ``paused``, ``cancelled`` or ``finished``."""
+    return "finished" if one.final and one.state == RUNNING else one.state
 
 
 def failures(settings: Settings, name: str) -> Iterator[Failure]:

@@ -9,7 +9,6 @@ from mailer.config import Settings
 from mailer.mail.status import OPEN, Status
 from mailer.operate.accounts import AccountOffice, Standing
 from mailer.queues.connections import Producer
-from mailer.store.dead_letters import Filter
 from mailer.store.events import Aside
 
 SEVERAL = "several"
@@ -50,8 +49,8 @@ def figures(settings: Settings) -> Figures:
             if letter not in OPEN:
                 messages[letter.word, named] += number
     dead: Counter[str] = Counter()
-    for found in store.dead_letters.find(Filter(), now):
-        dead[found.reason] += found.messages
+    for group in store.dead_groups.all(now):
+        dead[group.reason] += group.messages
     standings = tuple(AccountOffice(settings).standings())
     return Figures(
         recipients=recipients,

@@ -19,6 +19,9 @@ from mailer.store.limits import Limits
 from mailer.store.permit_queue import PermitQueue
 from mailer.store.slots import Slots
 from mailer.store.suppression import Suppression
+from mailer.store.views.audit import Audit
+from mailer.store.views.dead_groups import DeadGroups
+from mailer.store.views.refused import Refused
 from mailer.store.waiting import Waiting
 
 __all__ = ["Store"]
@@ -62,6 +65,21 @@ class Store:
     def dead_letters(self) -> DeadLetters:
         """What needs a human."""
         return DeadLetters(self.client)
+
+    @cached_property
+    def dead_groups(self) -> DeadGroups:
+        """What needs a human, counted."""
+        return DeadGroups(self.client)
+
+    @cached_property
+    def refused(self) -> Refused:
+        """Who was not accepted, sampled."""
+        return Refused(self.client)
+
+    @cached_property
+    def audit(self) -> Audit:
+        """Who did what."""
+        return Audit(self.client)
 
     @cached_property
     def suppression(self) -> Suppression:

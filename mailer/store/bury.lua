@@ -46,6 +46,8 @@ redis.call('HSET', PREFIX .. 'dead:' .. id, 'campaign', campaign, 'batch', ref, 
            'queue', from[2], 'reason', ARGV[6], 'said', ARGV[7], 'positions', ARGV[9],
            'messages', buried, 'at', now, 'without', table.concat(others, ','))
 redis.call('ZADD', PREFIX .. 'dead', now, id)
+count_dead(ARGV[6], from[1], campaign, buried, 1)
+count_by_minute(roll, now)
 redis.call('SADD', PREFIX .. 'dead:unpublished', id)
 redis.call('HSET', PREFIX .. 'campaign:' .. campaign, 'active', now)
 local without = redis.call('HGET', key, 'without')

@@ -6,6 +6,7 @@
 -- batch:<ref>   hash    began := when those starting began
 -- timers        zset    ref → end of the lease, where it is to be renewed
 -- rate:<c>:<s>  string  += recipients that became final in these ten seconds, for a minute
+-- minutes:<c>:<d>  hash += the same, by minute and letter
 -- account:<a>   hash    read: state
 -- campaign:<c>  hash    read: state; paused, braked := now, why, where the first HOPELESS are all rejected
 -- resumed       set     -= such a campaign
@@ -69,6 +70,7 @@ end
 note(roll)
 if (tonumber(ARGV[11]) or 0) > 0 then tell(ARGV[11], 'e', ARGV[12]) end
 if settled > 0 then
+  count_by_minute(roll, now)
   local bucket = PREFIX .. 'rate:' .. campaign .. ':' .. math.floor(now / 10)
   if redis.call('INCRBY', bucket, settled) == settled then redis.call('EXPIRE', bucket, 120) end
 end

@@ -86,15 +86,19 @@ class DeadLetters:
         with reaching_redis():
             found = self._client.zrangebyscore(keys.DEAD, oldest, newest)
         for start in range(0, len(found), 500):
-            pipe = self._client.pipeline(transaction=False)
-            chunk = [identifier.decode() for identifier in found[start : start + 500]]
-            for identifier in chunk:
-                pipe.hgetall(keys.dead_letter(identifier))
-            with reaching_redis():
-                rows = pipe.execute()
-            for identifier, row in zip(chunk, rows, strict=True):
-                if row and which.fits(letter := _letter(identifier, row)):
+            for letter in self.several(found[start : start + 500]):
+                if letter is not None and which.fits(letter):
                     yield letter
+
+    def several(self, identifiers: Sequence[bytes]) -> list[DeadLetter | None]:
+        """The dead letters of these ids, None for each that is gone."""
+        names = [identifier.decode() for identifier in identifiers]
+        pipe = self._client.pipeline(transaction=False)
+        for name in names:
+            pipe.hgetall(keys.dead_letter(name))
+        with reaching_redis():
+            rows = pipe.execute()
+        return [_letter(name, row) if row else None for name, row in zip(names, rows, strict=True)]
 
     def get(self, identifier: str) -> DeadLetter:
         """The dead letter of that id. Raises `InputError` where there is none."""

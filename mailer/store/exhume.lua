@@ -10,9 +10,10 @@
 
 local id, now, how = ARGV[1], ARGV[2], ARGV[3]
 local fields = redis.call('HMGET', PREFIX .. 'dead:' .. id, 'campaign', 'positions', 'account', 'queue',
-                          'without')
+                          'without', 'reason', 'messages')
 local campaign, positions, account, queue = fields[1], fields[2], fields[3], fields[4]
 if not campaign then return {'gone'} end
+count_dead(fields[6], account, campaign, -tonumber(fields[7]), -1)
 if ARGV[4] ~= '' then account = ARGV[4] end
 
 local letter = (how == 'replay') and 'q' or 'p'

@@ -25,6 +25,8 @@ mailer:timers                zset    batch ref → when a lease ends or a wait i
 mailer:parked:<event>        zset    batch ref → since when it waits for event    while it waits
 mailer:rate:<c>:<t>          string  recipients that became final in the ten      two minutes
                                      seconds <t> (seconds since the epoch / 10)
+mailer:minutes:<c>:<d>       hash    minute of day <d> and letter → recipients    30 days
+                                     that became final in it
 mailer:suppressed            hash    fingerprint → mailbox, reason, time          for good
 mailer:suppressed:why        hash    fingerprint → source, evidence (JSON)        as suppressed
 mailer:suppressed:until      zset    fingerprint → when it is over                until then
@@ -37,6 +39,10 @@ mailer:bookmark:<p>          string  how far a mailbox with bounces was read    
 mailer:dead                  zset    dead letter id → time                        until replayed or purged
 mailer:dead:<id>             hash    reason, stage, reply, account, positions …   with its dead letter
 mailer:deadload:<id>         string  the dead letter's payload                    with its dead letter
+mailer:dead:groups           hash    l or m, reason, account, campaign → dead     for good
+                                     letters, messages; # and at: counted, when
+mailer:audit                 stream  who did what: who, what, about, result, ok   the newest 10,000
+mailer:web:key               string  what the console's forms are signed with     for good
 mailer:dead:unpublished      set     dead letters not yet on the broker's queue   seconds
 mailer:account:<a>           hash    breaker: state, since, reason, reply         for good
 mailer:accounts              set     accounts that the breaker has heard of       for good
@@ -122,6 +128,8 @@ LINES = PREFIX + "lines"
 SERVING = PREFIX + "serving"
 WORKERS = PREFIX + "workers"
 DEAD = PREFIX + "dead"
+AUDIT = PREFIX + "audit"
+WEB_KEY = PREFIX + "web:key"
 EVENTS = PREFIX + "events"
 CONSUMERS = PREFIX + "events:consumers"
 EVENTS_ADDED = PREFIX + "events:added"
@@ -189,6 +197,11 @@ def aside(consumer: str) -> str:
 def again(consumer: str) -> str:
     """The stream of deliveries that a consumer is to be told again."""
     return f"{PREFIX}events:again:{consumer}"
+
+
+def minutes(name: str, day: int) -> str:
+    """The hash of how many recipients became final in each minute of *day* (days since the epoch)."""
+    return f"{PREFIX}minutes:{name}:{day}"
 
 
 def batch(ref: str) -> str:

@@ -85,6 +85,30 @@ local function note(roll)
   end
 end
 
+-- Count those that became final by the minute: what is shown of a campaign over time.
+local KEPT_MINUTES = 30 * 86400
+local function count_by_minute(roll, now)
+  local minute = math.floor(now / 60)
+  local key = PREFIX .. 'minutes:' .. roll.campaign .. ':' .. math.floor(minute / 1440)
+  for letter, change in pairs(roll.changes) do
+    if change > 0 and not OPEN[letter] then
+      if redis.call('HINCRBY', key, (minute % 1440) .. letter, change) == change then
+        redis.call('EXPIRE', key, KEPT_MINUTES)
+      end
+    end
+  end
+end
+
+-- Dead letters by reason, account and campaign. What a worker of an older version buries is not counted;
+-- whoever looks sees by '#' that it does not add up, and counts anew (dead_groups.lua).
+local function count_dead(reason, account, campaign, messages, letters)
+  local groups, group = PREFIX .. 'dead:groups', ':' .. cjson.encode({reason, account, campaign})
+  if redis.call('HINCRBY', groups, '#', letters) == 0 then return redis.call('DEL', groups) end
+  for name, change in pairs({l = letters, m = messages}) do
+    if redis.call('HINCRBY', groups, name .. group, change) == 0 then redis.call('HDEL', groups, name .. group) end
+  end
+end
+
 -- Letters of a batch's or dead letter's recipients, one character each, in the order of its positions.
 -- A payload may hold messages that are somebody else's by now ('without': they lie in a dead letter, or
 -- went on as a batch of their own): open ones show as dead, for whoever holds this is not to touch them.

@@ -12,27 +12,40 @@ from mailer.config import Settings
 from mailer.feedback.hooks import Hooks
 from mailer.feedback.returns import returns_of
 from mailer.feedback.unsubscribing import Unsubscribing
+from mailer.web.console.access import Gate
+from mailer.web.console.frame import PREFIX
+from mailer.web.console.routes import console, home
 from mailer.web.health import healthz, readyz
 from mailer.web.metrics import metrics
 from mailer.web.safety import Safety
+from mailer.web.static import static
 from mailer.web.unsubscribe import show, style, take_off
 from mailer.web.webhooks import take
 
 
-def application(settings: Settings) -> Starlette:
-    """Make the ASGI application by *settings*. Raises `ConfigError` for a key that cannot be read."""
+def application(settings: Settings, *, open_console: bool = False) -> Starlette:
+    """Make the ASGI application by *settings*. Raises `ConfigError` for a key that cannot be read.
+
+    With *open_console*, and nobody configured who may see the console, it is everybody's who calls this
+    machine by a name of its loopback.
+    """
     made = Starlette(
         routes=[
             Route("/healthz", healthz),
             Route("/readyz", readyz),
             Route("/metrics", metrics),
             Route("/hooks/{provider}", take, methods=["POST"]),
+            Route("/", home),
+            Route(PREFIX, home),
+            Route("/static/{version}/{name}", static),
+            console(Gate(settings, open_console=open_console)),
             Route("/u/style.css", style),
             Route("/u/{token}", show),
             Route("/u/{token}", take_off, methods=["POST"]),
         ],
         middleware=[Middleware(Safety)],
     )
+    made.router.redirect_slashes = False
     made.state.settings = settings
     made.state.hooks = Hooks(settings, returns_of(settings))
     made.state.unsubscribing = Unsubscribing(settings)

@@ -65,6 +65,46 @@ class Page:
         reply = self._ask("Runtime.evaluate", expression=script, returnByValue=True)
         return reply["result"].get("value")
 
+    def emulate(
+        self, *, width: int = 1280, height: int = 900, dark: bool = False, script: bool = True
+    ) -> None:
+        """Be a window of that size, of somebody who likes it *dark*, or has no *script*."""
+        self._ask(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=False,
+        )
+        self._ask("Emulation.setScrollbarsHidden", hidden=True)
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self._ask("Emulation.setEmulatedMedia", features=[scheme])
+        self._ask("Emulation.setScriptExecutionDisabled", value=not script)
+
+    def log_in(self, name: str, password: str) -> None:
+        """Send name and password with every request from now on."""
+        login = base64.b64encode(f"{name}:{password}".encode()).decode()
+        self._ask("Network.enable")
+        self._ask("Network.setExtraHTTPHeaders", headers={"Authorization": f"Basic {login}"})
+
+    def press(self, key: str) -> None:
+        """Press and let go a key: ``Tab``, ``Enter``."""
+        code = {"Tab": 9, "Enter": 13}[key]
+        text = {"text": "\r"} if key == "Enter" else {}
+        for kind in ("keyDown", "keyUp"):
+            self._ask(
+                "Input.dispatchKeyEvent",
+                type=kind,
+                key=key,
+                windowsVirtualKeyCode=code,
+                **(text if kind == "keyDown" else {}),
+            )
+
+    def capture(self, file: Path, *, whole: bool = False) -> None:
+        """Write what the emulated window shows as a PNG; with *whole*, all of the page."""
+        shot = self._ask("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
+        file.write_bytes(base64.b64decode(shot["data"]))
+
     def photograph(self, file: Path, width: int = 1280, height: int = 720) -> None:
         """Write what the page looks like as a PNG."""
         self._ask(

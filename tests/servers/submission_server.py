@@ -15,9 +15,10 @@ class SubmissionServer:
     how many seconds an AUTH takes: long enough that several logins are under way at once;
     *at_login* counts them, and *on_auth* is called as each begins. *on_accepted* is called with user
     and number after each of a user's accepted messages. *gone* are
-    mailboxes that do not exist; *mail_reply* answers every MAIL of a user. *delay* seconds pass before
-    each reply, one command after the other: a tarpit. *final_replies* answer the next final dots:
-    none is accepted, and ``""`` hangs up instead. *contents* are all contents that came, in order.
+    mailboxes that do not exist; *rcpt_reply* says what else RCPT is answered for a mailbox, ""
+    for 250; *mail_reply* answers every MAIL of a user. *delay* seconds pass before each reply, one
+    command after the other: a tarpit. *final_replies* answer the next final dots: none is accepted,
+    and ``""`` hangs up instead. *contents* are all contents that came, in order.
     """
 
     def __init__(self, **passwords: str) -> None:
@@ -27,6 +28,7 @@ class SubmissionServer:
         self.on_accepted: Callable[[str, int], None] = lambda _user, _number: None
         self.mail_reply: dict[str, str] = {}
         self.gone: set[str] = set()
+        self.rcpt_reply: Callable[[str], str] = lambda _mailbox: ""
         self.delay = 0.0
         self.final_replies: list[str] = []
         self.contents: list[bytes] = []
@@ -153,9 +155,10 @@ class _Session(asyncio.Protocol):
             self.say(self.server.mail_reply.get(self.user, "250 2.1.0 ok"))
         elif verb == "RCPT":
             self.mailbox = line.partition("<")[2].partition(">")[0]
-            gone = self.mailbox in self.server.gone
-            self.say("550 5.1.1 no such user" if gone else "250 2.1.5 ok")
-            self.is_refused = gone
+            own = self.server.rcpt_reply(self.mailbox)
+            gone = self.mailbox in self.server.gone or own
+            self.say(own or ("550 5.1.1 no such user" if gone else "250 2.1.5 ok"))
+            self.is_refused = bool(gone)
         elif verb == "DATA":
             self.in_content = not self.is_refused
             self.say("554 5.5.1 no valid recipients" if self.is_refused else "354 go ahead")

@@ -15,11 +15,16 @@ from tests.servers.cluster import eventually
 class Served:
     """A server in a thread of its own; *client* asks it."""
 
-    def __init__(self, settings):
+    def __init__(self, settings, app=None):
         self.settings = settings
         self.port = free_port()
         config = uvicorn.Config(
-            application(settings), port=self.port, log_level="warning", access_log=False
+            app or application(settings),
+            port=self.port,
+            log_level="warning",
+            access_log=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=1,
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, daemon=True)

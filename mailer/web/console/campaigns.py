@@ -1,0 +1,79 @@
+"""The campaigns: which there are, how far each is, who was not accepted; pause, resume, cancel."""
+
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from mailer.operate import campaigns
+from mailer.operate.refusals import refusals
+from mailer.operate.timeline import timeline
+from mailer.web.console.answers import Form
+from mailer.web.console.frame import number_in, page, settings_of, text_in
+from mailer.web.console.words import plural
+
+_STATES: Final = ("running", "paused", "finished", "cancelled")
+
+
+def listed(request: Request) -> Response:
+    """The list, the newest first."""
+    name, state = text_in(request, "name"), text_in(request, "state")
+    state = state if state in _STATES else ""
+    start = number_in(request, "start")
+    found = campaigns.page(settings_of(request), start=start, name=name, state=state)
+    return page(
+        request,
+        "campaigns.html",
+        section="campaigns",
+        found=found,
+        name=name,
+        state=state,
+        start=start,
+        states=_STATES,
+    )
+
+
+def one(request: Request) -> Response:
+    """One campaign."""
+    settings = settings_of(request)
+    status = campaigns.status(settings, request.path_params["campaign"])
+    return page(
+        request,
+        "campaign.html",
+        section="campaigns",
+        one=status,
+        refusals=refusals(settings, status),
+        timeline=timeline(settings, status),
+        policy=campaigns.policy(settings, status.campaign),
+    )
+
+
+def asked_to_cancel(request: Request) -> Response:
+    """The question before a campaign is cancelled."""
+    status = campaigns.status(settings_of(request), request.path_params["campaign"])
+    return page(request, "campaign_cancel.html", section="campaigns", one=status)
+
+
+def pause(request: Request, _form: Form) -> str:
+    """Start no message more for now."""
+    campaigns.pause(settings_of(request), request.path_params["campaign"])
+    return "Paused: workers start no more messages of it."
+
+
+def resume(request: Request, form: Form) -> str:
+    """Go on; where the form says so, whatever comes back."""
+    accept = form.get("accept_rate") == "yes"
+    name = request.path_params["campaign"]
+    campaigns.resume(settings_of(request), name, accept_rate=accept)
+    return "Resumed: workers go on with it."
+
+
+def cancel(request: Request, _form: Form) -> str:
+    """Send nothing more, for good."""
+    number = campaigns.cancel(settings_of(request), request.path_params["campaign"])
+    return f"Cancelled: {plural(number, 'recipient')} will get nothing any more."
+
+
+def page_of(request: Request, _form: Form) -> str:
+    """Where one goes after an act."""
+    return f"/campaigns/{request.path_params['campaign']}"

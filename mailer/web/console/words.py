@@ -1,0 +1,88 @@
+"""How numbers, shares and times are written for people: in words, and the same everywhere."""
+
+from datetime import UTC, datetime
+from time import time
+from typing import Final
+
+NONE: Final = "\u2013"
+"""What stands where there is nothing to say."""
+
+
+def count(number: float) -> str:
+    """*number* with its thousands apart."""
+    return f"{number:,.0f}"
+
+
+def short(number: float) -> str:
+    """*number* as it fits a narrow place: ``1.2 M``."""
+    for size, unit in ((1e6, "M"), (1e3, "k")):
+        if number >= 10 * size or (unit == "M" and number >= size):
+            return f"{number / size:.3g} {unit}"
+    return count(number)
+
+
+def share(part: float, whole: float) -> str:
+    """*part* of *whole* in per cent; never 0 % of something, nor 100 % where something lacks."""
+    if not whole or not part:
+        return "0 %"
+    found = 100 * part / whole
+    if found < 0.1:
+        return "< 0.1 %"
+    if part < whole and found > 99.9:
+        return "> 99.9 %"
+    return f"{found:.1f} %" if found < 10 or (part < whole and found > 99) else f"{found:.0f} %"
+
+
+def span(seconds: float | None) -> str:
+    """*seconds* as a person says them: ``3 min``, ``2 h 5 min``; a dash where unknown."""
+    if seconds is None:
+        return NONE
+    whole = max(round(seconds), 0)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, hours = whole // 60, whole // 3600
+    if minutes < 60:
+        return f"{minutes} min"
+    if hours < 48:
+        return f"{hours} h {minutes % 60} min" if minutes % 60 else f"{hours} h"
+    return f"{hours // 24} days"
+
+
+def rate(per_second: float) -> str:
+    """A speed in the unit in which it is a number that one can see before oneself."""
+    if per_second >= 10:
+        return f"{per_second:,.0f}/s"
+    if per_second >= 1:
+        return f"{per_second:.1f}/s"
+    if per_second * 60 >= 1:
+        return f"{per_second * 60:,.0f}/min"
+    return f"{per_second * 3600:,.0f}/h" if per_second else "0/s"
+
+
+def moment(at: float | None) -> str:
+    """*at* (seconds since the epoch) as date and time; a dash where there is none."""
+    return f"{datetime.fromtimestamp(at, UTC):%d %b %Y, %H:%M:%S} UTC" if at else NONE
+
+
+def machine(at: float) -> str:
+    """*at* as HTML's ``datetime`` wants it."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
+
+
+def clock(at: float, days: bool) -> str:  # noqa: FBT001 - a filter of templates
+    """*at* under a picture: the time of day, or with *days* the day."""
+    return f"{datetime.fromtimestamp(at, UTC):{'%d %b %H:%M' if days else '%H:%M'}}"
+
+
+def ago(at: float | None) -> str:
+    """How long *at* is ago, or is still to come."""
+    if not at:
+        return "never"
+    passed = time() - at
+    return f"in {span(-passed)}" if passed < -1 else f"{span(passed)} ago"
+
+
+def plural(number: int, noun: str) -> str:
+    """*number* and *noun* in the right form: ``1 message``, ``2 batches``."""
+    ending = "es" if noun.endswith(("ch", "s", "x")) else "s"
+    return f"{count(number)} {noun}{'' if number == 1 else ending}"
