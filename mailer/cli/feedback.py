@@ -107,20 +107,24 @@ def read_(
 
 
 @feedback.command(short_help="Fetch what came back from the configured mailbox.")
+@click.option("--follow", "-f", is_flag=True, help="Go on until stopped.")
 @click.option("--quiet", "-q", is_flag=True, help="Say nothing where all is well.")
 @pass_session
-def poll(session: Session, *, quiet: bool) -> None:
-    """Fetch and record what is new in [feedback] imap and maildir.
+def poll(session: Session, *, follow: bool, quiet: bool) -> None:
+    """Fetch and record what is new in [feedback] imap, pop3 and maildir.
 
-    In an IMAP mailbox nothing is changed, marked or deleted: a bookmark in Redis says how far it was
-    read. For a timer or cron; polling at once twice does no harm.
+    Workers do so by themselves; this is for who has none running, or wants it now. Nothing is deleted,
+    unless [feedback] delete says so: Redis remembers what was read. Polling at once twice does no harm.
 
     \b
     Example:
       mailer feedback poll
     """  # noqa: D301
+    if follow:
+        polling.follow_until_stopped(session.settings, _say_nothing if quiet else _tell)
+        return
     try:
-        tally = polling.poll(session.settings)
+        tally = polling.Polling(session.settings).once()
     except OSError as error:
         raise InputError(f"{error.filename or ''}: {error.strerror or error}") from error
     if not quiet:
@@ -170,6 +174,10 @@ def _messages(place: str) -> Iterator[Found]:
     if place == "-":
         return stream_messages(sys.stdin.buffer, "stdin")
     return messages(Path(place))
+
+
+def _say_nothing(_tally: Tally) -> None:
+    """All is well, and nobody asks."""
 
 
 def _tell(tally: Tally) -> None:

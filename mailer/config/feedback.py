@@ -5,7 +5,7 @@ from typing import Annotated, Self
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from mailer.config.secrets import Command, Secret, SecretFile, Variable
-from mailer.config.units import Count, File, Flag, Model
+from mailer.config.units import Count, File, Flag, Model, Seconds
 
 
 class Unsubscribe(Model):
@@ -67,8 +67,9 @@ class Feedback(Model):
 
     *return_path* is the mailbox that bounces go to; with a secret, each message has an address of its
     own made from it. *previous_secret* holds secrets of before, one a line: what was sent under them is
-    still understood. *imap* and *maildir* are where `mailer feedback poll` looks, *lmtp* is where
-    `mailer feedback serve` listens.
+    still understood. *imap*, *pop3* and *maildir* are where workers look *poll_every* so many seconds, if
+    *workers_poll*, and `mailer feedback poll`; with *delete* a mailbox on a server is emptied of what was
+    recorded. *lmtp* is where `mailer feedback serve` listens.
     """
 
     return_path: str | None = None
@@ -79,10 +80,14 @@ class Feedback(Model):
     previous_secret_file: SecretFile | None = None
     previous_secret_command: Command | None = None
     imap: str | None = None
+    pop3: str | None = None
     password_env: Variable | None = None
     password_file: SecretFile | None = None
     password_command: Command | None = None
     maildir: File | None = None
+    workers_poll: Flag = True
+    poll_every: Seconds = 60.0
+    delete: Flag = False
     lmtp: str = "127.0.0.1:2424"
     suppress: Flag = True
     pause_at: PauseAt = PauseAt()

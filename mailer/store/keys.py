@@ -36,6 +36,8 @@ mailer:refusals:<fp>         hash    reason, times, first: what the policy      
                                      counts of one mailbox <fp>
 mailer:unknown               zset    what came back and proved nothing → when     the newest 500
 mailer:bookmark:<p>          string  how far a mailbox with bounces was read      for good
+mailer:read:<p>              set     unique ids of a POP3 mailbox's messages that      while they lie there
+                                     are recorded
 mailer:dead                  zset    dead letter id → time                        until replayed or purged
 mailer:dead:<id>             hash    reason, stage, reply, account, positions …   with its dead letter
 mailer:deadload:<id>         string  the dead letter's payload                    with its dead letter
@@ -167,6 +169,11 @@ def detail(name: str) -> str:
 def back(name: str) -> str:
     """The hash of what came back of a campaign."""
     return f"{PREFIX}back:{name}"
+
+
+def read_there(place: str) -> str:
+    """The ids of what was read at a place that has no order."""
+    return f"{PREFIX}read:{blake2b(place.encode(), digest_size=12).hexdigest()}"
 
 
 def bookmark(place: str) -> str:

@@ -34,6 +34,7 @@ from mailer.store.suppression import Suppression
 from mailer.worker.alerts import Alerts, hooks
 from mailer.worker.dead_letters import DeadLetterDuty
 from mailer.worker.followers import Consumer, Follower, consumers
+from mailer.worker.mailboxes import MailboxReader, polling
 from mailer.worker.presence import Presence, new_name
 from mailer.worker.probe import Probes
 from mailer.worker.redis_patience import RedisPatience
@@ -98,7 +99,7 @@ class Worker:
         self._is_child = False
         self._sweeper: Sweeper | None = None
         self._consumers: list[Callable[[Client], Consumer]] = []
-        self._followers: list[Follower] = []
+        self._followers: list[Follower | MailboxReader] = []
         self._presence: Presence | None = None
         self._watch: Watch | None = None
         self.name = new_name()  # before the pool forks: all its processes have the same
@@ -168,6 +169,7 @@ class Worker:
             load(self.settings.file, secrets=True)
             hooks(self.settings)
             self._consumers = consumers(self.settings)
+            polling(self.settings)
             said = look(self.settings.redis_url)
             self._watch = Watch(self.settings)
         except ConfigError as exc:
@@ -201,6 +203,8 @@ class Worker:
             self._watch.serve()
         self._sweeper.start()
         self._followers = [Follower(client, make(client)) for make in self._consumers]
+        if fetching := polling(self.settings):
+            self._followers.append(MailboxReader(self.settings, client, fetching))
         for follower in self._followers:
             follower.start()
         self._freeze()

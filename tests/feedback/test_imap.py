@@ -7,7 +7,8 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from mailer.errors import ConfigError
-from mailer.feedback.intake.imap import IntakeError, Mailbox, fetch
+from mailer.feedback.intake.imap import Imap
+from mailer.feedback.intake.mailbox import IntakeError, Mailbox
 from tests.conftest import free_port
 from tests.feedback.made import failed
 from tests.feedback.test_returns import to
@@ -26,6 +27,11 @@ def dovecot():
         server.close()
 
 
+def fetch(mailbox, password, bookmark):
+    with Imap(mailbox, password) as session:
+        return list(session.behind(bookmark))
+
+
 def bounce(mailbox):
     octets = failed("550 5.1.1 no such user", status="5.1.1", recipient=mailbox)
     return f"Delivered-To: {to(mailbox)}\r\n".encode() + octets
@@ -34,28 +40,37 @@ def bounce(mailbox):
 def test_only_what_lies_behind_the_bookmark_is_fetched(dovecot):
     dovecot.deliver("1", b"Subject: one\r\n\r\nx\r\n")
     dovecot.deliver("2", b"Subject: two\r\n\r\nx\r\n")
-    first = list(fetch(Mailbox(dovecot.url), PASSWORD, ""))
+    first = fetch(Mailbox(dovecot.url), PASSWORD, "")
     assert [b"one" in first[0].octets, b"two" in first[1].octets] == [True, True]
-    assert list(fetch(Mailbox(dovecot.url), PASSWORD, first[1].bookmark)) == []
+    assert fetch(Mailbox(dovecot.url), PASSWORD, first[1].mark) == []
     dovecot.deliver("3", b"Subject: three\r\n\r\nx\r\n")
-    (new,) = fetch(Mailbox(dovecot.url), PASSWORD, first[1].bookmark)
+    (new,) = fetch(Mailbox(dovecot.url), PASSWORD, first[1].mark)
     assert b"three" in new.octets
     # Another UIDVALIDITY: the mailbox was made anew, and is read from the beginning.
-    assert len(list(fetch(Mailbox(dovecot.url), PASSWORD, "1:9"))) == 3
+    assert len(fetch(Mailbox(dovecot.url), PASSWORD, "1:9")) == 3
 
 
 def test_a_refused_login_does_not_tell_the_password(dovecot):
     with pytest.raises(IntakeError) as caught:
-        list(fetch(Mailbox(dovecot.url), "wrong-password", ""))
+        fetch(Mailbox(dovecot.url), "wrong-password", "")
     assert "wrong-password" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    "url", ["imap://a@mail.example", "http://a@b", "imaps://host", 'imaps://a@h/"x']
+    "url",
+    [
+        "imap://a@mail.example",
+        "http://a@b",
+        "imaps://host",
+        'imaps://a@h/"x',
+        "pop3s://a@h",
+        "imaps://a:geheim@h",
+        "imaps://a@[h",
+    ],
 )
 def test_what_is_no_safe_mailbox_is_refused(url):
     with pytest.raises(ConfigError, match=r"feedback\.imap"):
-        list(fetch(Mailbox(url), "", ""))
+        Mailbox(url)
 
 
 def test_poll_counts_each_bounce_once(dovecot, mailer, place):

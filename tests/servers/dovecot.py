@@ -1,4 +1,4 @@
-"""A Dovecot of the test's own: IMAP on loopback, one mailbox, everything below one folder."""
+"""A Dovecot of the test's own: IMAP and POP3 on loopback, one mailbox, everything below one folder."""
 
 import getpass
 import grp
@@ -17,7 +17,7 @@ base_dir = {folder}/run
 state_dir = {folder}/state
 log_path = {folder}/log
 listen = 127.0.0.1
-protocols = imap
+protocols = imap pop3
 ssl = no
 disable_plaintext_auth = no
 default_internal_user = {user}
@@ -44,6 +44,15 @@ service imap-login {{
     port = 0
   }}
 }}
+service pop3-login {{
+  {chroot}
+  inet_listener pop3 {{
+    port = {pop3}
+  }}
+  inet_listener pop3s {{
+    port = 0
+  }}
+}}
 service anvil {{
   {chroot}
 }}
@@ -56,7 +65,7 @@ service stats {{
 class Dovecot:
     """The server: *folder* holds ``Maildir``; close it at the end."""
 
-    def __init__(self, folder: Path, port: int) -> None:
+    def __init__(self, folder: Path, port: int, pop3: int = 0) -> None:
         self.maildir = folder / "Maildir"
         for inner in ("new", "cur", "tmp"):
             (self.maildir / inner).mkdir(parents=True)
@@ -78,6 +87,7 @@ class Dovecot:
             "uid": uid,
             "gid": gid,
             "port": port,
+            "pop3": pop3,
             "password": PASSWORD,
         }
         (folder / "dovecot.conf").write_text(_CONFIGURATION.format(**values))

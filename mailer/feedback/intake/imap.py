@@ -1,97 +1,143 @@
-"""Messages out of an IMAP mailbox: what is new since the bookmark; nothing is changed there."""
+"""Messages out of an IMAP mailbox: what is new since the bookmark, and a wait for news (RFC 2177).
+
+Nothing is changed there unless it is asked for: messages are looked at without being marked as read.
+"""
 
 import imaplib
 import ssl
+import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Final
-from urllib.parse import unquote, urlsplit
+from time import monotonic
+from types import TracebackType
+from typing import Any, Final, Self
 
-from mailer.errors import ConfigError, MailerError
+from imap_tools import BaseMailBox, MailBox, MailBoxUnencrypted
+from imap_tools.errors import ImapToolsError
+
+from mailer.feedback.intake.mailbox import TIMEOUT, Fetched, Mailbox
 from mailer.feedback.parts import MAX_OCTETS
 
-TIMEOUT: Final = 30.0
 AT_ONCE: Final = 50
 """Messages that are asked for in one command: a pause between two is a chance to be stopped."""
 
+LONGEST_IDLE: Final = 25 * 60.0
+"""Seconds after which IDLE is begun anew: servers end it after half an hour."""
 
-class IntakeError(MailerError):
-    """A mailbox with what came back cannot be read now."""
+LOOK: Final = 0.5
+"""Seconds between two looks whether the wait is to end."""
+
+TROUBLES: Final = (OSError, imaplib.IMAP4.error, ImapToolsError)
 
 
-@dataclass(frozen=True, slots=True)
-class Mailbox:
-    """Where it lies: *url* is ``imaps://user@host[:port][/Folder]``, or ``imap://`` on this host."""
+class Imap:
+    """A session with *mailbox*, to be entered. Raises `IntakeError` where its server does not serve."""
 
-    url: str
+    def __init__(self, mailbox: Mailbox, password: str) -> None:
+        self._mailbox = mailbox
+        self._password = password
+        self._session: BaseMailBox | None = None
+        self._offers: frozenset[bytes] = frozenset()
+
+    def __enter__(self) -> Self:
+        """Log in and open the folder."""
+        box = self._mailbox
+        try:
+            session: BaseMailBox = (
+                MailBox(box.host, box.port, TIMEOUT, ssl_context=ssl.create_default_context())
+                if box.secure
+                else MailBoxUnencrypted(box.host, box.port, TIMEOUT)
+            )
+            self._session = session
+            session.login(box.user, self._password, initial_folder=None)
+            session.folder.set(box.folder)
+            # Asked anew: before the login servers offer less.
+            self._offers = frozenset(_ok(self._protocol.capability())[0].upper().split())
+        except TROUBLES as error:
+            self._leave()
+            raise box.trouble(error) from error
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Log out."""
+        self._leave()
+
+    def behind(self, bookmark: str) -> Iterator[Fetched]:
+        """Yield what lies behind *bookmark*, in order; all of it where the mailbox was made anew.
+
+        At most 1 MiB of each message (``BODY.PEEK``).
+        """
+        try:
+            yield from self._behind(bookmark)
+        except TROUBLES as error:
+            raise self._mailbox.trouble(error) from error
+
+    def remove(self, fetched: Fetched) -> None:
+        """Take the message out of the mailbox: it is recorded."""
+        try:
+            uid = fetched.mark.partition(":")[2]
+            _ok(self._protocol.uid("STORE", uid, "+FLAGS.SILENT", r"(\Deleted)"))
+            if b"UIDPLUS" in self._offers:
+                _ok(self._protocol.uid("EXPUNGE", uid))
+            # Else it stays marked: EXPUNGE without a UID would take what somebody else has marked, too.
+        except TROUBLES as error:
+            raise self._mailbox.trouble(error) from error
+
+    def wait(self, seconds: float, ended: threading.Event) -> bool:
+        """Wait for news, at most so many *seconds* or until *ended*; whether something may be new.
+
+        A server without IDLE tells no news: then the time passes.
+        """
+        deadline = monotonic() + min(seconds, LONGEST_IDLE)
+        if b"IDLE" not in self._offers:
+            ended.wait(max(deadline - monotonic(), 0.0))
+            return False
+        try:
+            with self._open.idle as idle:
+                while not ended.is_set() and (left := deadline - monotonic()) > 0:
+                    if any(b"EXISTS" in line for line in idle.poll(min(left, LOOK))):
+                        return True
+        except TROUBLES as error:
+            raise self._mailbox.trouble(error) from error
+        return False
 
     @property
-    def parts(self) -> tuple[str, int, str, str, bool]:
-        """Host, port, user, folder, and whether TLS is spoken from the start. Raises `ConfigError`."""
-        found = urlsplit(self.url)
-        local = found.hostname in ("localhost", "127.0.0.1", "::1")
-        if found.scheme not in ("imaps", "imap") or not found.hostname or not found.username:
-            raise ConfigError(
-                "feedback.imap: write imaps://user@host, with a folder behind a slash"
-            )
-        if found.scheme == "imap" and not local:
-            raise ConfigError("feedback.imap: imap:// is without TLS; write imaps://")
-        secure = found.scheme == "imaps"
-        port = found.port or (993 if secure else 143)
-        folder = unquote(found.path[1:]) or "INBOX"
-        if '"' in folder or "\\" in folder or not folder.isprintable():
-            raise ConfigError("feedback.imap: the folder's name holds what none may")
-        return found.hostname, port, unquote(found.username), folder, secure
+    def _open(self) -> BaseMailBox:
+        assert self._session is not None, "the session is entered first"
+        return self._session
+
+    @property
+    def _protocol(self) -> imaplib.IMAP4:
+        return self._open.client
+
+    def _behind(self, bookmark: str) -> Iterator[Fetched]:
+        validity = (self._protocol.response("UIDVALIDITY")[1][0] or b"0").decode()
+        known, _, last = bookmark.partition(":")
+        first = int(last) + 1 if known == validity and last.isdigit() else 1
+        numbers = _ok(self._protocol.uid("SEARCH", f"UID {first}:*"))[0].split()
+        # ``n:*`` names the last message too, where none is newer.
+        wanted = sorted(number for one in numbers if (number := int(one)) >= first)
+        for start in range(0, len(wanted), AT_ONCE):
+            for uid in wanted[start : start + AT_ONCE]:
+                answer = self._protocol.uid("FETCH", str(uid), f"(BODY.PEEK[]<0.{MAX_OCTETS}>)")
+                for one in _ok(answer):
+                    if isinstance(one, tuple):
+                        yield Fetched(one[1], f"{validity}:{uid}")
+
+    def _leave(self) -> None:
+        if self._session is not None:
+            protocol, self._session = self._protocol, None
+            try:
+                protocol.logout()
+            except TROUBLES:
+                protocol.shutdown()
 
 
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """One message and the *bookmark* that stands behind it."""
-
-    octets: bytes
-    bookmark: str
-
-
-def fetch(mailbox: Mailbox, password: str, bookmark: str) -> Iterator[Fetched]:
-    """Yield what lies behind *bookmark*, in order; all of it where the mailbox was made anew.
-
-    The messages are looked at without being marked as read (``BODY.PEEK``), at most 1 MiB of each. Raises
-    `IntakeError` when the server cannot be reached, or refuses.
-    """
-    host, port, user, folder, secure = mailbox.parts
-    try:
-        with _opened(host, port, secure=secure) as session:
-            session.login(user, password)
-            _ok(session.select(f'"{folder}"', readonly=True), f"folder {folder}")
-            yield from _behind(session, bookmark)
-    except (OSError, imaplib.IMAP4.error) as error:
-        # What a server says to a login may repeat it: only its kind is told.
-        what = error.strerror if isinstance(error, OSError) else None
-        raise IntakeError(f"imap {host}:{port}: {what or 'the server refused'}") from error
-
-
-def _opened(host: str, port: int, *, secure: bool) -> imaplib.IMAP4:
-    if not secure:
-        return imaplib.IMAP4(host, port, timeout=TIMEOUT)
-    return imaplib.IMAP4_SSL(host, port, ssl_context=ssl.create_default_context(), timeout=TIMEOUT)
-
-
-def _behind(session: imaplib.IMAP4, bookmark: str) -> Iterator[Fetched]:
-    validity = (session.response("UIDVALIDITY")[1][0] or b"0").decode()
-    known, _, last = bookmark.partition(":")
-    first = int(last) + 1 if known == validity and last.isdigit() else 1
-    numbers = _ok(session.uid("SEARCH", f"UID {first}:*"), "search")[0].split()
-    # ``n:*`` names the last message too, where none is newer.
-    wanted = sorted(number for one in numbers if (number := int(one)) >= first)
-    for start in range(0, len(wanted), AT_ONCE):
-        for uid in wanted[start : start + AT_ONCE]:
-            answer = session.uid("FETCH", str(uid), f"(BODY.PEEK[]<0.{MAX_OCTETS}>)")
-            for one in _ok(answer, f"message {uid}"):
-                if isinstance(one, tuple):
-                    yield Fetched(one[1], f"{validity}:{uid}")
-
-
-def _ok(answer: tuple[str, list[Any]], what: str) -> list[Any]:
+def _ok(answer: tuple[str, list[Any]]) -> list[Any]:
     if answer[0] != "OK":
-        raise imaplib.IMAP4.error(what)
+        raise imaplib.IMAP4.error(answer[0])
     return answer[1]

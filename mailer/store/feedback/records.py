@@ -1,7 +1,7 @@
 """What came back, over what was heard first: once for each campaign, recipient and kind."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass
 
 from mailer.mail.dropping import Dropping
@@ -165,3 +165,19 @@ class Feedback:
         """*place* is read up to *bookmark*: what lies before it is recorded."""
         with reaching_redis():
             self._client.set(keys.bookmark(place), bookmark)
+
+    def read_there(self, place: str) -> frozenset[str]:
+        """The ids of what lay at *place* and was recorded."""
+        with reaching_redis():
+            return frozenset(one.decode() for one in self._client.smembers(keys.read_there(place)))
+
+    def note_read(self, place: str, identifier: str) -> None:
+        """What bears that *identifier* at *place* is recorded."""
+        with reaching_redis():
+            self._client.sadd(keys.read_there(place), identifier)
+
+    def forget_read(self, place: str, identifiers: Collection[str]) -> None:
+        """What bore those *identifiers* lies there no more."""
+        if identifiers:
+            with reaching_redis():
+                self._client.srem(keys.read_there(place), *identifiers)
