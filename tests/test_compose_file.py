@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from mailer.config import duration, load
 from mailer.local.binary import server_binary
 from tests.conftest import free_port
 from tests.local.processes import wait_for
+from tests.servers.keeping_server import KeepingServer
 
 ROOT = Path(__file__).parents[1]
 
@@ -132,6 +134,47 @@ def test_worker_starts_as_written_and_its_health_check_finds_it(compose, server,
     check = f"{sys.executable} -m {check}".replace("$$", "$")
     with running(here(service["command"]), tmp_path, environ):
         wait_for(lambda: answers(["sh", "-c", check], environ), seconds=60)
+
+
+def test_the_commands_at_its_head_send_a_campaign(compose, server, tmp_path):
+    """As pasted, with the services' own commands and environment instead of containers."""
+    head = (ROOT / "docker-compose.yml").read_text().split("x-mailer:")[0]
+    lines = [line.removeprefix("#   ") for line in head.splitlines() if line.startswith("#   ")]
+    password, _up, *sending = "\n".join(lines).replace("\\\n", "").splitlines()
+    subprocess.run(["sh", "-c", password], cwd=tmp_path, check=True)
+    assert re.fullmatch(r"FLOWER_BASIC_AUTH=mailer:[0-9a-f]{32}\n", (tmp_path / ".env").read_text())
+
+    service = compose["services"]["worker"]
+    (command,) = sending
+    _, _, words = command.partition("docker compose run --rm worker mailer ")
+    assert words
+    (mount,) = service["volumes"]
+    assert mount.startswith("./templates:")
+    for folder in ("templates", "examples"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, symlinks=True)
+    recipients = tmp_path / "examples" / "recipients.csv"
+    some = recipients.read_text().splitlines(keepends=True)[:101]
+    recipients.write_text("".join(some))
+    with KeepingServer() as mail:
+        environ = service["environment"] | {
+            "MAILER_REDIS": server,
+            "MAILER_ACCOUNTS__PRIMARY__URL": f"smtp://127.0.0.1:{mail.port}",
+        }
+        with running(here(service["command"]), tmp_path, environ):
+            done = subprocess.run(
+                ["sh", "-c", f"{sys.executable} -m mailer {words}"],
+                cwd=tmp_path,
+                env=os.environ | environ,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=60,
+            )
+            assert done.returncode == 0, done.stderr
+            queued = int(re.search(r"(\d+) queued", done.stdout)[1])
+            assert queued > 90, done.stdout
+            mail.wait_for(queued)
+            assert len(mail.kept) == queued
 
 
 def test_flower_starts_as_written_and_its_health_check_finds_it(compose, server, tmp_path):

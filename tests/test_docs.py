@@ -44,6 +44,19 @@ def test_reference_shows_every_command_and_option_of_the_group():
         assert re.search(rf"`[^`]*\b{name}\b", text), name
 
 
+def test_the_distribution_has_one_name_everywhere():
+    """``pip install mailer`` brings another project."""
+    files = [*DOCUMENTS, *(ROOT / "mailer").rglob("*.py"), *ROOT.glob("examples/**/*.py")]
+    wrong = [
+        (file.name, found)
+        for file in files
+        for found in re.findall(
+            r"pip install \W?mailer\b.*|'mailer\[\w+\]'", file.read_text(encoding="utf-8")
+        )
+    ]
+    assert wrong == []
+
+
 def test_readmes_python_is_valid_and_its_names_exist():
     (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     tree = ast.parse(example)

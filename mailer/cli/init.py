@@ -17,6 +17,7 @@ from mailer.config.presets import presets
 from mailer.errors import InputError
 from mailer.mail.recipients import Recipient, parse
 
+CONFIG: Final = "mailer.toml"
 _URL: Final = 'url = "smtp+starttls://you%40example.org@smtp.example.org:587"'
 _PASSWORD: Final = 'password_env = "SMTP_PASSWORD"'  # noqa: S105 - where it is
 _TOKEN: Final = 'token_command = ["print-a-fresh-access-token"]'  # noqa: S105 - where it is
@@ -45,8 +46,17 @@ def init(folder: Path, preset: str | None) -> None:
         (folder / "preview.html").write_text(_preview(folder), encoding="utf-8")
     except OSError as error:
         raise InputError(f"cannot write {error.filename}: {error.strerror}") from error
-    load(folder / "mailer.toml", {})  # what is written can be read
+    load(folder / CONFIG, {})  # what is written can be read
     _say_what_next(folder, [*contents, "preview.html"])
+
+
+def is_starter(file: Path) -> bool:
+    """Whether *file* is a ``mailer.toml`` as `init` writes it, with nobody's server in it."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return False
+    return any(text == dict(_contents(preset))[CONFIG] for preset in (None, *presets()))
 
 
 def _contents(preset: str | None) -> Iterator[tuple[str, str]]:
@@ -89,7 +99,9 @@ def _preview(folder: Path) -> str:
 def _say_what_next(folder: Path, names: list[str]) -> None:
     for name in names:
         say(f"written: {folder / name}")
-    say("\nNext: say in mailer.toml who you are and which server sends. Then type:\n")
+    say(
+        "\nNext: say in mailer.toml who you are and which server sends (the first run asks). Then type:\n"
+    )
     if folder != Path():
         say(f"    cd {shlex.quote(str(folder))}")
     say("    mailer accounts check")

@@ -22,6 +22,7 @@ import click
 
 from mailer.cli.group import MailerGroup
 from mailer.cli.session import Session
+from mailer.config.neighbours import intrusion
 from mailer.errors import LedgerUnavailableError, MailerError, RedisRefusesError
 from mailer.mail.foreign import shown
 
@@ -69,6 +70,8 @@ def cli(context: click.Context, config: Path | None, local: Path | None, *, debu
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command line and exit with its code; no traceback reaches the user unasked."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if said := intrusion():
+        click.echo(f"mailer: {said}", err=True)
     try:
         code = _run(words)
         sys.stdout.flush()

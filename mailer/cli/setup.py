@@ -5,12 +5,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
 import click
 
+from mailer.cli import init
 from mailer.cli.output import say
 from mailer.cli.session import Session
 from mailer.config import Settings
@@ -29,24 +31,30 @@ _ATTEMPTS: Final = 3
 def ensure(session: Session) -> None:
     """Have an account to send with: ask for one at a terminal, else say what is missing.
 
-    Raises `ConfigError`.
+    A ``mailer.toml`` that is as `mailer init` wrote it names nobody's server: what is answered is
+    written over it. Raises `ConfigError`.
     """
-    if session.configured.accounts:
+    file = session.configured.file
+    is_starter = file is not None and init.is_starter(file)
+    if session.configured.accounts and not is_starter:
         return
-    if session.configured.file or not sys.stdin.isatty():
-        where = session.configured.file or "there is no mailer.toml here, and"
+    if (file and not is_starter) or not sys.stdin.isatty():
+        if is_starter:
+            raise ConfigError(f"{file} is as mailer init wrote it: say there which server sends")
+        where = file or "there is no mailer.toml here, and"
         raise ConfigError(
             f"{where} no account to send with; add [accounts.primary] with a url, "
             "or begin with: mailer init"
         )
-    say("There is no mailer.toml here. Which server sends your mail?\n")
+    there = f"{file} names no server yet" if file else "There is no mailer.toml here"
+    say(f"{there}. Which server sends your mail?\n")
     for _ in range(_ATTEMPTS):
         account, password = _asked()
         if _works(account, password):
             break
     else:
         raise ConfigError("no login succeeded; nothing was written")
-    _write(account, password)
+    _write(file or _FILE, account, password)
     session.renew()
 
 
@@ -104,31 +112,43 @@ def _works(account: dict[str, str], password: str) -> bool:
     return True
 
 
-def _write(account: dict[str, str], password: str) -> None:
+def _write(file: Path, account: dict[str, str], password: str) -> None:
     sender = click.prompt("Mail is from (such as Shop <news@shop.example>)").strip()
-    secret = _kept(account, password) if password else {}
+    secret = _kept(file.parent, account, password) if password else {}
     table: dict[str, Any] = {k: v for k, v in account.items() if k != "password_env"} | secret
     lines = [f"sender = {_quoted(sender)}", "", "[accounts.primary]"]
     lines += [f"{key} = {_quoted(value)}" for key, value in table.items()]
-    _FILE.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    say(f"written: {_FILE}\n")
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    say(f"written: {file}\n")
 
 
-def _kept(account: dict[str, str], password: str) -> dict[str, Any]:
+def _kept(folder: Path, account: dict[str, str], password: str) -> dict[str, Any]:
     """Where the password is from now on: nowhere, unless that is wanted."""
-    places = ["no", "file"] + (["keyring"] if shutil.which("keyring") else [])
+    keyring = _keyring()
+    places = ["no", "file"] + (["keyring"] if keyring else [])
     where = click.prompt("Keep the password?", type=click.Choice(places), default="no")
     if where == "file":
-        descriptor = os.open(_KEPT, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        descriptor = os.open(folder / _KEPT, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(password + "\n")
         return {"password_file": str(_KEPT)}
     if where == "keyring":
         user = account.get("username") or account["url"]
-        words = ["keyring", "set", _SERVICE, user]
-        subprocess.run(words, input=password, text=True, check=True)  # noqa: S603 - ours
-        return {"password_command": ["keyring", "get", _SERVICE, user]}
+        done = subprocess.run(  # noqa: S603 - ours
+            [*keyring, "set", _SERVICE, user], input=password, text=True, check=False
+        )
+        if done.returncode:
+            raise ConfigError("the keyring does not take the password; nothing was written")
+        return {"password_command": [*keyring, "get", _SERVICE, user]}
     return {"password_env": VARIABLE}
+
+
+def _keyring() -> list[str]:
+    """The words that call the system's keyring; none where `celery-mailer[keyring]` is not installed."""
+    if shutil.which("keyring"):
+        return ["keyring"]
+    # An environment that is not activated has it all the same.
+    return [sys.executable, "-m", "keyring"] if find_spec("keyring") else []
 
 
 def _quoted(value: object) -> str:

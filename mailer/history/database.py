@@ -185,7 +185,7 @@ def _engine(url: str) -> Engine:
         )
     except (ImportError, NoSuchModuleError) as exc:
         raise ConfigError(
-            f"history.url: the driver is missing ({exc}): pip install 'mailer[history]'"
+            f"history.url: the driver is missing ({exc}): pip install 'celery-mailer[history]'"
         ) from exc
 
 

@@ -20,5 +20,7 @@ def opened(settings: Settings) -> "History":
     try:
         from mailer.history import open_history  # noqa: PLC0415
     except ModuleNotFoundError as exc:
-        raise ConfigError(f"history.url wants {exc.name}: pip install 'mailer[history]'") from None
+        raise ConfigError(
+            f"history.url wants {exc.name}: pip install 'celery-mailer[history]'"
+        ) from None
     return open_history(settings.history.url)

@@ -11,6 +11,7 @@ from time import monotonic, time
 from typing import Final, TypeVar
 
 from mailer.config import Settings, current
+from mailer.config.neighbours import intrusion
 from mailer.errors import LedgerUnavailableError
 from mailer.queues.application import application
 from mailer.queues.broker import Broker, Task
@@ -39,6 +40,8 @@ class Links:
     """What leads to one Redis and one broker; shared by all threads of a process."""
 
     def __init__(self, redis: str, broker: str) -> None:
+        if said := intrusion():
+            log.warning("%s", said)
         # All at once, and no byte is sent yet: two threads must not make two of one thing.
         self.client: Client = connect(redis)
         self.campaigns = Campaigns(self.client)

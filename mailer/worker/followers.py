@@ -174,7 +174,7 @@ def consumers(settings: Settings) -> list[Callable[[Client], Consumer]]:
             from mailer.worker.history_writer import HistoryWriter  # noqa: PLC0415
         except ModuleNotFoundError as exc:
             raise ConfigError(
-                f"history.url wants {exc.name}: pip install 'mailer[history]'"
+                f"history.url wants {exc.name}: pip install 'celery-mailer[history]'"
             ) from None
         HistoryWriter(settings).close()
         made.append(lambda _client: HistoryWriter(settings))

@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 from celery import Celery, signals
 
 from mailer.config import Settings, current
+from mailer.config.neighbours import intrusion
 from mailer.errors import ConfigError
 from mailer.queues.application import PREFIX, QUEUES, Application
 from mailer.worker.process import Worker
@@ -77,6 +78,8 @@ def _log_begins(logger: logging.Logger, **_: Any) -> None:
 def _ready(sender: Any, **_: Any) -> None:
     # Here and not earlier: Celery sets its log up meanwhile.
     if _running:
+        if said := intrusion():
+            log.warning("%s", said)
         _running.start()
         _say_which_broker(sender.app)
     elif set(sender.app.amqp.queues) == set(sender.app.amqp.queues.consume_from):

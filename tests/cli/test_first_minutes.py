@@ -190,6 +190,54 @@ def test_at_a_terminal_it_asks_checks_the_login_writes_the_file_and_sends(begun,
     assert run(*RUN) == 0, "and again without a question"
 
 
+ANSWERS = [
+    ("User", "ada"),
+    ("Password", "right"),
+    ("Mail is from", "Shop <news@shop.example>"),
+]
+
+
+def test_what_init_has_written_names_no_server_and_is_asked_for_too(empty, mailbox, port, capsys):
+    assert run("init") == 0
+    assert run(*RUN) == 1
+    assert "is as mailer init wrote it" in capsys.readouterr().err
+    answers = [("Server", f"127.0.0.1:{port}"), *ANSWERS, ("Keep the password", "file")]
+    code, seen = typed(RUN, answers)
+    assert code == 0, seen
+    assert "names no server yet" in seen
+    assert len(mailbox.kept) == 2
+    assert run(*RUN) == 0, "and again without a question"
+
+
+def test_a_file_that_somebody_has_edited_is_not_written_over(empty, capsys):
+    assert run("init") == 0
+    file = empty / "mailer.toml"
+    file.write_text(file.read_text().replace("[accounts.primary]", "[accounts.other]"))
+    before = file.read_text()
+    code, seen = typed((*RUN, "--account", "primary"), [])
+    assert code == 1
+    assert "no account 'primary'" in seen.replace("\r\n", " ")
+    assert file.read_text() == before
+
+
+def test_a_password_may_be_in_the_systems_keyring(empty, mailbox, port, monkeypatch):
+    """With a real backend, which keeps it in a file."""
+    pytest.importorskip("keyrings.alt")
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyrings.alt.file.PlaintextKeyring")
+    monkeypatch.setenv("XDG_DATA_HOME", str(empty / "data"))
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")  # an environment that is not activated
+    assert run("init") == 0
+    answers = [("Server", f"127.0.0.1:{port}"), *ANSWERS, ("Keep the password", "keyring")]
+    code, seen = typed(RUN, answers)
+    assert code == 0, seen
+    text = (empty / "mailer.toml").read_text()
+    assert "password_command" in text
+    assert "right" not in text
+    assert list((empty / "data").rglob("keyring_pass.cfg"))
+    assert run("run", "second", "--template", "newsletter", "people.csv") == 0, "without a question"
+    assert len(mailbox.kept) == 4
+
+
 def test_a_password_that_is_not_kept_is_asked_for_again(begun, mailbox, port):
     answers = [
         ("Server", f"127.0.0.1:{port}"),
