@@ -22,7 +22,6 @@ import click
 
 from mailer.cli.group import MailerGroup
 from mailer.cli.session import Session
-from mailer.config.neighbours import intrusion
 from mailer.errors import LedgerUnavailableError, MailerError, RedisRefusesError
 from mailer.mail.foreign import shown
 
@@ -64,14 +63,16 @@ def cli(context: click.Context, config: Path | None, local: Path | None, *, debu
       mailer status spring-2026 --watch
     """  # noqa: D301 - click's mark against rewrapping
     del debug  # read in `main`, where errors arrive
+    from mailer.config.neighbours import intrusion  # noqa: PLC0415 - `--version` loads no settings
+
+    if said := intrusion():
+        click.echo(f"mailer: {said}", err=True)
     context.obj = context.with_resource(Session(config, local))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command line and exit with its code; no traceback reaches the user unasked."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if said := intrusion():
-        click.echo(f"mailer: {said}", err=True)
     try:
         code = _run(words)
         sys.stdout.flush()
