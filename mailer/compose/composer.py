@@ -129,10 +129,10 @@ class Composer:
             elif own is not None and slot.digest not in self.shared:
                 run.append(own.encoded)
             else:
-                content += (b"".join(run), slot)
+                content += (*run, slot)
                 run = []
             run.append(piece)
-        content.append(b"".join(run))
+        content += run
         return Message(
             self.headers.reverse_path(recipient),
             recipient.mailbox,

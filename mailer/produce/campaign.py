@@ -241,6 +241,7 @@ class Campaign:
                 turns=links.dispatch,
                 ring=links.ring,
                 noted=links.noted,
+                payload_version=links.payload_version,
             )
             receipt = enqueuer.run(rows, lambda: self._open(maker, plan.accept_changes))
         links.campaigns.close(self.name)

@@ -2,15 +2,16 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import time
 from typing import Protocol
 
 from mailer.compose import Composer, Design
 from mailer.errors import InputError
 from mailer.mail.event import encode_queued
+from mailer.mail.forms import merged
 from mailer.mail.message import Message
-from mailer.mail.payload import Entry, encode
+from mailer.mail.payload import WITH_FORMS, Entry, encode
 from mailer.mail.recipients import Recipient
 
 
@@ -35,17 +36,22 @@ class Composed:
     message_ids: tuple[str, ...] = ()
 
 
-def compose(composer: Maker, account: str, recipients: Sequence[Recipient]) -> Composed:
-    """Make the messages of one batch."""
+def compose(
+    composer: Maker, account: str, recipients: Sequence[Recipient], version: int
+) -> Composed:
+    """Make the messages of one batch, as a payload of *version*."""
     entries, made, faults = [], [], []
     for one in recipients:
         try:
-            entries.append(Entry(composer.compose(one), one.key))
+            message = composer.compose(one)
+            if version < WITH_FORMS:
+                message = replace(message, content=merged(message.content))
+            entries.append(Entry(message, one.key))
             made.append(one)
         except InputError as exc:
             faults.append((one.row, str(exc)))
     identifiers = tuple(entry.message.message_id for entry in entries)
-    return Composed(account, tuple(made), encode(entries), tuple(faults), identifiers)
+    return Composed(account, tuple(made), encode(entries, version), tuple(faults), identifiers)
 
 
 def told(ref: str, composed: Composed) -> bytes:
@@ -66,7 +72,7 @@ def begin_composing(design: Design) -> None:
     _composer_here = Composer(design)
 
 
-def compose_here(account: str, recipients: Sequence[Recipient]) -> Composed:
+def compose_here(account: str, recipients: Sequence[Recipient], version: int) -> Composed:
     """Make one batch's messages in a process that `begin_composing` has begun."""
     assert _composer_here is not None
-    return compose(_composer_here, account, recipients)
+    return compose(_composer_here, account, recipients, version)

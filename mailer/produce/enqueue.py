@@ -87,6 +87,7 @@ class Enqueuer:
         turns: Dispatch,
         ring: Callable[[Task], None],
         noted: Callable[[str, Sequence[Mapping[str, object]], Mapping[str, object]], None],
+        payload_version: Callable[[], int],
     ) -> None:
         self._plan = plan
         self._composer = composer
@@ -95,6 +96,7 @@ class Enqueuer:
         self._turns = turns
         self._ring = ring
         self._noted = noted
+        self._payload_version = payload_version
         self._receipt = Receipt(plan.campaign)
         self._under_way: set[bytes] = set()
         self._run = 0
@@ -204,7 +206,7 @@ class Enqueuer:
     def _compose(self, batches: Iterator[tuple[str, tuple[Recipient, ...]]]) -> Iterator[Composed]:
         if self._processes() <= 1:
             for account, recipients in batches:
-                yield compose(self._composer, account, recipients)
+                yield self._composed(account, recipients)
             return
         assert self._plan.design is not None, "messages that are given are not rendered"
         with ProcessPoolExecutor(
@@ -215,11 +217,15 @@ class Enqueuer:
         ) as pool:
             pending: deque[Future[Composed]] = deque()
             for account, recipients in batches:
-                pending.append(pool.submit(compose_here, account, recipients))
+                version = self._payload_version()
+                pending.append(pool.submit(compose_here, account, recipients, version))
                 if len(pending) > 2 * self._plan.processes:
                     yield pending.popleft().result()
             while pending:
                 yield pending.popleft().result()
+
+    def _composed(self, account: str, recipients: Sequence[Recipient]) -> Composed:
+        return compose(self._composer, account, recipients, self._payload_version())
 
     def _processes(self) -> int:
         """How many processes render; one where this process may have none, as in a prefork task."""
@@ -272,7 +278,7 @@ class Enqueuer:
         left = tuple(
             one for offset, one in enumerate(composed.recipients) if offset not in set(taken)
         )
-        self._write(compose(self._composer, composed.account, left))
+        self._write(self._composed(composed.account, left))
 
     def _stay_near(self) -> None:
         """Wait until the workers are at most ``max_backlog`` recipients behind."""

@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 from mailer.config import Settings, current
 from mailer.config.neighbours import intrusion
 from mailer.errors import LedgerUnavailableError
+from mailer.mail.payload import VERSION
 from mailer.queues.application import application
 from mailer.queues.broker import Broker, Task
 from mailer.queues.publish import publish
@@ -24,6 +25,7 @@ from mailer.store.connection import Client, connect
 from mailer.store.dispatch import Dispatch
 from mailer.store.ledger import Ledger
 from mailer.store.singles import Singles
+from mailer.store.workers.able import Able
 
 _T = TypeVar("_T")
 
@@ -49,6 +51,7 @@ class Links:
         self.singles = Singles(self.client)
         self.dispatch = Dispatch(self.client)
         self.breaker = Breaker(self.client)
+        self.able = Able(self.client)
         self.broker = Broker(application(broker))
         self._quiet_until = 0.0
 
@@ -64,6 +67,13 @@ class Links:
         except LedgerUnavailableError as exc:
             self._quiet_until = monotonic() + QUIET
             log.warning("%s; what is queued goes out with the workers' next sweep", exc)
+
+    def payload_version(self) -> int:
+        """The version of payload that a batch may be written in now: every living worker can read it.
+
+        Where none says that it lives, it is the first: 0.1.0's say nothing, and read no other.
+        """
+        return min(max(self.able.reads(time()), 1), VERSION)
 
     def noted(
         self,

@@ -13,6 +13,7 @@ from mailer.smtp.reply import Reply, ReplyParser, Stage
 from mailer.smtp.rules import Action, Judgement, Rule, judge
 from mailer.smtp.settings import Dsn, Security, Server, Timeouts
 from mailer.smtp.submission import Fate, Result, Submission
+from mailer.smtp.wire import Skeleton
 
 if TYPE_CHECKING:
     from mailer.smtp.check import AccountCheck, try_account
@@ -30,6 +31,7 @@ __all__ = [  # noqa: RUF022  # a table of contents
     "Dsn",
     "Security",
     "Server",
+    "Skeleton",
     "Submission",
     "Timeouts",
     # What comes out

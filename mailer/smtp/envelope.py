@@ -63,7 +63,7 @@ def address(submission: Submission, offered: Extensions, dsn: Dsn | None) -> Env
     """
     content = submission.content
     try:
-        has_dots = wire.check_content(content)
+        has_dots = not submission.is_vouched_for and wire.check_content(content)
     except WireError as exc:
         return _refused(Stage.DATA, Action.FAIL_MESSAGE, str(exc))
     if offered.size is not None and len(content) > offered.size:

@@ -22,6 +22,8 @@ class Submission:
     """The headers hold raw UTF-8 (RFC 6532); an address tells by itself what it needs."""
     envid: str | None = None
     """What a delivery status notification brings back: ENVID of RFC 3461, ASCII."""
+    is_vouched_for: bool = False
+    """The *content* was looked through by a `Skeleton`: nothing to refuse in it, no dot to double."""
 
 
 class Fate(Enum):

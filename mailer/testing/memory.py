@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mailer.errors import CampaignChangedError, CampaignNotFoundError
+from mailer.mail.payload import VERSION
 from mailer.mail.policy import CampaignPolicy
 from mailer.mail.status import OPEN, Status
 from mailer.mail.stored import unpack
@@ -52,6 +53,10 @@ class MemoryLinks(Links):
 
     def ring(self, task: Task) -> None:
         """Nobody works here."""
+
+    def payload_version(self) -> int:
+        """The newest: what is read here was written here."""
+        return VERSION
 
     def noted(
         self,

@@ -42,7 +42,7 @@ def tokens(*secrets):
 
 
 def field(message, name):
-    text = message.content[0].decode().replace("\r\n ", "")
+    text = message.joined({}).decode().replace("\r\n ", "")
     return next(line for line in text.splitlines() if line.lower().startswith(name)).partition(
         ": "
     )[2]

@@ -39,6 +39,12 @@ class Able:
             with reaching_redis():
                 self._client.hdel(keys.WORKERS, *gone)
 
+    def reads(self, now: float) -> int:
+        """The newest version of payloads that all living workers read; 0 where none is known to live."""
+        with reaching_redis():
+            told = map(_read, self._client.hgetall(keys.WORKERS).values())
+        return min((one["payload"] for one in told if one["seen"] >= now - LIVES), default=0)
+
     def retire(self, worker: str) -> None:
         """*worker* ends."""
         with reaching_redis():
