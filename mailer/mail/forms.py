@@ -50,8 +50,8 @@ class Form:
         for part in self._parts:
             if isinstance(part, SharedPart):
                 found.append(part)
-            else:
-                found.append(b"".join(part(values)))
+            elif octets := b"".join(part(values)):
+                found.append(octets)
         return tuple(found)
 
 
@@ -215,6 +215,6 @@ def merged(content: Sequence[Chunk]) -> tuple[Chunk, ...]:
     for is_shared, run in groupby(content, lambda chunk: isinstance(chunk, SharedPart)):
         if is_shared:
             found += run
-        else:
-            found.append(b"".join(chunk for chunk in run if isinstance(chunk, bytes)))
+        elif octets := b"".join(chunk for chunk in run if isinstance(chunk, bytes)):
+            found.append(octets)
     return tuple(found)

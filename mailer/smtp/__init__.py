@@ -13,11 +13,11 @@ from mailer.smtp.reply import Reply, ReplyParser, Stage
 from mailer.smtp.rules import Action, Judgement, Rule, judge
 from mailer.smtp.settings import Dsn, Security, Server, Timeouts
 from mailer.smtp.submission import Fate, Result, Submission
-from mailer.smtp.wire import Skeleton
 
 if TYPE_CHECKING:
     from mailer.smtp.check import AccountCheck, try_account
     from mailer.smtp.driver import Driver
+    from mailer.smtp.wire import Skeleton
 
 __all__ = [  # noqa: RUF022  # a table of contents
     # Sending
@@ -50,6 +50,7 @@ __all__ = [  # noqa: RUF022  # a table of contents
 # Imported on first use: whoever judges replies, or only says what an account is, opens no sockets.
 _HOMES = {
     "Driver": "mailer.smtp.driver",
+    "Skeleton": "mailer.smtp.wire",
     "AccountCheck": "mailer.smtp.check",
     "try_account": "mailer.smtp.check",
 }

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import textwrap
+import time
 from email import message_from_bytes, policy
 
 import pytest
@@ -19,6 +20,7 @@ from mailer.errors import (
 from mailer.mail.payload import decode
 from mailer.mail.recipients import fingerprint
 from mailer.store.suppression import Suppressed, Suppression
+from mailer.store.workers.able import Able
 
 ROWS = [{"email": f"r{number}@example.org", "name": f"N{number}"} for number in range(1, 6)]
 
@@ -58,6 +60,34 @@ def test_each_recipient_is_queued_as_a_finished_message(make, client):
     mail = message_from_bytes(batches[0][0].message.content[0], policy=policy.default)
     assert mail.get_content().split("\r\n") == ["Dear N1, it is spring.", ""]
     assert batches[0][0].message.forward_path == "r1@example.org"
+
+
+@pytest.mark.parametrize(
+    ("workers", "version"),
+    [
+        ({}, 1),  # 0.1.0's say nothing
+        ({"new": (2, 0)}, 2),
+        ({"new": (2, 0), "old": (1, 0)}, 1),
+        ({"new": (2, 0), "gone": (1, 60)}, 2),
+        ({"newer": (9, 0)}, 2),
+    ],
+)
+def test_a_batch_is_written_so_that_every_living_worker_can_read_it(make, client, workers, version):
+    for name, (reads, silent) in workers.items():
+        Able(client).announce(name, ["primary"], reads, time.time() - silent)
+    make().enqueue(ROWS)
+    written = {client.get(key)[:2] for key in client.keys("mailer:payload:spring:*")}
+    assert written == {b"M" + bytes([version])}
+    mail = message_from_bytes(payloads(client)[1][1].message.content[0], policy=policy.default)
+    assert mail.get_content().split("\r\n") == ["Dear N4, it is spring.", ""]
+    assert mail["To"] == "N4 <r4@example.org>"
+
+
+def test_processes_that_render_write_what_workers_read(make, client):
+    Able(client).announce("new", ["primary"], 2, time.time())
+    make().enqueue(ROWS, processes=2)
+    assert {client.get(key)[1] for key in client.keys("mailer:payload:spring:*")} == {2}
+    assert [len(batch) for batch in payloads(client)] == [2, 2, 1]
 
 
 def test_task_messages_name_the_batch_and_hold_nothing_of_the_mail(make, client):

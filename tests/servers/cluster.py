@@ -6,6 +6,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from mailer.config import load
@@ -123,12 +125,14 @@ class Cluster:
             ref = self.campaigns.next_batch(campaign)
             recipients = [fresh(campaign, number) for number in numbers]
             entries = [entry(campaign, number) for number in numbers]
+            # Both kinds of payload, in turn: workers have both before them in a rolling deploy.
+            payload = encode(entries) if start // batch % 2 else encode(in_chunks(entries), 2)
             done = ledger.enqueue(
                 ref,
                 run=run,
                 queue=queue,
                 account=account,
-                payload=encode(entries),
+                payload=payload,
                 recipients=recipients,
                 now=now,
             )
@@ -174,6 +178,17 @@ def fresh(campaign: str, number: int) -> Fresh:
 
 def mailbox(campaign: str, number: int) -> str:
     return f"{campaign}-{number}@example.org"
+
+
+def in_chunks(entries: Sequence[Entry]) -> list[Entry]:
+    """The same messages, in pieces that they have in common or not."""
+    cut = []
+    for one in entries:
+        (content,) = one.message.content
+        assert isinstance(content, bytes)
+        chunks = tuple(line + b"\r\n" for line in content.split(b"\r\n")[:-1])
+        cut.append(replace(one, message=replace(one.message, content=chunks)))
+    return cut
 
 
 def entry(campaign: str, number: int) -> Entry:

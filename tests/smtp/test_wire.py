@@ -56,6 +56,47 @@ def test_a_line_may_have_998_octets_and_no_more(size, end, before):
             wire.check_content(content)
 
 
+# Whatever can go wrong where a constant and a value meet, and much of it.
+ODD = st.lists(
+    st.sampled_from([b"", b"a", b".", b"\r", b"\n", b"\r\n", b"\0", b"|", b"x" * 400, b"y" * 499]),
+    max_size=4,
+).map(b"".join)
+
+
+@given(st.lists(st.one_of(ODD, st.none()), max_size=6), st.lists(ODD, min_size=6, max_size=6))
+@example([b"a\r\n", None, b"b\r\n"], [b"."] * 6)
+@example([None, b".\r\n"], [b"a\r\n"] * 6)
+@example([None, None], [b"a\r", b"\n", b"", b"", b"", b""])
+@example([b"a\r", None], [b"\n"] * 6)
+@example([None, b"x" * 499, None], [b"y" * 499, b"z", b"", b"", b"", b""])
+@example([b"a\r\n", None, None], [b"", b".", b"", b"", b"", b""])
+def test_what_a_skeleton_vouches_for_would_pass_and_needs_no_stuffing(pieces, values):
+    left = iter(values)
+    filled = [next(left) if piece is None else piece for piece in pieces]
+    used = [one for one, piece in zip(filled, pieces, strict=True) if piece is None]
+    content = b"".join(filled)
+    if content and wire.Skeleton(pieces).vouches(used):
+        assert wire.check_content(content) is False
+
+
+def test_a_skeleton_vouches_for_a_newsletter():
+    line = b"All that is new, and some that is not, in lines as long as mail has them.\r\n"
+    skeleton = wire.Skeleton(
+        [b"From: a@b.c\r\n\r\n", line * 200, b"Dear ", None, b",\r\n", None, line]
+    )
+    assert skeleton.vouches([b"Ada", b"https://shop.example/=\r\nABC=\r\n"])
+    assert not skeleton.vouches([b"Ada", b"x" * 950])
+    assert not skeleton.vouches([b"Ada", b".hidden"])
+    assert not skeleton.vouches([b"Ada\r\n.\r\nMAIL FROM:<x@y.z>", b""])
+
+
+@pytest.mark.parametrize(
+    "constant", [b".a\r\n", b"a\r\n.b", b"a\r", b"\nb", b"a\nb", b"a\0", b"x" * 999]
+)
+def test_a_skeleton_with_a_doubtful_constant_vouches_for_nothing(constant):
+    assert not wire.Skeleton([b"a\r\n", constant, None]).vouches([b"a"])
+
+
 def test_an_error_names_the_line():
     with pytest.raises(WireError, match="line 3"):
         wire.check_content(b"a\r\nb\r\nc\nd\r\n")
