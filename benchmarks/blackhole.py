@@ -1,11 +1,14 @@
 """A receiver in Python that needs nothing installed: answers every command, throws content away.
 
-    python blackhole.py        prints its port
+    python blackhole.py                    prints its port
+    python blackhole.py --tell "X-Probe: " prints what stands behind that in a mail, and when it took it
 
 It counts nothing and checks nothing; `smtp-sink` is what rates are measured against.
 """
 
 import asyncio
+import sys
+import time
 
 _GREETING = b"220 blackhole ESMTP\r\n"
 _EHLO = b"250-blackhole\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SIZE 0\r\n"
@@ -16,20 +19,28 @@ _END = b"\r\n.\r\n"
 class Blackhole(asyncio.Protocol):
     """One session. *rest* is what was read and not yet understood."""
 
+    told = b""
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
         self.rest = b""
         self.in_content = False
+        self.probe = ""
         transport.write(_GREETING)
 
     def data_received(self, octets: bytes) -> None:
         data, replies = self.rest + octets, []
         while data:
             if self.in_content:
-                _, end, after = data.partition(_END)
+                content, end, after = data.partition(_END)
+                if self.told and self.told in content:
+                    self.probe = content.partition(self.told)[2].partition(b"\r\n")[0].decode()
                 if not end:
                     data = data[-4:]
                     break
+                if self.probe:
+                    print(self.probe, time.monotonic(), flush=True)
+                    self.probe = ""
                 data, self.in_content = after, False
                 replies.append(_OK)
                 continue
@@ -62,4 +73,6 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["--tell"]:
+        Blackhole.told = sys.argv[2].encode()
     asyncio.run(main())
