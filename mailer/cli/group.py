@@ -40,6 +40,10 @@ _SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
             "campaigns.export:export",
             "Print every recipient of NAME, and what became of it.",
         ),
+        "schedule": (
+            "campaigns.control:schedule",
+            "Let campaign NAME begin at another time, or now.",
+        ),
         "pause": ("campaigns.control:pause", "Start no more message of campaign NAME for now."),
         "resume": ("campaigns.control:resume", "Go on with the paused campaign NAME."),
         "cancel": ("campaigns.control:cancel", "Send nothing more of campaign NAME, for good."),

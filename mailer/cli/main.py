@@ -131,7 +131,9 @@ def _usage(error: click.ClickException) -> str:
     text = error.format_message().rstrip(".")
     context = getattr(error, "ctx", None)
     if isinstance(error, click.NoSuchOption) and error.option_name in {"--config", "--local"}:
-        return f"{text}; it goes before the command: mailer {error.option_name} … COMMAND"
+        # Without click's guess at another option: this one exists.
+        what = f"No such option {error.option_name!r}"
+        return f"{what}; it goes before the command: mailer {error.option_name} … COMMAND"
     if isinstance(error, click.UsageError) and context is not None:
         return f"{text}; see {context.command_path} --help"
     return text

@@ -1,7 +1,8 @@
-"""What people do about campaigns: look at them, pause, resume and cancel them."""
+"""What people do about campaigns: look at them, move, pause, resume and cancel them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from time import time
 from typing import Final
 
@@ -9,12 +10,17 @@ from mailer.config import Settings
 from mailer.errors import CampaignChangedError, CampaignNotFoundError
 from mailer.mail.policy import CampaignPolicy
 from mailer.operate.failures import unaccepted
+from mailer.operate.states import STATES, states_of, told
 from mailer.queues.connections import Producer
+from mailer.queues.publish import publish
 from mailer.store.campaigns import CANCELLED, PAUSED, RUNNING, Failure
-from mailer.store.campaigns import Progress as Status
+from mailer.store.course.pending import Pending
+from mailer.store.course.progress import Progress as Status
+from mailer.store.course.schedule import Schedule
 from mailer.store.events import Aside, Backlog
 
 __all__ = [
+    "STATES",
     "Page",
     "Status",
     "cancel",
@@ -24,6 +30,7 @@ __all__ = [
     "pause",
     "policy",
     "resume",
+    "schedule",
     "set_aside",
     "standing",
     "status",
@@ -34,13 +41,16 @@ __all__ = [
 LOOKED_AT: Final = 200
 """Campaigns whose progress one page of a list asks for at most."""
 
+_PAGE: Final = 100
+
 LATE = 60.0
 """Seconds that an event may wait before people are told that it does."""
 
 
 def status(settings: Settings, name: str) -> Status:
     """How far the campaign is. Raises `CampaignNotFoundError`."""
-    return Producer(settings).campaigns.progress(name, time())
+    producer, now = Producer(settings), time()
+    return _told(producer, [producer.campaigns.progress(name, now)], now)[0]
 
 
 def policy(settings: Settings, name: str) -> CampaignPolicy:
@@ -48,10 +58,38 @@ def policy(settings: Settings, name: str) -> CampaignPolicy:
     return Producer(settings).campaigns.policy(name)
 
 
-def statuses(settings: Settings) -> list[Status]:
-    """How far each campaign is, the newest first."""
-    campaigns = Producer(settings).campaigns
-    return [campaigns.progress(name, time()) for name in campaigns.names()]
+def statuses(settings: Settings, since: float = 0.0, state: str = "") -> Iterator[Status]:
+    """How far each campaign is, the newest first, streamed.
+
+    Only those first enqueued at *since* or later, and in that *state*, one of `STATES`.
+    """
+    producer, now = Producer(settings), time()
+    found = producer.campaigns.progresses(producer.campaigns.names(since), now)
+    while page := list(islice(found, _PAGE)):
+        for one in _told(producer, page, now):
+            if not state or state in states_of(one):
+                yield one
+
+
+def _told(producer: Producer, found: Sequence[Status], now: float) -> list[Status]:
+    """The same with their states in words; what waits is looked for where somebody is open."""
+    moving = [one for one in found if one.open and one.state == RUNNING and one.start <= now]
+    names = sorted({name for one in moving for name in one.accounts})
+    breaker = producer.links.breaker
+    accounts = {name: breaker.state(name, now) for name in names}
+    waits = producer.campaigns.pending([one.campaign for one in moving], names, now)
+    return [told(one, waits.get(one.campaign, Pending()), accounts, now) for one in found]
+
+
+def schedule(settings: Settings, name: str, start: float) -> None:
+    """Let the campaign begin at *start*, seconds since the epoch: at once where that is over.
+
+    What is being transmitted is finished. Raises `CampaignNotFoundError`, `InputError` where nobody of it
+    is open, `CampaignChangedError` where it was cancelled.
+    """
+    producer, now = Producer(settings), time()
+    moved = Schedule(producer.client).move(name, now, start)
+    publish(producer.broker, producer.ledger, moved)
 
 
 @dataclass(frozen=True, slots=True)

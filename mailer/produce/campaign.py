@@ -24,7 +24,7 @@ from mailer.mail.recipients import Recipient
 from mailer.mail.routing import Routes
 from mailer.mail.schedule import Window
 from mailer.mail.stored import pack
-from mailer.operate.campaigns import cancel, failures, pause, resume, status
+from mailer.operate.campaigns import cancel, failures, pause, resume, schedule, status
 from mailer.operate.recipients import Recipients, accepted, failed
 from mailer.operate.trace import Record, export
 from mailer.produce.design import design, retry_overrides, summary
@@ -37,7 +37,7 @@ from mailer.produce.spool import Row
 from mailer.queues.connections import Producer
 from mailer.queues.traces import traced
 from mailer.store.campaigns import Failure
-from mailer.store.campaigns import Progress as Status
+from mailer.store.course.progress import Progress as Status
 
 __all__ = [
     "Campaign",
@@ -107,10 +107,8 @@ class Campaign:
             )
         if on_uncertain not in ("hold", "resend"):
             raise InputError(f"on_uncertain is 'hold' or 'resend', not {on_uncertain!r}")
-        if start_at is not None and start_at.tzinfo is None:
-            raise InputError(
-                "start_at has no time zone: say which, as in datetime.now().astimezone()"
-            )
+        if start_at is not None:
+            _aware(start_at)
         if not 0 < weight < inf:
             raise InputError(f"weight must be a number above 0, got {weight!r}")
         self.name = name
@@ -291,6 +289,10 @@ class Campaign:
         """Go on after `pause`."""
         resume(self._producer.settings, self.name)
 
+    def schedule(self, start_at: datetime) -> None:
+        """Let it begin at *start_at*, an aware datetime, instead of when it was said first."""
+        schedule(self._producer.settings, self.name, _aware(start_at).timestamp())
+
     def cancel(self) -> int:
         """Send nothing more, for good; returns how many recipients were cancelled at once."""
         return cancel(self._producer.settings, self.name)
@@ -318,6 +320,7 @@ class Campaign:
             policy=self._policy,
             accept_changes=accept_changes,
             now=time(),
+            start=self._start_at.timestamp() if self._start_at else 0.0,
         )
         for digest, part in maker.shared.items():
             self._producer.campaigns.share(self.name, digest, pack(part))
@@ -327,6 +330,12 @@ class Campaign:
         if self._design:
             return summary(self._design, self._account)
         return {"template": "", "sender": "", "account": self._account}
+
+
+def _aware(start_at: datetime) -> datetime:
+    if start_at.tzinfo is None:
+        raise InputError("start_at has no time zone: say which, as in datetime.now().astimezone()")
+    return start_at
 
 
 def _coming(start_at: datetime | None) -> datetime | None:

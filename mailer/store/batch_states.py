@@ -26,10 +26,10 @@ class BatchState(StrEnum):
 
 FOLLOWS: Final[Mapping[BatchState, frozenset[BatchState]]] = {
     BatchState.GONE: frozenset({BatchState.QUEUED, BatchState.WAITING}),
-    BatchState.QUEUED: frozenset({BatchState.LEASED, BatchState.PARKED, BatchState.GONE}),
-    BatchState.WAITING: frozenset(
-        {BatchState.QUEUED, BatchState.LEASED, BatchState.PARKED, BatchState.GONE}
+    BatchState.QUEUED: frozenset(
+        {BatchState.LEASED, BatchState.WAITING, BatchState.PARKED, BatchState.GONE}
     ),
+    BatchState.WAITING: frozenset(BatchState),
     BatchState.LEASED: frozenset(BatchState),
     BatchState.PARKED: frozenset(
         {BatchState.QUEUED, BatchState.LEASED, BatchState.PARKED, BatchState.GONE}

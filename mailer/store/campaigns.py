@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from mailer.errors import CampaignChangedError, CampaignNotFoundError, InputError
@@ -11,68 +11,15 @@ from mailer.mail.policy import CampaignPolicy
 from mailer.mail.status import OPEN, Detail, Status
 from mailer.store import keys
 from mailer.store.connection import Client, load, reaching_redis
+from mailer.store.course import changes
+from mailer.store.course.pending import Pending, pending
+from mailer.store.course.progress import Progress, progresses
 from mailer.store.reach.fitness import refuse_eviction
 
 RUNNING, PAUSED, CANCELLED = "running", "paused", "cancelled"
 
-_RATE_BUCKET = 10
-_RATE_WINDOW = 60
 _CANCEL_STEP = 200
 _ORDER_STEP = 8_192
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a campaign is.
-
-    *outcomes* counts recipients by status word (``queued`` … ``dropped``) and adds up to *total*; one
-    that is being transmitted counts as queued. *rate* is recipients a second that became final over
-    the last minute, *time_left* the seconds that the open ones take at that rate, None where unknown.
-    """
-
-    campaign: str
-    state: str
-    total: int
-    outcomes: Mapping[str, int]
-    rate: float
-    time_left: float | None
-    enqueued: bool
-    created: float
-    started: float | None
-    active: float | None
-    summary: Mapping[str, Any]
-    why: str = ""
-    """Why the campaign paused itself; empty where a person did it."""
-    came_back: Mapping[str, int] = field(default_factory=dict)
-    """Of how many something came back, by kind; ``permanent`` are those that bounced for good."""
-
-    @property
-    def open(self) -> int:
-        """How many recipients somebody still has to try."""
-        return self.outcomes["queued"] + self.outcomes["deferred"]
-
-    @property
-    def final(self) -> bool:
-        """Whether all rows are enqueued and none is open."""
-        return self.enqueued and self.open == 0
-
-    def as_json(self) -> dict[str, Any]:
-        """The progress as plain values, as ``mailer status --json`` prints it."""
-        return {
-            "campaign": self.campaign,
-            "state": self.state,
-            "why": self.why,
-            "total": self.total,
-            "outcomes": dict(self.outcomes),
-            "came_back": dict(self.came_back),
-            "rate": round(self.rate, 3),
-            "time_left": None if self.time_left is None else round(self.time_left, 1),
-            "enqueued": self.enqueued,
-            "created": self.created,
-            "started": self.started,
-            "active": self.active,
-            **{key: self.summary.get(key) for key in ("template", "sender", "account")},
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +59,15 @@ class Campaigns:
         policy: CampaignPolicy,
         accept_changes: bool,
         now: float,
+        start: float = 0.0,
     ) -> Opened:
-        """Begin a run of enqueueing. Raises `CampaignChangedError` where *digest* is another's.
+        """Begin a run of enqueueing. Raises `CampaignChangedError` where the campaign is another.
 
-        Raises `ConfigError` for a Redis that may evict keys: recipients would be lost in silence.
+        *start* is when a new one may begin; a known one keeps its own. Raises `ConfigError` for a Redis
+        that may evict keys: recipients would be lost in silence.
         """
         refuse_eviction(self._client)
+        self._refuse_changes(name, summary, policy, start, accept_changes=accept_changes)
         what, *rest = self._open(
             name,
             now,
@@ -126,6 +76,7 @@ class Campaigns:
             policy.encode(),
             int(accept_changes),
             policy.weight,
+            start,
         )
         if what == b"cancelled":
             raise CampaignChangedError(
@@ -133,8 +84,29 @@ class Campaigns:
                 f"--skip-accepted-of {name} (skip=) so that nobody gets it twice"
             )
         if what == b"changed":
-            raise CampaignChangedError(_what_changed(name, json.loads(rest[0]), summary))
+            raise CampaignChangedError(changes.told(name, "template or content"))
         return Opened(int(rest[0]), int(rest[1]))
+
+    def _refuse_changes(
+        self,
+        name: str,
+        summary: Mapping[str, Any],
+        policy: CampaignPolicy,
+        start: float,
+        *,
+        accept_changes: bool,
+    ) -> None:
+        with reaching_redis():
+            told = self._client.hmget(keys.campaign(name), ["summary", "policy", "start", "state"])
+        if told[0] is None or told[3] == CANCELLED.encode():
+            return
+        before = json.loads(told[0]), CampaignPolicy.decode(told[1] or b"")
+        what = changes.what_changed(name, before, (summary, policy))
+        if what and not accept_changes:
+            raise CampaignChangedError(what)
+        # No version before this one wrote a start down.
+        if told[2] and (what := changes.another_start(name, float(told[2]), start)):
+            raise CampaignChangedError(what)
 
     def begin_check(self, name: str) -> int:
         """Begin a run that only compares rows with what is queued; 0 for a campaign not known yet."""
@@ -184,10 +156,11 @@ class Campaigns:
         for first in range(1, last + 1, _CANCEL_STEP):
             yield int(self._cancel(name, first, min(first + _CANCEL_STEP - 1, last)))
 
-    def names(self) -> list[str]:
-        """All campaigns, the newest first."""
+    def names(self, since: float = 0.0) -> list[str]:
+        """All campaigns that were enqueued first at *since* or later, the newest first."""
         with reaching_redis():
-            return [name.decode() for name in self._client.zrevrange(keys.CAMPAIGNS, 0, -1)]
+            found = self._client.zrangebyscore(keys.CAMPAIGNS, since, "+inf")
+        return [name.decode() for name in reversed(found)]
 
     def sender(self, name: str) -> str:
         """The sender that the campaign names; empty where there is no such campaign."""
@@ -217,39 +190,19 @@ class Campaigns:
 
     def progress(self, name: str, now: float) -> Progress:
         """How far the campaign is at *now*. Raises `CampaignNotFoundError`."""
-        last = int(now // _RATE_BUCKET)
-        buckets = range(last - _RATE_WINDOW // _RATE_BUCKET, last + 1)
-        pipe = self._client.pipeline(transaction=False)
-        pipe.hgetall(keys.campaign(name))
-        pipe.hgetall(keys.counts(name))
-        pipe.hgetall(keys.backs(name))
-        for bucket in buckets:
-            pipe.get(keys.rate(name, bucket))
-        with reaching_redis():
-            raw, counts, backs, *settled = pipe.execute()
-        if not raw:
-            raise _not_found(name)
-        fields = {key.decode(): value for key, value in raw.items()}
-        outcomes = _outcomes({key.decode(): int(value) for key, value in counts.items()})
-        started = float(fields["started"]) if "started" in fields else None
-        since = max(buckets[0] * _RATE_BUCKET, started or 0.0)
-        rate = sum(int(number or 0) for number in settled) / max(now - since, 1.0)
-        remaining = outcomes["queued"] + outcomes["deferred"]
-        return Progress(
-            campaign=name,
-            state=fields["state"].decode(),
-            total=sum(outcomes.values()),
-            outcomes=outcomes,
-            rate=rate if remaining else 0.0,
-            time_left=0.0 if not remaining else remaining / rate if rate else None,
-            enqueued=fields.get("enqueued") == b"1",
-            created=float(fields["created"]),
-            started=started,
-            active=float(fields["active"]) if "active" in fields else None,
-            summary=json.loads(fields["summary"]),
-            why=fields.get("why", b"").decode(),
-            came_back={kind.decode(): int(number) for kind, number in backs.items()},
-        )
+        for found in progresses(self._client, [name], now):
+            return found
+        raise _not_found(name)
+
+    def progresses(self, names: Iterable[str], now: float) -> Iterator[Progress]:
+        """How far each of these campaigns is, in their order; those that are gone are left out."""
+        return progresses(self._client, names, now)
+
+    def pending(
+        self, names: Sequence[str], accounts: Sequence[str], now: float
+    ) -> Mapping[str, Pending]:
+        """Which batches of each of these campaigns wait, or are parked for one of *accounts*."""
+        return pending(self._client, names, accounts, now)
 
     def failures(self, name: str) -> Iterator[Failure]:
         """Everyone of whom something is remembered, in no order. Raises `CampaignNotFoundError`."""
@@ -321,25 +274,6 @@ class Campaigns:
             pipe.getrange(keys.status(name), position, position)
         with reaching_redis():
             return [letter.decode() for letter in pipe.execute()]
-
-
-def _outcomes(counts: Mapping[str, int]) -> dict[str, int]:
-    outcomes = {
-        status.word: counts.get(status.value, 0)
-        for status in Status
-        if status is not Status.TRANSMITTING
-    }
-    outcomes["queued"] += counts.get(Status.TRANSMITTING.value, 0)
-    return outcomes
-
-
-def _what_changed(name: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    differing = sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
-    what = ", ".join(differing) or "template"
-    return (
-        f"campaign {name!r} was enqueued before with another {what}: give it another name, "
-        "or accept the change for the recipients not yet queued (accept_changes, --accept-changes)"
-    )
 
 
 def _not_found(name: str) -> CampaignNotFoundError:

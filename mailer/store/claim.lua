@@ -2,7 +2,7 @@
 --
 -- batch:<ref>     hash   state, owner, fence, deaths; read: began
 -- timers          zset   ref → when the lease ends
--- campaign:<c>    hash   read: state
+-- campaign:<c>    hash   read: state, start
 --
 -- ARGV: ref, owner, now, end of the lease
 -- Returns {'gone'} (final, or never there) | {'busy'} (a living lease) | {'waiting'} (not due)
@@ -25,7 +25,8 @@ local again = state == 'leased' and fields[7] == owner  -- the reply to the firs
 if state == 'leased' and ends_at > now and not again then return {'busy'} end
 if state == 'waiting' and ends_at > now then return {'waiting'} end
 
-local campaign_state = redis.call('HGET', PREFIX .. 'campaign:' .. campaign, 'state')
+local about = redis.call('HMGET', PREFIX .. 'campaign:' .. campaign, 'state', 'start')
+local campaign_state = about[1]
 if campaign_state == 'cancelled' and state ~= 'leased' then
   local cancelled = cancel_rest(ref)
   if open_of(ref) == 0 then
@@ -39,6 +40,12 @@ if campaign_state == 'paused' and state ~= 'leased' and not string.find(letters,
   local event = 'campaign:' .. campaign
   enter(ref, 'parked', now, event)
   return {'parked', event}
+end
+
+-- The start was moved since the batch was queued.
+if tonumber(about[2] or '0') > now and state ~= 'leased' and not string.find(letters, 't') then
+  enter(ref, 'waiting', about[2])
+  return {'waiting'}
 end
 
 enter(ref, 'leased', ends)

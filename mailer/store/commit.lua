@@ -8,7 +8,7 @@
 -- rate:<c>:<s>  string  += recipients that became final in these ten seconds, for a minute
 -- minutes:<c>:<d>  hash += the same, by minute and letter
 -- account:<a>   hash    read: state
--- campaign:<c>  hash    read: state; paused, braked := now, why, where the first HOPELESS are all rejected
+-- campaign:<c>  hash    read: state, start; paused, braked := now, why, where the first HOPELESS are all rejected
 -- resumed       set     -= such a campaign
 -- events        stream  += what happened, as the worker packed it
 --
@@ -56,7 +56,10 @@ if rejected > 0 and is_hopeless() then
 end
 
 local verdict = 'go'
-local state = redis.call('HGET', PREFIX .. 'campaign:' .. campaign, 'state')
+local about = redis.call('HMGET', PREFIX .. 'campaign:' .. campaign, 'state', 'start')
+local state = about[1]
+-- A start that was moved away from under a worker: what it leaves finds its time when it is claimed again.
+if state == 'running' and tonumber(about[2] or '0') > tonumber(now) then state = 'paused' end
 if state == 'paused' or state == 'cancelled' then
   verdict = state
 elseif redis.call('HGET', PREFIX .. 'account:' .. account, 'state') == 'stopped' then

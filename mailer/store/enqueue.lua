@@ -1,7 +1,7 @@
 -- Write down a new batch: fingerprints, payload, statuses, all or nothing.
 --
 -- seen:<c>:<bucket>  hash   += each recipient's fingerprint → digest, run
--- campaign:<c>       hash   next position, number of batches
+-- campaign:<c>       hash   next position, number of batches; read: state, start, which is the batch's due then
 -- status:<c>         string += 'q' for each recipient
 -- counts:<c>         hash   q += n
 -- order:<c>          string += each recipient's fingerprint, by position
@@ -13,7 +13,7 @@
 --
 -- With run 0 (single messages) no fingerprint is looked at or kept.
 --
--- ARGV: ref, run, now, due (0: at once), queue, account, payload, fingerprints (8 octets each),
+-- ARGV: ref, run, now, due (where the campaign has no start; 0: at once), queue, account, payload, fingerprints (8 octets each),
 --       digests (4 octets each, big-endian), entry of events ('': none is written), trace ('': none)
 -- Returns {'queued'} | {'waiting'} | {'taken', index, …} (nothing written) | {'cancelled'}
 --   | {'gone'} (the ledger was emptied since the campaign was opened)
@@ -24,7 +24,8 @@ local fingerprints, digests = ARGV[8], ARGV[9]
 local total = string.len(digests) / 4
 
 if redis.call('EXISTS', PREFIX .. 'enqueued:' .. ref) == 1 then return {'queued'} end
-local state = redis.call('HGET', PREFIX .. 'campaign:' .. campaign, 'state')
+local about = redis.call('HMGET', PREFIX .. 'campaign:' .. campaign, 'state', 'start')
+local state = about[1]
 if state == 'cancelled' then return {'cancelled'} end
 if not state and run ~= '0' then
   -- What the producer wrote since would be half a campaign, which nothing could show.
@@ -56,4 +57,5 @@ redis.call('SET', PREFIX .. 'enqueued:' .. ref, '1', 'EX', 300)
 if ARGV[10] ~= '' then tell(total, 'e', ARGV[10], 'p', start) end
 local batch = {payload = ARGV[7], positions = start .. '+' .. total, open = total, queue = queue,
                account = ARGV[6], deaths = 0, trace = ARGV[11]}
+if tonumber(about[2] or '0') > 0 then due = about[2] end
 return {create_batch(ref, batch, now, due)}

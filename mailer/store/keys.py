@@ -3,7 +3,8 @@
 Key                          Type    Holds                                        Lives
 -----------------------------  ------  -----------------------------------------  -----------------------------
 mailer:campaigns             zset    campaign id → time of its first enqueue      for good
-mailer:campaign:<c>          hash    settings, digests, state, next position      for good
+mailer:campaign:<c>          hash    settings, digests, state, start, next        for good
+                                     position, until when the last one waits
 mailer:counts:<c>            hash    status letter → number of recipients         for good
 mailer:status:<c>            string  one status letter per position               for good
 mailer:detail:<c>            hash    position → what the server said (msgpack),   for good, not for accepted

@@ -1,9 +1,10 @@
 -- Begin a run of enqueueing: create the campaign, or find it unchanged.
 --
--- campaign:<c>  hash  created, digest, summary, policy, state; runs += 1; enqueued := 0
+-- campaign:<c>  hash  created, digest, summary, policy, state, start; runs += 1; enqueued := 0
 -- campaigns     zset  += campaign
 --
--- ARGV: campaign, now, digest, summary (JSON), policy (JSON), '1' to accept a changed digest, weight
+-- ARGV: campaign, now, digest, summary (JSON), policy (JSON), '1' to accept a changed digest,
+--       weight, start (0: at once)
 -- Returns {'open', run, batches so far} | {'changed', summary as it was} | {'cancelled'}
 
 local campaign, now = ARGV[1], ARGV[2]
@@ -12,7 +13,7 @@ local before = redis.call('HMGET', key, 'digest', 'summary', 'state')
 if before[3] == 'cancelled' then return {'cancelled'} end
 if before[1] and before[1] ~= ARGV[3] and ARGV[6] ~= '1' then return {'changed', before[2]} end
 if not before[1] then
-  redis.call('HSET', key, 'created', now, 'state', 'running')
+  redis.call('HSET', key, 'created', now, 'state', 'running', 'start', ARGV[8])
   redis.call('ZADD', PREFIX .. 'campaigns', now, campaign)
 end
 redis.call('HSET', key, 'digest', ARGV[3], 'summary', ARGV[4], 'policy', ARGV[5], 'enqueued', '0',

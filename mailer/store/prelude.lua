@@ -168,8 +168,8 @@ end
 -- more). `mailer.store.batch_states` says what each means; a test compares the two tables.
 local FOLLOWS = {
   gone = {queued = true, waiting = true},
-  queued = {leased = true, parked = true, gone = true},
-  waiting = {queued = true, leased = true, parked = true, gone = true},
+  queued = {leased = true, waiting = true, parked = true, gone = true},
+  waiting = {queued = true, leased = true, waiting = true, parked = true, gone = true},
   leased = {leased = true, queued = true, waiting = true, parked = true, gone = true},
   parked = {queued = true, leased = true, parked = true, gone = true},
 }

@@ -1,7 +1,7 @@
 -- End a lease: the batch is final, waits for a time, is parked for an event, or goes back.
 --
 -- batch:<ref> hash, payload:<ref> string: removed when no recipient is open
--- campaign:<c> hash: active := now
+-- campaign:<c> hash: active := now; latest := when the last of those that wait goes on
 -- timers, queued:<queue>, parked:<event> zsets: wherever it is now, and only there
 --
 -- ARGV: ref, fence, now, 'queued' | 'waiting' | 'parked', due or event
@@ -19,6 +19,10 @@ end
 redis.call('HSET', key, 'deaths', 0, 'open', open)
 if how == 'waiting' and tonumber(what) > now then
   enter(ref, 'waiting', what)
+  local campaign = PREFIX .. 'campaign:' .. campaign_of(ref)
+  if tonumber(redis.call('HGET', campaign, 'latest') or '0') < tonumber(what) then
+    redis.call('HSET', campaign, 'latest', what)
+  end
   return {'waiting'}
 end
 -- An event may have ended while the worker was on its way here: then nobody would wake the batch.

@@ -15,7 +15,9 @@ from mailer.mail.status import OPEN, Status
 from mailer.mail.stored import unpack
 from mailer.queues.broker import Task
 from mailer.queues.connections import Links
-from mailer.store.campaigns import CANCELLED, RUNNING, Opened, Progress
+from mailer.store.campaigns import CANCELLED, RUNNING, Opened
+from mailer.store.course.pending import Pending
+from mailer.store.course.progress import Progress
 from mailer.store.ledger import Enqueued, Fresh
 from mailer.store.singles import Single, Written
 
@@ -112,9 +114,10 @@ class MemoryLinks(Links):
         policy: CampaignPolicy,
         accept_changes: bool,
         now: float,
+        start: float = 0.0,
     ) -> Opened:
         """As `open.lua`."""
-        del policy
+        del policy, start
         campaign = self._all.get(name)
         if campaign is None:
             campaign = self._all[name] = _Campaign(digest, summary, now)
@@ -193,6 +196,12 @@ class MemoryLinks(Links):
             active=None,
             summary=campaign.summary,
         )
+
+    def pending(
+        self, names: Sequence[str], _accounts: Sequence[str], _now: float
+    ) -> Mapping[str, Pending]:
+        """Nothing waits for a time here."""
+        return {name: Pending() for name in names}
 
     def _known(self, name: str) -> _Campaign:
         if name not in self._all:

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from click import BadParameter
 
-from mailer.cli.campaigns.campaign_options import headers, moment, pairs
+from mailer.cli.campaigns.campaign_options import headers, pairs
+from mailer.cli.times import coming as moment
 
 SEND = ("send", "spring", "-t", "hello", "--set", "season=May")
 

@@ -5,7 +5,9 @@ was sent at any time after, even from a worker long dead, and operators. After e
 add up, every batch is in one place, and nobody's message was accepted twice.
 """
 
+import contextlib
 from collections import Counter
+from itertools import islice
 
 import pytest
 from hypothesis import HealthCheck, note, settings
@@ -14,11 +16,13 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from mailer.deliver.batch import Batch
 from mailer.deliver.outcome import Outcome
+from mailer.errors import CampaignChangedError
 from mailer.mail.payload import decode, encode
 from mailer.mail.said import Said
 from mailer.mail.status import Status
 from mailer.store import keys
 from mailer.store.campaigns import CANCELLED, PAUSED, RUNNING, Campaigns
+from mailer.store.course.schedule import Schedule
 from mailer.store.dead_letters import DeadLetters
 from mailer.store.ledger import Burial, Claim, Ledger, Settlement, Verdict
 from mailer.store.waiting import Waiting
@@ -98,6 +102,7 @@ class LedgerMachine(RuleBasedStateMachine):
             self.time_passes: 2,
             self.somebody_sweeps: 1,
             self.an_operator_pauses_or_resumes: 1,
+            self.an_operator_moves_the_start: 1,
             self.an_operator_cancels: int(self.total > 9),
             self.somebody_wakes_what_is_parked: 1,
             self.an_operator_takes_a_dead_letter_out: 2 * dead,
@@ -205,6 +210,11 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def an_operator_pauses_or_resumes(self, _, pauses):
         self.campaigns.set_state(NAME, PAUSED if pauses else RUNNING)
+
+    def an_operator_moves_the_start(self, which, gives_up):
+        move = Schedule(self.client).move(NAME, self.now, self.now + [0, 10, 40][which % 3])
+        with contextlib.suppress(CampaignChangedError):
+            list(islice(move, 1 if gives_up else None))
 
     def an_operator_cancels(self, _, finishes):
         self.campaigns.set_state(NAME, CANCELLED)

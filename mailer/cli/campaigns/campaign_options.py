@@ -1,8 +1,6 @@
 """What `send` and `run` ask about a campaign, and the `Campaign` that follows."""
 
-import re
 from collections.abc import Callable
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +8,7 @@ import click
 
 from mailer import Attachment, Campaign, Receipt
 from mailer.cli.lists import encoding_option, rows
+from mailer.cli.times import coming
 from mailer.config import Settings, duration
 from mailer.operate.recipients import accepted, failed
 
@@ -126,7 +125,7 @@ def campaign(settings: Settings, name: str, given: dict[str, Any]) -> Campaign:
         reply_to=given["reply_to"],
         list_id=given["list_id"],
         headers=headers(given["header"]),
-        start_at=moment(given["start"]),
+        start_at=coming(given["start"]),
         window=given["window"],
         weight=given["weight"],
         retry=retries(given["retry"]),
@@ -194,25 +193,3 @@ def headers(words: tuple[str, ...]) -> dict[str, str]:
             raise click.BadParameter(f"{word!r} is not NAME:VALUE", param_hint="--header")
         found[name.strip()] = value.strip()
     return found
-
-
-def moment(text: str | None, now: datetime | None = None) -> datetime | None:
-    """A time as people write it: a date with or without time, a time of today, or ``+2h``.
-
-    Without a zone it is this machine's. A time of day that is over means tomorrow's.
-    """
-    if text is None:
-        return None
-    now = now or datetime.now().astimezone()
-    try:
-        if text.startswith("+"):
-            return now + timedelta(seconds=duration(text[1:]))
-        if re.fullmatch(r"\d{1,2}:\d{2}", text):
-            hour, minute = map(int, text.split(":"))
-            at = now.replace(hour=hour, minute=minute, second=0, microsecond=0)
-            return at if at > now else at + timedelta(days=1)
-        return datetime.fromisoformat(text).astimezone()
-    except ValueError:
-        raise click.BadParameter(
-            f'{text!r} is no time; write "2026-05-01 08:00", "08:00" or "+2h"', param_hint="--at"
-        ) from None

@@ -1,12 +1,40 @@
-"""`mailer pause`, `resume`, `cancel`: stop a campaign on all workers within a second."""
+"""`mailer schedule`, `pause`, `resume`, `cancel`: when a campaign goes on, on all workers."""
 
 import sys
+from time import time
 
 import click
 
-from mailer.cli.output import plural, say
+from mailer.cli.output import moment, plural, say
 from mailer.cli.session import Session, pass_session
+from mailer.cli.times import coming
 from mailer.operate import campaigns
+
+
+@click.command()
+@click.argument("name")
+@click.option("--at", "at", metavar="TIME", help='Not before "2026-05-01 08:00", 08:00, +2h.')
+@click.option("--now", "now", is_flag=True, help="Begin at once.")
+@pass_session
+def schedule(session: Session, name: str, at: str | None, *, now: bool) -> None:
+    """Let campaign NAME begin at another time: what waits for its start moves with it.
+
+    Of a campaign that is being sent, what is left waits until then.
+
+    \b
+    Example:
+      mailer schedule spring-2026 --at "2026-05-01 08:00"
+      mailer schedule spring-2026 --now
+    """  # noqa: D301 - click's mark against rewrapping
+    start = coming(at)
+    if (start is None) is not now:
+        raise click.UsageError("say when: --at TIME, or --now")
+    begins = start.timestamp() if start else time()
+    campaigns.schedule(session.settings, name, begins)
+    if begins > time():
+        say(f"{name}: begins at {moment(begins)}")
+    else:
+        say(f"{name}: begins now")
 
 
 @click.command()

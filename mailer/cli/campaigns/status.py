@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
 
 import click
 from rich.live import Live
@@ -9,11 +11,16 @@ from rich.table import Table
 
 from mailer.cli.output import as_json, console, count, on_terminal, plural, say, span, styled, table
 from mailer.cli.session import Session, pass_session
+from mailer.cli.times import past
+from mailer.config import Settings
 from mailer.operate import campaigns
 from mailer.operate.campaigns import Status
 
 INTERVAL = 1.0
 """Seconds between two looks of a live view."""
+
+LAST = 20
+"""How many campaigns are shown, unless all are asked for."""
 
 _COLUMNS = (
     "accepted",
@@ -32,17 +39,34 @@ _COLUMNS = (
 @click.argument("name", required=False)
 @click.option("--watch", "-w", is_flag=True, help="Look again every second, until all is final.")
 @click.option("--json", "json_", is_flag=True, help="Print JSON; with --watch a line each second.")
+@click.option("--since", metavar="TIME", help="Enqueued since 2026-05-01, 08:00 or 7d ago.")
+@click.option("--state", type=click.Choice(campaigns.STATES), help="Only those in this state.")
+@click.option("--all", "all_", is_flag=True, help="All campaigns, not only the last twenty.")
 @pass_session
-def status(session: Session, name: str | None, *, watch: bool, json_: bool) -> None:
-    """Show campaigns, or the one called NAME: outcomes, rate, time left.
+def status(  # noqa: PLR0913 - the options
+    session: Session,
+    /,
+    name: str | None,
+    *,
+    watch: bool,
+    json_: bool,
+    since: str | None,
+    state: str | None,
+    all_: bool,
+) -> None:
+    """Show the last twenty campaigns, or the one called NAME: outcomes, rate, time left.
 
     \b
     Example:
       mailer status
       mailer status spring-2026 --watch
       mailer status spring-2026 --json | jq .outcomes.rejected
+      mailer status --state paused --since 30d
     """  # noqa: D301 - click's mark against rewrapping
-    looks = _looks(session, name, forever=watch)
+    if name and (since or state or all_):
+        raise click.UsageError("--since, --state and --all choose among campaigns: leave NAME out")
+    which = _Which(name, past(since), state or "", None if all_ else LAST)
+    looks = _looks(session, which, forever=watch)
     if json_:
         for found in looks:
             as_json(found[0].as_json() if name else [one.as_json() for one in found])
@@ -51,7 +75,7 @@ def status(session: Session, name: str | None, *, watch: bool, json_: bool) -> N
             for found in looks:
                 live.update(_drawn(found, name), refresh=True)
     else:
-        _plain(looks, name)
+        _plain(looks, which)
         for one in campaigns.late(session.settings):
             why = f": {one.trouble}" if one.trouble else ""
             waits = f"{plural(one.messages, 'event')} wait, the oldest {span(one.age)}"
@@ -61,28 +85,50 @@ def status(session: Session, name: str | None, *, watch: bool, json_: bool) -> N
             say(f"mailer: {consumer}: {said}: `mailer events list`", err=True)
 
 
-def _looks(session: Session, name: str | None, *, forever: bool) -> Iterator[Sequence[Status]]:
+@dataclass(frozen=True, slots=True)
+class _Which:
+    """Which campaigns are shown: the one called *name*, or the last ones; *last* None means all."""
+
+    name: str | None
+    since: float
+    state: str
+    last: int | None
+
+    def found(self, settings: Settings) -> list[Status]:
+        """What there is of them, and one more than is shown where there are more."""
+        if self.name:
+            return [campaigns.status(settings, self.name)]
+        every = campaigns.statuses(settings, self.since, self.state)
+        return list(islice(every, self.last and self.last + 1))
+
+
+def _looks(session: Session, which: _Which, *, forever: bool) -> Iterator[Sequence[Status]]:
     """What there is to see: once, or every second until nothing moves any more."""
     while True:
         settings = session.settings
-        found = [campaigns.status(settings, name)] if name else campaigns.statuses(settings)
-        yield found
+        found = which.found(settings)
+        if which.last and len(found) > which.last and not forever:
+            found = found[: which.last]
+            say(f"mailer: the last {which.last} campaigns; --all shows the others, too", err=True)
+        yield found[: which.last]
         if not forever or all(one.final for one in found):
             return
         time.sleep(INTERVAL)
 
 
-def _plain(looks: Iterator[Sequence[Status]], name: str | None) -> None:
+def _plain(looks: Iterator[Sequence[Status]], which: _Which) -> None:
     before: Sequence[object] = ()
     for found in looks:
-        now = [(one.state, dict(one.outcomes), dict(one.came_back)) for one in found]
+        now = [(one.says, dict(one.outcomes), dict(one.came_back)) for one in found]
         if now == before:
             continue
         before = now
-        if name:
+        if which.name:
             _one(found[0])
         elif found:
             _all(found)
+        elif which.since or which.state:
+            say("No such campaigns.")
         else:
             say("No campaigns yet: mailer send NAME --template T --from F RECIPIENTS")
 
@@ -94,7 +140,7 @@ def _all(found: Sequence[Status]) -> None:
         [
             [
                 one.campaign,
-                _state(one),
+                one.says,
                 one.total,
                 *[one.outcomes.get(column, 0) for column in shown],
                 f"{one.rate:.0f}/s",
@@ -106,7 +152,7 @@ def _all(found: Sequence[Status]) -> None:
 
 
 def _one(one: Status) -> None:
-    say(f"{one.campaign}: {_state(one)}, {count(one.total)} recipients")
+    say(f"{one.campaign}: {one.says}, {count(one.total)} recipients")
     if one.why:
         say(f"  It paused itself: {one.why}. `mailer resume {one.campaign}` goes on.")
     for column in _COLUMNS:
@@ -129,14 +175,6 @@ def _came_back(one: Status) -> str:
     return f"of these {', '.join(parts)}" if parts else ""
 
 
-def _state(one: Status) -> str:
-    if one.state != "running":
-        return one.state
-    if one.final:
-        return "done"
-    return "sending" if one.enqueued else "enqueueing"
-
-
 def _share(number: int, total: int) -> str:
     return f"{number / total:.1%}" if total else ""
 
@@ -146,7 +184,7 @@ def _drawn(found: Sequence[Status], name: str | None) -> Table:
     if name:
         one = found[0]
         grid.add_column(one.campaign)
-        grid.add_column(_state(one), justify="right")
+        grid.add_column(one.says, justify="right")
         grid.add_column(f"{one.rate:.0f}/s, {span(one.time_left)} left", justify="right")
         for column in _COLUMNS:
             if number := one.outcomes.get(column, 0):
@@ -161,7 +199,7 @@ def _drawn(found: Sequence[Status], name: str | None) -> Table:
         bad = sum(one.outcomes.get(word, 0) for word in ("rejected", "uncertain", "dead"))
         grid.add_row(
             one.campaign,
-            styled(_state(one)),
+            styled(one.says),
             count(one.total),
             count(one.outcomes["accepted"]),
             count(one.open),

@@ -1,0 +1,1 @@
+"""How a campaign stands, when it begins, and what of it was changed since it was enqueued."""
