@@ -22,12 +22,11 @@ from mailer.errors import InputError
 from mailer.mail.policy import CampaignPolicy
 from mailer.mail.recipients import Recipient
 from mailer.mail.routing import Routes
-from mailer.mail.schedule import Window
 from mailer.mail.stored import pack
 from mailer.operate.campaigns import cancel, failures, pause, resume, schedule, status
 from mailer.operate.recipients import Recipients, accepted, failed
 from mailer.operate.trace import Record, export
-from mailer.produce.design import design, retry_overrides, summary
+from mailer.produce.design import aware, checked_window, design, retry_overrides, summary
 from mailer.produce.design import recipient as one_recipient
 from mailer.produce.enqueue import Enqueuer, Plan, Progress, Router
 from mailer.produce.messages import GivenComposer, rows_of
@@ -108,7 +107,7 @@ class Campaign:
         if on_uncertain not in ("hold", "resend"):
             raise InputError(f"on_uncertain is 'hold' or 'resend', not {on_uncertain!r}")
         if start_at is not None:
-            _aware(start_at)
+            aware(start_at)
         if not 0 < weight < inf:
             raise InputError(f"weight must be a number above 0, got {weight!r}")
         self.name = name
@@ -125,7 +124,7 @@ class Campaign:
         self._policy = CampaignPolicy(
             resend=on_uncertain == "resend",
             retry=retry_overrides(retry or {}),
-            window=_checked_window(window),
+            window=checked_window(window),
             weight=weight,
             routes=None if len(self._routes.weights) == 1 else self._routes,
             stamps=date is None,
@@ -291,7 +290,7 @@ class Campaign:
 
     def schedule(self, start_at: datetime) -> None:
         """Let it begin at *start_at*, an aware datetime, instead of when it was said first."""
-        schedule(self._producer.settings, self.name, _aware(start_at).timestamp())
+        schedule(self._producer.settings, self.name, aware(start_at).timestamp())
 
     def cancel(self) -> int:
         """Send nothing more, for good; returns how many recipients were cancelled at once."""
@@ -332,23 +331,8 @@ class Campaign:
         return {"template": "", "sender": "", "account": self._account}
 
 
-def _aware(start_at: datetime) -> datetime:
-    if start_at.tzinfo is None:
-        raise InputError("start_at has no time zone: say which, as in datetime.now().astimezone()")
-    return start_at
-
-
 def _coming(start_at: datetime | None) -> datetime | None:
     """Return the Date of messages that wait for *start_at*; None where that is over, or nothing."""
     if start_at is None or start_at.timestamp() <= time():
         return None
     return start_at.astimezone(UTC)
-
-
-def _checked_window(text: str | None) -> str | None:
-    if text is not None:
-        try:
-            Window.parse(text)
-        except ValueError as exc:
-            raise InputError(f"window: {exc}") from exc
-    return text

@@ -4,12 +4,14 @@ import difflib
 import hashlib
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from mailer.compose import Design, Unsubscribe
 from mailer.config import RetryTable, Settings
 from mailer.errors import ConfigError, InputError
 from mailer.mail.recipients import BrokenRow, Recipient, Rejected, parse
+from mailer.mail.schedule import Window
 
 
 def design(
@@ -83,6 +85,23 @@ def retry_overrides(overrides: Mapping[str, float]) -> Mapping[str, float]:
     except ValueError as exc:
         raise InputError(f"retry: {exc}") from exc
     return dict(overrides)
+
+
+def aware(start_at: datetime) -> datetime:
+    """The same time, which names its zone. Raises `InputError` for one that does not."""
+    if start_at.tzinfo is None:
+        raise InputError("start_at has no time zone: say which, as in datetime.now().astimezone()")
+    return start_at
+
+
+def checked_window(text: str | None) -> str | None:
+    """The same hours, which can be read. Raises `InputError`."""
+    if text is not None:
+        try:
+            Window.parse(text)
+        except ValueError as exc:
+            raise InputError(f"window: {exc}") from exc
+    return text
 
 
 def recipient(row: Mapping[str, object] | BrokenRow) -> Recipient:
