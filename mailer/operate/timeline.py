@@ -7,7 +7,7 @@ from typing import Final
 from mailer.config import Settings
 from mailer.mail.status import Status
 from mailer.queues.connections import Producer
-from mailer.store.campaigns import Progress
+from mailer.store.course.progress import Progress
 from mailer.store.views.minutes import KEPT_DAYS, minutes
 
 STEPS: Final = 60
