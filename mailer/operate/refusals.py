@@ -11,7 +11,8 @@ from mailer.mail.routing import Routes
 from mailer.mail.said import Said, without_addresses
 from mailer.mail.status import Status
 from mailer.queues.connections import Producer
-from mailer.store.campaigns import Failure, Progress
+from mailer.store.campaigns import Failure
+from mailer.store.course.progress import Progress
 
 SAMPLE: Final = 1000
 """Recipients that are looked at: with it a share is known to within three hundredths."""
