@@ -64,14 +64,13 @@ def as_page(composer: Composer, recipient: Recipient) -> str:
     Raises `TemplateError` when the row does not fit the template.
     """
     message = composer.email(recipient)
-    text = message.get_body(("plain",))
     return _PAGE.format(
         policy=html.escape(_POLICY),
         title=html.escape(str(message["Subject"])),
         headers="".join(_row(message, name) for name in _SHOWN if name in message),
         findings="".join(map(_said, lint(composer, recipient))),
         frames=_frames(message),
-        text=html.escape(text.get_content() if isinstance(text, EmailMessage) else ""),
+        text=html.escape(text_of(message)),
     )
 
 
@@ -84,11 +83,31 @@ def _said(finding: Finding) -> str:
     return f'<div class="{finding.level}">{said}</div>'
 
 
-def _frames(message: EmailMessage) -> str:
-    body = message.get_body(("html",))
-    if not isinstance(body, EmailMessage):
+def html_of(message: EmailMessage) -> str:
+    """The HTML of *message* with its inline images put in; empty where none can be read."""
+    body = _part(message, "html")
+    return _with_images(body, message) if body else ""
+
+
+def text_of(message: EmailMessage) -> str:
+    """The text part of *message*; empty where it has none."""
+    return _part(message, "plain")
+
+
+def _part(message: EmailMessage, kind: str) -> str:
+    try:
+        body = message.get_body((kind,))
+        found = str(body.get_content()) if isinstance(body, EmailMessage) else ""
+    except Exception:  # noqa: BLE001 - the stdlib's parser raises what it likes at odd messages
         return ""
-    document = html.escape(_with_images(body.get_content(), message))
+    return found.replace("\r\n", "\n")
+
+
+def _frames(message: EmailMessage) -> str:
+    found = html_of(message)
+    if not found:
+        return ""
+    document = html.escape(found)
     frame = '<iframe sandbox srcdoc="{}" class="{}" width="{}" title="{}"></iframe>'
     shown = [
         (caption, frame.format(document, kind, width, caption))

@@ -84,6 +84,16 @@ class History:
         with self._begin() as connection:
             yield from reading.export(connection, campaign, outcomes)
 
+    def page(self, campaign: str, start: int, number: int, outcome: str = "") -> list[Record]:
+        """At most *number* recipients of a campaign from position *start* on; without events."""
+        with self._begin() as connection:
+            return reading.page(connection, campaign, start, number, outcome)
+
+    def message(self, campaign: str, position: int) -> Record | None:
+        """One recipient of a campaign, with its events."""
+        with self._begin() as connection:
+            return reading.message(connection, campaign, position)
+
     def counts(self, campaign: str) -> Mapping[str, int]:
         """How many recipients of the campaign have which outcome."""
         with self._begin() as connection:

@@ -39,6 +39,26 @@ def export(connection: Connection, campaign: str, outcomes: Sequence[str]) -> It
         yield _record(row)
 
 
+def page(
+    connection: Connection, campaign: str, start: int, number: int, outcome: str
+) -> list[Record]:
+    """At most *number* recipients of *campaign* from position *start* on; with *outcome*, only those."""
+    query = _messages().where(campaigns.c.name == campaign, messages.c.position >= start)
+    if outcome:
+        query = query.where((messages.c.outcome == outcome) | (messages.c.later == outcome))
+    found = connection.execute(query.order_by(messages.c.position).limit(number))
+    return [_record(row) for row in found]
+
+
+def message(connection: Connection, campaign: str, position: int) -> Record | None:
+    """One recipient of *campaign*, with its events."""
+    wanted = campaigns.c.name == campaign, messages.c.position == position
+    row = connection.execute(_messages().where(*wanted)).one_or_none()
+    if row is None:
+        return None
+    return _record(row, _steps(connection, row.campaign_id, row.position))
+
+
 def counts(connection: Connection, campaign: str) -> Mapping[str, int]:
     """How many recipients have which outcome."""
     query = (

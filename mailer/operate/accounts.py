@@ -19,7 +19,7 @@ class Standing:
     """One account: what is configured, what the cluster knows of it, and what waits for it.
 
     *configured* is None for an account that Redis remembers and the configuration lacks. *waiting* and
-    *dead* count batches and messages.
+    *dead* count batches and messages, *connections* those that are open.
     """
 
     name: str
@@ -29,6 +29,7 @@ class Standing:
     usage: tuple[Usage, ...]
     waiting: int
     dead: int
+    connections: int
 
     @property
     def running(self) -> bool:
@@ -46,6 +47,7 @@ class AccountOffice:
         self._waiting = store.waiting
         self._breaker = store.breaker
         self._limits = store.limits
+        self._slots = store.slots
         self._groups = store.dead_groups
 
     def standings(self) -> Iterator[Standing]:
@@ -64,6 +66,7 @@ class AccountOffice:
                 self._limits.usage(name),
                 self._waiting.parked(f"account:{name}"),
                 dead.get(name, 0),
+                self._slots.held(name),
             )
 
     def stop(self, name: str) -> str:

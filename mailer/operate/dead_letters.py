@@ -17,14 +17,19 @@ from mailer.errors import InputError, PayloadError
 from mailer.mail.payload import decode, encode
 from mailer.operate.resend_as import with_sender
 from mailer.queues.broker import Broker
+from mailer.queues.connections import Producer
 from mailer.queues.dead_queue import DeadQueue, tidy
 from mailer.queues.publish import publish
 from mailer.store import Store
 from mailer.store.breaker import STOPPED
 from mailer.store.connection import Client
 from mailer.store.dead_letters import REASONS, DeadLetter, Filter
+from mailer.store.views.dead_groups import DeadGroup
 
-__all__ = ["REASONS", "DeadLetter", "DeadLetterOffice", "Filter", "Head", "Moved"]
+__all__ = ["REASONS", "DeadLetter", "DeadLetterOffice", "Filter", "Head", "Moved", "office"]
+
+LOOKED_AT: Final = 2_000
+"""Dead letters that one page of a list looks at, at most."""
 
 _READING: Final = policy.default
 
@@ -62,6 +67,7 @@ class DeadLetterOffice:
         self._settings = settings
         store = Store(client)
         self._letters = store.dead_letters
+        self._groups = store.dead_groups
         self._ledger = store.ledger
         self._breaker = store.breaker
         self._queue = DeadQueue(broker.app)
@@ -75,6 +81,17 @@ class DeadLetterOffice:
     def find(self, which: Filter, now: float) -> Iterator[DeadLetter]:
         """Dead letters that *which* means, the oldest first, streamed."""
         return self._letters.find(which, now)
+
+    def groups(self, now: float) -> list[DeadGroup]:
+        """How many there are of each reason, account and campaign, the largest group first."""
+        return self._groups.all(now)
+
+    def page(self, which: Filter, start: int, size: int) -> tuple[list[DeadLetter], int | None]:
+        """At most *size* letters that *which* means, from the *start*-th of all on, the oldest first.
+
+        Looks at `LOOKED_AT` letters at most; returns with them where to go on, None at the end.
+        """
+        return self._groups.page(which, start, size, LOOKED_AT)
 
     def get(self, identifier: str) -> DeadLetter:
         """The dead letter of that id. Raises `InputError` where there is none."""
@@ -151,3 +168,9 @@ class DeadLetterOffice:
         return encode(
             [replace(entry, message=with_sender(entry.message, sender)) for entry in entries]
         )
+
+
+def office(settings: Settings) -> DeadLetterOffice:
+    """The dead letters of the Redis and broker that *settings* name."""
+    producer = Producer(settings)
+    return DeadLetterOffice(producer.client, producer.broker, settings)

@@ -58,7 +58,7 @@ def figures(settings: Settings) -> Figures:
         dead_letters=dead,
         oldest_queued=store.waiting.oldest(now),
         queue_lengths=store.waiting.lengths(),
-        connections={one.name: store.slots.held(one.name) for one in standings},
+        connections={one.name: one.connections for one in standings},
         accounts=standings,
         swept=store.waiting.swept(),
         lags={one.consumer: one.age for one in store.events.backlogs(now)},

@@ -21,9 +21,12 @@ from mailer.store.feedback.records import Feedback, Returned
 __all__ = ["Record", "export", "trace"]
 
 
-def trace(what: str, settings: Settings | None = None) -> list[Record]:
+def trace(
+    what: str, settings: Settings | None = None, *, newest: int | None = None
+) -> list[Record]:
     """Every message to the mailbox *what*, or the one of that Message-ID; the newest first.
 
+    Without a history, *newest* says in how many campaigns is looked at most.
     Raises `InputError` for a Message-ID where there is no history: the ledger keeps none.
     """
     settings = Producer(settings).settings
@@ -35,7 +38,7 @@ def trace(what: str, settings: Settings | None = None) -> list[Record]:
             history.close()
     if what.startswith("<"):
         raise InputError("a Message-ID is found in a history only: add [history] (docs/history.md)")
-    return list(_in_ledger(settings, what))
+    return list(_in_ledger(settings, what, newest))
 
 
 def export(settings: Settings, name: str, outcomes: Sequence[str] = ()) -> Iterator[Record]:
@@ -52,10 +55,10 @@ def export(settings: Settings, name: str, outcomes: Sequence[str] = ()) -> Itera
         history.close()
 
 
-def _in_ledger(settings: Settings, mailbox: str) -> Iterator[Record]:
+def _in_ledger(settings: Settings, mailbox: str, newest: int | None) -> Iterator[Record]:
     producer, key = Producer(settings), fingerprint(mailbox)
     campaigns, feedback = producer.campaigns, Feedback(producer.client)
-    for name in campaigns.names():
+    for name in campaigns.names()[:newest]:
         back = feedback.returned_of(name, key)
         later = reduce(weightier, (CAME_BACK[one.kind] for one in back), "")
         for position in campaigns.places(name, key):

@@ -21,6 +21,7 @@ from mailer.store.slots import Slots
 from mailer.store.suppression import Suppression
 from mailer.store.views.audit import Audit
 from mailer.store.views.dead_groups import DeadGroups
+from mailer.store.views.payloads import Payloads
 from mailer.store.views.refused import Refused
 from mailer.store.waiting import Waiting
 
@@ -75,6 +76,11 @@ class Store:
     def refused(self) -> Refused:
         """Who was not accepted, sampled."""
         return Refused(self.client)
+
+    @cached_property
+    def payloads(self) -> Payloads:
+        """The bytes of messages that are still to be sent."""
+        return Payloads(self.client)
 
     @cached_property
     def audit(self) -> Audit:

@@ -217,6 +217,11 @@ def batch(ref: str) -> str:
     return f"{PREFIX}batch:{ref}"
 
 
+def payload(ref: str) -> str:
+    """The string that holds a batch's messages."""
+    return f"{PREFIX}payload:{ref}"
+
+
 def parked(event: str) -> str:
     """The zset of batches that wait for *event* (``campaign:<c>`` or ``account:<a>``)."""
     return f"{PREFIX}parked:{event}"

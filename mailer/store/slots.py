@@ -53,7 +53,10 @@ class Slots:
     def held(self, account: str) -> int:
         """How many connections all workers together have open for *account*."""
         with reaching_redis():
-            return sum(map(int, self._client.hgetall(keys.held(account)).values()))
+            found = self._client.hgetall(keys.held(account))
+        # Beside the processes stand the limit as it was last told, and what each still asks for.
+        processes = (name for name in found if name != b"maximum" and not name.startswith(b"+"))
+        return sum(int(found[name]) for name in processes)
 
     def release(self, account: str, count: int, owner: str, now: float | None = None) -> int:
         """Tell that *count* of the owner's connections are closed; returns how many it still has."""

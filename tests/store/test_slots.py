@@ -171,3 +171,10 @@ def test_a_fair_share_is_reckoned_by_all_that_is_wanted_and_not_by_what_is_opene
         slots.acquire("a", 9, 10, "p1", 100.0, LEASE, at_once=1)
     assert slots.acquire("a", 9, 10, "p2", 100.0, LEASE, at_once=1) == 1
     assert slots.renew("a", "p1", 100.0, LEASE) == 4
+
+
+def test_open_connections_are_counted_whatever_else_is_noted_beside_them(slots):
+    slots.acquire("a", 4, 5, "p1", 100.0, LEASE)
+    slots.acquire("a", 4, 5, "p2", 100.0, LEASE)  # gets one, and asks for three more
+    assert slots.held("a") == 5
+    assert slots.held("b") == 0

@@ -1,6 +1,7 @@
 """The campaigns: which there are, how far each is, who was not accepted; pause, resume, cancel."""
 
 from typing import Final
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -76,4 +77,4 @@ def cancel(request: Request, _form: Form) -> str:
 
 def page_of(request: Request, _form: Form) -> str:
     """Where one goes after an act."""
-    return f"/campaigns/{request.path_params['campaign']}"
+    return f"/campaigns/{quote(request.path_params['campaign'], safe='')}"

@@ -34,7 +34,13 @@ HEADERS: Final = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 
-SECTIONS: Final = (("campaigns", "Campaigns"), ("audit", "Audit log"))
+SECTIONS: Final = (
+    ("campaigns", "Campaigns"),
+    ("messages", "Messages"),
+    ("dead", "Dead letters"),
+    ("accounts", "Accounts"),
+    ("audit", "Audit log"),
+)
 
 _NOTE_LASTS: Final = 60
 _FORM_LASTS: Final = 12 * 3600

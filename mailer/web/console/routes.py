@@ -1,12 +1,14 @@
 """Which address of the console is answered by what."""
 
+from itertools import chain
+
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse
 from starlette.routing import Mount, Route, Router
 from starlette.types import Receive, Scope, Send
 
-from mailer.web.console import campaigns, deeds, live
+from mailer.web.console import accounts, campaigns, dead_letters, deeds, live, messages
 from mailer.web.console.access import Access, Gate
 from mailer.web.console.answers import Endpoint, acting, not_found, showing
 from mailer.web.console.frame import PREFIX
@@ -14,8 +16,9 @@ from mailer.web.console.frame import PREFIX
 
 def console(gate: Gate) -> Mount:
     """All pages and acts of the console, behind *gate*."""
+    parts = (_campaigns(), _messages(), _dead_letters(), _accounts())
     router = Router(
-        [*_campaigns(), Route("/audit", showing(deeds.listed))],
+        [*chain(*parts), Route("/audit", showing(deeds.listed))],
         redirect_slashes=False,  # it would build an address out of Host, which the client writes
         default=_nothing,
     )
@@ -38,6 +41,40 @@ def _campaigns() -> list[Route]:
         *_act(f"{there}/pause", acting("pause campaign", campaigns.pause, to)),
         *_act(f"{there}/resume", acting("resume campaign", campaigns.resume, to)),
         *_act(f"{there}/cancel", acting("cancel campaign", campaigns.cancel, to)),
+    ]
+
+
+def _messages() -> list[Route]:
+    there = "/messages/{campaign}/{position:int}"
+    return [
+        Route("/messages", showing(messages.listed)),
+        Route(there, showing(messages.one)),
+        Route(f"{there}/html", showing(messages.framed)),
+    ]
+
+
+def _dead_letters() -> list[Route]:
+    there = "/dead/{identifier}"
+    to = dead_letters.page_of
+    return [
+        Route("/dead", showing(dead_letters.listed)),
+        Route("/dead/purge", showing(dead_letters.asked_to_purge)),
+        *_act("/dead/replay", acting("replay dead letters", dead_letters.replay, to)),
+        *_act("/dead/purge", acting("purge dead letters", dead_letters.purge, to)),
+        Route(there, showing(dead_letters.one)),
+        Route(f"{there}/{{offset:int}}", showing(dead_letters.message)),
+        Route(f"{there}/{{offset:int}}/html", showing(dead_letters.framed)),
+    ]
+
+
+def _accounts() -> list[Route]:
+    there = "/accounts/{account}"
+    to = accounts.page_of
+    return [
+        Route("/accounts", showing(accounts.listed)),
+        *_act(f"{there}/check", acting("check account", accounts.check, to)),
+        *_act(f"{there}/start", acting("start account", accounts.start, to)),
+        *_act(f"{there}/stop", acting("stop account", accounts.stop, to)),
     ]
 
 

@@ -25,6 +25,9 @@
     window.addEventListener("pagehide", () => stream.close());
   }
 
+  // Where the menu is a strip, the entry of this page is in sight.
+  document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+
   // A button that was pressed is not pressed twice.
   document.addEventListener("submit", (event) => {
     if (event.target.method !== "post") return;

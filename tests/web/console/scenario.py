@@ -107,6 +107,7 @@ def _write(folder: Path, cluster: Cluster, rate: str) -> None:
         (template / name).write_text(text)
     (template / "preview.json").write_text(json.dumps({"name": "Ada"}))
     text = (folder / "mailer.toml").read_text()
+    text += f'\n[history]\nurl = "sqlite:///{folder}/history.db"\n'
     head = f'sender = "Ferngrove <news@ferngrove.example>"\ntemplates = "templates"\n{text}'
     limits = head.replace("[accounts.primary]", f'[accounts.primary]\nrate = ["{rate}"]')
     cluster.configure(limits)

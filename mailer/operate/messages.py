@@ -1,0 +1,169 @@
+"""One message of a campaign: what is known of it, and its bytes where they still lie in Redis.
+
+The history knows each step. Without one, the ledger knows the outcome, and of those not accepted the last
+reply. The bytes are kept while somebody may still send them: in a batch, or in a dead letter.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from time import time
+from typing import Final
+
+from mailer.config import Settings
+from mailer.errors import InputError, PayloadError
+from mailer.mail.message import Message, SharedPart
+from mailer.mail.payload import decode
+from mailer.mail.record import Record
+from mailer.mail.status import Status
+from mailer.mail.stored import unpack
+from mailer.operate.history import opened
+from mailer.queues.connections import Producer
+from mailer.store.dead_letters import Filter
+
+SIZE: Final = 50
+"""Recipients on a page of a campaign's messages."""
+
+LARGEST: Final = 5 * 1024 * 1024
+"""Octets of a message that is shown."""
+
+_LAST: Final = 2**31 - 1
+"""The last position that a database can hold."""
+
+_LOOKED_AT: Final = 20_000
+"""Recipients of a campaign that one page looks at, where only some are wanted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some messages of a campaign, and the position from which to go on; None at the end."""
+
+    records: tuple[Record, ...]
+    more: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A message as it lies in Redis: its envelope and its *octets*, not yet signed."""
+
+    reverse_path: str
+    forward_path: str
+    octets: bytes
+
+
+def page(settings: Settings, campaign: str, start: int, outcome: str = "") -> Page:
+    """Messages of *campaign* from position *start* on; with *outcome*, only those.
+
+    Raises `CampaignNotFoundError` where nobody knows the campaign.
+    """
+    if settings.history.url is not None:
+        history = opened(settings)
+        try:
+            found = history.page(campaign, start, SIZE + 1, outcome)
+        finally:
+            history.close()
+        if found:
+            more = found[SIZE].position if len(found) > SIZE else None
+            return Page(tuple(found[:SIZE]), more)
+    total = Producer(settings).campaigns.progress(campaign, time()).total
+    return _in_ledger(settings, campaign, range(start, total), outcome)
+
+
+def message(settings: Settings, campaign: str, position: int) -> Record:
+    """What is known of one message, step by step where there is a history.
+
+    Raises `CampaignNotFoundError` where nobody knows the campaign, `InputError` for another position.
+    """
+    if settings.history.url is not None and position <= _LAST:
+        history = opened(settings)
+        try:
+            if found := history.message(campaign, position):
+                return found
+        finally:
+            history.close()
+    return ledger_record(settings, campaign, position)
+
+
+def content(settings: Settings, campaign: str, position: int) -> Content | None:
+    """The message's bytes, where they still lie in a batch or a dead letter; None where they are gone."""
+    store = Producer(settings).store
+    place = store.payloads.batch_with(campaign, position)
+    if place is not None:
+        return _content(settings, campaign, *place)
+    for letter in islice(store.dead_letters.find(Filter(campaign=campaign), time()), 5_000):
+        if position in letter.positions:
+            offset = letter.positions.index(position)
+            return in_letter(settings, letter.identifier, offset)
+    return None
+
+
+def in_letter(settings: Settings, identifier: str, offset: int) -> Content | None:
+    """The message at *offset* of a dead letter. Raises `InputError`, `PayloadError`."""
+    letters = Producer(settings).store.dead_letters
+    letter = letters.get(identifier)
+    return _content(settings, letter.campaign, letters.payload(identifier), offset)
+
+
+def _content(settings: Settings, campaign: str, payload: bytes, offset: int) -> Content | None:
+    entries = decode(payload)
+    if offset >= len(entries):
+        return None
+    found = entries[offset].message
+    if found.size > LARGEST:
+        raise PayloadError(f"the message has {found.size} octets: too large to be shown here")
+    octets = found.joined(_shared(settings, campaign, found))
+    return Content(found.reverse_path, found.forward_path, octets)
+
+
+def _shared(settings: Settings, campaign: str, one: Message) -> dict[str, bytes]:
+    ledger = Producer(settings).ledger
+    parts = {part.digest for part in one.content if isinstance(part, SharedPart)}
+    packed = {digest: ledger.shared(campaign, digest) for digest in parts}
+    return {digest: unpack(part) for digest, part in packed.items() if part is not None}
+
+
+def _in_ledger(settings: Settings, campaign: str, places: range, outcome: str) -> Page:
+    looked = places[:_LOOKED_AT]
+    wanted = list(islice(_having(settings, campaign, looked, outcome), SIZE + 1))
+    if len(wanted) > SIZE:
+        more: int | None = wanted.pop()
+    else:
+        more = looked.stop if looked.stop < places.stop else None
+    records = (ledger_record(settings, campaign, position) for position in wanted)
+    return Page(tuple(records), more)
+
+
+def _having(settings: Settings, campaign: str, places: range, outcome: str) -> Iterator[int]:
+    """The positions among *places* whose recipients have that outcome; all where none is named."""
+    letters = Producer(settings).store.payloads.letters(campaign, places)
+    for position, letter in zip(places, letters, strict=False):
+        if outcome in ("", _word(letter)):
+            yield position
+
+
+def ledger_record(settings: Settings, campaign: str, position: int) -> Record:
+    """What the ledger knows of one recipient. Raises `CampaignNotFoundError`, `InputError`."""
+    campaigns = Producer(settings).campaigns
+    progress = campaigns.progress(campaign, time())
+    if position >= progress.total:
+        raise InputError(f"campaign {campaign!r} has no recipient {position + 1}")
+    account = str(progress.summary.get("account") or "")
+    (letter,) = campaigns.letters(campaign, [position])
+    detail = campaigns.detail(campaign, position)
+    return Record(
+        campaign,
+        position,
+        detail.mailbox if detail else "",
+        "",
+        _word(letter),
+        detail.at if detail else 0.0,
+        account=account,
+        attempts=detail.attempts if detail else 0,
+        stage=detail.stage if detail else "",
+        reply=detail.reply if detail else "",
+    )
+
+
+def _word(letter: str) -> str:
+    found = Status(letter)
+    return Status.QUEUED.word if found is Status.TRANSMITTING else found.word
