@@ -5,19 +5,21 @@ from collections.abc import Iterator
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
+from secrets import token_urlsafe
 from typing import Final
 
 import click
 
 from mailer.cli.output import say
-from mailer.compose import Composer, Design
+from mailer.compose import Composer
 from mailer.compose.preview import as_page
-from mailer.config import load
+from mailer.config import Settings, load
 from mailer.config.presets import presets
 from mailer.errors import InputError
-from mailer.mail.recipients import Recipient, parse
+from mailer.produce.design import design, recipient
 
 CONFIG: Final = "mailer.toml"
+_KEY: Final = "unsubscribe.key"
 _URL: Final = 'url = "smtp+starttls://you%40example.org@smtp.example.org:587"'
 _PASSWORD: Final = 'password_env = "SMTP_PASSWORD"'  # noqa: S105 - where it is
 _TOKEN: Final = 'token_command = ["print-a-fresh-access-token"]'  # noqa: S105 - where it is
@@ -42,11 +44,13 @@ def init(folder: Path, preset: str | None) -> None:
     try:
         for name, text in contents.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).touch(mode=0o600 if name == _KEY else 0o666)
             (folder / name).write_text(text, encoding="utf-8")
-        (folder / "preview.html").write_text(_preview(folder), encoding="utf-8")
+        # What is written can be read.
+        preview = _preview(load(folder / CONFIG, {}))
+        (folder / "preview.html").write_text(preview, encoding="utf-8")
     except OSError as error:
         raise InputError(f"cannot write {error.filename}: {error.strerror}") from error
-    load(folder / CONFIG, {})  # what is written can be read
     _say_what_next(folder, [*contents, "preview.html"])
 
 
@@ -74,6 +78,7 @@ def _contents(preset: str | None) -> Iterator[tuple[str, str]]:
             secret = _TOKEN
     for name, text in _read(root, ""):
         yield name, text.replace("@ACCOUNT@", account).replace("@SECRET@", secret)
+    yield _KEY, f"{token_urlsafe(32)}\n"
 
 
 def _read(place: Traversable, before: str) -> Iterator[tuple[str, str]]:
@@ -84,23 +89,17 @@ def _read(place: Traversable, before: str) -> Iterator[tuple[str, str]]:
             yield before + one.name, one.read_text(encoding="utf-8")
 
 
-def _preview(folder: Path) -> str:
-    design = Design(
-        campaign="preview",
-        template="newsletter",
-        sender="Your name <you@example.org>",
-        templates_path=folder / "templates",
-    )
-    one = parse({"email": "ada@example.org", "name": "Ada"}, 1)
-    assert isinstance(one, Recipient)
-    return as_page(Composer(design), one)
+def _preview(settings: Settings) -> str:
+    made = design(settings, "preview", "newsletter", None, "primary")
+    return as_page(Composer(made), recipient({"email": "ada@example.org", "name": "Ada"}))
 
 
 def _say_what_next(folder: Path, names: list[str]) -> None:
     for name in names:
         say(f"written: {folder / name}")
     say(
-        "\nNext: say in mailer.toml who you are and which server sends (the first run asks). Then type:\n"
+        "\nNext: say in mailer.toml who you are, which server sends (the first run asks), and where "
+        "people get off the list. Then type:\n"
     )
     if folder != Path():
         say(f"    cd {shlex.quote(str(folder))}")

@@ -125,6 +125,24 @@ def test_init_writes_a_folder_that_works_as_it_stands(empty, capsys):
     assert run("preview", "newsletter", "people.csv") == 0
 
 
+def test_what_init_writes_has_no_fault_to_an_expert_s_eye(empty, capsys):
+    assert run("init") == 0
+    capsys.readouterr()
+    assert run("lint", "newsletter", "people.csv", "--json") == 0
+    found = {(one["level"], one["rule"]) for one in json.loads(capsys.readouterr().out)}
+    assert found == {("advice", "text-part")}, "the text is made of the HTML: one file to change"
+
+
+def test_the_key_that_init_writes_is_its_owner_s_and_signs_links(empty, capsys):
+    assert run("init") == 0
+    assert (empty / "unsubscribe.key").stat().st_mode & 0o777 == 0o600
+    one, other = (
+        (run("init", name), (empty / name / "unsubscribe.key").read_text())[1] for name in "ab"
+    )
+    assert one != other
+    assert "https://mail.example.org/u/" in (empty / "preview.html").read_text()
+
+
 @pytest.mark.parametrize("preset", sorted(presets()))
 def test_init_knows_every_preset(empty, preset, capsys):
     assert run("init", "there", "--preset", preset) == 0
