@@ -11,7 +11,7 @@ from typing import Final
 import click
 
 from mailer.cli.output import say
-from mailer.compose import Composer
+from mailer.compose import composer_of
 from mailer.compose.preview import as_page
 from mailer.config import Settings, load
 from mailer.config.presets import presets
@@ -91,7 +91,7 @@ def _read(place: Traversable, before: str) -> Iterator[tuple[str, str]]:
 
 def _preview(settings: Settings) -> str:
     made = design(settings, "preview", "newsletter", None, "primary")
-    return as_page(Composer(made), recipient({"email": "ada@example.org", "name": "Ada"}))
+    return as_page(composer_of(made), recipient({"email": "ada@example.org", "name": "Ada"}))
 
 
 def _say_what_next(folder: Path, names: list[str]) -> None:

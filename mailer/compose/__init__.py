@@ -3,6 +3,7 @@
 from mailer.compose.attachment import Attachment
 from mailer.compose.composer import Composer
 from mailer.compose.design import Design
+from mailer.compose.fenced.composer import composer_of
 from mailer.compose.headers import verp_key
 from mailer.compose.policy import MAIL, MAIL_UTF8
 from mailer.compose.unsubscribe import Unsubscribe, Unsubscribed, read_token
@@ -15,6 +16,7 @@ __all__ = [
     "Design",
     "Unsubscribe",
     "Unsubscribed",
+    "composer_of",
     "read_token",
     "verp_key",
 ]

@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from email import message_from_string
 from email.message import EmailMessage
 from hashlib import sha256
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from mailer.compose.attachment import Attachment
@@ -46,6 +47,8 @@ class Composer:
     *shared* maps digests to the encoded bytes of the parts that messages refer to. *digest* changes
     when the template, a layout that it uses, an attachment or a setting changes.
 
+    *files* are those that it was made of, *has_text* says whether the text part has one of its own.
+
     *like* is a composer of the same template, whose compiled template is shared; only headers,
     attachments and addresses may differ between the two designs.
     """
@@ -55,6 +58,10 @@ class Composer:
         self.headers = Headers(design)
         self.template: Template = like.template if like else Template(design, self.headers.domain)
         self.renderers: dict[str, Renderer] = like.renderers if like else {}
+        self.files: tuple[Path, ...] = (
+            like.files if like else (self.template.folder.path, *self.template.folder.files())
+        )
+        self.has_text = "text" in self.template.variant(design.language).sections
         self._files = Files(design, self.template.folder)
         self.shared: Mapping[str, bytes] = self._files.shared
         self._plans: dict[str, Plan] = {}

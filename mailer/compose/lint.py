@@ -71,7 +71,7 @@ class Inspected:
         if self.html is not None:
             self.page.feed(self.html)
             self.page.close()
-        self.has_own_text = "text" in composer.template.variant(composer.design.language).sections
+        self.has_own_text = composer.has_text
 
 
 class Page(HTMLParser):

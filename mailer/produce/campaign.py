@@ -16,7 +16,7 @@ from pathlib import Path
 from time import time
 from typing import Any, Final
 
-from mailer.compose import Attachment, Composer, Unsubscribe
+from mailer.compose import Attachment, Composer, Unsubscribe, composer_of
 from mailer.config import Settings
 from mailer.errors import InputError
 from mailer.mail.policy import CampaignPolicy
@@ -160,7 +160,7 @@ class Campaign:
         """What makes the messages; loading it checks the template."""
         if not self._design:
             raise InputError(f"campaign {self.name!r} has no template: pass template")
-        return Composer(self._design)
+        return composer_of(self._design)
 
     def enqueue(  # noqa: PLR0913 - the contract's keywords
         self,

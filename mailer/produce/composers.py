@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from mailer.compose import Composer, Design
+from mailer.compose import Composer, Design, composer_of
 from mailer.mail.dating import written
 from mailer.mail.message import Message
 from mailer.mail.recipients import Recipient
@@ -39,12 +39,10 @@ class Ready:
     def of(cls, design: Design, like: "Ready | None" = None) -> "Ready":
         """Compile the template of *design*, or take that of *like*. Raises `TemplateError`."""
         if like:
-            made = Composer(design, like.composer)
+            made = composer_of(design, like.composer)
             return cls(made, summary(design, ""), like.files, like.stamp)
-        composer = Composer(design)
-        folder = composer.template.folder
-        files = (folder.path, *folder.files())
-        return cls(composer, summary(design, ""), files, _stamp(files))
+        made = composer_of(design)
+        return cls(made, summary(design, ""), made.files, _stamp(made.files))
 
     @property
     def is_fresh(self) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from time import time
 from typing import Protocol
 
-from mailer.compose import Composer, Design
+from mailer.compose import Composer, Design, composer_of
 from mailer.errors import InputError
 from mailer.mail.event import encode_queued
 from mailer.mail.forms import merged
@@ -69,7 +69,7 @@ _composer_here: Composer | None = None
 def begin_composing(design: Design) -> None:
     """Begin a process that composes batches of *design*."""
     global _composer_here  # noqa: PLW0603 - one composer a process, made once
-    _composer_here = Composer(design)
+    _composer_here = composer_of(design)
 
 
 def compose_here(account: str, recipients: Sequence[Recipient], version: int) -> Composed:

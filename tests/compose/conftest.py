@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mailer.compose import Composer, Design, Unsubscribe
+from mailer.compose import Composer, Design, Unsubscribe, composer_of
 from mailer.mail.recipients import Recipient, parse
 
 ROOT = Path(__file__).parents[2]
@@ -78,7 +78,7 @@ def make(tmp_path: Path) -> MakeComposer:
     def make_composer(files: Mapping[str, str | bytes], **settings: Any) -> Composer:
         files = {"subject.txt": "Hello", **files}
         root = write(tmp_path / "templates", files)
-        return Composer(Design(templates_path=root, **{**SETTINGS, **settings}))
+        return composer_of(Design(templates_path=root, **{**SETTINGS, **settings}))
 
     return make_composer
 

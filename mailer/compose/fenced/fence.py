@@ -1,0 +1,124 @@
+"""Where templates of strangers run: a process beside this one that may be killed.
+
+Jinja's sandbox keeps a template from reaching Python's insides, not from taking an hour, or all memory,
+or the whole stack of a parser written in C. Only the kernel can end that, and it ends a process. So
+there is one beside: asked one question at a time, it answers or dies; the next question starts another.
+"""
+
+import atexit
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from threading import Lock
+from typing import Any, Final
+
+from mailer.compose.fenced.inside import MEMORY, SECONDS, main, read, write
+from mailer.errors import InputError, TemplateError
+
+
+class EndedError(TemplateError):
+    """The process took more than it may, and ended."""
+
+
+class RestartedError(Exception):
+    """Another process has taken the place of the one that was meant."""
+
+
+class Fence:
+    """The process beside; one question at a time, from whichever thread."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._generation = 0
+
+    def ask(self, generation: int, *question: object) -> Any:
+        """Return the answer to *question*, or raise what it raises there.
+
+        Raises `EndedError` when the process took too long, too much memory, or fell; `RestartedError`
+        where the process is not that of *generation* any more, and knows nothing of what was said to it.
+        """
+        try:
+            packed = pickle.dumps(question)
+        except Exception as error:  # whatever a caller's own objects provoke
+            raise InputError(
+                "a template that is not trusted gets text, numbers, dates, lists and mappings; "
+                f"this cannot be handed over: {type(error).__name__}"
+            ) from error
+        with self._lock:
+            process = self._living()
+            if self._generation != generation:
+                raise RestartedError
+            assert process.stdin is not None
+            assert process.stdout is not None
+            try:
+                write(process.stdin, packed)
+                kind, answer = pickle.loads(read(process.stdout))  # noqa: S301 - our own process's
+            except (EOFError, BrokenPipeError):
+                raise _ended(self._reaped()) from None
+        if kind == "raised":
+            assert isinstance(answer, Exception)
+            raise answer
+        return answer
+
+    def start(self) -> int:
+        """See to it that there is a process; returns which one: they are counted."""
+        with self._lock:
+            self._living()
+            return self._generation
+
+    def close(self) -> None:
+        """End the process."""
+        with self._lock:
+            if self._process is not None:
+                self._process.kill()
+                self._reaped()
+
+    def leave(self) -> None:
+        """Forget a process that belongs to the parent: this is the child of a fork."""
+        self._lock = Lock()
+        process, self._process = self._process, None
+        if process is not None:
+            process.returncode = 0  # not ours to wait for
+            for pipe in (process.stdin, process.stdout):
+                assert pipe is not None
+                pipe.close()
+
+    def _living(self) -> subprocess.Popen[bytes]:
+        if self._process is not None and self._process.poll() is not None:
+            self._reaped()
+        if self._process is None:
+            self._generation += 1
+            self._process = subprocess.Popen(  # noqa: S603 - our own words
+                [sys.executable, "-c", f"from {main.__module__} import main; main()"],
+                bufsize=0,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            )
+        return self._process
+
+    def _reaped(self) -> int:
+        process, self._process = self._process, None
+        assert process is not None
+        for pipe in (process.stdin, process.stdout):
+            assert pipe is not None
+            pipe.close()
+        return process.wait()
+
+
+def _ended(code: int) -> EndedError:
+    if code == -signal.SIGPROF:
+        return EndedError(f"the template takes more than {SECONDS:g} seconds")
+    how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+    return EndedError(
+        f"the template takes more than {MEMORY >> 20} MB, or nests too deeply: its process ended ({how})"
+    )
+
+
+FENCE: Final = Fence()
+os.register_at_fork(after_in_child=FENCE.leave)
+atexit.register(FENCE.close)
