@@ -131,9 +131,9 @@ def test_threads_and_forks_ask_side_by_side(make):
     assert all(found[n][i] == f"{n} A{i}" for n in range(4) for i in range(50))
     child = os.fork()
     if not child:
-        os._exit(0 if text(composers[0], row()) == "0 Ada" else 1)
+        os._exit(0 if text(composers[3], row()) == "3 Ada" else 1)
     assert os.waitpid(child, 0)[1] == 0
-    assert text(composers[0], row()) == "0 Ada"
+    assert text(composers[3], row()) == "3 Ada"
 
 
 def test_composers_that_are_gone_are_forgotten_behind_the_fence(make):

@@ -92,12 +92,11 @@ class Fence:
         if self._process is None:
             self._generation += 1
             self._process = subprocess.Popen(  # noqa: S603 - our own words
-                [sys.executable, "-c", f"from {main.__module__} import main; main()"],
+                [sys.executable, "-c", _begin()],
                 bufsize=0,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             )
         return self._process
 
@@ -108,6 +107,10 @@ class Fence:
             assert pipe is not None
             pipe.close()
         return process.wait()
+
+
+def _begin() -> str:
+    return f"import sys; sys.path[:] = {sys.path!r}; from {main.__module__} import main; main()"
 
 
 def _ended(code: int) -> EndedError:
