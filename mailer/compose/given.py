@@ -19,7 +19,7 @@ from typing import Any, Final
 from uuid import uuid4
 
 from mailer.compose import quoted, words
-from mailer.compose.headers import one_mailbox
+from mailer.compose.mailboxes import mailboxes
 from mailer.compose.policy import ADDRESSES, MAIL, MAIL_UTF8
 from mailer.compose.verify import faults
 from mailer.errors import HeaderError, InputError
@@ -33,6 +33,11 @@ _LONG_LINE: Final = re.compile(rb"[^\r\n]{999,}")
 _MESSAGE_ID: Final = re.compile(r"<[^\s<>@]+@[^\s<>@]+>")
 # Headers that only a mail system may add, or that name who is not to be named.
 _REMOVED: Final = ("bcc", "resent-bcc", "return-path")
+_DESTINATIONS: Final = frozenset({"to", "cc", "reply-to", "resent-to", "resent-cc"})
+_QUOTED: Final = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+# A colon alone may stand in a display name that somebody has not quoted.
+_ESCAPED: Final = re.compile("[\udc80-\udcff]")  # octets, as Python's parser keeps them
+_GROUP: Final = re.compile(r":[^:;]*;")
 _BULK: Final = (("Precedence", "bulk"), ("X-Auto-Response-Suppress", "OOF, AutoReply"))
 # A message to people in Bcc alone has no To.
 _MAY_BE_MISSING: Final = frozenset({"to is missing"})
@@ -61,9 +66,12 @@ def given(
     With *bulk* it says that it is bulk mail. The message itself is not changed. Raises `InputError` where
     it names no sender or nobody to send to, or cannot leave as it is.
     """
+    if not hasattr(message, "get_all"):
+        kind = type(message).__name__
+        raise InputError(f"the message is no email.message.EmailMessage, but of type {kind}")
     prefix = "" if from_addr is not None and to_addrs is not None else _prefix(message)
     sender = from_addr if from_addr is not None else _sender(message, prefix)
-    reverse_path = words.addr_spec("From", one_mailbox("from_addr", sender)[1]) if sender else ""
+    reverse_path = _reverse_path(sender) if sender else ""
     recipients = _recipients(_destinations(message, prefix) if to_addrs is None else to_addrs)
     own = _own(message, reverse_path, bulk=bulk)
     wide = any(one.smtputf8 for one in recipients) or not reverse_path.isascii() or _is_wide(own)
@@ -92,13 +100,51 @@ def _sender(message: "Message[Any, Any]", prefix: str) -> str:
     raise InputError("the message has no From: set it, or pass from_addr")
 
 
+def _reverse_path(sender: str) -> str:
+    try:
+        found = mailboxes("from_addr", sender)
+        if len(found) == 1:
+            return words.addr_spec("From", found[0][1], utf8=True)
+    except HeaderError as error:
+        raise InputError(f"from_addr {sender!r} is no mailbox: {error}") from error
+    raise InputError(f"from_addr {sender!r} is {len(found)} mailboxes, not one")
+
+
 def _destinations(message: "Message[Any, Any]", prefix: str) -> list[str]:
     texts = [text for name in ("To", "Cc", "Bcc") for text in _texts(message, prefix + name)]
     return [address for _, address in getaddresses(texts) if address]
 
 
 def _texts(message: "Message[Any, Any]", name: str) -> list[str]:
-    return [str(value) for value in message.get_all(name) or []]
+    wanted = name.lower()
+    return [_without_groups(text) for known, text in _read(message) if known.lower() == wanted]
+
+
+def _read(message: "Message[Any, Any]") -> Iterator[tuple[str, str]]:
+    """The headers as they were written or read; bytes beyond ASCII are UTF-8, or else Windows-1252.
+
+    What ``message[name]`` says of these is another thing in each policy, and question marks in most.
+    """
+    for name, value in message.raw_items():
+        text = str(value)
+        if _ESCAPED.search(text):
+            octets = text.encode("utf-8", "surrogateescape")
+            try:
+                text = octets.decode()
+            except UnicodeDecodeError:
+                text = octets.decode("cp1252", "replace")
+        yield name, text
+
+
+def _without_groups(text: str) -> str:
+    """Addresses without their groups (``team: ada@example.org, bob@example.org;``): their members.
+
+    Of ``undisclosed-recipients:;`` nothing is left.
+    """
+    if not _GROUP.search(_QUOTED.sub("", text)):
+        return text
+    header: Any = HeaderRegistry()("To", text)
+    return ", ".join(map(str, header.addresses))
 
 
 def _recipients(addresses: str | Iterable[str]) -> tuple[Recipient, ...]:
@@ -131,6 +177,8 @@ def _own(message: "Message[Any, Any]", reverse_path: str, *, bulk: bool) -> Emai
     for part in own.walk():
         if not part.is_multipart():
             _fit(part)
+        elif str(part.get("Content-Transfer-Encoding", "")).lower() in {"8bit", "binary"}:
+            part.replace_header("Content-Transfer-Encoding", "7bit")  # as all within is by now
     return own
 
 
@@ -154,9 +202,13 @@ def _complete(own: EmailMessage, reverse_path: str, more: Iterable[tuple[str, st
 
 def _headers(message: "Message[Any, Any]") -> Iterator[tuple[str, str]]:
     """The headers that leave, as text: parsed anew, so that nothing of another policy is left."""
-    for name, value in message.items():
+    for name, value in _read(message):
         if name.lower() not in _REMOVED:
-            text = re.sub(r"\r?\n(?=[ \t])", "", str(value))  # folded, by whoever wrote it
+            text = re.sub(r"\r?\n(?=[ \t])", "", value)  # folded, by whoever wrote it
+            if name.lower() in _DESTINATIONS:
+                text = _without_groups(text)
+                if not text:
+                    continue
             yield name, _unfolded(name, text)
 
 

@@ -222,6 +222,86 @@ def test_what_cannot_be_sent_is_refused_in_a_sentence_and_nothing_is_queued(
     assert client.keys("mailer:*") == []
 
 
+GROUPS = [
+    ("team: x@example.org, Y <y@example.org>;", "", ["x@example.org", "y@example.org"]),
+    ("a@example.org, team: x@example.org;", "", ["a@example.org", "x@example.org"]),
+    ("undisclosed-recipients:;", "hidden@example.org", ["hidden@example.org"]),
+    ("A&B Shop: News <news@example.org>", "", ["news@example.org"]),
+    ('"Team: all;" <t@example.org>', "", ["t@example.org"]),
+]
+
+
+@pytest.mark.parametrize(("to", "bcc", "expected"), GROUPS)
+def test_the_members_of_a_group_get_it_and_an_empty_one_is_left_out(client, to, bcc, expected):
+    message = MIMEText("text")
+    message["From"], message["To"], message["Bcc"] = "ada@shop.example", to, bcc
+    send_message(message)
+    sent = mails(client)
+    assert sorted(one.forward_path for one in sent) == sorted(expected)
+    got = parsed(sent[0])
+    shown = [address.addr_spec for address in got["To"].addresses] if got["To"] else []
+    assert shown == ([] if bcc else expected)
+    assert b"hidden@" not in sent[0].content[0]
+
+
+@pytest.mark.parametrize("written", [policy.default, policy.SMTP, policy.SMTPUTF8, policy.compat32])
+def test_messages_of_every_policy_leave_the_same(client, written):
+    raw = (
+        "From: Jörg <j@shop.example>\nTo: Zoë <z@example.org>\nSubject: Grüße\n"
+        'MIME-Version: 1.0\nContent-Type: text/plain; charset="utf-8"\n'
+        "Content-Transfer-Encoding: 8bit\n\nÄ\n"
+    )
+    send_message(email.message_from_bytes(raw.encode(), policy=written))
+    got = parsed(mails(client)[0])
+    assert (got["Subject"], str(got["From"])) == ("Grüße", "Jörg <j@shop.example>")
+    assert str(got["To"]) == "Zoë <z@example.org>"
+    assert got.get_content().split() == ["Ä"]
+
+
+def test_a_message_within_a_message_arrives_with_its_own_headers(client):
+    inner = simple(Subject="Inner Grüße", To="old@example.org")
+    inner.set_content("Hällo\n", cte="8bit")
+    outer = simple()
+    outer.add_attachment(inner)
+    send_message(outer)
+    (one,) = mails(client)
+    assert one.forward_path == "bob@example.org"
+    (got,) = [part for part in parsed(one).walk() if part.get_content_type() == "message/rfc822"]
+    assert got.get_content()["Subject"] == "Inner Grüße"
+    assert got.get_content().get_content().split() == ["Hällo"]
+    assert got["Content-Transfer-Encoding"] in (None, "7bit")
+
+
+def test_a_sender_beyond_ascii_asks_for_smtputf8(client):
+    send_message(simple(From="jürgen@shop.example"))
+    (one,) = mails(client)
+    assert (one.reverse_path, one.smtputf8) == ("jürgen@shop.example", True)
+
+
+def test_line_breaks_in_address_headers_fold_or_are_refused_and_never_hide_a_header(client):
+    for number, cc in enumerate(
+        ("c@example.org,\r\n\td@example.org", "c@example.org,\n d@example.org")
+    ):
+        message = MIMEText("text")
+        message["From"], message["To"] = "a@shop.example", "b@example.org"
+        message["Cc"] = cc
+        send_message(message)
+        assert len(mails(client)) == 3 * (number + 1)
+    for cc in ("c@example.org\r\nX-Evil: 1", "c@example.org\n\nbody", "c@example.org\rX-Evil: 1"):
+        message = MIMEText("text")
+        message["From"], message["To"] = "a@shop.example", "b@example.org"
+        message["Cc"] = cc
+        with pytest.raises(InputError):
+            send_message(message)
+    assert len(mails(client)) == 6
+    assert not any(b"X-Evil" in one.content[0] for one in mails(client))
+
+
+def test_what_is_no_message_is_refused_in_a_sentence():
+    with pytest.raises(InputError, match="of type str"):
+        send_message("From: a@shop.example")
+
+
 def test_a_header_with_a_line_break_in_it_is_refused(client):
     message = EmailMessage(policy=policy.compat32)
     message["From"], message["To"] = "a@shop.example", "b@example.org"

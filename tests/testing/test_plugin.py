@@ -24,19 +24,33 @@ def project(tmp_path):
     (template / "subject.txt").write_text("Welcome, {{ name }}\n")
     (template / "body.txt").write_text("Dear {{ name }}\n")
     (tmp_path / "mailer.toml").write_text('sender = "Shop <news@shop.example>"\n')
+    (tmp_path / "pytest.ini").write_text(
+        "[pytest]\nasyncio_default_fixture_loop_scope = function\n"
+    )
     code = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
     for number, text in enumerate(code):
         (tmp_path / f"test_{number}.py").write_text(text)
     return tmp_path
 
 
-def test_the_documented_examples_pass_with_nothing_but_the_package_installed(project):
-    words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error"]
+@pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["alone", "xdist"])
+def test_the_documented_examples_pass_with_nothing_but_the_package_installed(project, options):
+    words = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-W",
+        "error",
+        *options,
+    ]
     done = subprocess.run(
         words, cwd=project, check=False, capture_output=True, text=True, timeout=200
     )
     assert done.returncode == 0, done.stdout
-    assert "4 passed" in done.stdout
+    assert "5 passed" in done.stdout
 
 
 def test_the_plugin_costs_nothing_where_it_is_not_used():
