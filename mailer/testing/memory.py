@@ -241,9 +241,10 @@ class MemoryLinks(Links):
         now: float,
         due: float = 0.0,
         told: bytes = b"",
+        trace: str = "",
     ) -> Enqueued:
-        """As `enqueue.lua`; nobody follows events here."""
-        del queue, told
+        """As `enqueue.lua`; nobody follows events or traces here."""
+        del queue, told, trace
         campaign = self._all[ref.rpartition(":")[0]]
         if campaign.state == CANCELLED:
             return Enqueued("cancelled")
