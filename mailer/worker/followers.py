@@ -61,11 +61,12 @@ class Consumer(Protocol):
 
 
 class Follower(threading.Thread):
-    """Reads the stream for one *consumer* until `stop`."""
+    """Reads the stream for one *consumer* until `stop`, under a lease of so many seconds."""
 
-    def __init__(self, client: Client, consumer: Consumer) -> None:
+    def __init__(self, client: Client, consumer: Consumer, lease: float = LEASE) -> None:
         super().__init__(name=f"mailer-{consumer.name}", daemon=True)
-        self._stream = EventStream(client)
+        self._stream = EventStream(client, lease)
+        self._look = lease / 3
         self._consumer = consumer
         self._ended = threading.Event()
         self._over = threading.Event()
@@ -103,7 +104,7 @@ class Follower(threading.Thread):
         """Take one chunk; returns the seconds until the next step."""
         name = self._consumer.name
         if not self._take():
-            return LEASE / 3
+            return self._look
         reading = self._stream.read(name, self._consumer.chunk)
         if reading is None:
             reading = _NOTHING
@@ -144,7 +145,7 @@ class Follower(threading.Thread):
 
     def _keep(self) -> None:
         """Renew the lease meanwhile: one chunk may take longer than it lasts."""
-        while not self._over.wait(LEASE / 3):
+        while not self._over.wait(self._look):
             with self._lease, suppress(LedgerUnavailableError):
                 if self._reads:
                     self._reads = self._stream.take(self._consumer.name)

@@ -202,7 +202,9 @@ class Worker:
             self._sweeper.swept = self._watch.swept
             self._watch.serve()
         self._sweeper.start()
-        self._followers = [Follower(client, make(client)) for make in self._consumers]
+        self._followers = [
+            Follower(client, make(client), self.settings.worker.lease) for make in self._consumers
+        ]
         if fetching := polling(self.settings):
             self._followers.append(MailboxReader(self.settings, client, fetching))
         for follower in self._followers:

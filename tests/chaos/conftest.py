@@ -71,6 +71,13 @@ def pytest_terminal_summary(terminalreporter):
         terminalreporter.write_line(f"{len(found)} campaigns under attack: {said or 'nothing'}")
 
 
+@pytest.fixture(autouse=True)
+def history(request, monkeypatch):
+    """With --long the history is PostgreSQL's; else a file."""
+    if request.config.getoption("--long", default=False):
+        monkeypatch.setattr(World, "history", request.getfixturevalue("postgres_url"))
+
+
 @pytest.fixture
 def world(tmp_path):
     with World(tmp_path / "world") as started:

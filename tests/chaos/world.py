@@ -1,7 +1,7 @@
 """Real processes to kill: Redis with an append-only file, a mail server, workers, a producer.
 
 `World` starts them in a folder of their own, on loopback; `Verdict` compares what the mail server has on
-record with what the ledger says of each recipient.
+record with what the ledger and the history say of each recipient, and with what an application was told.
 """
 
 import contextlib
@@ -15,12 +15,14 @@ import sys
 import threading
 import time
 from collections import Counter
+from contextlib import closing
 from importlib.resources import files
 from pathlib import Path
 from typing import ClassVar
 
 from mailer.config import load
 from mailer.errors import CampaignNotFoundError
+from mailer.history import open_history
 from mailer.local.binary import server_binary
 from mailer.mail.status import Status
 from mailer.store import keys
@@ -44,6 +46,9 @@ url = "smtp://{login}127.0.0.1:{smtp}"
 {password}
 max_connections = {connections}
 
+[history]
+url = "{history}"
+{events}
 [worker]
 lease = {lease}
 sweep_every = {sweep_every}
@@ -54,6 +59,21 @@ poison_after = {poison_after}
 first_delay = {first_delay}
 max_delay = 2
 give_up_after = {give_up_after}
+"""
+
+EVENTS = """
+[events]
+hook = "shop_told:on_event"
+kinds = ["deferred", "accepted", "rejected", "uncertain", "cancelled", "dead"]
+batch = 10
+"""
+
+SHOP = """
+import json
+
+def on_event(events):
+    with open("told.jsonl", "a") as file:
+        file.write("".join(json.dumps(one) + chr(10) for one in events))
 """
 
 PRODUCER = """
@@ -88,9 +108,15 @@ def script_needle(name):
 
 
 class World:
-    """The processes of one run; a context manager that leaves none behind."""
+    """The processes of one run; a context manager that leaves none behind.
 
-    def __init__(self, folder, *, broker=None, **settings):
+    With *tells*, an application's function is told what happens.
+    """
+
+    history: ClassVar[str | None] = None
+    """The URL of a server's database for the history; None for a file in the folder."""
+
+    def __init__(self, folder, *, broker=None, tells=False, **settings):
         self.folder = Path(folder)
         self.settings = {
             "batch_size": 20,
@@ -104,6 +130,8 @@ class World:
             "login": "",
         } | settings
         self._broker = broker
+        self.tells = tells
+        self.history_url = self.history or f"sqlite:///{self.folder}/history.sqlite"
         self._processes = []
         self._stack = contextlib.ExitStack()
         self.redis_port = free_port()
@@ -119,6 +147,9 @@ class World:
         (hello / "subject.txt").write_text("Hello")
         (hello / "body.txt").write_text("Hello {{ email }}\n")
         (self.folder / "produce.py").write_text(PRODUCER)
+        (self.folder / "shop_told.py").write_text(SHOP)
+        with closing(open_history(self.history_url)) as history:
+            history.upgrade()
         self.start_redis()
         self.start_smtp()
         self.redis_proxy = self._proxy(self.redis_port)
@@ -129,6 +160,8 @@ class World:
                 redis=self.redis_proxy.port,
                 broker=broker,
                 smtp=self.smtp_proxy.port,
+                history=self.history_url,
+                events=EVENTS if self.tells else "",
                 password='password_env = "SMTP_PASSWORD"' if self.settings["login"] else "",
                 **self.settings,
             )
@@ -249,6 +282,17 @@ class World:
         except AssertionError as exc:
             raise AssertionError(f"{exc}\n{self.words()}") from None
 
+    def recorded(self, name="spring"):
+        """The history's record of each recipient."""
+        with closing(open_history(self.history_url)) as history:
+            return list(history.export(name))
+
+    def told(self):
+        """What the application was told."""
+        path = self.folder / "told.jsonl"
+        text = path.read_text() if path.exists() else ""
+        return [json.loads(line) for line in text.rpartition("\n")[0].splitlines()]
+
     def words(self):
         """What everybody said, and what the ledger holds: for a failure's report."""
         said = [f"{self.outcomes()}"]
@@ -302,6 +346,7 @@ class Verdict:
         self.mailboxes = Counter(event["to"] for event in world.events("accepted"))
         self._world = world
         self._count = count
+        self._name = name
 
     @property
     def uncertain(self):
@@ -321,7 +366,45 @@ class Verdict:
         assert said <= len(self.accepted) <= said + self.uncertain, self._world.words()
         assert len(self.mailboxes) == len(self.accepted)
         wait_until(lambda: not self._world.leaked(), what="keys to go")
+        self._is_in_the_history()
+        if self._world.tells:
+            self._was_told()
         self.passed.append(self)
+
+    def _is_in_the_history(self):
+        """The history says of each recipient what the ledger says, and names its message."""
+        words = [Status(letter).word for letter in self.letters]
+
+        def is_equal():
+            found = self._world.recorded(self._name)
+            return [one.outcome for one in found] == words and found
+
+        try:
+            found = wait_until(is_equal, what="the history")
+        except AssertionError as exc:
+            said = Counter(one.outcome for one in self._world.recorded(self._name))
+            raise AssertionError(f"{exc}: {said}\n{self._world.words()}") from None
+        assert [one.position for one in found] == list(range(self._count))
+        accepted = {one.message_id for one in found if one.outcome == "accepted"}
+        doubtful = {one.message_id for one in found if one.outcome == "uncertain"}
+        assert accepted <= set(self.accepted) <= accepted | doubtful
+        assert all(one.reply.startswith("250") for one in found if one.outcome == "accepted")
+        assert all((one.row or {}).get("email") == one.mailbox for one in found)
+
+    def _was_told(self):
+        """The application heard of each recipient's end, and of each message in the order of events."""
+
+        def ends():
+            return {one["position"]: one["kind"] for one in self._world.told()}
+
+        words = dict(enumerate(Status(letter).word for letter in self.letters))
+        wait_until(lambda: ends() == words, what="the application to be told")
+        seen, last = set(), Counter()
+        for one in self._world.told():
+            if one["id"] not in seen:
+                assert one["at"] >= last[one["position"]], one
+                last[one["position"]] = one["at"]
+            seen.add(one["id"])
 
     def is_once(self, at_most_uncertain):
         """With hold: nothing twice, and few in doubt."""

@@ -10,8 +10,7 @@ from mailer.config import load
 from mailer.errors import HistoryUnavailableError
 from mailer.history import open_history
 from mailer.mail.status import Status
-from mailer.store.events import EventStream, stream
-from mailer.worker import followers
+from mailer.store.events import EventStream
 from mailer.worker.followers import Follower
 from mailer.worker.history_writer import HistoryWriter
 from tests.servers.cluster import eventually
@@ -149,13 +148,11 @@ class Slow(Narrow):
         self.taken += events
 
 
-def test_one_that_takes_long_keeps_its_place(client, monkeypatch):
-    monkeypatch.setattr(followers, "LEASE", 0.6)
-    monkeypatch.setattr(stream, "LEASE", 0.6)
+def test_one_that_takes_long_keeps_its_place(client):
     some_happened(client)
     consumer = Slow(can=True)
     consumer.began, consumer.go_on = threading.Event(), threading.Event()
-    follower = Follower(client, consumer)
+    follower = Follower(client, consumer, lease=0.6)
     follower.start()
     assert consumer.began.wait(20)
     rival, until = EventStream(client), time() + 2

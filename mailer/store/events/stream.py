@@ -16,7 +16,7 @@ from mailer.store import keys
 from mailer.store.connection import Client, load, reaching_redis
 
 LEASE: Final = 15.0
-"""Seconds that a process which reads may be silent before another takes its place."""
+"""Seconds that a process which reads may be silent before another takes its place, unless told else."""
 
 _PAGE: Final = 100
 """Entries read at a time at most: one may tell of a whole batch, and who wants few is to get few."""
@@ -53,15 +53,16 @@ class Backlog:
 class EventStream:
     """The stream of one Redis, as one process sees it."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, lease: float = LEASE) -> None:
         self._client = client
+        self._seconds = lease
         self._ack = load(client, "events_ack")
         self._lease = load(client, "events_lease")
         self._owner = uuid.uuid4().hex
 
     def take(self, consumer: str) -> bool:
         """Take or renew the right to read for *consumer*; False while another process has it."""
-        return bool(self._lease(consumer, self._owner, int(LEASE * 1000)))
+        return bool(self._lease(consumer, self._owner, int(self._seconds * 1000)))
 
     def leave(self, consumer: str) -> None:
         """Give up the right to read: another process may have it at once."""

@@ -10,14 +10,12 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from queue import SimpleQueue
+from time import sleep
 from typing import Any, BinaryIO, Final
 
 from mailer.errors import EventsNotTakenError
 from mailer.worker.telling.frames import read_frame, write_frame
 from mailer.worker.telling.ways import way, words
-
-GRACE: Final = 5.0
-"""Seconds that a delivery has to end when the worker has died."""
 
 MORE: Final = 2.0
 """Seconds beyond its limit after which a delivery ends this process, if its worker has not done so."""
@@ -64,15 +62,18 @@ def _told(tell: Callable[[bytes], None], body: bytes) -> dict[str, Any]:
 
 
 def _listen(requests: BinaryIO, waiting: "SimpleQueue[Any]") -> None:
-    """Hand on what is asked; when nobody asks any more, the process ends."""
+    """Hand on what is asked, first the orders; when nobody asks any more, the process ends."""
+    grace = 0.0
     try:
+        orders = read_frame(requests)
+        grace = orders["grace"]
+        waiting.put(orders)
         while True:
             waiting.put(read_frame(requests))
     except EOFError:
-        end = threading.Timer(GRACE, os._exit, (0,))
-        end.daemon = True
-        end.start()
         waiting.put(None)
+        sleep(grace)
+        os._exit(0)
 
 
 if __name__ == "__main__":

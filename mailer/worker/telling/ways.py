@@ -31,6 +31,8 @@ def orders(name: str, settings: Settings) -> dict[str, Any]:
         "ca_file": _text(events.ca_file),
         "broker": events.broker or settings.broker_url,
         "queue": events.queue,
+        # Less than a lease has left when a worker dies: no other delivers the same beside it.
+        "grace": settings.worker.lease / 3,
     }
 
 
