@@ -1,28 +1,40 @@
 """Does a campaign of a million run in constant memory, and does everybody agree on how many were sent?
 
-    python benchmarks/million.py [--recipients 1000000] [--max-backlog 20000] [--output FOLDER]
+    python benchmarks/million.py [--recipients 1000000] [--max-backlog 20000] [--history]
+    python benchmarks/million.py --recipients 100000 --pairs 5
 
 A CSV goes through ``mailer send`` and a worker with two processes into `smtp-sink`, with mails of 1 KB,
 while ``mailer status --watch --json`` looks on. With ``--max-backlog`` the producer stays that near to
-the workers.
+the workers. With ``--history`` a PostgreSQL that is started here keeps what becomes of each message; then
+it is counted there, and some are looked up by address. ``--pairs`` measures what the history costs: runs
+without and with it, in turns, and the ratio of their rates.
 """
 
 import argparse
 import csv
 import json
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import letters
 from cases import Mailer, Setting, environment
 from processes import cpu_seconds, resident, tree
 from servers import HERE, Redis, Sink
+
+from mailer.history import open_history
+from mailer.store.events import EventStream
+from tests.servers.postgres import Postgres
 
 NAME = "million"
 MAILER = (sys.executable, "-c", "from mailer.cli import main; main()")
@@ -39,6 +51,8 @@ class Look:
     producer: float
     workers: list[float]
     redis: float
+    waiting: int = 0
+    """Messages whose events the history has not yet taken."""
 
 
 @dataclass(slots=True)
@@ -63,6 +77,19 @@ class Outcome:
     cpu_us: float
     watch: Watch
     looks: list[Look]
+    history: "Kept | None" = None
+
+
+@dataclass(slots=True)
+class Kept:
+    """What the history had at the end: counted, complete after so many seconds, looked up by address."""
+
+    accepted: int
+    seconds: float
+    most_waiting: int
+    median_ms: float
+    slowest_ms: float
+    looked_up: int
 
 
 def main() -> None:
@@ -70,22 +97,86 @@ def main() -> None:
     parser.add_argument("--recipients", type=int, default=1_000_000)
     parser.add_argument("--max-backlog", type=int)
     parser.add_argument("--processes", type=int, default=1, help="that render, in the producer")
+    parser.add_argument("--history", action="store_true", help="with one in PostgreSQL")
+    parser.add_argument("--pairs", type=int, help="so many runs without and with a history")
     parser.add_argument("--output", type=Path, default=HERE / "results")
     wanted = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="mailer-million-"))
-    with Redis() as redis, Sink() as sink:
-        setting = Setting(redis, sink, sink, 0.0, folder)
-        rows = _csv(folder, wanted.recipients)
-        with Mailer(setting) as workers:
-            outcome = _run(setting, workers, rows, wanted)
-    shutil.rmtree(folder)
+    if wanted.pairs:
+        _pairs(wanted)
+        return
+    outcome = _campaign(wanted, with_history=wanted.history)
     print(_told(outcome))
-    suffix = "-near" if wanted.max_backlog else ""
+    suffix = ("-near" if wanted.max_backlog else "") + ("-history" if wanted.history else "")
     wanted.output.mkdir(parents=True, exist_ok=True)
     (wanted.output / f"million{suffix}.json").write_text(json.dumps(asdict(outcome), indent=1))
     (wanted.output / f"million{suffix}.md").write_text(_told(outcome))
-    if not outcome.ledger == outcome.sink == wanted.recipients:
+    counted = {outcome.ledger, outcome.sink}
+    counted |= {outcome.history.accepted} if outcome.history else set()
+    if counted != {wanted.recipients}:
         sys.exit("the counts differ")
+
+
+def _pairs(wanted: argparse.Namespace) -> None:
+    """The same campaign without and with a history, in turns; each pair begins with the other."""
+    ratios = []
+    for number in range(wanted.pairs):
+        rates = {}
+        for with_history in (number % 2 == 0, number % 2 != 0):
+            outcome = _campaign(wanted, with_history=with_history)
+            rates[with_history] = outcome.recipients / outcome.seconds
+            print(
+                f"history {with_history}: {rates[with_history]:,.0f}/s, {outcome.cpu_us:.0f} µs",
+                flush=True,
+            )
+        ratios.append(rates[True] / rates[False])
+        print(f"pair {number + 1}: {ratios[-1]:.3f}", flush=True)
+    print(
+        f"rate with a history, of that without: {statistics.median(ratios):.3f} (median of {ratios})"
+    )
+
+
+def _campaign(wanted: argparse.Namespace, *, with_history: bool) -> Outcome:
+    folder = Path(tempfile.mkdtemp(prefix="mailer-million-"))
+    server = _postgres() if with_history else None
+    settings = f'\n[history]\nurl = "{server.url}"\n' if server else ""
+    try:
+        with Redis() as redis, Sink() as sink:
+            setting = Setting(redis, sink, sink, 0.0, folder, settings=settings)
+            rows = _csv(folder, wanted.recipients)
+            with Mailer(setting) as workers:
+                return _run(setting, workers, rows, wanted, server)
+    finally:
+        shutil.rmtree(folder)
+        if server:
+            server.stop()
+            shutil.rmtree(server.folder)
+
+
+def _postgres() -> Postgres:
+    """A server with its defaults, and the history's tables in it."""
+    folder = Path(tempfile.mkdtemp(prefix="mailer-pg-"))
+    folder.chmod(0o755)
+    server = Postgres(folder)
+    with closing(open_history(server.url)) as history:
+        history.upgrade()
+    return server
+
+
+def _kept(server: Postgres, rows: Path, count: int, began: float, most: int) -> Kept:
+    """Wait until the history is complete; then look a thousand up, from all over the list."""
+    with closing(open_history(server.url)) as history:
+        while (accepted := history.counts(NAME).get("accepted", 0)) < count:
+            time.sleep(1)
+        seconds = time.monotonic() - began
+        step, looks = max(count // 1000, 1), []
+        with rows.open(newline="") as lines:
+            for row in islice(csv.DictReader(lines), 0, None, step):
+                before = time.perf_counter()
+                (found,) = history.trace(row["email"])
+                looks.append((time.perf_counter() - before) * 1000)
+                assert found.outcome == "accepted"
+                assert found.reply.startswith("250")
+    return Kept(accepted, seconds, most, statistics.median(looks), max(looks), len(looks))
 
 
 def _csv(folder: Path, count: int) -> Path:
@@ -97,7 +188,13 @@ def _csv(folder: Path, count: int) -> Path:
     return file
 
 
-def _run(setting: Setting, workers: Mailer, rows: Path, wanted: argparse.Namespace) -> Outcome:
+def _run(
+    setting: Setting,
+    workers: Mailer,
+    rows: Path,
+    wanted: argparse.Namespace,
+    server: Postgres | None,
+) -> Outcome:
     cpu, began = cpu_seconds(workers.worker_pid), time.monotonic()
     producer = _producer(setting, rows, wanted)
     watch = Watch()
@@ -119,6 +216,8 @@ def _run(setting: Setting, workers: Mailer, rows: Path, wanted: argparse.Namespa
     watching.join(5)
     status = _mailer(setting, "status", NAME, "--json")
     used = cpu_seconds(workers.worker_pid) - cpu
+    most = max(look.waiting for look in looks)
+    kept = _kept(server, rows, wanted.recipients, began, most) if server else None
     return Outcome(
         wanted.recipients,
         wanted.max_backlog,
@@ -131,6 +230,7 @@ def _run(setting: Setting, workers: Mailer, rows: Path, wanted: argparse.Namespa
         used / wanted.recipients * 1e6,
         watch,
         looks,
+        kept,
     )
 
 
@@ -194,6 +294,7 @@ def _look(
         _megabytes(producer.pid) if producer.poll() is None else 0.0,
         [_megabytes(pid) for pid in children],
         round(used / 1e6, 1),
+        EventStream(setting.redis.client).unread().get("history", 0),
     )
 
 
@@ -231,6 +332,16 @@ def _told(outcome: Outcome) -> str:
 | Redis when all was queued | {late.redis:,.0f} MB |
 | worker CPU a message | {outcome.cpu_us:,.0f} µs |
 | `mailer status --watch`: looks; longest silence | {outcome.watch.lines}; {outcome.watch.silence:.1f} s |
+{_history(outcome.history)}"""
+
+
+def _history(kept: Kept | None) -> str:
+    if kept is None:
+        return ""
+    return f"""\
+| accepted, says the history; complete after | {kept.accepted:,}; {kept.seconds:,.0f} s |
+| events that waited for the history at most | of {kept.most_waiting:,} messages |
+| {kept.looked_up:,} found by address: median, slowest | {kept.median_ms:.1f}, {kept.slowest_ms:.1f} ms |
 """
 
 

@@ -9,6 +9,10 @@ from mailer.cli.session import Session, pass_session
 from mailer.mail.record import Record
 from mailer.operate.trace import trace as traced
 
+_WITHOUT_HISTORY = (
+    "times, accounts, Message-IDs and replies of what was accepted: [history] keeps them"
+)
+
 
 @click.command()
 @click.argument("what", metavar="ADDRESS|MESSAGE-ID")
@@ -28,13 +32,13 @@ def trace(session: Session, what: str, *, json_: bool) -> None:
     found = traced(what, session.settings)
     if json_:
         as_json([asdict(one) for one in found])
-        return
-    for one in found:
+    for one in () if json_ else found:
         _one(one)
-    if not found:
+    if not found and not json_:
         say(f"nothing is known of {what}")
     if session.settings.history.url is None:
-        say("times, accounts, Message-IDs and replies of what was accepted: [history] keeps them")
+        # What a program reads stays JSON.
+        say(_WITHOUT_HISTORY, err=json_)
 
 
 def _one(one: Record) -> None:

@@ -1,10 +1,12 @@
 """Who got it, when, and what the server said: of one person, over all campaigns; of one campaign, of all.
 
 The history knows it, where there is one. Without, the ledger says what it knows: in which campaigns a
-person is, with which outcome, what came back, and of those not accepted the last reply.
+person is, with which outcome, what came back, and of those not accepted the last reply. It keeps no
+Message-ID, but that of a campaign's message is made from its recipient, and can be made again.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import reduce
 from time import time
 
@@ -13,7 +15,8 @@ from mailer.errors import InputError
 from mailer.mail.event import CAME_BACK, weightier
 from mailer.mail.recipients import fingerprint
 from mailer.mail.record import Record, Step
-from mailer.mail.status import Status
+from mailer.mail.seal import message_hash
+from mailer.mail.status import Detail, Status
 from mailer.operate.history import opened
 from mailer.queues.connections import Producer
 from mailer.store.feedback.records import Feedback, Returned
@@ -26,8 +29,8 @@ def trace(
 ) -> list[Record]:
     """Every message to the mailbox *what*, or the one of that Message-ID; the newest first.
 
-    Without a history, *newest* says in how many campaigns is looked at most.
-    Raises `InputError` for a Message-ID where there is no history: the ledger keeps none.
+    Without a history, *newest* says in how many campaigns is looked at most, and the Message-ID of a
+    single message, or one of the application's own, is not found.
     """
     settings = Producer(settings).settings
     if settings.history.url is not None:
@@ -36,9 +39,8 @@ def trace(
             return history.trace(what)
         finally:
             history.close()
-    if what.startswith("<"):
-        raise InputError("a Message-ID is found in a history only: add [history] (docs/history.md)")
-    return list(_in_ledger(settings, what, newest))
+    ledger = _Ledger(settings, newest)
+    return list(ledger.by_message_id(what) if what.startswith("<") else ledger.by_mailbox(what))
 
 
 def export(settings: Settings, name: str, outcomes: Sequence[str] = ()) -> Iterator[Record]:
@@ -55,28 +57,56 @@ def export(settings: Settings, name: str, outcomes: Sequence[str] = ()) -> Itera
         history.close()
 
 
-def _in_ledger(settings: Settings, mailbox: str, newest: int | None) -> Iterator[Record]:
-    producer, key = Producer(settings), fingerprint(mailbox)
-    campaigns, feedback = producer.campaigns, Feedback(producer.client)
-    for name in campaigns.names()[:newest]:
-        back = feedback.returned_of(name, key)
-        later = reduce(weightier, (CAME_BACK[one.kind] for one in back), "")
-        for position in campaigns.places(name, key):
-            (letter,) = campaigns.letters(name, [position])
-            detail = campaigns.detail(name, position)
-            yield Record(
-                name,
-                position,
-                mailbox,
-                "",
-                Status(letter).word,
-                detail.at if detail else 0.0,
-                attempts=detail.attempts if detail else 0,
-                stage=detail.stage if detail else "",
-                reply=detail.reply if detail else "",
-                later=later,
-                steps=tuple(_step(one) for one in back),
-            )
+class _Ledger:
+    """What the ledger knows of single messages, in so many of the *newest* campaigns."""
+
+    def __init__(self, settings: Settings, newest: int | None) -> None:
+        producer = Producer(settings)
+        self._settings = settings
+        self._campaigns = producer.campaigns
+        self._feedback = Feedback(producer.client)
+        self._names = self._campaigns.names()[:newest]
+
+    def by_mailbox(self, mailbox: str) -> Iterator[Record]:
+        """Every message to *mailbox*."""
+        key = fingerprint(mailbox)
+        for name in self._names:
+            for position in self._campaigns.places(name, key):
+                yield self._record(name, position, key, mailbox, "")
+
+    def by_message_id(self, message_id: str) -> Iterator[Record]:
+        """The campaign's message of that Message-ID: one, or none."""
+        wanted = message_id.strip("<>").partition("@")[0].lower()
+        secrets = (*self._settings.reading_keys(), "")
+        for name in self._names:
+            hashes = [message_hash(secret, name) for secret in secrets]
+            with suppress(InputError):  # an older version has kept no order of its recipients
+                for position, key in enumerate(self._campaigns.fingerprints(name, Status)):
+                    for begun in hashes:
+                        digest = begun.copy()
+                        digest.update(key)
+                        if digest.hexdigest() == wanted:
+                            yield self._record(name, position, key, "", message_id)
+
+    def _record(
+        self, name: str, position: int, key: bytes, mailbox: str, message_id: str
+    ) -> Record:
+        (letter,) = self._campaigns.letters(name, [position])
+        detail = self._campaigns.detail(name, position) or Detail("", "", 0, "", "")
+        back = self._feedback.returned_of(name, key)
+        return Record(
+            name,
+            position,
+            mailbox or detail.mailbox,
+            message_id,
+            Status(letter).word,
+            detail.at or 0.0,
+            attempts=detail.attempts,
+            stage=detail.stage,
+            reply=detail.reply,
+            later=reduce(weightier, (CAME_BACK[one.kind] for one in back), ""),
+            steps=tuple(_step(one) for one in back),
+        )
 
 
 def _step(one: Returned) -> Step:

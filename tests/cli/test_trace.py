@@ -148,13 +148,45 @@ def test_without_a_history_trace_says_what_the_ledger_knows(mailer, client):
     assert "nothing is known" in mailer("trace", "eve@example.org").out
 
 
-def test_without_a_history_export_and_message_ids_say_what_is_missing(mailer, client):
+def test_without_a_history_a_campaigns_message_is_found_by_its_message_id(mailer, client, place):
+    sent(mailer, client)
+    settings = load(place / "mailer.toml", {})
+    campaign = Campaign("spring", template="hello", context={"season": "spring"}, settings=settings)
+    bob = campaign.message({"email": "bob@example.org", "name": "Bob"})["Message-ID"]
+    ada = campaign.message({"email": "ada@example.org", "name": "Ada"})["Message-ID"]
+
+    ran = mailer("trace", str(bob), "--json")
+    (found,) = json.loads(ran.out)
+    assert (found["position"], found["mailbox"], found["outcome"]) == (
+        1,
+        "bob@example.org",
+        "rejected",
+    )
+    assert found["reply"] == "550 5.1.1 no such user"
+    assert "[history] keeps them" in ran.err
+    assert "spring: accepted" in mailer("trace", str(ada)).out
+
+
+@pytest.mark.parametrize(
+    "what", ["<1@x>", "<>", "<é@x>", "<000000000000000000000000@shop.example>"]
+)
+def test_without_a_history_an_unknown_message_id_says_what_would_keep_it(mailer, client, what):
     sent(mailer, client)
 
-    for words in (("export", "spring"), ("trace", "<1@x>")):
-        ran = mailer(*words)
-        assert ran.code == 1
-        assert "[history]" in ran.err
+    ran = mailer("trace", what)
+    assert ran.code == 0
+    assert f"nothing is known of {what}" in ran.out
+    assert "[history] keeps them" in ran.out
+    ran = mailer("trace", what, "--json")
+    assert json.loads(ran.out) == []
+
+
+def test_without_a_history_export_says_what_is_missing(mailer, client):
+    sent(mailer, client)
+
+    ran = mailer("export", "spring")
+    assert ran.code == 1
+    assert "[history]" in ran.err
 
 
 def test_a_single_message_is_found_before_a_worker_had_it(mailer, client, place, history):
