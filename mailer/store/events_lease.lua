@@ -4,7 +4,7 @@
 -- events:read            hash    += consumer, with what is no more in the stream
 -- events:lease:<k>       string  := owner, for so long
 --
--- ARGV: consumer, owner, milliseconds
+-- ARGV: consumer, owner, milliseconds ('0': only be known as a consumer, so that nothing is taken away unread)
 -- Returns 1 where it is this owner's now, else 0
 
 local consumer, owner = ARGV[1], ARGV[2]
@@ -17,6 +17,7 @@ if redis.call('HSETNX', PREFIX .. 'events:consumers', consumer, '0-0') == 1 then
   end
   redis.call('HSETNX', PREFIX .. 'events:read', consumer, gone)
 end
+if ARGV[3] == '0' then return 0 end
 local holder = redis.call('GET', key)
 if holder and holder ~= owner then return 0 end
 redis.call('SET', key, owner, 'PX', ARGV[3])

@@ -75,6 +75,10 @@ class Follower(threading.Thread):
         self._is_new = True
         self._patience = 0.0
 
+    def register(self) -> None:
+        """Become known, before another consumer has read what this one is to read, too."""
+        self._stream.register(self._consumer.name)
+
     def run(self) -> None:
         """Take what there is, then look again every half second; at the end, take what is left."""
         threading.Thread(target=self._keep, name=f"{self.name}-lease", daemon=True).start()

@@ -22,7 +22,7 @@ from celery import Celery
 from mailer.config import Settings, load
 from mailer.deliver.delivery import Delivery
 from mailer.deliver.recorder import Report
-from mailer.errors import ConfigError, MailerError
+from mailer.errors import ConfigError, LedgerUnavailableError, MailerError
 from mailer.queues.application import PREFIX, Application, application
 from mailer.queues.broker import Broker
 from mailer.queues.flower import refuse_dead_queue
@@ -207,6 +207,9 @@ class Worker:
         ]
         if fetching := polling(self.settings):
             self._followers.append(MailboxReader(self.settings, client, fetching))
+        for follower in self._followers:
+            with suppress(LedgerUnavailableError):  # each is known once it has read something
+                follower.register()
         for follower in self._followers:
             follower.start()
         self._freeze()

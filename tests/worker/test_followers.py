@@ -95,6 +95,19 @@ def test_while_the_database_is_away_events_wait_and_go_in_when_it_is_back(
     writer.close()
 
 
+def test_a_consumer_that_reads_first_takes_nothing_away_from_another_that_is_known(client):
+    fast, slow = Narrow(can=True), Narrow(can=True)
+    fast.name = "hook"
+    followers = [Follower(client, fast), Follower(client, slow)]
+    for one in followers:
+        one.register()
+    some_happened(client)
+    for one in followers:
+        one.step()
+
+    assert len(fast.taken) == len(slow.taken) == 3
+
+
 class Narrow:
     """A consumer that cannot, until it can."""
 

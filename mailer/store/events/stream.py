@@ -60,6 +60,10 @@ class EventStream:
         self._lease = load(client, "events_lease")
         self._owner = uuid.uuid4().hex
 
+    def register(self, consumer: str) -> None:
+        """Let nothing be taken away from now on that *consumer* has not read."""
+        self._lease(consumer, self._owner, 0)
+
     def take(self, consumer: str) -> bool:
         """Take or renew the right to read for *consumer*; False while another process has it."""
         return bool(self._lease(consumer, self._owner, int(self._seconds * 1000)))
