@@ -202,16 +202,16 @@ class Worker:
             self._sweeper.swept = self._watch.swept
             self._watch.serve()
         self._sweeper.start()
-        self._followers = [
-            Follower(client, make(client), self.settings.worker.lease) for make in self._consumers
-        ]
+        lease = self.settings.worker.lease
+        followers = [Follower(client, make(client), lease) for make in self._consumers]
+        with suppress(LedgerUnavailableError):  # then each is known once it has read something
+            for follower in followers:
+                follower.register()
+        self._followers += followers
         if fetching := polling(self.settings):
             self._followers.append(MailboxReader(self.settings, client, fetching))
-        for follower in self._followers:
-            with suppress(LedgerUnavailableError):  # each is known once it has read something
-                follower.register()
-        for follower in self._followers:
-            follower.start()
+        for thread in self._followers:
+            thread.start()
         self._freeze()
 
     def stop(self) -> None:
