@@ -3,8 +3,9 @@
     python benchmarks/latency.py [--calls 100] [--every 0.2] [--recipients 100000] [--json]
 
 A worker with two processes, a Redis with an append-only file, a receiver on loopback that notes when it
-takes a message. *idle*: nothing else is sent. *beside*: a campaign of newsletters through the same account
-keeps all processes busy meanwhile; a run in which it ends too early fails. Times are in milliseconds.
+takes a message. *idle*: nothing else is sent. *beside*: a campaign of newsletters through the same
+account keeps all processes busy meanwhile; a run in which it ends too early fails. Times are in
+milliseconds.
 """
 
 import argparse
@@ -124,7 +125,9 @@ def _case(settings: Settings, receiver: Receiver, pid: int, name: str, wanted) -
     }
 
 
-def _probe(settings: Settings, receiver: Receiver, name: str, calls: int, every: float) -> list[float]:
+def _probe(
+    settings: Settings, receiver: Receiver, name: str, calls: int, every: float
+) -> list[float]:
     """Seconds that each of *calls* messages takes, one *every* so many seconds."""
     called: dict[str, float] = {}
     row = next(letters.rows(1))

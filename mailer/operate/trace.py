@@ -8,7 +8,9 @@ Message-ID, but that of a campaign's message is made from its recipient, and can
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import reduce
+from itertools import islice
 from time import time
+from typing import Final
 
 from mailer.config import Settings
 from mailer.errors import InputError
@@ -21,6 +23,9 @@ from mailer.operate.history import opened
 from mailer.queues.connections import Producer
 from mailer.store.feedback.records import Feedback, Returned
 
+_MOST: Final = 500_000
+"""Recipients whose Message-ID is made again at most, for who has no patience: some two seconds."""
+
 __all__ = ["Record", "export", "trace"]
 
 
@@ -29,8 +34,8 @@ def trace(
 ) -> list[Record]:
     """Every message to the mailbox *what*, or the one of that Message-ID; the newest first.
 
-    Without a history, *newest* says in how many campaigns is looked at most, and the Message-ID of a
-    single message, or one of the application's own, is not found.
+    Without a history, *newest* says in how many campaigns is looked at most, for a Message-ID also at how
+    many recipients; that of a single message, or one of the application's own, is not found.
     """
     settings = Producer(settings).settings
     if settings.history.url is not None:
@@ -66,6 +71,7 @@ class _Ledger:
         self._campaigns = producer.campaigns
         self._feedback = Feedback(producer.client)
         self._names = self._campaigns.names()[:newest]
+        self._most = None if newest is None else _MOST
 
     def by_mailbox(self, mailbox: str) -> Iterator[Record]:
         """Every message to *mailbox*."""
@@ -78,15 +84,18 @@ class _Ledger:
         """The campaign's message of that Message-ID: one, or none."""
         wanted = message_id.strip("<>").partition("@")[0].lower()
         secrets = (*self._settings.reading_keys(), "")
+        for name, position, key in islice(self._everybody(), self._most):
+            for secret in secrets:
+                digest = message_hash(secret, name)
+                digest.update(key)
+                if digest.hexdigest() == wanted:
+                    yield self._record(name, position, key, "", message_id)
+
+    def _everybody(self) -> Iterator[tuple[str, int, bytes]]:
         for name in self._names:
-            hashes = [message_hash(secret, name) for secret in secrets]
             with suppress(InputError):  # an older version has kept no order of its recipients
                 for position, key in enumerate(self._campaigns.fingerprints(name, Status)):
-                    for begun in hashes:
-                        digest = begun.copy()
-                        digest.update(key)
-                        if digest.hexdigest() == wanted:
-                            yield self._record(name, position, key, "", message_id)
+                    yield name, position, key
 
     def _record(
         self, name: str, position: int, key: bytes, mailbox: str, message_id: str

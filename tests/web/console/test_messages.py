@@ -78,11 +78,12 @@ def test_a_mailbox_is_found_in_the_ledger(console, settings, template):
     ][0].endswith("spring/3")
 
 
-def test_a_message_id_wants_a_history_and_says_so(console, settings, template):
+def test_a_message_id_that_only_a_history_would_know_says_so(console, settings, template):
     for what in ("<1@shop.example>", "1.shop.example"):
         page = console.operator.get("/console/messages", params={"what": what})
         assert page.status_code == 200
-        assert "found in a history only" in page.text
+        assert "No message fits" in page.text
+        assert "[history]" in page.text
 
 
 def test_a_campaigns_messages_go_page_by_page(console, settings, template, client):
