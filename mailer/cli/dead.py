@@ -12,7 +12,7 @@ from mailer.cli.group import HelpfulGroup
 from mailer.cli.output import as_json, moment, plural, say, span, table
 from mailer.cli.progress import bars
 from mailer.cli.session import Session, pass_session
-from mailer.config import duration
+from mailer.cli.times import age
 from mailer.errors import InputError, PayloadError
 from mailer.mail.said import without_addresses
 from mailer.operate.dead_letters import REASONS, DeadLetter, DeadLetterOffice, Filter, Moved
@@ -22,19 +22,12 @@ Command = Callable[..., Any]
 _HEADS = 5
 
 
-def _age(_context: click.Context, option: click.Parameter, value: str | None) -> float | None:
-    try:
-        return None if value is None else duration(value)
-    except ValueError as exc:
-        raise click.BadParameter(str(exc), param=option) from None
-
-
 _FILTERS = (
     click.option("--reason", type=click.Choice(REASONS), help="Why it is dead."),
     click.option("--account", metavar="NAME", help="Of this account."),
     click.option("--campaign", metavar="NAME", help="Of this campaign."),
-    click.option("--older-than", metavar="AGE", callback=_age, help='As in "2h" or "5d".'),
-    click.option("--newer-than", metavar="AGE", callback=_age, help='As in "15m".'),
+    click.option("--older-than", metavar="AGE", callback=age, help='As in "2h" or "5d".'),
+    click.option("--newer-than", metavar="AGE", callback=age, help='As in "15m".'),
 )
 
 

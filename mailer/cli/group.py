@@ -48,6 +48,10 @@ _SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "resume": ("campaigns.control:resume", "Go on with the paused campaign NAME."),
         "cancel": ("campaigns.control:cancel", "Send nothing more of campaign NAME, for good."),
     },
+    "Forgetting": {
+        "forget": ("forget:forget", "Take campaigns that are over out of Redis."),
+        "erase": ("forget:erase", "Take one person out of everything but the suppression list."),
+    },
     "Serving": {
         "web": ("web:web", "Serve the console, metrics, and what recipients and providers reach."),
     },

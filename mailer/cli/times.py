@@ -48,6 +48,16 @@ def past(text: str | None, now: datetime | None = None) -> float:
         ) from None
 
 
+def age(_context: click.Context, option: click.Parameter, value: str | None) -> float | None:
+    """An option's span of time, such as ``90d``, in seconds."""
+    if value is None:
+        return None
+    try:
+        return duration(value)
+    except ValueError as exc:
+        raise click.BadParameter(str(exc), param=option) from None
+
+
 def _of_day(text: str, now: datetime) -> datetime | None:
     if not re.fullmatch(r"\d{1,2}:\d{2}", text):
         return None

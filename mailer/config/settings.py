@@ -122,6 +122,17 @@ class History(Model):
     max_backlog: Count = 1_000_000
 
 
+class Retention(Model):
+    """How long Redis keeps what is over.
+
+    A campaign leaves Redis *ledger* seconds after its last recipient was final. What servers said of
+    recipients who were not accepted goes after *replies* seconds. Never while somebody is open or dead.
+    """
+
+    ledger: Seconds = 30 * 86400.0
+    replies: Seconds = 30 * 86400.0
+
+
 class Domain(Model):
     """Limits towards the recipients of one domain, or together of all those of *group*."""
 
@@ -175,6 +186,7 @@ class Settings(Model):
     feedback: Feedback = Feedback()
     alerts: Alerts = Alerts()
     history: History = History()
+    retention: Retention = Retention()
     events: Events = Events()
     log: Log = Log()
     metrics: Metrics = Metrics()

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from mailer.errors import CampaignChangedError, CampaignNotFoundError, InputError
 from mailer.mail.payload import decode_detail, read_detail
@@ -17,6 +17,9 @@ from mailer.store.course.progress import Progress, progresses
 from mailer.store.reach.fitness import refuse_eviction
 
 RUNNING, PAUSED, CANCELLED = "running", "paused", "cancelled"
+
+ERASED: Final = b"\xff" * 8
+"""What stands for the fingerprint of a person who was erased."""
 
 _CANCEL_STEP = 200
 _ORDER_STEP = 8_192
@@ -83,6 +86,8 @@ class Campaigns:
                 f"campaign {name!r} was cancelled; enqueue it under another name, with "
                 f"--skip-accepted-of {name} (skip=) so that nobody gets it twice"
             )
+        if what == b"forgotten":
+            raise CampaignChangedError(changes.forgotten(name, float(rest[0])))
         if what == b"changed":
             raise CampaignChangedError(changes.told(name, "template or content"))
         return Opened(int(rest[0]), int(rest[1]))
@@ -239,6 +244,8 @@ class Campaigns:
             for place, letter in enumerate(letters):
                 if letter in wanted:
                     found = order[8 * place : 8 * place + 8]
+                    if found == ERASED:
+                        continue
                     if not found.strip(b"\0"):
                         raise InputError(
                             f"campaign {name!r} was queued by a version that kept no order of its "

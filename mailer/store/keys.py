@@ -2,7 +2,9 @@
 
 Key                          Type    Holds                                        Lives
 -----------------------------  ------  -----------------------------------------  -----------------------------
-mailer:campaigns             zset    campaign id → time of its first enqueue      for good
+mailer:campaigns             zset    campaign id → time of its first enqueue      until it is forgotten
+mailer:forgetting            set     campaigns whose keys are being removed       seconds
+mailer:forgotten             zset    campaign id → when it was forgotten          two years
 mailer:campaign:<c>          hash    settings, digests, state, start, next        for good
                                      position, until when the last one waits
 mailer:counts:<c>            hash    status letter → number of recipients         for good
@@ -114,12 +116,15 @@ event             what a parked batch waits for
 """
 
 from hashlib import blake2b
+from typing import Final
 
 PREFIX = "mailer:"
 
 CAMPAIGNS = PREFIX + "campaigns"
 TIMERS = PREFIX + "timers"
 SWEPT = PREFIX + "swept"
+FORGETTING = PREFIX + "forgetting"
+FORGOTTEN = PREFIX + "forgotten"
 RESUMED = PREFIX + "resumed"
 SUPPRESSED = PREFIX + "suppressed"
 SUPPRESSED_WHY = PREFIX + "suppressed:why"
@@ -157,6 +162,20 @@ def status(name: str) -> str:
     return f"{PREFIX}status:{name}"
 
 
+SEEN_BUCKETS: Final = 16_384
+"""Hashes that a campaign's fingerprints are spread over at most."""
+
+
+def seen(name: str, bucket: int) -> str:
+    """One of the hashes of a campaign's fingerprints."""
+    return f"{PREFIX}seen:{name}:{bucket}"
+
+
+def turns(queue: str) -> str:
+    """The zset of campaigns whose batches wait for a worker's turn."""
+    return f"{PREFIX}turns:{queue}"
+
+
 def order(name: str) -> str:
     """The string of a campaign's fingerprints, eight octets a position."""
     return f"{PREFIX}order:{name}"
@@ -175,6 +194,11 @@ def back(name: str) -> str:
 def read_there(place: str) -> str:
     """The ids of what was read at a place that has no order."""
     return f"{PREFIX}read:{blake2b(place.encode(), digest_size=12).hexdigest()}"
+
+
+def refusals(fingerprint: bytes) -> bytes:
+    """The hash of what the policy counts of one mailbox."""
+    return f"{PREFIX}refusals:".encode() + fingerprint
 
 
 def bookmark(place: str) -> str:

@@ -2,17 +2,24 @@
 --
 -- campaign:<c>  hash  created, digest, summary, policy, state, start; runs += 1; enqueued := 0
 -- campaigns     zset  += campaign
+-- forgotten     zset  -= campaign, where that is accepted; forgetting  set  read
 --
 -- ARGV: campaign, now, digest, summary (JSON), policy (JSON), '1' to accept a changed digest,
 --       weight, start (0: at once)
 -- Returns {'open', run, batches so far} | {'changed', summary as it was} | {'cancelled'}
+--   | {'forgotten', when}: who has got it is not known any more
 
 local campaign, now = ARGV[1], ARGV[2]
 local key = PREFIX .. 'campaign:' .. campaign
 local before = redis.call('HMGET', key, 'digest', 'summary', 'state')
+local forgotten = redis.call('ZSCORE', PREFIX .. 'forgotten', campaign)
+if forgotten and (ARGV[6] ~= '1' or redis.call('SISMEMBER', PREFIX .. 'forgetting', campaign) == 1) then
+  return {'forgotten', forgotten}
+end
 if before[3] == 'cancelled' then return {'cancelled'} end
 if before[1] and before[1] ~= ARGV[3] and ARGV[6] ~= '1' then return {'changed', before[2]} end
 if not before[1] then
+  redis.call('ZREM', PREFIX .. 'forgotten', campaign)
   redis.call('HSET', key, 'created', now, 'state', 'running', 'start', ARGV[8])
   redis.call('ZADD', PREFIX .. 'campaigns', now, campaign)
 end

@@ -8,8 +8,10 @@
 -- events          stream  += that they were queued
 -- suppressed      hash    read
 --
--- A campaign of this kind that was cancelled stays so; what comes later goes into its successor,
--- "<c>.2" and so on.
+-- A campaign of this kind that was cancelled or forgotten stays so; what comes later goes into its
+-- successor, "<c>.2" and so on.
+--
+-- forgotten       zset    read
 --
 -- ARGV: campaign, now, id of this call, summary (JSON), policy (JSON), queue, account, payload,
 --       fingerprints (8 octets each), Message-ID, key ('': none), digest of the content, seconds that
@@ -37,16 +39,17 @@ for i = 0, total - 1 do
 end
 if #suppressed > 1 then return suppressed end
 
-local function state_of(name)
-  return redis.call('HGET', PREFIX .. 'campaign:' .. name, 'state')
+local function is_over(name)
+  return redis.call('HGET', PREFIX .. 'campaign:' .. name, 'state') == 'cancelled'
+         or redis.call('ZSCORE', PREFIX .. 'forgotten', name)
 end
 
 local campaign = base
-if state_of(base) == 'cancelled' then
+if is_over(base) then
   local first = PREFIX .. 'campaign:' .. base
   local number = tonumber(redis.call('HGET', first, 'successor') or '2')
-  if state_of(base .. '.' .. number) == 'cancelled' then number = number + 1 end
-  redis.call('HSET', first, 'successor', number)
+  while is_over(base .. '.' .. number) do number = number + 1 end
+  if redis.call('EXISTS', first) == 1 then redis.call('HSET', first, 'successor', number) end
   campaign = base .. '.' .. number
 end
 local settings = PREFIX .. 'campaign:' .. campaign

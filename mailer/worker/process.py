@@ -38,6 +38,7 @@ from mailer.worker.mailboxes import MailboxReader, polling
 from mailer.worker.presence import Presence, new_name
 from mailer.worker.probe import Probes
 from mailer.worker.redis_patience import RedisPatience
+from mailer.worker.retention import Retention
 from mailer.worker.sweep import Sweeper
 from mailer.worker.telemetry.watch import Watch
 
@@ -195,6 +196,7 @@ class Worker:
             dead_letters.sweep,
             alerts.sweep,
             probes.sweep,
+            Retention(self.settings, client).sweep,
             Suppression(client).expire,
         ]
         self._sweeper = Sweeper(self.settings, client, self.broker, duties)

@@ -42,6 +42,15 @@ def another_start(name: str, holds: float, wanted: float) -> str:
     )
 
 
+def forgotten(name: str, at: float) -> str:
+    """Say that a campaign of this name is over and forgotten, and what to do."""
+    return (
+        f"campaign {name!r} was sent, and forgotten on {_moment(at)}: who has got it is not known any "
+        "more. Give it another name; or, if everybody on the list is to get it again, accept that "
+        "(accept_changes, --accept-changes)"
+    )
+
+
 def _settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
     for key in sorted({*before, *now}):
         if before.get(key) != now.get(key):

@@ -1,0 +1,61 @@
+"""How one person is taken out of everything, and what is found of her on the way."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from time import time
+
+from mailer.config import Settings
+from mailer.errors import InputError
+from mailer.mail.recipients import Rejected, fingerprint, parse
+from mailer.operate.history import opened
+from mailer.queues.connections import Producer
+from mailer.store.retention.erasing import Erasing, Found
+
+__all__ = ["Erased", "Found", "erase"]
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """What was found of a person, and what keeps her yet.
+
+    *suppressed* says that she stays on the suppression list. *again* says in words why the same is to be
+    done once more, and *unread* of how many messages events wait that may name her.
+    """
+
+    found: list[Found] = field(default_factory=list)
+    suppressed: bool = False
+    again: tuple[str, ...] = ()
+
+
+def erase(settings: Settings, address: str) -> Erased:
+    """Take the person with that mailbox out of Redis and the history. Raises `InputError`.
+
+    Done twice, it finds nothing more.
+    """
+    one = parse({"email": address}, 1)
+    if isinstance(one, Rejected):
+        raise InputError(f"{address!r} is no address: {one.reason}")
+    store = Producer(settings).store
+    found = list(Erasing(store.client, one.mailbox).erase(time()))
+    if settings.history.url is not None:
+        history = opened(settings)
+        try:
+            if number := history.erase(one.mailbox):
+                found.append(Found("history", "", number))
+        finally:
+            history.close()
+    return Erased(
+        [one for one in found if one.place != "being sent"],
+        store.suppression.among([fingerprint(one.mailbox)])[0],
+        tuple(_again(settings, found)),
+    )
+
+
+def _again(settings: Settings, found: list[Found]) -> Iterator[str]:
+    for one in found:
+        if one.place == "being sent":
+            yield f"a worker has a batch of {one.campaign} in its hands that holds her message"
+    events = Producer(settings).store.events
+    for late in events.backlogs(time()):
+        if late.messages:
+            yield f"{late.consumer} has not read yet what became of {late.messages:,} messages"

@@ -1,0 +1,1 @@
+"""What Redis forgets: campaigns that are over, and persons."""

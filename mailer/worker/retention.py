@@ -1,0 +1,50 @@
+"""When is what is over forgotten: a worker's duty, a little at each turn.
+
+One worker has the turn over the cluster. It looks at some campaigns, the oldest first, goes on with the
+next ones at its next turn, and begins anew at the end.
+"""
+
+from typing import Final
+
+from mailer.config import Settings
+from mailer.store.connection import Client, take_turn
+from mailer.store.retention.forgetting import NAMES_KEPT, Forgetting
+
+EVERY: Final = 60.0
+"""Seconds between two turns."""
+
+LOOKED_AT: Final = 200
+"""Campaigns that one turn looks at."""
+
+
+class Retention:
+    """The duty of one worker."""
+
+    def __init__(self, settings: Settings, client: Client) -> None:
+        self._limits = settings.retention
+        self._client = client
+        self._forgetting = Forgetting(client)
+        self._next = 0
+
+    def sweep(self, now: float) -> int:
+        """Forget what is over for long enough, in its turn; returns how many campaigns."""
+        if not take_turn(self._client, "retention", EVERY):
+            return 0
+        for name in self._forgetting.unfinished():
+            self._forgetting.finish(name, now)
+        self._forgetting.free_names(now - NAMES_KEPT)
+        shortest = min(self._limits.ledger, self._limits.replies)
+        names = self._forgetting.candidates(now - shortest, self._next, LOOKED_AT)
+        forgotten = sum(self._forget(name, now) for name in names)
+        # What was forgotten leaves its place to the next ones.
+        self._next = self._next + len(names) - forgotten if len(names) == LOOKED_AT else 0
+        return forgotten
+
+    def _forget(self, name: str, now: float) -> bool:
+        # Single messages have no end; of them only what servers said is forgotten.
+        if not self._forgetting.is_single(name):
+            done = self._forgetting.forget(name, now, now - self._limits.ledger)
+            if done.what == "done":
+                return True
+        self._forgetting.forget_replies(name, now - self._limits.replies)
+        return False

@@ -1,0 +1,175 @@
+"""One person leaves everything; everybody else keeps what is hers."""
+
+import json
+import time
+from typing import get_args
+
+import pytest
+
+from mailer import Campaign, errors
+from mailer.config import load
+from mailer.feedback.report import Kind
+from mailer.mail.payload import decode, encode_detail
+from mailer.mail.recipients import fingerprint
+from mailer.mail.said import Said
+from mailer.mail.status import Detail, Status
+from mailer.operate.erasing import Found, erase
+from mailer.operate.trace import trace
+from mailer.store import Store, keys
+from mailer.store.feedback.records import Brake, Returned
+from mailer.store.ledger import Burial, Settlement
+from mailer.store.retention.erasing import KINDS
+from mailer.store.suppression import Suppressed
+
+ADA, BOB = "ada@example.org", "bob@example.org"
+
+
+@pytest.fixture
+def settings(tmp_path, redis_url):
+    folder = tmp_path / "templates/hello"
+    folder.mkdir(parents=True)
+    (folder / "subject.txt").write_text("Hello")
+    (folder / "body.txt").write_text("Dear {{ email }}")
+    (tmp_path / "mailer.toml").write_text(f'redis = "{redis_url}"\nsender = "news@shop.example"\n')
+    return load(tmp_path / "mailer.toml", {})
+
+
+@pytest.fixture
+def store(client):
+    return Store(client)
+
+
+def enqueue(settings, name, *people):
+    Campaign(name, template="hello", settings=settings).enqueue([{"email": one} for one in people])
+
+
+def bury(store, name, identifier):
+    now = time.time()
+    claim = store.ledger.claim(f"{name}:1", "w", now, now + 15)
+    said = Said(text=f"no {ADA} here", dialogue=(f"C: RCPT TO:<{ADA}>",)).encode()
+    burial = Burial(identifier, Status.DEAD, "exhausted", said, claim.positions, None)
+    store.ledger.bury(claim, burial, now)
+
+
+def holding(client, address=ADA):
+    """Every key in which the address can be read."""
+    found = set()
+    for key in client.keys("mailer:*"):
+        kind = client.type(key)
+        if kind == b"string":
+            content = [client.get(key)]
+            if key.startswith((b"mailer:payload:", b"mailer:deadload:")):
+                content = [repr(decode(content[0])).encode()]
+                content += [b"".join(one.message.content) for one in decode(client.get(key))]
+        elif kind == b"hash":
+            content = [part for pair in client.hgetall(key).items() for part in pair]
+        else:
+            content = client.zrange(key, 0, -1) if kind == b"zset" else []
+        if any(address.encode() in (part or b"") for part in content):
+            found.add(key.decode())
+    return found
+
+
+def test_a_person_leaves_every_place_and_the_second_time_nothing_is_found(settings, store, client):
+    enqueue(settings, "waits", ADA, BOB)
+    enqueue(settings, "alone", ADA)
+    enqueue(settings, "dead", ADA, BOB)
+    bury(store, "dead", "d1")
+    enqueue(settings, "hers", ADA)
+    bury(store, "hers", "d2")
+    client.hset(keys.detail("alone"), "0", encode_detail(Detail(ADA, text="later")))
+    returned = Returned("bounce", ADA, time.time(), permanent=True, reason="mailbox_unknown")
+    store.feedback.note("waits", fingerprint(ADA), returned, None, Brake())
+    client.zadd(keys.UNKNOWN, {json.dumps({"recipient": "Ada@Example.org"}): 1.0})
+    client.hset(keys.refusals(fingerprint(ADA)), "times", "1")
+    assert holding(client)
+
+    done = erase(settings, "Ada@EXAMPLE.org")
+    assert done.found == [
+        Found("dead letters", "dead", 1),
+        Found("dead letters", "hers", 1),
+        Found("ledger", "hers", 1),
+        Found("ledger", "dead", 1),
+        Found("queued, and cancelled", "alone", 1),
+        Found("queued, and cancelled", "waits", 1),
+        Found("refusals counted", "", 1),
+        Found("what came back and proved nothing", "", 1),
+    ]
+    assert (done.suppressed, done.again) == (False, ())
+    assert holding(client) == set()
+    assert trace(ADA, settings) == []
+    assert holding(client, BOB) == {"mailer:payload:waits:1", "mailer:deadload:d1"}
+
+    outcomes = {
+        name: {word: n for word, n in store.campaigns.progress(name, 0).outcomes.items() if n}
+        for name in ("waits", "alone", "dead", "hers")
+    }
+    assert outcomes == {
+        "waits": {"cancelled": 1, "queued": 1},
+        "alone": {"cancelled": 1},
+        "dead": {"dropped": 1, "dead": 1},
+        "hers": {"dropped": 1},
+    }
+    assert erase(settings, ADA).found == []
+
+
+def test_the_others_are_sent_what_was_theirs(settings, store):
+    enqueue(settings, "waits", ADA, BOB)
+    enqueue(settings, "dead", BOB, ADA)
+    bury(store, "dead", "d1")
+    erase(settings, ADA)
+    now = time.time()
+    assert store.dead_letters.replay("d1", now).messages == 1
+    for ref, position in (("waits:1", 1), ("dead:2", 0)):
+        claim = store.ledger.claim(ref, "w", now, now + 15)
+        open_ones = [at for at, letter in enumerate(claim.letters) if letter in "qd"]
+        assert [claim.positions[at] for at in open_ones] == [position]
+        assert decode(claim.payload)[open_ones[0]].message.forward_path == BOB
+        store.ledger.commit(claim, [Settlement(position, Status.ACCEPTED)], (), now, None)
+        assert store.ledger.give_back(claim, now) == "final"
+
+
+def test_a_list_that_is_enqueued_again_does_not_mail_her_once_more(settings, store):
+    enqueue(settings, "waits", ADA, BOB)
+    erase(settings, ADA)
+    enqueue(settings, "waits", ADA, BOB)
+    assert store.campaigns.progress("waits", 0).total == 2
+
+
+def test_who_has_an_outcome_can_still_be_listed_without_her(settings, store):
+    campaign = Campaign("waits", template="hello", settings=settings)
+    enqueue(settings, "waits", ADA, BOB)
+    store.campaigns.set_state("waits", "cancelled")
+    list(store.campaigns.cancel_batches("waits"))
+    erase(settings, ADA)
+    assert (BOB in campaign.failed, ADA in campaign.failed, len(campaign.failed)) == (
+        True,
+        False,
+        1,
+    )
+
+
+def test_what_a_worker_has_in_its_hands_is_said_and_left(settings, store):
+    enqueue(settings, "waits", ADA, BOB)
+    now = time.time()
+    claim = store.ledger.claim("waits:1", "w", now, now + 15)
+    done = erase(settings, ADA)
+    assert done.found == []
+    assert done.again == ("a worker has a batch of waits in its hands that holds her message",)
+    store.ledger.give_back(claim, now)
+    assert erase(settings, ADA).found == [Found("queued, and cancelled", "waits", 1)]
+
+
+def test_the_suppression_list_keeps_her(settings, store):
+    store.suppression.add([(fingerprint(ADA), Suppressed(ADA, "unsubscribed", 0.0))])
+    assert erase(settings, ADA).suppressed
+    assert len(store.suppression) == 1
+
+
+def test_what_is_no_address_is_refused(settings):
+    with pytest.raises(errors.InputError, match="'nobody' is no address"):
+        erase(settings, "nobody")
+
+
+def test_every_kind_that_may_come_back_is_looked_for():
+    assert set(get_args(Kind)) - {"unknown"} <= set(KINDS)
