@@ -17,7 +17,7 @@ from mailer.deliver.batch_run import BatchRun
 from mailer.deliver.malloc import keep_freed
 from mailer.deliver.observer import Observer
 from mailer.deliver.recorder import Report, bury_unread
-from mailer.deliver.runs import LOOK, Run, Runs
+from mailer.deliver.runs import LOOK, OTHERS_LOOK, Run, Runs
 from mailer.deliver.tools import Tools
 from mailer.deliver.unable import UnableError
 from mailer.errors import LeaseLostError, PayloadError, PayloadTooNewError
@@ -120,15 +120,19 @@ class Delivery:
         """Wait until the account has room here; False when others want the process sooner."""
         account, pause = claim.account, threading.Event()
         renew_at = time() + self._lease * RENEW_AFTER
+        look_at = 0.0
         while claim.queue != PRIORITY and not self.runs.has_room(account):
             now = time()
-            if self._stopping() or self.runs.somebody_waits(account):
+            is_early = now < look_at
+            if self._stopping() or self.runs.somebody_waits(account, only_singles=is_early):
                 shortest, longest = ROOM_WAITS
                 due = now + min(max(self.runs.age(account), shortest), longest)
                 if self.ledger.wait(claim, now, due) == "queued":
                     report.queued.append(claim.ref)
                 report.words = f"account {account} is busy here: waits {due - now:.1f} s"
                 return False
+            if not is_early:
+                look_at = now + OTHERS_LOOK
             if now >= renew_at:
                 renew_at = now + self._lease * RENEW_AFTER
                 if self.ledger.commit(claim, (), (), now, now + self._lease) is Verdict.LOST:

@@ -27,8 +27,11 @@ HOLD: Final = 1.0
 """Seconds that a task waits for its batch although others have work: most batches take less, and one
 after the other they are sent in less time than side by side."""
 
-LOOK: Final = 0.1
-"""Seconds between two looks at who waits: a part of how long a single message may wait."""
+LOOK: Final = 0.01
+"""Seconds between two looks at whether a single message waits: a part of how long it may wait."""
+
+OTHERS_LOOK: Final = 0.1
+"""Seconds between two looks at whether campaigns of other accounts do."""
 
 MOST_BESIDE: Final = 4
 """Batches beside, each with its messages in memory. One more is asked to end early instead."""
@@ -54,6 +57,7 @@ class Run:
     only_awaits: Callable[[], bool] = lambda: False
     is_beside: bool = False
     began: float = field(default_factory=monotonic)
+    looked: float = 0.0
     ended: threading.Event = field(default_factory=threading.Event)
     failure: BaseException | None = None
 
@@ -84,10 +88,12 @@ class Runs:
         with self._lock:
             return account not in self._busy()
 
-    def somebody_waits(self, besides: str) -> bool:
+    def somebody_waits(self, besides: str, *, only_singles: bool = False) -> bool:
         """Whether the process is wanted for more than batches of accounts that are busy here."""
         if self._single_waits():
             return True
+        if only_singles:
+            return False
         with self._lock:
             accounts = self._busy() | {besides}
         return self._others_wait(accounts)
@@ -152,8 +158,10 @@ class Runs:
         """Whether the process is wanted elsewhere more than here."""
         if self._single_waits():
             return True
-        if monotonic() - run.began < HOLD:
+        now = monotonic()
+        if now - run.began < HOLD or now - run.looked < OTHERS_LOOK:
             return False
+        run.looked = now
         with self._lock:
             besides = self._busy()
         # Its own account's next batch may begin once all of this one is under way.

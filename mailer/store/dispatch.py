@@ -17,7 +17,7 @@ of any number of workers that one broker can feed, few enough that a new campaig
 
 
 _BULK_WAITED: Final = 0.3
-_SINGLE_WAITED: Final = 0.15
+_SINGLE_WAITED: Final = 0.01
 """Seconds: a batch that has not waited for so long is about to be taken by a process that is free."""
 
 _SINGLE_LOST: Final = 10.0

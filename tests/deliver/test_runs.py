@@ -17,8 +17,13 @@ class World:
     def __init__(self):
         self.waiting = set()
         self.single = False
-        self.runs = Runs(lambda besides: bool(self.waiting - besides), lambda: self.single)
+        self.looked = 0
+        self.runs = Runs(self.others_wait, lambda: self.single)
         self.gates = []
+
+    def others_wait(self, besides):
+        self.looked += 1
+        return bool(self.waiting - besides)
 
     def start(self, account, *, only_awaits=False):
         gate = threading.Event()
@@ -75,6 +80,19 @@ def test_a_single_message_is_waited_for_by_nobody(world):
     began = time.monotonic()
     assert not world.start("a")[1]
     assert time.monotonic() - began < 1
+
+
+def test_single_messages_are_looked_for_often_and_others_rarely(world):
+    """The look at other accounts' batches walks through them; a single message is one question."""
+    threading.Timer(0.5, world.let_go).start()
+    began = time.monotonic()
+    assert world.start("a")[1]
+    assert world.looked <= (time.monotonic() - began) / module.OTHERS_LOOK + 1
+    asked = world.looked
+    assert not world.runs.somebody_waits("a", only_singles=True)
+    assert world.looked == asked
+    world.single = True
+    assert world.runs.somebody_waits("a", only_singles=True)
 
 
 def test_one_batch_too_many_beside_is_asked_to_end(world):
