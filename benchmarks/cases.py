@@ -345,6 +345,29 @@ class Drain(Mailer):
         return (self._worker.pid,)
 
 
+class Campaigns(Drain):
+    """The same messages in several campaigns, all queued when the clock starts."""
+
+    number = 1
+
+    def prepare(self, kind: str, count: int) -> None:
+        if not self._producer.ask("hold"):
+            raise RuntimeError("the worker does not hear")
+        self._empty = self.setting.redis.used()
+        for which in range(self.number):
+            each = count // self.number
+            run = f"{self.campaign}-{which}"
+            self._producer.ask("enqueue", kind=kind, count=each, run=run)
+
+    def accepted(self) -> int:
+        client = self.setting.redis.client
+        found = [
+            client.hget(keys.counts(f"{self.campaign}-{which}"), "a")
+            for which in range(self.number)
+        ]
+        return sum(int(count or 0) for count in found)
+
+
 class Tutorial(WithWorker):
     name = "tutorial"
     label = "tutorial Celery mailer"

@@ -30,9 +30,9 @@ WARMING = 10
 class Receiver:
     """`blackhole.py` in a process of its own; when it took which of the messages that are looked for."""
 
-    def __init__(self) -> None:
+    def __init__(self, mark: str = "X-Probe: ") -> None:
         self._process = subprocess.Popen(
-            [sys.executable, str(HERE / "blackhole.py"), "--tell", "X-Probe: "],
+            [sys.executable, str(HERE / "blackhole.py"), "--tell", mark],
             stdout=subprocess.PIPE,
             text=True,
         )

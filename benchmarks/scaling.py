@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import plots
-from cases import Drain, Mailer, Run, Setting
+from cases import Campaigns, Drain, Mailer, Run, Setting
 from servers import HERE, Distance, Redis, Sink
 
 KIND = "newsletter"
@@ -41,29 +41,6 @@ GROWTHS = (
     Growth("connections", "connections", (1, 10, 50, 200), rtt=0.02),
     Growth("campaigns", "campaigns at once", (1, 10, 100)),
 )
-
-
-class Campaigns(Drain):
-    """The same messages in several campaigns, all queued when the clock starts."""
-
-    number = 1
-
-    def prepare(self, kind: str, count: int) -> None:
-        if not self._producer.ask("hold"):
-            raise RuntimeError("the worker does not hear")
-        self._empty = self.setting.redis.used()
-        for which in range(self.number):
-            each = count // self.number
-            run = f"{self.campaign}-{which}"
-            self._producer.ask("enqueue", kind=kind, count=each, run=run)
-
-    def accepted(self) -> int:
-        client = self.setting.redis.client
-        found = [
-            client.hget(f"mailer:counts:{self.campaign}-{which}", "a")
-            for which in range(self.number)
-        ]
-        return sum(int(count or 0) for count in found)
 
 
 def main() -> None:

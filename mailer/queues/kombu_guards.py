@@ -14,6 +14,9 @@ The first guard is to be removed with kombu 5.7.0, the second when ``QoS.ack`` k
    kombu, which no reconnect logic expects either: the worker would end. Here it is a lost connection, and
    a new one is taken only when Redis takes a write: until then Celery waits, a line for each attempt.
 4. With Sentinel, kombu stays at a master that was deposed. Its connections are cut like the ledger's.
+
+And a cost: kombu makes a client of redis-py for each command that it does not wait for, which takes longer
+than the command. Here a channel keeps the one that it has made for its pool of connections.
 """
 
 import threading
@@ -39,6 +42,7 @@ def guard_redis_transport() -> None:
         _guard_closing(transport)
     _guard_connecting(transport)
     _guard_acknowledging(transport)
+    _keep_clients(transport)
 
 
 def _guard_closing(transport: Any) -> None:
@@ -54,6 +58,8 @@ def _guard_closing(transport: Any) -> None:
 
 OURS: Final = "mailer_serves"
 """The transport option that marks a broker as mailer's; those of other applications are left alone."""
+
+_CLIENT: Final = "mailer_client"
 
 _BREATH: Final = 0.5
 """Seconds before a refusal is passed on: a Redis that refuses is not to be asked in a tight loop."""
@@ -111,3 +117,19 @@ def _guard_acknowledging(transport: Any) -> None:
             raise
 
     transport.QoS.ack = guarded
+
+
+def _keep_clients(transport: Any) -> None:
+    original = transport.Channel._create_client  # noqa: SLF001 - where one is made for each command
+
+    def guarded(self: Any, asynchronous: bool = False) -> Any:  # noqa: FBT001, FBT002 - kombu's
+        if asynchronous or not self.connection.client.transport_options.get(OURS):
+            return original(self, asynchronous)
+        pool, client = vars(self).get(_CLIENT, (None, None))
+        # After a disconnection the channel has another pool.
+        if client is None or pool is not self.pool:
+            client = original(self)
+            setattr(self, _CLIENT, (self.pool, client))
+        return client
+
+    transport.Channel._create_client = guarded  # noqa: SLF001

@@ -37,3 +37,23 @@ def test_closing_a_channel_whose_connection_is_gone_is_a_connection_error(held):
     channel.connection.client = None
     with pytest.raises(RedisConnectionError, match="the broker connection is gone"):
         channel._connparams()
+
+
+def test_a_channel_keeps_its_client_until_it_has_another_pool_and_only_ours_do():
+    with ValkeyServer(port=free_port()) as server:
+        url = f"redis://127.0.0.1:{server.port}/0"
+        app = application(url)
+        with app.connection_for_write() as connection:
+            channel = connection.channel()
+            with channel.conn_or_acquire() as first, channel.conn_or_acquire() as second:
+                assert first is second
+                assert first is not channel.client, "that one waits for messages"
+            channel._disconnect_pools()
+            with channel.conn_or_acquire() as third:
+                assert third is not first
+                assert third.connection_pool is channel.pool
+                assert third.ping()
+        with Connection(url) as foreign:
+            channel = foreign.channel()
+            with channel.conn_or_acquire() as first, channel.conn_or_acquire() as second:
+                assert first is not second
