@@ -15,8 +15,8 @@ The first guard is to be removed with kombu 5.7.0, the second when ``QoS.ack`` k
    a new one is taken only when Redis takes a write: until then Celery waits, a line for each attempt.
 4. With Sentinel, kombu stays at a master that was deposed. Its connections are cut like the ledger's.
 
-And a cost: kombu makes a client of redis-py for each command that it does not wait for, which takes longer
-than the command. Here a channel keeps the one that it has made for its pool of connections.
+And a cost: kombu makes a client of redis-py for each command that it does not wait for, which takes
+longer than the command. Here a channel keeps the one that it has made for its pool of connections.
 """
 
 import threading
