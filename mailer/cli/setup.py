@@ -4,7 +4,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from email.utils import parseaddr
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
@@ -118,8 +119,18 @@ def _write(file: Path, account: dict[str, str], password: str) -> None:
     table: dict[str, Any] = {k: v for k, v in account.items() if k != "password_env"} | secret
     lines = [f"sender = {_quoted(sender)}", "", "[accounts.primary]"]
     lines += [f"{key} = {_quoted(value)}" for key, value in table.items()]
+    if file.exists():
+        lines += ["", *_rest(file.read_text(encoding="utf-8"), parseaddr(sender)[1])]
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")
     say(f"written: {file}\n")
+
+
+def _rest(starter: str, mailbox: str) -> Iterator[str]:
+    """What `mailer init` has written below the account, for the sender *mailbox*; no page yet."""
+    below = starter.partition("[accounts.primary]")[2].partition("\n\n")[2]
+    for line in below.splitlines():
+        is_page = line.startswith("url = ")
+        yield f"# {line}" if is_page else line.replace("you@example.org", mailbox)
 
 
 def _kept(folder: Path, account: dict[str, str], password: str) -> dict[str, Any]:

@@ -224,6 +224,12 @@ def test_what_init_has_written_names_no_server_and_is_asked_for_too(empty, mailb
     assert code == 0, seen
     assert "names no server yet" in seen
     assert len(mailbox.kept) == 2
+    # What init wrote about leaving the list stands, with the sender for the placeholder and no page yet.
+    _, message = mailbox.kept[0]
+    assert message["List-Unsubscribe"] == "<mailto:news@shop.example?subject=unsubscribe>"
+    assert "example.org" not in message["List-Unsubscribe"]
+    assert (empty / "unsubscribe.key").exists()
+    assert load(empty / "mailer.toml", {}).unsubscribe.mailto.startswith("news@shop.example")
     assert run(*RUN) == 0, "and again without a question"
 
 
