@@ -6,13 +6,15 @@ reasons. Each finding names its rule, so that it can be looked up in docs/templa
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from email.message import EmailMessage
-from html.parser import HTMLParser
+from html import unescape
 from typing import Final, Literal
 
 from mailer.compose.composer import Composer
+from mailer.compose.spans import ENDS, TAGS, Span, attributes, spans
 from mailer.compose.verify import faults
 from mailer.errors import MailerError
 from mailer.mail.recipients import Recipient
@@ -67,58 +69,67 @@ class Inspected:
         if html is not None and html.get_content_type() == "multipart/related":
             html = message.get_body(("html",))
         self.html: str | None = html.get_content() if isinstance(html, EmailMessage) else None
-        self.page = Page()
-        if self.html is not None:
-            self.page.feed(self.html)
-            self.page.close()
+        self.page = Page(self.html or "")
         self.has_own_text = composer.has_text
 
 
-class Page(HTMLParser):
+class Page:
     """The tags of an HTML document, its links with their text, and how many tags stay open."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, document: str = "") -> None:
         self.tags: list[tuple[str, dict[str, str]]] = []
         self.links: list[tuple[str, str]] = []
         self.words = 0
         self.has_title = False
-        self._open: list[str] = []
+        self._open: Counter[str] = Counter()
+        self._order: list[str] = []
         self._link: tuple[str, list[str]] | None = None
         self.unclosed: list[str] = []
+        end = 0
+        for span in spans(document, TAGS, ENDS):
+            self._words(document[end : span.start])
+            self._take(span)
+            end = span.end
+        self._words(document[end:])
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Take a start tag."""
-        attributes = {name: value or "" for name, value in attrs}
-        self.tags.append((tag, attributes))
-        if tag == "a" and "href" in attributes:
-            self._link = (attributes["href"], [])
+    def _take(self, span: Span) -> None:
+        tag = (span.opening["name"] or span.kind).lower()
+        if span.kind == "comment":
+            return
+        if span.opening["slash"]:
+            self._end(tag)
+            return
+        found = span.opening["attributes"] or span.opening[0][len(tag) + 1 : -1]
+        self._begin(tag, attributes(found))
+        if span.kind == "tag":
+            if tag not in _VOID:
+                self._open[tag] += 1
+                self._order.append(tag)
+        elif tag == "title":
+            self.has_title = self.has_title or bool(span.content.strip())
+
+    def _begin(self, tag: str, found: dict[str, str]) -> None:
+        self.tags.append((tag, found))
+        if tag == "a" and "href" in found:
+            self._link = (found["href"], [])
         if tag == "img" and self._link:
-            self._link[1].append(attributes.get("alt", ""))
-        if tag not in _VOID:
-            self._open.append(tag)
+            self._link[1].append(found.get("alt", ""))
 
-    def handle_endtag(self, tag: str) -> None:
-        """Take an end tag."""
+    def _end(self, tag: str) -> None:
         if tag == "a" and self._link:
             self.links.append((self._link[0], " ".join(" ".join(self._link[1]).split())))
             self._link = None
-        if tag in self._open:
-            while self._open.pop() != tag:
-                pass
+        if self._open[tag]:
+            while (last := self._order.pop()) != tag:
+                self._open[last] -= 1
+            self._open[tag] -= 1
         elif tag not in _VOID:
             self.unclosed.append(f"</{tag}>")
 
-    def handle_data(self, data: str) -> None:
-        """Take text."""
-        if self._open and self._open[-1] in {"style", "script"}:
-            return
-        if self._open and self._open[-1] == "title":
-            self.has_title = bool(data.strip())
-            return
+    def _words(self, data: str) -> None:
         self.words += len(data.split())
-        if self._link:
-            self._link[1].append(data)
+        if self._link and data:
+            self._link[1].append(unescape(data))
 
     def all(self, tag: str) -> list[dict[str, str]]:
         """Return the attributes of every *tag*."""

@@ -18,6 +18,7 @@ from inscriptis.model.config import ParserConfig
 from lxml import html as lxml_html
 from lxml.etree import ParserError
 
+from mailer.compose.spans import ATTRIBUTES, COMMENT, RAW, TAG, Span, replaced
 from mailer.errors import TemplateError
 
 DEEPEST: Final = 400
@@ -26,18 +27,19 @@ DEEPEST: Final = 400
 _CONFIG: Final = ParserConfig(css=STRICT_CSS_PROFILE, display_links=False, display_images=False)
 _BLANK_LINES: Final = re.compile(r"\n[ \t]*\n(?:[ \t]*\n)+")
 _UNREAD: Final = re.compile(
-    r"<!--.*?-->|<!\[[^>]*>|<(script|title)\b.*?</\1\s*>", re.DOTALL | re.IGNORECASE
+    r"(?P<comment><!--)|<!\[[^<>]*>|<(?:(?P<script>script)|(?P<title>title))\b", re.IGNORECASE
 )
-_STYLE: Final = re.compile(r"<style\b([^>]*)>(.*?)</style\s*>", re.DOTALL | re.IGNORECASE)
+_UNREAD_ENDS: Final = {"comment": COMMENT, "script": RAW["script"], "title": RAW["title"]}
+_STYLE: Final = re.compile(rf"(?P<style><style\b({ATTRIBUTES})>)", re.IGNORECASE)
+_STYLE_ENDS: Final = {"style": RAW["style"]}
 _MEDIA: Final = re.compile(r"\bmedia\s*=\s*[\"']?([^\"'>]*)", re.IGNORECASE)
 _DECLARATION: Final = re.compile(r"\bxmlns:|^\s*<\?xml[^>]*\?>")
-_TAG: Final = re.compile(r"<(/?)([a-zA-Z][^\s/>]*)(?:[^<>\"']|\"[^\"]*\"|'[^']*')*>")
 _VOID: Final = frozenset("area base br col embed hr img input link meta source track wbr".split())  # noqa: SIM905
 # How preheaders are hidden, in all the ways that templates of the last ten years do it at once.
 _HIDING: Final = re.compile(
     r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*hidden|(?:left|text-indent)\s*:\s*-\d{4}"
-    r"|opacity\s*:\s*0*\.?0*\s*(?:$|;|!)|(?:max-)?(?:height|width)\s*:\s*0(?:px|em|pt|%)?\s*(?:$|;|!)"
-    r"|font-size\s*:\s*0(?:px|em|pt|%)?\s*(?:$|;|!))",
+    r"|opacity\s*:\s*0*\.?0*\s*(?=$|;|!)|(?:max-)?(?:height|width)\s*:\s*0(?:px|em|pt|%)?\s*(?=$|;|!)"
+    r"|font-size\s*:\s*0(?:px|em|pt|%)?\s*(?=$|;|!))",
     re.IGNORECASE,
 )
 _CLIPPED: Final = re.compile(r"(?:^|;)\s*overflow(?:-[xy])?\s*:\s*hidden", re.IGNORECASE)
@@ -58,7 +60,7 @@ def text_of(document: str) -> str:
     Raises `TemplateError` for a document that is nested too deeply to be read.
     """
     check_depth(document)
-    tree = _tree(_with_styles(_UNREAD.sub("", document)))
+    tree = _tree(_with_styles(replaced(document, _UNREAD, _UNREAD_ENDS, lambda _: "")))
     if tree is None:
         return "\n"
     _prepare(tree)
@@ -72,10 +74,10 @@ def check_depth(document: str) -> None:
     if document.count("<") <= DEEPEST:
         return
     depth = 0
-    for tag in _TAG.finditer(document):
-        if tag[1]:
+    for tag in TAG.finditer(document):
+        if tag["slash"]:
             depth = max(depth - 1, 0)
-        elif tag[2].lower() not in _VOID and not tag[0].endswith("/>"):
+        elif tag["name"].lower() not in _VOID and not tag[0].endswith("/>"):
             depth += 1
             if depth > DEEPEST:
                 raise TemplateError(f"the HTML is nested more than {DEEPEST} elements deep")
@@ -85,13 +87,15 @@ def _with_styles(document: str) -> str:
     """Write the rules of style sheets into attributes, for what they hide; drop the sheets."""
     if "<style" not in document.lower():
         return document
-    document = _STYLE.sub(
-        lambda sheet: f"<style>{sheet[2]}</style>" if _is_for_screens(sheet[1]) else "", document
-    )
+    document = replaced(document, _STYLE, _STYLE_ENDS, _for_screens)
     if _HIDING.search(document.replace("{", ";").replace("}", ";")):
         inliner = css_inline.CSSInliner(load_remote_stylesheets=False, keep_style_tags=False)
         document = inliner.inline(document)
-    return _STYLE.sub("", document)
+    return replaced(document, _STYLE, _STYLE_ENDS, lambda _: "")
+
+
+def _for_screens(sheet: Span) -> str:
+    return f"<style>{sheet.content}</style>" if _is_for_screens(sheet.opening[2]) else ""
 
 
 def _is_for_screens(attributes: str) -> bool:
@@ -132,23 +136,23 @@ def _prepare(tree: Any) -> None:
 def _is_hidden(element: Any) -> bool:
     if "hidden" in element.attrib or element.tag in {"head", "style", "template"}:
         return bool(element.tag != "html")
-    style = element.get("style") or ""
-    found = _HIDING.search(style)
-    while found:
-        # An element of no height shows what flows over, unless that is cut off; columns stand in cells
-        # without a size of text, which they set themselves.
-        if _ZERO_SIZE.match(found[0]):
-            hides = bool(_CLIPPED.search(style))
-        elif _ZERO_TEXT.match(found[0]):
-            hides = not any(
-                "font-size" in (e.get("style") or "") for e in element.iterdescendants()
-            )
-        else:
-            hides = True
-        if hides:
-            return True
-        found = _HIDING.search(style, found.end() - 1)
-    return False
+    hiding = {_kind(found[0]) for found in _HIDING.finditer(element.get("style") or "")}
+    # An element of no height shows what flows over, unless that is cut off; columns stand in cells
+    # without a size of text, which they set themselves.
+    return (
+        "always" in hiding
+        or ("size" in hiding and bool(_CLIPPED.search(element.get("style"))))
+        or (
+            "text" in hiding
+            and not any("font-size" in (e.get("style") or "") for e in element.iterdescendants())
+        )
+    )
+
+
+def _kind(found: str) -> str:
+    if _ZERO_SIZE.match(found):
+        return "size"
+    return "text" if _ZERO_TEXT.match(found) else "always"
 
 
 def _drop(element: Any) -> None:

@@ -21,31 +21,23 @@ from typing import Final, TypeAlias
 import css_inline
 from jinja2 import nodes
 
+from mailer.compose.spans import ATTRIBUTE, ENDS, TAG, TAGS, Span, attributes, spans
+from mailer.compose.template.cascade import agreed, written
 from mailer.compose.template.likeness import HOLE, Likeness, Parse, likeness
 from mailer.compose.template.stylesheet import ANY, Declaration, Rule, Sheet, as_css
 from mailer.compose.text import check_depth
 
-_NAME: Final = r"[a-zA-Z][^\s/>\"'=<]*"
-_TAG: Final = re.compile(
-    r"<!--.*?-->|<(?P<raw>style|script|title|textarea)\b(?P<raw_attributes>[^>]*)>"
-    r"(?P<content>.*?)</(?P=raw)\s*>"
-    rf"|<(?P<name>{_NAME})(?P<attributes>(?:[^<>\"']|\"[^\"]*\"|'[^']*')*)>",
-    re.DOTALL | re.IGNORECASE,
-)
-_ATTRIBUTE: Final = re.compile(
-    r"(?P<name>[^\s\"'>/=]+)(?:\s*=\s*(?:\"(?P<double>[^\"]*)\"|'(?P<single>[^']*)'|(?P<bare>[^\s\"'>]+)))?"
-)
 _QUOTED: Final = re.compile(r"\"[^\"]*\"|'[^']*'", re.DOTALL)
 _MARKED: Final = re.compile(r"<[a-zA-Z][^<>]*?\bdata-mailer-tag=\"(\d+)\"[^<>]*>")
 _RULES: Final = re.compile(r"--mailer-(\d+)-(\d+)")
 _COMPUTED: Final = re.compile(r"\sstyle=\"([^\"]*)\"")
-_BRANCH_TAG: Final = re.compile(rf"<(/?)({_NAME})(?:[^<>\"']|\"[^\"]*\"|'[^']*')*>", re.DOTALL)
 _VOID: Final = frozenset("area base br col embed hr img input link meta source track wbr".split())  # noqa: SIM905
 _UNSTYLED: Final = frozenset("head meta title link base script style noscript template".split())  # noqa: SIM905
-# Properties of which one's shorthand sets another's part, though neither name begins with the other.
-_ENTANGLED: Final = frozenset("margin padding border inset font grid flex background".split())  # noqa: SIM905
+# Rules times tags: a site's style sheet and a long mail have a tenth. With more, all stays in <style>.
+_MOST_MATCHES: Final = 2_000_000
+# Selectors given to css-inline in one go: it compares each match of an element with all others of it.
+_AT_ONCE: Final = 250
 _FOR_SCREENS: Final = frozenset({"", "all", "screen", "only screen"})
-_SIMPLE_VALUE: Final = re.compile(r"[\w#.%\s,+-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,18 +65,18 @@ def inline_styles(name: str, parse: Parse) -> None:
     if "<style" not in text.lower():
         return
     tags, rules = _read(document, text)
-    if not any(rule.certain for rule in rules):
+    if not any(rule.certain for rule in rules) or len(rules) * len(tags) > _MOST_MATCHES:
         return
     matches = _matches(document, text, tags, rules)
     edits: dict[int, tuple[nodes.TemplateData, dict[int, list[list[Declaration]]]]] = {}
     for tag in tags:
-        written = _written(rules, *matches.get(tag.number, ((), ())))
+        styles = written(rules, *matches.get(tag.number, ((), ())))
         node = document.at(tag.name_end - 1).node
         if node is None or tag.name.lower() in _UNSTYLED or not _may_be_styled(document, tag):
-            written = []
+            styles = []
         if node is not None:
             at = tag.name_end - document.at(tag.name_end - 1).start
-            edits.setdefault(id(node), (node, {}))[1].setdefault(at, []).append(written)
+            edits.setdefault(id(node), (node, {}))[1].setdefault(at, []).append(styles)
     _apply(document, tags, edits)
 
 
@@ -92,8 +84,9 @@ def _read(document: Likeness, text: str) -> tuple[list[_Tag], list[Rule]]:
     """Return the start tags of the document, and the rules of its style sheets."""
     tags: list[_Tag] = []
     rules: list[Rule] = []
-    for found in _TAG.finditer(text):
-        if found["name"]:
+    for span in spans(text, TAGS, ENDS):
+        found = span.opening
+        if span.kind == "tag" and not found["slash"]:
             attributes = found["attributes"]
             tags.append(
                 _Tag(
@@ -104,29 +97,26 @@ def _read(document: Likeness, text: str) -> tuple[list[_Tag], list[Rule]]:
                     found.start("attributes"),
                 )
             )
-        elif found["raw"] and found["raw"].lower() == "style":
-            rules += _sheet(document, found)
+        elif span.kind == "style":
+            rules += _sheet(document, span)
     return tags, rules
 
 
-def _sheet(document: Likeness, found: re.Match[str]) -> Iterator[Rule]:
-    attributes = {
-        one["name"].lower(): one["double"] or one["single"] or one["bare"] or ""
-        for one in _ATTRIBUTE.finditer(found["raw_attributes"])
-    }
-    kind, media = (attributes.get(name, "").strip().lower() for name in ("type", "media"))
+def _sheet(document: Likeness, sheet: Span) -> Iterator[Rule]:
+    found = attributes(sheet.opening[0].removeprefix("<style").removesuffix(">"))
+    kind, media = (found.get(name, "").strip().lower() for name in ("type", "media"))
     if kind not in {"text/css", ""} or media == "print":
         return
-    start = found.start("content")
-    varying = document.varies(found.start(), start)
+    start = sheet.opening.end()
+    varying = document.varies(sheet.start, start)
     for_all = media in _FOR_SCREENS
-    in_branch = bool(document.at(found.start()).flow)
+    in_branch = bool(document.at(sheet.start).flow)
 
     def varies(first: int, last: int) -> bool:
         return document.varies(start + first, start + last) or bool(document.at(start + first).flow)
 
     always = for_all and not varying and not in_branch
-    yield from Sheet(found["content"], varies, always=always).rules()
+    yield from Sheet(sheet.content, varies, always=always).rules()
 
 
 def _matches(
@@ -138,20 +128,23 @@ def _matches(
         if rule.certain:
             selectors.append(f"{rule.certain} {{ --mailer-{number}-1: 1 }}")
         selectors += [f"{selector} {{ --mailer-{number}-0: 1 }}" for selector in rule.possible]
-    inliner = css_inline.CSSInliner(
-        load_remote_stylesheets=False, inline_style_tags=False, extra_css="\n".join(selectors)
-    )
-    uncertain = _uncertain(document, text)
+    marked = _marked(document, text, tags, _uncertain(document, text))
     found: dict[int, tuple[list[int], list[int]]] = {}
-    for match in _MARKED.finditer(inliner.inline(_marked(document, text, tags, uncertain))):
-        computed = _COMPUTED.search(match[0])
-        if computed is None or int(match[1]) in found:
-            continue
-        certain: list[int] = []
-        possible: list[int] = []
-        for number, sure in _RULES.findall(computed[1]):
-            (certain if sure == "1" else possible).append(int(number))
-        found[int(match[1])] = (certain, possible)
+    for start in range(0, len(selectors), _AT_ONCE):
+        inliner = css_inline.CSSInliner(
+            load_remote_stylesheets=False,
+            inline_style_tags=False,
+            extra_css="\n".join(selectors[start : start + _AT_ONCE]),
+        )
+        seen: set[str] = set()
+        for match in _MARKED.finditer(inliner.inline(marked)):
+            computed = _COMPUTED.search(match[0])
+            if computed is None or match[1] in seen:
+                continue
+            seen.add(match[1])
+            certain, possible = found.setdefault(int(match[1]), ([], []))
+            for number, sure in _RULES.findall(computed[1]):
+                (certain if sure == "1" else possible).append(int(number))
     return found
 
 
@@ -170,7 +163,7 @@ def _marked(document: Likeness, text: str, tags: Sequence[_Tag], uncertain: set[
         # Within a tag, its own flow counts, which a branch around it gives.
         any_ = HOLE in _QUOTED.sub("", kept) or tag.name_end in uncertain
         attributes = ""
-        for one in _ATTRIBUTE.finditer(kept):
+        for one in ATTRIBUTE.finditer(kept):
             value = one["double"] or one["single"] or one["bare"] or ""
             name = one["name"].lower()
             if name not in {"class", "id"}:
@@ -198,67 +191,19 @@ def _uncertain(document: Likeness, text: str) -> set[int]:
     """
     opened: dict[tuple[int, ...], list[tuple[str, int]]] = {}
     found: set[int] = set()
-    for tag in _BRANCH_TAG.finditer(text):
+    for tag in TAG.finditer(text):
         flow = document.at(tag.start()).flow
-        name = tag[2].lower()
+        name = tag["name"].lower()
         if not flow or name in _VOID or tag[0].endswith("/>"):
             continue
         stack = opened.setdefault(flow, [])
-        if not tag[1]:
-            stack.append((name, tag.end(2)))
+        if not tag["slash"]:
+            stack.append((name, tag.end("name")))
         elif stack and stack[-1][0] == name:
             stack.pop()
     for stack in opened.values():
         found.update(end for _, end in stack)
     return found
-
-
-def _written(
-    rules: Sequence[Rule], certain: Sequence[int], possible: Sequence[int]
-) -> list[Declaration]:
-    """Return the declarations to write, in the order of the cascade, for a tag with these matches.
-
-    Seen from the strongest: what is written must not override what stays in the style sheet alone, so
-    below that nothing is written that sets the same.
-    """
-    ranked = []
-    for number in {*certain, *possible}:
-        rule = rules[number]
-        for order, one in enumerate(rule.declarations):
-            writes = number in certain and one.always
-            ranked.append(((one.important, rule.specificity, number, order), one, writes))
-    ranked.sort(key=lambda item: item[0], reverse=True)
-    blocked: list[str] = []
-    kept: list[Declaration] = []
-    for _, one, writes in ranked:
-        if writes and (one.important or not any(_related(one.name, name) for name in blocked)):
-            kept.append(one)
-        elif not one.important:
-            blocked.append(one.name)
-    kept.reverse()
-    return _shortened(kept)
-
-
-def _related(one: str, other: str) -> bool:
-    """Tell whether two properties set something in common."""
-    if one == other or "*" in {one, other} or "all" in {one, other}:
-        return True
-    if one.startswith(f"{other}-") or other.startswith(f"{one}-"):
-        return True
-    first, second = one.partition("-")[0], other.partition("-")[0]
-    if {one, other} == {"font", "line-height"}:
-        return True
-    return first == second and first in _ENTANGLED
-
-
-def _shortened(kept: Sequence[Declaration]) -> list[Declaration]:
-    """Leave out what a later declaration of the same property overrides for certain."""
-    last = {one.name: index for index, one in enumerate(kept)}
-    return [
-        one
-        for index, one in enumerate(kept)
-        if last[one.name] == index or not _SIMPLE_VALUE.fullmatch(kept[last[one.name]].value)
-    ]
 
 
 def _may_be_styled(document: Likeness, tag: _Tag) -> bool:
@@ -298,25 +243,13 @@ def _apply(
             continue
         # A file that is used twice is written to once: what all its places agree on.
         places = edits[id(stretch.node)][1][tag.name_end - stretch.start]
-        for at, text in _insertions(tag, _agreed(places)):
+        for at, text in _insertions(tag, agreed(places)):
             place = document.at(at - 1)
             if place.node is not None:
                 insertions.setdefault(id(place.node), (place.node, {}))[1][at - place.start] = text
     for node, texts in insertions.values():
         for at, text in sorted(texts.items(), reverse=True):
             node.data = node.data[:at] + text + node.data[at:]
-
-
-def _agreed(places: Sequence[list[Declaration]]) -> list[Declaration]:
-    first = places[0]
-    if all(place == first for place in places):
-        return first
-    dropped = [one for place in places for one in place if not all(one in p for p in places)]
-    return [
-        one
-        for one in first
-        if all(one in p for p in places) and not any(_related(one.name, d.name) for d in dropped)
-    ]
 
 
 def _insertions(tag: _Tag, declarations: Sequence[Declaration]) -> Iterator[Edit]:
@@ -330,7 +263,7 @@ def _insertions(tag: _Tag, declarations: Sequence[Declaration]) -> Iterator[Edit
     before = [one for one in declarations if not one.important]
     after = [one for one in declarations if one.important]
     own = next(
-        (one for one in _ATTRIBUTE.finditer(tag.attributes) if one["name"].lower() == "style"), None
+        (one for one in ATTRIBUTE.finditer(tag.attributes) if one["name"].lower() == "style"), None
     )
     if own is None or own[0].lower() == "style":
         yield tag.name_end, f' style="{html.escape(as_css([*before, *after]))}"'
