@@ -54,6 +54,16 @@ class Span:
         return (self.closing or self.opening).end()
 
     @property
+    def text(self) -> str:
+        """All of it."""
+        return self.opening.string[self.start : self.end]
+
+    def around(self, content: str) -> str:
+        """*content* between the same opening and closing."""
+        assert self.closing is not None
+        return self.opening[0] + content + self.closing[0]
+
+    @property
     def content(self) -> str:
         """What stands between opening and closing."""
         assert self.closing is not None

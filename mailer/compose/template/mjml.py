@@ -14,20 +14,31 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from mailer.compose.spans import ATTRIBUTES, COMMENT, Span, replaced, spans
+from mailer.compose.text import check_depth
 from mailer.errors import TemplateError
 
 _JINJA: Final = re.compile(
-    r"\{%[-+]?\s*raw\b.*?\{%[-+]?\s*endraw\s*[-+]?%\}|\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL
+    r"(?P<raw>\{%[-+]?\s*raw\b)|(?P<value>\{\{)|(?P<control>\{%)|(?P<comment>\{#)"
 )
+_JINJA_ENDS: Final = {
+    "raw": re.compile(r"\{%[-+]?\s*endraw\s*[-+]?%\}"),
+    "value": re.compile(r"\}\}"),
+    "control": re.compile(r"%\}"),
+    "comment": re.compile(r"#\}"),
+}
 _OPENING: Final = re.compile(r"\A\{[{%][-+]?(?!\s*raw\b)")
-_HEAD: Final = re.compile(r"<mj-head\b.*?</mj-head\s*>", re.DOTALL)
-_RAW: Final = re.compile(r"(<mj-raw\b[^>]*>)(.*?)(</mj-raw\s*>)", re.DOTALL)
-_STYLE: Final = re.compile(r"(<mj-style(?![^>]*\binline)[^>]*>)(.*?)(</mj-style\s*>)", re.DOTALL)
-_COMMENT: Final = re.compile(r"<!--.*?-->", re.DOTALL)
+_COMMENTS: Final = re.compile(r"(?P<comment><!--)")
+_COMMENT_END: Final = {"comment": COMMENT}
+_PARTS: Final = {
+    part: (
+        re.compile(rf"(?P<part><{part}\b{ATTRIBUTES}>)"),
+        {"part": re.compile(rf"</{part}\s*>")},
+    )
+    for part in ("mj-head", "mj-raw", "mj-style")
+}
 _PROLOGUE: Final = re.compile(r"\A\s*(?:<\?xml[^>]*\?>\s*|<!DOCTYPE[^>]*>\s*)+", re.IGNORECASE)
-_TAG: Final = re.compile(
-    r"<!--.*?-->|<(/?)(mj[\w-]*)\b(?:[^<>\"']|\"[^\"]*\"|'[^']*')*?(/?)>", re.DOTALL
-)
+_TAGS: Final = re.compile(rf"(?P<comment><!--)|(?P<tag><(/?)(mj[\w-]*)({ATTRIBUTES})>)")
 _POSITION: Final = re.compile(r" in root template(?: at position (\d+):\d+)?$")
 _ENTITIES: Final = {"&lt;": "<", "&gt;": ">", "&quot;": '"', "&#39;": "'", "&amp;": "&"}
 _ENTITY: Final = re.compile("|".join(_ENTITIES))
@@ -65,22 +76,35 @@ def html_of_mjml(source: str, path: str) -> Compiled:
     source = source.replace("\r\n", "\n").replace("\r", "\n")
     source = _PROLOGUE.sub(lambda found: "\n" * found[0].count("\n"), source)
     tokens = _Tokens(source)
-    text = _HEAD.sub(lambda head: _COMMENT.sub(_blank, head[0]), source)
-    text = _JINJA.sub(lambda tag: tokens.put(_meant(tag[0]), _line(text, tag.start())), text)
+    text = replaced(source, *_PARTS["mj-head"], _without_comments)
+    lines = _Lines(text)
+    text = replaced(
+        text, _JINJA, _JINJA_ENDS, lambda tag: tokens.put(_meant(tag.text), lines.line(tag.start))
+    )
     # Tokens are one line each: lines are counted in the source, by what stands before.
-    text = _STYLE.sub(lambda style: _kept(style, tokens, whole=True), text)
-    text = _RAW.sub(lambda raw: _kept(raw, tokens, whole=False), text)
+    text = replaced(text, *_PARTS["mj-style"], lambda style: _style(style, tokens))
+    text = replaced(text, *_PARTS["mj-raw"], lambda raw: _raw(raw, tokens))
     compiled = _compiled(text, path, tokens)
     _check_kept(text, compiled, path, tokens)
     return _put_back(compiled, tokens)
 
 
-def _blank(found: re.Match[str]) -> str:
-    return "\n" * found[0].count("\n")
+class _Lines:
+    """Lines of offsets that are asked for in order."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._at = 0
+        self._line = 1
+
+    def line(self, at: int) -> int:
+        self._line += self._text.count("\n", self._at, at)
+        self._at = at
+        return self._line
 
 
-def _line(text: str, at: int) -> int:
-    return text.count("\n", 0, at) + 1
+def _without_comments(part: Span) -> str:
+    return replaced(part.text, _COMMENTS, _COMMENT_END, lambda one: "\n" * one.text.count("\n"))
 
 
 def _meant(tag: str) -> str:
@@ -88,18 +112,24 @@ def _meant(tag: str) -> str:
     return tag if tag.startswith("{#") else _ENTITY.sub(lambda found: _ENTITIES[found[0]], tag)
 
 
-def _kept(found: re.Match[str], tokens: _Tokens, *, whole: bool) -> str:
-    """Take out what mrml need not read: a style sheet as a *whole*, comments elsewhere."""
-    opening, content, closing = found.groups()
-    if whole:
-        if "<" not in content:
-            return found[0]
-        return f"{opening}{tokens.put(tokens.inner(content), 0)}{closing}"
-    content = _COMMENT.sub(lambda comment: tokens.put(tokens.inner(comment[0]), 0), content)
-    return f"{opening}{content}{closing}"
+def _style(part: Span, tokens: _Tokens) -> str:
+    """Take out a style sheet in which mrml would see tags."""
+    if "<" not in part.content or re.search(r"\binline", part.opening[0]):
+        return part.text
+    return part.around(tokens.put(tokens.inner(part.content), 0))
+
+
+def _raw(part: Span, tokens: _Tokens) -> str:
+    """Take out comments, which mrml need not read."""
+
+    def kept(comment: Span) -> str:
+        return tokens.put(tokens.inner(comment.text), 0)
+
+    return part.around(replaced(part.content, _COMMENTS, _COMMENT_END, kept))
 
 
 def _compiled(text: str, path: str, tokens: _Tokens) -> str:
+    check_depth(text)  # mrml would end the process
     try:
         return _compiler()(text)
     except ImportError:
@@ -126,15 +156,18 @@ def _source_line(before: str, tokens: _Tokens) -> int:
 def _unbalanced(text: str, tokens: _Tokens) -> int | None:
     """Return the line of the first MJML tag that is not closed, or closes nothing."""
     opened: list[tuple[str, int]] = []
-    for tag in _TAG.finditer(text):
-        if not tag[2] or tag[3]:
+    for span in spans(text, _TAGS, _COMMENT_END):
+        if span.kind == "comment":
             continue
-        if not tag[1]:
-            opened.append((tag[2], tag.start()))
-        elif opened and opened[-1][0] == tag[2]:
+        closing, name, attributes = span.opening.groups()[2:]
+        if attributes.endswith("/"):
+            continue
+        if not closing:
+            opened.append((name, span.start))
+        elif opened and opened[-1][0] == name:
             opened.pop()
         else:
-            at = opened[-1][1] if opened else tag.start()
+            at = opened[-1][1] if opened else span.start
             return _source_line(text[:at], tokens)
     return _source_line(text[: opened[-1][1]], tokens) if opened else None
 
