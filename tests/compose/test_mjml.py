@@ -1,5 +1,9 @@
 """MJML with Jinja in it: what its authors write, on Windows too, and faults by their own lines."""
 
+from contextlib import suppress
+from pathlib import Path
+from time import process_time
+
 import pytest
 
 from mailer.compose.template.mjml import html_of_mjml
@@ -102,3 +106,35 @@ def test_a_fault_is_told_by_the_line_of_the_source(make, source, said, ends):
 def test_a_word_that_looks_like_ours_is_left_alone():
     compiled = html_of_mjml(page("<mj-text>xJinja0x {{ name }} xJinjaj</mj-text>"), "x")
     assert "xJinja0x {{\n name }} xJinjaj" in compiled.html
+
+
+CONSTRUCTS = sorted((Path(__file__).parent / "mjml").glob("*.mjml"))
+"""One for each construct that public collections of MJML templates hold."""
+
+
+@pytest.mark.parametrize("ends", ["\n", "\r\n"], ids=["lf", "crlf"])
+@pytest.mark.parametrize("file", CONSTRUCTS, ids=[file.stem for file in CONSTRUCTS])
+def test_whatever_templates_hold_compiles_with_its_values(make, file, ends):
+    composer = make({"body.mjml": file.read_text().replace("\n", ends), "body.txt": "x"})
+    found = html(composer, name="Ada&<Q>")
+    assert "Ada&amp;&lt;Q&gt;" in found
+    assert "xJinja" not in found
+    assert "<mj-" not in found
+
+
+def test_a_fault_in_html_that_is_no_xml_is_told_by_its_line(make):
+    source = page(
+        "\n<mj-text><p>one<br>\n\n{{ nobody }}</mj-text>\n<mj-text><br>{{ name }}</mj-text>"
+    )
+    with pytest.raises(TemplateError, match=r"body\.mjml:4: 'nobody'"):
+        make({"body.mjml": source}).compose(row())
+
+
+@pytest.mark.parametrize(
+    "unclosed", ["{{", "{%", "{#", "<!--", "<mj-raw>", "<mj-style>", "<mj-text>", "<"]
+)
+def test_a_source_of_openings_is_read_in_one_pass(unclosed):
+    began = process_time()
+    with suppress(TemplateError):
+        html_of_mjml(page(unclosed * (100_000 // len(unclosed))), "x")
+    assert process_time() - began < 5

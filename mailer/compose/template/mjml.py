@@ -6,13 +6,14 @@ works, and is put back afterwards. A line break is put into each tag then, where
 one: so that each stands on a line of its own, and a fault can be told by the line of the source.
 
 What mrml stumbles over and other compilers take is made up for: CRLF, an XML declaration, comments in
-``mj-head``, Outlook's conditional comments in ``mj-raw``.
+``mj-head``, Outlook's conditional comments in ``mj-raw``, HTML that is no XML.
 """
 
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
+from xml.parsers.expat import ExpatError, ParserCreate
 
 from mailer.compose.spans import ATTRIBUTES, COMMENT, Span, replaced, spans
 from mailer.compose.text import check_depth
@@ -28,6 +29,16 @@ _JINJA_ENDS: Final = {
     "comment": re.compile(r"#\}"),
 }
 _OPENING: Final = re.compile(r"\A\{[{%][-+]?(?!\s*raw\b)")
+# What holds HTML as people write it: <br>, a <p> that nobody closes, attributes without quotes.
+_WRITTEN: Final = (
+    "text",
+    "table",
+    "button",
+    "raw",
+    "accordion_title",
+    "accordion_text",
+    "navbar_link",
+)
 _COMMENTS: Final = re.compile(r"(?P<comment><!--)")
 _COMMENT_END: Final = {"comment": COMMENT}
 _PARTS: Final = {
@@ -37,6 +48,13 @@ _PARTS: Final = {
     )
     for part in ("mj-head", "mj-raw", "mj-style")
 }
+_HTML: Final = re.compile(
+    "|".join(
+        rf"(?P<{name}><mj-{name.replace('_', '-')}(?![\w-]){ATTRIBUTES}(?<!/)>)"
+        for name in _WRITTEN
+    )
+)
+_HTML_ENDS: Final = {name: re.compile(rf"</mj-{name.replace('_', '-')}\s*>") for name in _WRITTEN}
 _PROLOGUE: Final = re.compile(r"\A\s*(?:<\?xml[^>]*\?>\s*|<!DOCTYPE[^>]*>\s*)+", re.IGNORECASE)
 _TAGS: Final = re.compile(rf"(?P<comment><!--)|(?P<tag><(/?)(mj[\w-]*)({ATTRIBUTES})>)")
 _POSITION: Final = re.compile(r" in root template(?: at position (\d+):\d+)?$")
@@ -84,6 +102,7 @@ def html_of_mjml(source: str, path: str) -> Compiled:
     # Tokens are one line each: lines are counted in the source, by what stands before.
     text = replaced(text, *_PARTS["mj-style"], lambda style: _style(style, tokens))
     text = replaced(text, *_PARTS["mj-raw"], lambda raw: _raw(raw, tokens))
+    text = replaced(text, _HTML, _HTML_ENDS, _Html(text, tokens).kept)
     compiled = _compiled(text, path, tokens)
     _check_kept(text, compiled, path, tokens)
     return _put_back(compiled, tokens)
@@ -126,6 +145,33 @@ def _raw(part: Span, tokens: _Tokens) -> str:
         return tokens.put(tokens.inner(comment.text), 0)
 
     return part.around(replaced(part.content, _COMMENTS, _COMMENT_END, kept))
+
+
+class _Html:
+    """Takes out HTML that is no XML; parts are given in their order, for their lines are counted."""
+
+    def __init__(self, text: str, tokens: _Tokens) -> None:
+        self._text = text
+        self._tokens = tokens
+        self._at = 0
+        self._line = 1
+
+    def kept(self, part: Span) -> str:
+        """Return *part* with a token for its content, where mrml could not read that."""
+        if _is_xml(part.content):
+            return part.text
+        start = part.opening.end()
+        self._line += _source_line(self._text[self._at : start], self._tokens) - 1
+        self._at = start
+        return part.around(self._tokens.put(self._tokens.inner(part.content), self._line))
+
+
+def _is_xml(content: str) -> bool:
+    try:
+        ParserCreate().Parse(f"<mj>{content}</mj>", True)
+    except ExpatError:
+        return False
+    return True
 
 
 def _compiled(text: str, path: str, tokens: _Tokens) -> str:
