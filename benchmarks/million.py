@@ -52,7 +52,7 @@ class Look:
     workers: list[float]
     redis: float
     waiting: int = 0
-    """Messages whose events the history has not yet taken."""
+    """Events that the history has not yet taken; a message has two."""
 
 
 @dataclass(slots=True)
@@ -340,7 +340,7 @@ def _history(kept: Kept | None) -> str:
         return ""
     return f"""\
 | accepted, says the history; complete after | {kept.accepted:,}; {kept.seconds:,.0f} s |
-| events that waited for the history at most | of {kept.most_waiting:,} messages |
+| events that waited for the history at most | {kept.most_waiting:,} |
 | {kept.looked_up:,} found by address: median, slowest | {kept.median_ms:.1f}, {kept.slowest_ms:.1f} ms |
 """
 

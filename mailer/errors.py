@@ -76,6 +76,10 @@ class HistoryUnavailableError(MailerError, ConnectionError):
     """The history's database could not be asked, or its tables are not those of this version."""
 
 
+class HistoryRefusesError(MailerError, ValueError):
+    """The history's database cannot store something of what it was given; to wait does not help."""
+
+
 class EventsNotTakenError(MailerError):
     """The application did not take events: they wait. Says why, without an address."""
 

@@ -10,11 +10,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, create_engine, event, select
+from sqlalchemy import Connection, Engine, create_engine, event, func, select
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    NoSuchModuleError,
+    SQLAlchemyError,
+)
 
-from mailer.errors import ConfigError, HistoryUnavailableError
+from mailer.errors import ConfigError, HistoryRefusesError, HistoryUnavailableError
 from mailer.history import erasing, months, reading
 from mailer.history.postgresql import write as write_postgresql
 from mailer.history.schema import campaigns
@@ -25,6 +32,11 @@ from mailer.mail.record import Record
 
 CONNECT_TIMEOUT: Final = 5
 """Seconds until a database that does not answer counts as away."""
+
+_UPGRADING: Final = 0x6D61696C6572
+"""The number of the lock under which the tables are changed in PostgreSQL."""
+
+_WRITING: Final = "mailer_writing"
 
 _SECRET: Final = re.compile(r"://[^/@\s]*@")
 
@@ -47,17 +59,23 @@ class History:
 
     def upgrade(self) -> str:
         """Make the tables, or bring them to this version; returns the step that they are at then."""
-        with self._begin(checked=False) as connection:
+        with self._begin(checked=False, writing=True) as connection:
+            if self.is_postgresql:
+                # Two that upgrade at once: the second waits, and finds nothing to do.
+                connection.execute(select(func.pg_advisory_xact_lock(_UPGRADING)))
             _refuse_newer(connection)
             upgrade(connection)
             return current(connection) or ""
 
     def write(self, events: Sequence[Event]) -> None:
-        """Write *events* down, in their order. To do it twice changes nothing more."""
+        """Write *events* down, in their order, all or none. To do it twice changes nothing more.
+
+        Raises `HistoryRefusesError` where one of them cannot be stored, whenever it is tried.
+        """
         if not events:
             return
         try:
-            with self._begin() as connection:
+            with self._begin(writing=True) as connection:
                 known = self._campaign_ids(connection, events)
                 if self.is_postgresql:
                     missing = {months.month_of(one.at) for one in events} - self._months
@@ -66,7 +84,7 @@ class History:
                 else:
                     missing = set()
                     write_sqlite(connection, events, known)
-        except HistoryUnavailableError:
+        except (HistoryUnavailableError, HistoryRefusesError):
             self._ids.clear()  # what was made in this transaction is not there
             self._months.clear()
             raise
@@ -108,7 +126,7 @@ class History:
 
     def drop_before(self, at: float) -> int:
         """Forget what happened before *at*; returns how many messages that took away."""
-        with self._begin() as connection:
+        with self._begin(writing=True) as connection:
             if self.is_postgresql:
                 months.drop_before(connection, at)
             self._months.clear()
@@ -117,13 +135,13 @@ class History:
 
     def forget(self, campaign: str) -> int:
         """Take a campaign out; returns how many messages that took away."""
-        with self._begin() as connection:
+        with self._begin(writing=True) as connection:
             self._ids.pop(campaign, None)
             return erasing.forget(connection, campaign)
 
     def erase(self, mailbox: str) -> int:
         """Take a person out; returns how many messages that took away."""
-        with self._begin() as connection:
+        with self._begin(writing=True) as connection:
             return erasing.erase(connection, mailbox)
 
     def close(self) -> None:
@@ -136,14 +154,19 @@ class History:
     # The connection.
 
     @contextmanager
-    def _begin(self, *, checked: bool = True) -> Iterator[Connection]:
+    def _begin(self, *, checked: bool = True, writing: bool = False) -> Iterator[Connection]:
+        engine = self._engine.execution_options(**{_WRITING: writing})
+        # COPY speaks to the driver itself, whose errors SQLAlchemy does not see.
+        raw: Any = self._engine.dialect.dbapi
         try:
-            with self._engine.begin() as connection:
+            with engine.begin() as connection:
                 if checked and not self._checked:
                     _check(connection)
                     self._checked = True
                 yield connection
-        except DBAPIError as exc:
+        except (DataError, IntegrityError, raw.DataError, ValueError, OverflowError) as exc:
+            raise HistoryRefusesError(f"the history cannot store it: {_reason(exc)}") from exc
+        except (SQLAlchemyError, raw.Error) as exc:
             self._checked = False
             raise HistoryUnavailableError(f"the history cannot be used: {_reason(exc)}") from exc
 
@@ -189,6 +212,7 @@ def _engine(url: str) -> Engine:
         if name == "sqlite":
             engine = create_engine(parsed, connect_args={"timeout": CONNECT_TIMEOUT})
             event.listen(engine, "connect", _set_up_sqlite)
+            event.listen(engine, "begin", _begin_sqlite)
             return engine
         return create_engine(
             parsed, pool_pre_ping=True, connect_args={"connect_timeout": CONNECT_TIMEOUT}
@@ -201,10 +225,19 @@ def _engine(url: str) -> Engine:
 
 def _set_up_sqlite(connection: Any, _record: object) -> None:
     """Let readers read while the worker writes; a power cut may cost the newest, which is read again."""
+    connection.isolation_level = (
+        None  # else sqlite3 would begin transactions by itself, and not for DDL
+    )
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=NORMAL")
     cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """Begin a transaction; one that writes waits for others at its beginning, and not in the middle."""
+    writing = connection.get_execution_options().get(_WRITING)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
 
 
 def _refuse_newer(connection: Connection) -> None:
@@ -227,7 +260,10 @@ def _check(connection: Connection) -> None:
         )
 
 
-def _reason(exc: DBAPIError) -> str:
-    """What the database said, in one line and without the URL's password."""
-    lines = [line.strip() for line in str(exc.orig).splitlines() if line.strip()]
-    return _SECRET.sub("://…@", lines[0] if lines else type(exc.orig).__name__)
+def _reason(exc: Exception) -> str:
+    """What the database said, in one line, without the URL's password."""
+    said = exc.orig if isinstance(exc, DBAPIError) else exc
+    if isinstance(said, UnicodeError):
+        return "it is no text that can be stored"
+    lines = [line.strip() for line in str(said).splitlines() if line.strip()]
+    return _SECRET.sub("://…@", lines[0] if lines else type(said).__name__)

@@ -5,12 +5,14 @@ are seconds since the epoch, in UTC.
 """
 
 import calendar
+import re
 import time
 from collections.abc import Iterable
 
 from sqlalchemy import Connection, text
 
 _PREFIX = "events_"
+_OURS = re.compile(rf"(?:^|\.){_PREFIX}(\d{{4}}_(?:0[1-9]|1[0-2]))$")
 
 
 def month_of(at: float) -> str:
@@ -44,8 +46,9 @@ def drop_before(connection: Connection, at: float) -> list[str]:
             "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'events'::regclass"
         )
     ).scalars()
-    months = [name.rpartition(".")[2].removeprefix(_PREFIX) for name in names]
-    old = sorted(month for month in months if bounds(month)[1] <= at)
+    # A partition that somebody else has made is theirs to drop.
+    ours = [found[1] for name in names if (found := _OURS.search(name))]
+    old = sorted(month for month in ours if bounds(month)[1] <= at)
     for month in old:
         connection.execute(text(f"DROP TABLE {_PREFIX}{month}"))
     return old

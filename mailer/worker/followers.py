@@ -5,6 +5,8 @@ others look every few seconds whether it still lives. Whatever a consumer does n
 """
 
 import logging
+import os
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -35,6 +37,9 @@ LOOK: Final = 1.0
 
 PATIENCE: Final = (1.0, 30.0)
 """Seconds until a consumer that failed is tried again: at first, and at most."""
+
+NICENESS: Final = 5
+"""How far a reader of events stands back: of a busy processor it gets a third of a sender's time."""
 
 DRAIN: Final = 3.0
 """Seconds that a worker which ends takes for what was not read yet; another reads the rest."""
@@ -81,6 +86,7 @@ class Follower(threading.Thread):
 
     def run(self) -> None:
         """Take what there is, then look again every half second; at the end, take what is left."""
+        _step_back()
         threading.Thread(target=self._keep, name=f"{self.name}-lease", daemon=True).start()
         wait = 0.0
         while not self._ended.wait(wait):
@@ -168,6 +174,13 @@ class Follower(threading.Thread):
         shortest, longest = PATIENCE
         self._patience = min(max(self._patience * 2, shortest), longest)
         return self._patience
+
+
+def _step_back() -> None:
+    """Let this thread have the processor after those that send: what happened can wait, mail cannot."""
+    if sys.platform == "linux":  # elsewhere a thread has no niceness of its own
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
 def consumers(settings: Settings) -> list[Callable[[Client], Consumer]]:
