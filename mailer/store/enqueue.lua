@@ -1,6 +1,6 @@
 -- Write down a new batch: fingerprints, payload, statuses, all or nothing.
 --
--- seen:<c>:<bucket>  hash   += each recipient's fingerprint → digest, run
+-- seen:<c>:<bucket>         += each recipient's fingerprint, digest, run (seen.lua)
 -- campaign:<c>       hash   next position, number of batches; read: state, start, which is the batch's due then
 -- status:<c>         string += 'q' for each recipient
 -- counts:<c>         hash   q += n
@@ -33,23 +33,21 @@ if not state and run ~= '0' then
   return {'gone'}
 end
 
-local taken = {'taken'}
-local entries, here = {}, {}
+local taken, seen, here = {'taken'}, seen_by(campaign, tonumber(run)), {}
 for i = 0, (run == '0') and -1 or total - 1 do
   local fingerprint = string.sub(fingerprints, i * 8 + 1, i * 8 + 8)
-  local high, low = string.byte(fingerprint, 1, 2)
-  local key = PREFIX .. 'seen:' .. campaign .. ':' .. ((high * 256 + low) % 16384)
-  if here[fingerprint] or redis.call('HEXISTS', key, fingerprint) == 1 then taken[#taken + 1] = i end
+  if here[fingerprint] or find_seen(seen, fingerprint) then taken[#taken + 1] = i end
   here[fingerprint] = true
-  local a, b, c, d = string.byte(digests, i * 4 + 1, i * 4 + 4)
-  local digest = ((a * 256 + b) * 256 + c) * 256 + d
-  entries[#entries + 1] = {key, fingerprint, string.format('%.0f', digest * 65536 + run)}
 end
 if #taken > 1 then return taken end
 
-for _, entry in ipairs(entries) do redis.call('HSET', entry[1], entry[2], entry[3]) end
+for i = 0, (run == '0') and -1 or total - 1 do
+  local fingerprint = string.sub(fingerprints, i * 8 + 1, i * 8 + 8)
+  add_seen(seen, fingerprint, string.sub(digests, i * 4 + 1, i * 4 + 4))
+end
 local next_position = redis.call('HINCRBY', PREFIX .. 'campaign:' .. campaign, 'next', total)
 local start = next_position - total
+if run ~= '0' then write_seen(seen, next_position) end
 redis.call('SETRANGE', PREFIX .. 'status:' .. campaign, start, string.rep('q', total))
 redis.call('HINCRBY', PREFIX .. 'counts:' .. campaign, 'q', total)
 redis.call('SETRANGE', PREFIX .. 'order:' .. campaign, start * 8, fingerprints)

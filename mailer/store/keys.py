@@ -11,8 +11,9 @@ mailer:counts:<c>            hash    status letter → number of recipients     
 mailer:status:<c>            string  one status letter per position               for good
 mailer:detail:<c>            hash    position → what the server said (msgpack),   for good, not for accepted
                                      for each recipient that was not accepted
-mailer:seen:<c>:<bucket>     hash    recipient fingerprint → row digest, run;     for good (resume, duplicates)
-                                     16,384 small hashes, about 22 bytes each one
+mailer:seen:<c>:<bucket>     string  records of 14 octets: recipient fingerprint,  for good (resume, duplicates)
+                                     row digest, run; buckets of about 64
+                                     (hashes in campaigns of version 0.1.0)
 mailer:shared:<c>            hash    digest → attachment bytes (zstd)             until the campaign is final
 mailer:batch:<c>:<n>         hash    where the batch is; its fields stand below   until each recipient is final
 mailer:payload:<c>:<n>       string  the batch's messages (mailer.mail.payload)   with its batch
@@ -162,12 +163,12 @@ def status(name: str) -> str:
     return f"{PREFIX}status:{name}"
 
 
-SEEN_BUCKETS: Final = 16_384
-"""Hashes that a campaign's fingerprints are spread over at most."""
+OLD_SEEN_BUCKETS: Final = 16_384
+"""Hashes over which version 0.1.0 spread the fingerprints of each campaign."""
 
 
 def seen(name: str, bucket: int) -> str:
-    """One of the hashes of a campaign's fingerprints."""
+    """Some of a campaign's fingerprints."""
     return f"{PREFIX}seen:{name}:{bucket}"
 
 

@@ -133,8 +133,8 @@ class Ledger:
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._reserve = load(client, "reserve")
-        self._enqueue = load(client, "enqueue")
+        self._reserve = load(client, "seen", "reserve")
+        self._enqueue = load(client, "seen", "enqueue")
         self._claim = load(client, "claim")
         self._commit = load(client, "commit")
         self._release = load(client, "release")

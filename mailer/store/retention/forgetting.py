@@ -82,11 +82,12 @@ class Forgetting:
     def steps(self, name: str, now: float) -> Iterator[list[str]]:
         """Keys to be removed, some at a time; the campaign's own, which knows the others, is the last."""
         with reaching_redis():
-            last = int(self._client.hget(keys.campaign(name), "batches") or 0)
+            about = self._client.hmget(keys.campaign(name), ["batches", "buckets"])
+        last = int(about[0] or 0)
         for first in range(1, last + 1, STEP):
             self._batches(name, first, min(first + STEP - 1, last))
         self._leave_queues(name)
-        seen = [keys.seen(name, bucket) for bucket in range(keys.SEEN_BUCKETS)]
+        seen = [keys.seen(name, bucket) for bucket in range(int(about[1] or keys.OLD_SEEN_BUCKETS))]
         for first in range(0, len(seen), STEP):
             yield seen[first : first + STEP]
         tens, today = int(now // 10), int(now // DAY)
