@@ -4,48 +4,80 @@ The ledger keeps a detail of each recipient whose message was tried. Those whose
 went to the dead letters in whole batches, without one: what is known of them is the letter's.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from heapq import merge
 from time import time
 
 from mailer.config import Settings
 from mailer.errors import PayloadError
 from mailer.mail.payload import decode
 from mailer.mail.status import Detail, Status
+from mailer.operate.trace import Record, export
 from mailer.queues.connections import Producer
 from mailer.store.campaigns import Failure
 from mailer.store.dead_letters import DeadLetter, DeadLetters, Filter
 
-__all__ = ["Failure", "unaccepted"]
+__all__ = ["Failure", "records_back", "unaccepted", "with_records"]
 
 
 def unaccepted(settings: Settings, name: str) -> Iterator[Failure]:
-    """Everyone in the campaign who was not accepted, or not yet, in no order.
+    """Everyone in the campaign who was not accepted, or not yet, by position.
 
-    Raises `CampaignNotFoundError`. Holds the positions of the dead in memory, and nothing else.
+    Raises `CampaignNotFoundError`. Holds positions in memory, and what is known of the dead.
     """
     producer = Producer(settings)
-    told: set[int] = set()
-    for failure in producer.campaigns.failures(name):
-        if failure.status is Status.DEAD:
-            told.add(failure.position)
-        yield failure
     letters = DeadLetters(producer.client)
-    for letter in letters.find(Filter(campaign=name), time()):
-        yield from _in_letter(producer, letters, letter, told)
+    dead = [
+        failure
+        for letter in letters.find(Filter(campaign=name), time())
+        for failure in _in_letter(producer, letters, letter)
+    ]
+    dead.sort(key=_position)
+    last = -1
+    # What is remembered of a recipient says more than its dead letter: it comes first.
+    for failure in merge(producer.campaigns.failures(name), dead, key=_position):
+        if failure.position != last:
+            yield failure
+        last = failure.position
 
 
-def _in_letter(
-    producer: Producer, letters: DeadLetters, letter: DeadLetter, told: set[int]
-) -> Iterator[Failure]:
-    """Those of the letter's recipients of whom nothing was told, and who are dead still."""
-    if told.issuperset(letter.positions):
+def with_records(
+    settings: Settings, name: str, found: Iterable[Failure]
+) -> Iterator[tuple[Failure, Record | None]]:
+    """Each of *found*, by position, with what the history knows of it: Message-ID, columns of the list.
+
+    None where there is no history, or where it has not read that yet. Raises `HistoryUnavailableError`.
+    """
+    if settings.history.url is None:
+        yield from ((failure, None) for failure in found)
         return
+    records = export(settings, name)
+    record = next(records, None)
+    for failure in found:
+        while record and record.position < failure.position:
+            record = next(records, None)
+        yield failure, record if record and record.position == failure.position else None
+
+
+def records_back(settings: Settings, name: str) -> Mapping[str, Record]:
+    """What the history knows of everyone of whom something came back, by mailbox."""
+    if settings.history.url is None:
+        return {}
+    return {one.mailbox: one for one in export(settings, name, ("bounced", "complained"))}
+
+
+def _position(failure: Failure) -> int:
+    return failure.position
+
+
+def _in_letter(producer: Producer, letters: DeadLetters, letter: DeadLetter) -> Iterator[Failure]:
+    """Those of the letter's recipients who are dead still."""
     statuses = producer.campaigns.letters(letter.campaign, letter.positions)
     for position, mailbox, status in zip(
         letter.positions, _mailboxes(letters, letter), statuses, strict=True
     ):
-        if position not in told and status == Status.DEAD:
+        if status == Status.DEAD:
             yield Failure(position, Status.DEAD, _detail(letter, mailbox))
 
 

@@ -1,6 +1,7 @@
 """Which campaigns there are, in what state, and how far."""
 
 import json
+from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -21,6 +22,7 @@ RUNNING, PAUSED, CANCELLED = "running", "paused", "cancelled"
 ERASED: Final = b"\xff" * 8
 """What stands for the fingerprint of a person who was erased."""
 
+_PAGE = 500
 _CANCEL_STEP = 200
 _ORDER_STEP = 8_192
 
@@ -210,19 +212,32 @@ class Campaigns:
         return pending(self._client, names, accounts, now)
 
     def failures(self, name: str) -> Iterator[Failure]:
-        """Everyone of whom something is remembered, in no order. Raises `CampaignNotFoundError`."""
+        """Everyone of whom something is remembered, by position. Raises `CampaignNotFoundError`.
+
+        Holds the positions in memory, eight octets each, and a page of what is remembered.
+        """
+        positions = self._remembered(name)
+        for first in range(0, len(positions), _PAGE):
+            page = positions[first : first + _PAGE]
+            with reaching_redis():
+                found = self._client.hmget(keys.detail(name), [str(position) for position in page])
+            letters = self.letters(name, page)
+            for position, packed, letter in zip(page, found, letters, strict=True):
+                if packed is not None:  # accepted meanwhile
+                    yield Failure(position, Status(letter), read_detail(packed))
+
+    def _remembered(self, name: str) -> "array[int]":
         with reaching_redis():
             if not self._client.exists(keys.campaign(name)):
                 raise _not_found(name)
+        positions: set[int] = set()
         cursor = 0
         while True:
             with reaching_redis():
-                cursor, page = self._client.hscan(keys.detail(name), cursor, count=500)
-            letters = self.letters(name, [int(position) for position in page])
-            for (position, packed), letter in zip(page.items(), letters, strict=True):
-                yield Failure(int(position), Status(letter), read_detail(packed))
+                cursor, page = self._client.hscan(keys.detail(name), cursor, count=_PAGE)
+            positions.update(map(int, page))
             if cursor == 0:
-                return
+                return array("Q", sorted(positions))
 
     def fingerprints(self, name: str, statuses: Iterable[Status]) -> Iterator[bytes]:
         """The fingerprints of all who have one of *statuses*, by position.

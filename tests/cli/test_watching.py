@@ -69,7 +69,7 @@ def test_failures_of_nobody_is_said(mailer):
     assert mailer("failures", "spring").out == "spring: nobody failed\n"
     assert mailer("failures", "spring", "--json").out == ""
     assert mailer("failures", "spring", "--csv").out.splitlines() == [
-        '"email","outcome","stage","reply","action","rule","attempts","at","next"'
+        '"email","outcome","stage","reply","action","rule","attempts","at","next","message_id"'
     ]
 
 

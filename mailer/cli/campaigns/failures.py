@@ -3,18 +3,31 @@
 import json
 from collections import Counter
 from collections.abc import Iterator
-from itertools import chain
+from itertools import chain, islice
 
 import click
 
 from mailer.cli.output import as_csv, count, moment, on_terminal, say, table
 from mailer.cli.session import Session, pass_session
+from mailer.config import Settings
+from mailer.mail.record import Record
 from mailer.mail.status import Status
-from mailer.operate.failures import Failure, unaccepted
+from mailer.operate.failures import Failure, records_back, unaccepted, with_records
 from mailer.operate.feedback import Returned, returned
 
 _FAILED = (Status.REJECTED, Status.DEFERRED, Status.UNCERTAIN, Status.DEAD, Status.DROPPED)
-_FIELDS = ("email", "outcome", "stage", "reply", "action", "rule", "attempts", "at", "next")
+_FIELDS = (
+    "email",
+    "outcome",
+    "stage",
+    "reply",
+    "action",
+    "rule",
+    "attempts",
+    "at",
+    "next",
+    "message_id",
+)
 _SHOWN = 50
 _CAME_BACK = {"bounce": "bounced", "complaint": "complained"}
 
@@ -36,6 +49,9 @@ def failures(
 ) -> None:
     """List the recipients of campaign NAME who were rejected, deferred or are uncertain, and why.
 
+    In the order of the list. With a history (docs/history.md), CSV and JSON hold each Message-ID and the
+    columns of the list, ready for `mailer send`.
+
     \b
     Example:
       mailer failures spring-2026
@@ -44,19 +60,40 @@ def failures(
     if csv_ and json_:
         raise click.UsageError("--csv and --json exclude each other")
     wanted = set(outcomes) or {*[status.word for status in _FAILED], *_CAME_BACK.values()}
-    first = (_row(one) for one in unaccepted(session.settings, name) if one.status.word in wanted)
-    later = (_row_back(one) for one in returned(session.settings, name))
-    found = chain(first, (row for row in later if row["outcome"] in wanted))
+    found = _found(session.settings, name, wanted)
     if csv_:
-        as_csv(_FIELDS, ([*row.values()] for row in found))
+        # The first recipient says which columns the list has.
+        first = list(islice(found, 1))
+        columns = [*first[0]] if first else [*_FIELDS]
+        rows = chain(first, found)
+        as_csv(columns, ([row.get(column, "") for column in columns] for row in rows))
     elif json_:
         for row in found:
-            click.echo(json.dumps(row, ensure_ascii=False))
+            click.echo(json.dumps(row, ensure_ascii=False, default=str))
     else:
         _shown(found, name)
 
 
-def _row(one: Failure) -> dict[str, object]:
+def _found(settings: Settings, name: str, wanted: set[str]) -> Iterator[dict[str, object]]:
+    """Who failed, in the order of the list; then who was accepted and failed later."""
+    failed = (one for one in unaccepted(settings, name) if one.status.word in wanted)
+    for one, record in with_records(settings, name, failed):
+        yield _row(one, record)
+    later = [one for one in returned(settings, name) if _CAME_BACK.get(one.kind) in wanted]
+    records = records_back(settings, name) if later else {}
+    for back in sorted(later, key=lambda one: (one.at, one.recipient)):
+        yield _row_back(back) | _of_list(records.get(back.recipient))
+
+
+def _of_list(record: Record | None) -> dict[str, object]:
+    """The Message-ID, and the columns of the list, so that `mailer send` takes what is printed."""
+    own = dict(record.row or {}) if record else {}
+    own.pop("email", None)
+    columns = {f"row_{name}" if name in _FIELDS else name: value for name, value in own.items()}
+    return {"message_id": record.message_id if record else "", **columns}
+
+
+def _row(one: Failure, record: Record | None) -> dict[str, object]:
     detail = one.detail
     return {
         "email": detail.mailbox,
@@ -68,6 +105,7 @@ def _row(one: Failure) -> dict[str, object]:
         "attempts": detail.attempts,
         "at": moment(detail.at),
         "next": moment(detail.due) if detail.due else "",
+        **_of_list(record),
     }
 
 
