@@ -63,7 +63,9 @@ def explain(session: Session, files: tuple[str, ...], *, json_: bool, provider: 
             click.echo(_as_json(file, report, campaign_of(report)))
     else:
         headings = ["file", "kind", "recipient", "status", "reason", "permanent"]
-        table(headings, [_row(file, report) for file, report in found])
+        rows = [_row(file, report) for file, report in found]
+        if rows or not missing:
+            table(headings, rows)
     if missing:
         raise InputError("; ".join(missing))
 

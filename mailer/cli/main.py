@@ -21,6 +21,7 @@ from pathlib import Path
 import click
 
 from mailer.cli.group import MailerGroup
+from mailer.cli.lines import broken
 from mailer.cli.session import Session
 from mailer.errors import LedgerUnavailableError, MailerError, RedisRefusesError
 from mailer.mail.foreign import shown
@@ -122,7 +123,7 @@ def _complain(words: list[str], error: Exception, text: str, code: int) -> int:
     if "--debug" in words:
         traceback.print_exception(error)
     for line in text.splitlines() or [type(error).__name__]:
-        click.echo(f"mailer: {shown(line)}", err=True)
+        click.echo(broken(f"mailer: {shown(line)}"), err=True)
     return code
 
 

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from mailer.cli.lines import broken
 from mailer.mail.foreign import csv_cell, one_line, shown
 
 _STYLES = {
@@ -44,7 +45,7 @@ def on_terminal() -> bool:
 
 def say(text: str = "", *, err: bool = False) -> None:
     """Print *text*, on standard error with *err*; what would act on a terminal is written out."""
-    click.echo(shown(text), err=err)
+    click.echo(broken(shown(text)) if err else shown(text), err=err)
 
 
 def styled(word: str) -> Text:

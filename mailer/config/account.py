@@ -60,6 +60,12 @@ def _endpoint(url: str) -> Endpoint:
     except ValueError:
         known = ", ".join(f"{scheme}://" for scheme in Security)
         raise ValueError(f"must begin with one of {known}") from None
+    if "@" in f"{parts.path}{parts.query}{parts.fragment}":
+        # What stands before the @ may be the rest of a password: nothing of it is shown.
+        raise ValueError(
+            "has a /, ? or # before its @: in a user write %2F, %3F or %23; a password does not stand "
+            "here, but in password_env, password_file or password_command"
+        )
     if parts.password is not None:
         raise ValueError(
             "holds a password; move it to password_env, password_file or password_command"

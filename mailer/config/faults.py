@@ -1,33 +1,16 @@
 """What is wrong with the configuration, one line a fault: file, key, reason, what to do."""
 
 import difflib
-from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from mailer.config.account import Account, Dkim, Timeouts
-from mailer.config.feedback import Unsubscribe
-from mailer.config.settings import (
-    Alerts,
-    Domain,
-    History,
-    RetryTable,
-    Settings,
-    Worker,
-)
+from mailer.config.settings import RetryTable, Settings
+from mailer.mail.policy import Retry
 
 Location = tuple[str | int, ...]
 
-_TABLES: Mapping[str, type[BaseModel]] = {
-    "retry": RetryTable,
-    "worker": Worker,
-    "alerts": Alerts,
-    "history": History,
-    "unsubscribe": Unsubscribe,
-    "timeouts": Timeouts,
-    "dkim": Dkim,
-}
 _SECRETIVE = ("password", "secret", "token", "url", "redis", "broker")
 _PLAIN = {
     "missing": "is required",
@@ -122,9 +105,18 @@ def _short(names: Iterable[str]) -> list[str]:
 
 def _model(loc: Location) -> type[BaseModel]:
     """The table in which the unknown key at *loc* stands."""
-    parents = [str(part) for part in loc[:-1] if not isinstance(part, int)]
-    if not parents:
-        return Settings
-    if parents[-1] in _TABLES:
-        return _TABLES[parents[-1]]
-    return Account if parents[0] == "accounts" else Domain
+    model: type[BaseModel] = Settings
+    for part in loc[:-1]:
+        field = model.model_fields.get(str(part))
+        model = next(_kinds(field.annotation), model) if field else model
+    return model
+
+
+def _kinds(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The tables that an annotation speaks of: ``Web``, ``Dkim | None``, ``dict[str, Account]``."""
+    if annotation is Retry:
+        yield RetryTable
+    elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _kinds(part)

@@ -98,6 +98,8 @@ def _file(path: Path | str | None, environ: Mapping[str, str]) -> Path | None:
         file = Path(named).expanduser()
         if not file.is_file():
             source = "" if path else f"{CONFIG}: "
+            if file.is_dir():
+                raise ConfigError(f"{source}{file} is a folder; name the file in it")
             raise ConfigError(f"{source}there is no configuration file {file}")
         return file
     file = Path(DEFAULT_FILE)

@@ -39,6 +39,15 @@ def test_explain_tells_of_the_rest_when_a_file_is_missing(mailer, place):
     assert "mailbox_full" in done.out
 
 
+def test_explain_of_nothing_but_a_missing_file_prints_no_table(mailer):
+    done = mailer("feedback", "explain", "gone.eml")
+    assert (done.code, done.out, done.err) == (
+        1,
+        "",
+        "mailer: gone.eml: No such file or directory\n",
+    )
+
+
 @pytest.fixture
 def returned(mailer, place):
     """A campaign of two, and the bounce of the message to Ada, in a Maildir."""

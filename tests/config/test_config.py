@@ -250,6 +250,12 @@ first_delay = "2x"
         ('[accounts.a]\nurl = "smtps://h:99999"', "accounts.a.url: has a port that is no number"),
         ('[accounts.a]\nurl = "smtps://h/x"', "accounts.a.url: has something after host and port"),
         (
+            '[accounts.a]\nurl = "smtps://you:pa#ss@h"',
+            "accounts.a.url: has a /, ? or # before its @: in a user write %2F, %3F or %23; a password",
+        ),
+        ('[retention]\nledgr = "1d"', "retention.ledgr: unknown key; did you mean 'ledger'?"),
+        ('[web]\nulr = "x"', "web.ulr: unknown key; did you mean 'url'?"),
+        (
             '[accounts.a]\nurl = "smtp://localhost"\nresets = "midnight"',
             'accounts.a.resets: must be "rolling" or a time with its zone',
         ),
