@@ -1,15 +1,28 @@
 """Who never gets mail: put on the list, taken off, shown; `mailer.suppression` in Python."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from time import time
 
 from mailer.config import Settings
 from mailer.errors import InputError
-from mailer.mail.recipients import Rejected, parse
+from mailer.mail.recipients import BrokenRow, Rejected, parse
 from mailer.queues.connections import Producer
 from mailer.store.suppression import Suppressed, Suppression
+from mailer.store.views.suppressed import SuppressedPages
 
-__all__ = ["Suppressed", "add", "entries", "put", "remove"]
+__all__ = [
+    "Imported",
+    "Suppressed",
+    "add",
+    "entries",
+    "find",
+    "number",
+    "page",
+    "put",
+    "put_rows",
+    "remove",
+]
 
 
 def add(
@@ -54,3 +67,50 @@ def _keyed(emails: Iterable[str]) -> Iterator[tuple[bytes, str]]:
         if isinstance(one, Rejected):
             raise InputError(f"{email!r}: {one.reason}")
         yield one.key, one.mailbox
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What came of rows that were to be put on the list."""
+
+    read: int
+    added: int
+    faults: tuple[Rejected, ...]
+
+
+def put_rows(
+    settings: Settings, rows: Iterable[Mapping[str, object] | BrokenRow], reason: str
+) -> Imported:
+    """Put the addresses of *rows* on the list; a field ``reason`` says why, else *reason* does.
+
+    Rows that name nobody are left out and returned.
+    """
+    now, faults, keyed = time(), list[Rejected](), list[tuple[bytes, Suppressed]]()
+    for number, row in enumerate(rows, start=1):
+        one = parse(row, number)
+        if isinstance(one, Rejected):
+            faults.append(one)
+            continue
+        why = str(one.fields.get("reason") or reason)
+        keyed.append((one.key, Suppressed(one.mailbox, why, now, source="import")))
+    return Imported(len(keyed), put(settings, keyed), tuple(faults))
+
+
+def find(settings: Settings, email: str) -> list[Suppressed]:
+    """What the list says of one address. Raises `InputError` for what is none."""
+    ((key, _),) = _keyed([email])
+    return _pages(settings).find(key)
+
+
+def page(settings: Settings, cursor: int, number: int) -> tuple[list[Suppressed], int]:
+    """About *number* entries, in no order, and the cursor to go on from; 0 at the end."""
+    return _pages(settings).page(cursor, number)
+
+
+def number(settings: Settings) -> int:
+    """How many mailboxes are on the list."""
+    return len(_list(settings))
+
+
+def _pages(settings: Settings) -> SuppressedPages:
+    return SuppressedPages(Producer(settings).client)

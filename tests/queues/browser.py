@@ -65,6 +65,13 @@ class Page:
         reply = self._ask("Runtime.evaluate", expression=script, returnByValue=True)
         return reply["result"].get("value")
 
+    def resolve(self, script: str) -> Any:
+        """The value that the promise of a script in the page comes to."""
+        asked = {"expression": script, "returnByValue": True, "awaitPromise": True}
+        reply = self._ask("Runtime.evaluate", **asked)
+        assert "exceptionDetails" not in reply, reply
+        return reply["result"].get("value")
+
     def emulate(
         self, *, width: int = 1280, height: int = 900, dark: bool = False, script: bool = True
     ) -> None:

@@ -29,7 +29,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 _THREADS: Final = ThreadPoolExecutor(8, thread_name_prefix="mailer-console")
 _MOST_FIELDS: Final = 50
-_ABOUT: Final = ("campaign", "account", "reason", "identifier", "address", "template", "name")
+_ABOUT: Final = ("address", "campaign", "account", "reason", "identifier", "to")
 
 
 def showing(make: Callable[[Request], Response]) -> Endpoint:

@@ -39,6 +39,8 @@ SECTIONS: Final = (
     ("messages", "Messages"),
     ("dead", "Dead letters"),
     ("accounts", "Accounts"),
+    ("suppression", "Suppression"),
+    ("templates", "Templates"),
     ("audit", "Audit log"),
 )
 

@@ -60,7 +60,10 @@ def mail_frame(request: Request, octets: bytes) -> Response:
         # The mail's own rules for the dark hold, whatever the visitor likes.
         for written in (_DARK, _DARK.replace(": ", ":")):
             document = document.replace(written, "@media all")
-        document += "<style>:root { color-scheme: dark }</style>"
+        if (
+            "color-scheme" in document
+        ):  # it says that it knows the dark; others are left as they are
+            document += "<style>:root { color-scheme: dark }</style>"
     headers = {
         "Content-Security-Policy": _POLICY,
         "X-Frame-Options": "SAMEORIGIN",

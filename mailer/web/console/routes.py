@@ -8,7 +8,16 @@ from starlette.responses import RedirectResponse
 from starlette.routing import Mount, Route, Router
 from starlette.types import Receive, Scope, Send
 
-from mailer.web.console import accounts, campaigns, dead_letters, deeds, live, messages
+from mailer.web.console import (
+    accounts,
+    campaigns,
+    dead_letters,
+    deeds,
+    live,
+    messages,
+    suppression,
+    templates,
+)
 from mailer.web.console.access import Access, Gate
 from mailer.web.console.answers import Endpoint, acting, not_found, showing
 from mailer.web.console.frame import PREFIX
@@ -16,7 +25,7 @@ from mailer.web.console.frame import PREFIX
 
 def console(gate: Gate) -> Mount:
     """All pages and acts of the console, behind *gate*."""
-    parts = (_campaigns(), _messages(), _dead_letters(), _accounts())
+    parts = (_campaigns(), _messages(), _dead_letters(), _accounts(), _suppression(), _templates())
     router = Router(
         [*chain(*parts), Route("/audit", showing(deeds.listed))],
         redirect_slashes=False,  # it would build an address out of Host, which the client writes
@@ -75,6 +84,29 @@ def _accounts() -> list[Route]:
         *_act(f"{there}/check", acting("check account", accounts.check, to)),
         *_act(f"{there}/start", acting("start account", accounts.start, to)),
         *_act(f"{there}/stop", acting("stop account", accounts.stop, to)),
+    ]
+
+
+def _suppression() -> list[Route]:
+    to = suppression.page_of
+    return [
+        Route("/suppression", showing(suppression.listed)),
+        Route("/suppression/export.csv", showing(suppression.exported)),
+        *_act("/suppression/add", acting("suppress", suppression.add, to)),
+        *_act("/suppression/remove", acting("unsuppress", suppression.remove, to)),
+        *_act("/suppression/import", acting("import suppression", suppression.read_in, to)),
+    ]
+
+
+def _templates() -> list[Route]:
+    return [
+        Route("/templates", showing(templates.listed)),
+        Route("/templates/of/{template:path}", showing(templates.one)),
+        Route("/templates/html/{template:path}", showing(templates.framed)),
+        *_act(
+            "/templates/test/{template:path}",
+            acting("send test", templates.test, templates.page_of),
+        ),
     ]
 
 

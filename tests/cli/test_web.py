@@ -1,0 +1,78 @@
+"""`mailer web` makes passwords, and opens the console to nobody by accident."""
+
+import subprocess
+import sys
+import urllib.request
+from urllib.error import HTTPError
+
+import pytest
+
+from mailer.config.passwords import matches
+from tests.conftest import free_port
+from tests.servers.cluster import eventually
+
+
+def test_a_hash_is_made_of_what_is_read(mailer):
+    ran = mailer("web", "hash", stdin="a long password\n")
+    assert ran.code == 0
+    assert matches("a long password", ran.out.strip())
+
+
+def test_a_line_of_the_file_of_users_is_made(mailer):
+    ran = mailer("web", "user", "ada", "--role", "operator", stdin="a long password")
+    name, role, kept = ran.out.strip().split(":")
+    assert (name, role) == ("ada", "operator")
+    assert matches("a long password", kept)
+
+
+@pytest.mark.parametrize("name", ["a:b", "", " ada", "*", "#ada"])
+def test_a_name_that_would_break_the_file_is_refused(mailer, name):
+    ran = mailer("web", "user", name, stdin="a long password\n")
+    assert ran.code == 1
+    assert ran.out == ""
+
+
+def test_a_short_password_is_refused(mailer):
+    ran = mailer("web", "hash", stdin="short\n")
+    assert ran.code == 1
+    assert "eight characters" in ran.err
+    assert "short\n" not in ran.out
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "mail.shop.example"])
+def test_an_open_console_listens_on_loopback_only(mailer, host):
+    ran = mailer("web", "--open-console", "--host", host)
+    assert ran.code == 1
+    assert "[web] users" in ran.err
+
+
+def test_an_open_console_is_refused_where_people_are_configured(mailer, place):
+    with (place / "mailer.toml").open("a") as file:
+        file.write('[web]\ntrusted_header = "X-User"\ntrusted_proxies = ["10.0.0.0/8"]\n')
+    ran = mailer("web", "--open-console")
+    assert ran.code == 1
+    assert "who may see the console" in ran.err
+
+
+@pytest.mark.parametrize(("options", "status"), [([], 404), (["--open-console"], 200)])
+def test_it_serves_the_console_only_when_it_was_said(place, options, status):
+    port = free_port()
+    server = subprocess.Popen(
+        [sys.executable, "-m", "mailer", "web", "--port", str(port), *options], cwd=place
+    )
+    try:
+        assert eventually(lambda: _status(f"http://127.0.0.1:{port}/console/campaigns")) == status
+        assert _status(f"http://127.0.0.1:{port}/healthz") == 200
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def _status(url):
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            return answer.status
+    except HTTPError as exc:
+        return exc.code
+    except OSError:
+        return None
