@@ -95,7 +95,9 @@ def filled(url: str, history_url: str, recipients: int, dead: int) -> None:
         assert isinstance(claim, Claim)
         said = Said("AUTH", 535, "5.7.8", "no").encode()
         store.ledger.bury(claim, Burial(ref, Status.DEAD, "auth", said, claim.positions), now)
-    people = ((number.to_bytes(8, "big"), f"left.{number}@x.example") for number in range(recipients))
+    people = (
+        (number.to_bytes(8, "big"), f"left.{number}@x.example") for number in range(recipients)
+    )
     store.suppression.add((key, Suppressed(who, "unsubscribe", now)) for key, who in people)
     history = open_history(history_url)
     history.upgrade()

@@ -84,7 +84,7 @@ def _hashed() -> str:
 
 
 def _serve(session: Session, host: str | None, port: int | None, *, open_console: bool) -> None:
-    uvicorn, application = _installed()
+    uvicorn, patient, application = _installed()
     settings = session.settings
     where = host or settings.web.host, settings.web.port if port is None else port
     if open_console:
@@ -94,6 +94,7 @@ def _serve(session: Session, host: str | None, port: int | None, *, open_console
         application(settings, open_console=open_console),
         host=where[0],
         port=where[1],
+        http=patient,
         log_level="warning",  # no line a request: addresses hold tokens
         access_log=False,
         server_header=False,
@@ -124,11 +125,12 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _installed() -> tuple[Any, Any]:
+def _installed() -> tuple[Any, Any, Any]:
     try:
         import uvicorn  # noqa: PLC0415 - an extra
 
         from mailer.web.application import application  # noqa: PLC0415
+        from mailer.web.patience import Patient  # noqa: PLC0415
     except ModuleNotFoundError as exc:
         raise ConfigError(f"{exc.name} is not installed: pip install 'celery-mailer[web]'") from exc
-    return uvicorn, application
+    return uvicorn, Patient, application

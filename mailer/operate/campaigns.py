@@ -7,7 +7,7 @@ from time import time
 from typing import Final
 
 from mailer.config import Settings
-from mailer.errors import CampaignChangedError, CampaignNotFoundError
+from mailer.errors import CampaignChangedError
 from mailer.mail.policy import CampaignPolicy
 from mailer.operate.failures import unaccepted
 from mailer.operate.states import STATES, states_of, told
@@ -32,7 +32,6 @@ __all__ = [
     "resume",
     "schedule",
     "set_aside",
-    "standing",
     "status",
     "statuses",
 ]
@@ -105,30 +104,23 @@ def page(
 ) -> Page:
     """At most *size* campaigns from the *start*-th on, the newest first.
 
-    Those whose name has *name* in it, and that are in *state*, a word of `standing`. Looks at
-    `LOOKED_AT` campaigns at most: there may be more where it ends.
+    Those whose name has *name* in it, and that are in *state*, one of `STATES`. Looks at `LOOKED_AT`
+    campaigns at most: there may be more where it ends.
     """
-    campaigns, now = Producer(settings).campaigns, time()
+    producer, now = Producer(settings), time()
+    named = enumerate(producer.campaigns.names())
+    fitting = {one: n for n, one in named if n >= start and name.lower() in one.lower()}
+    looked = list(islice(fitting, LOOKED_AT + 1))
+    progresses = producer.campaigns.progresses(looked[:LOOKED_AT], now)
     found: list[Status] = []
-    looked = 0
-    for number, one in enumerate(campaigns.names()[start:], start):
-        if name.lower() not in one.lower():
-            continue
-        if looked == LOOKED_AT or len(found) == size:
-            return Page(tuple(found), number)
-        looked += 1
-        try:
-            progress = campaigns.progress(one, now)
-        except CampaignNotFoundError:  # forgotten meanwhile
-            continue
-        if state in ("", standing(progress)):
-            found.append(progress)
-    return Page(tuple(found), None)
-
-
-def standing(one: Status) -> str:
-    """In one word: ``running``, ``paused``, ``cancelled`` or ``finished``."""
-    return "finished" if one.final and one.state == RUNNING else one.state
+    while part := list(islice(progresses, size)):
+        for one in _told(producer, part, now):
+            if state and state not in states_of(one):
+                continue
+            if len(found) == size:
+                return Page(tuple(found), fitting[one.campaign])
+            found.append(one)
+    return Page(tuple(found), fitting[looked[-1]] if len(looked) > LOOKED_AT else None)
 
 
 def failures(settings: Settings, name: str) -> Iterator[Failure]:

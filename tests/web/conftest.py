@@ -8,6 +8,7 @@ import uvicorn
 
 from mailer.config import Settings
 from mailer.web.application import application
+from mailer.web.patience import Patient
 from tests.conftest import free_port
 from tests.servers.cluster import eventually
 
@@ -24,6 +25,7 @@ class Served:
             log_level="warning",
             access_log=False,
             proxy_headers=False,
+            http=Patient,
             timeout_graceful_shutdown=1,
         )
         self._server = uvicorn.Server(config)

@@ -1,10 +1,11 @@
 """What comes in is bounded, and what goes out forbids a browser everything else."""
 
 import socket
+from time import sleep
 
 import pytest
 
-from mailer.web import safety
+from mailer.web import health, patience, safety
 from mailer.web.safety import LARGEST_BODY
 
 
@@ -50,3 +51,22 @@ def test_a_client_that_is_too_slow_is_sent_away(served, monkeypatch):
     request = b"POST /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc"
     assert b" 408 " in talk(served.port, request)
     assert served.client.get("/healthz").status_code == 200
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Slow: "])
+def test_a_head_that_does_not_come_holds_no_connection(served, monkeypatch, sent):
+    monkeypatch.setattr(patience, "SLOWEST_HEAD", 0.3)
+    assert talk(served.port, sent) == b""
+    assert served.client.get("/healthz").status_code == 200
+
+
+def test_a_second_request_is_awaited_no_longer_than_the_first(served, monkeypatch):
+    monkeypatch.setattr(patience, "SLOWEST_HEAD", 0.3)
+    whole = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+    assert talk(served.port, whole + whole[:-4], read=2).count(b"HTTP/1.1 200") == 1
+
+
+def test_a_slow_answer_is_no_slow_question(served, monkeypatch):
+    monkeypatch.setattr(patience, "SLOWEST_HEAD", 0.3)
+    monkeypatch.setattr(health, "readiness", lambda _settings: sleep(0.8) or [])
+    assert served.client.get("/readyz").status_code == 200

@@ -113,8 +113,10 @@ def _foreign(request: Request, form: Form) -> str:
     site = request.headers.get("sec-fetch-site", "same-origin")
     if site not in ("same-origin", "none"):
         return "It was sent by a page of another site."
+    # A proxy may pass another Host on than the browser has asked for: then [web] url is what it asked.
+    ours = {request.headers.get("host", ""), urlsplit(settings_of(request).web.url or "").netloc}
     origin = request.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != request.headers.get("host", ""):
+    if origin is not None and urlsplit(origin).netloc not in ours - {""}:
         return "It was sent by a page of another site."
     if not is_own_form(request, form.get("token", "")):
         return "It is older than twelve hours, or somebody else's: go back, load the page again."

@@ -1,25 +1,26 @@
 """The campaigns: which there are, how far each is, who was not accepted; pause, resume, cancel."""
 
-from typing import Final
+from datetime import UTC, datetime
+from time import time
 from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from mailer.errors import InputError
 from mailer.operate import campaigns
 from mailer.operate.refusals import refusals
+from mailer.operate.states import STATES
 from mailer.operate.timeline import timeline
 from mailer.web.console.answers import Form
 from mailer.web.console.frame import number_in, page, settings_of, text_in
-from mailer.web.console.words import plural
-
-_STATES: Final = ("running", "paused", "finished", "cancelled")
+from mailer.web.console.words import moment, plural
 
 
 def listed(request: Request) -> Response:
     """The list, the newest first."""
     name, state = text_in(request, "name"), text_in(request, "state")
-    state = state if state in _STATES else ""
+    state = state if state in STATES else ""
     start = number_in(request, "start")
     found = campaigns.page(settings_of(request), start=start, name=name, state=state)
     return page(
@@ -30,7 +31,7 @@ def listed(request: Request) -> Response:
         name=name,
         state=state,
         start=start,
-        states=_STATES,
+        states=STATES,
     )
 
 
@@ -73,6 +74,21 @@ def cancel(request: Request, _form: Form) -> str:
     """Send nothing more, for good."""
     number = campaigns.cancel(settings_of(request), request.path_params["campaign"])
     return f"Cancelled: {plural(number, 'recipient')} will get nothing any more."
+
+
+def schedule(request: Request, form: Form) -> str:
+    """Let it begin at another time, or now; what is left of one that has begun waits until then."""
+    begins = time() if form.get("now") else _moment(form.get("at", ""))
+    campaigns.schedule(settings_of(request), request.path_params["campaign"], begins)
+    return "It begins now." if form.get("now") else f"It begins on {moment(begins)}."
+
+
+def _moment(text: str) -> float:
+    """What a field for date and time holds, in UTC. Raises `InputError`."""
+    try:
+        return datetime.fromisoformat(text.strip()).replace(tzinfo=UTC).timestamp()
+    except (ValueError, OverflowError):
+        raise InputError("when? give date and time, such as 2026-05-01T08:00") from None
 
 
 def page_of(request: Request, _form: Form) -> str:

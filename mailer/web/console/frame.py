@@ -16,7 +16,6 @@ from mailer.config import Settings
 from mailer.errors import MailerError
 from mailer.mail.foreign import one_line, shown
 from mailer.operate import audit
-from mailer.operate.campaigns import standing
 from mailer.web.console import words
 from mailer.web.static import VERSION
 
@@ -194,7 +193,7 @@ def _environment() -> Environment:
         "shown": shown,
         "line": one_line,
         "segment": lambda text: quote(str(text), safe=""),
-        "standing": standing,
+        "says": words.says,
     }
     made.globals |= {"share": words.share, "plural": words.plural}
     return made

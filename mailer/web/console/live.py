@@ -13,6 +13,7 @@ from mailer.operate import campaigns
 from mailer.operate.campaigns import Status
 from mailer.operate.timeline import timeline
 from mailer.web.console.frame import HEADERS, fragment, refusal, settings_of
+from mailer.web.console.words import says
 
 EVERY: Final = 1.0
 LASTS: Final = 600.0
@@ -64,6 +65,5 @@ def _figure(request: Request, name: str) -> tuple[Status, str]:
     status = campaigns.status(settings, name)
     over_time = timeline(settings, status)
     piece = fragment(request, "_progress.html", one=status, timeline=over_time)
-    state = campaigns.standing(status)
-    packed = json.dumps({"html": piece, "state": state, "final": status.final})
+    packed = json.dumps({"html": piece, "state": says(status), "final": status.final})
     return status, f"retry: 3000\ndata: {packed}\n\n"

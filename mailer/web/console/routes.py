@@ -49,6 +49,7 @@ def _campaigns() -> list[Route]:
         Route(f"{there}/cancel", showing(campaigns.asked_to_cancel)),
         *_act(f"{there}/pause", acting("pause campaign", campaigns.pause, to)),
         *_act(f"{there}/resume", acting("resume campaign", campaigns.resume, to)),
+        *_act(f"{there}/schedule", acting("schedule campaign", campaigns.schedule, to)),
         *_act(f"{there}/cancel", acting("cancel campaign", campaigns.cancel, to)),
     ]
 

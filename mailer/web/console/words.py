@@ -4,6 +4,8 @@ from datetime import UTC, datetime
 from time import time
 from typing import Final
 
+from mailer.operate.campaigns import Status
+
 NONE: Final = "\u2013"
 """What stands where there is nothing to say."""
 
@@ -80,6 +82,11 @@ def ago(at: float | None) -> str:
         return "never"
     passed = time() - at
     return f"in {span(-passed)}" if passed < -1 else f"{span(passed)} ago"
+
+
+def says(one: Status) -> str:
+    """What a campaign does now, without the time until which it does."""
+    return one.says.partition(" until ")[0]
 
 
 def plural(number: int, noun: str) -> str:

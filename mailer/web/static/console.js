@@ -7,18 +7,19 @@
     const stream = new EventSource(live.dataset.live);
     const state = document.querySelector("[data-state]");
     const said = document.querySelector("[data-said]");
-    const first = state ? state.textContent.trim() : "";
+    let now = state ? state.textContent.trim() : "";
     stream.onmessage = (event) => {
       const told = JSON.parse(event.data);
       live.innerHTML = told.html; // made by the same template as the page
-      if (told.state === first && !told.final) return;
-      stream.close();
-      // One sentence for those who listen, when it is over or somebody has paused it; not one a second.
-      if (said) said.textContent = `The campaign is ${told.state}.`;
+      if (told.final) stream.close();
+      if (told.state === now) return;
+      now = told.state;
+      // One sentence for those who listen, when something changes; not one a second.
+      if (said) said.textContent = `The campaign: ${now}.`;
       if (state) {
         const badge = document.createElement("span");
-        badge.className = `badge s-${told.state}`;
-        badge.textContent = told.state;
+        badge.className = `badge s-${now.split(/[ :,]/)[0]}`;
+        badge.textContent = now;
         state.replaceChildren(badge);
       }
     };

@@ -21,8 +21,8 @@ USERS = {
 class Console(Served):
     """A server of the console; *operator* and *viewer* are logged in."""
 
-    def __init__(self, settings, **options):
-        super().__init__(settings, application(settings, **options))
+    def __init__(self, settings, app=None, **options):
+        super().__init__(settings, app or application(settings, **options))
         self.operator = self.client_of("ada")
         self.viewer = self.client_of("vic")
 

@@ -5,6 +5,8 @@ import re
 import time
 
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
 from mailer.mail.policy import CampaignPolicy
 from mailer.mail.status import Detail, Status
@@ -13,7 +15,8 @@ from mailer.operate.refusals import SAMPLE, refusals
 from mailer.operate.timeline import STEPS, timeline
 from mailer.store import Store, keys
 from mailer.store.ledger import BULK, Fresh
-from tests.web.console.conftest import note_of, token_of
+from mailer.web.application import application
+from tests.web.console.conftest import Console, note_of, token_of
 
 MARKUP = "<script>alert(1)</script><img src=x onerror=alert(2)>'\"{{7*7}}"
 
@@ -113,6 +116,66 @@ def test_an_act_is_in_the_log_too(console, client, caplog):
     with caplog.at_level("INFO", "mailer.audit"):
         console.press("/console/campaigns/spring/pause", "/console/campaigns/spring")
     assert "ada: pause campaign spring: Paused" in caplog.text
+
+
+def test_a_start_is_moved_and_moved_to_now(console, client, settings):
+    made(client)
+    page = "/console/campaigns/spring"
+    answer = console.press(f"{page}/schedule", page, at="2099-05-01T08:00")
+    assert "01 May 2099, 08:00:00 UTC" in note_of(console.operator, answer)
+    assert campaigns.status(settings, "spring").start == 4081305600.0
+    text = console.operator.get(page).text
+    assert "waiting" in text
+    assert "01 May 2099" in text
+    assert "begins now" in note_of(
+        console.operator, console.press(f"{page}/schedule", page, now="yes")
+    )
+    assert campaigns.status(settings, "spring").start <= time.time()
+
+
+@pytest.mark.parametrize("at", ["", "tomorrow", "2026-99-01T08:00", "9" * 50, "0001-01-01T00:00"])
+def test_a_time_that_is_none_moves_nothing(console, client, settings, at):
+    made(client)
+    page = "/console/campaigns/spring"
+    answer = console.press(f"{page}/schedule", page, at=at)
+    assert answer.status_code == 303
+    if not at.startswith("0001"):
+        assert "give date and time" in note_of(console.operator, answer)
+        assert campaigns.status(settings, "spring").start == 0.0
+
+
+@pytest.mark.parametrize(
+    ("url", "origin", "status"),
+    [
+        (None, "https://mail.shop.example", 403),
+        ("https://mail.shop.example", "https://mail.shop.example", 303),
+        ("https://mail.shop.example", "https://evil.example", 403),
+    ],
+)
+def test_behind_a_proxy_with_another_host_the_configured_address_counts(
+    client, settings, url, origin, status
+):
+    made(client)
+    web = settings.web.model_copy(update={"url": url})
+    page = "/console/campaigns/spring"
+    with Console(settings.model_copy(update={"web": web})) as server:
+        headers = {"Origin": origin, "Sec-Fetch-Site": "same-origin"}
+        assert server.press(f"{page}/pause", page, headers=headers).status_code == status
+
+
+def test_mounted_elsewhere_every_path_leads_there(client, settings):
+    made(client)
+    outer = Starlette(routes=[Mount("/mail", app=application(settings))])
+    with Console(settings, app=outer) as server:
+        page = server.operator.get("/mail/", follow_redirects=True)
+        assert page.status_code == 200
+        links = re.findall(r'(?:href|src|action)="([^"#]+)"', page.text)
+        assert links
+        assert {link.split("/")[1] for link in links} == {"mail"}
+        assert all(server.operator.get(link).status_code == 200 for link in links)
+        there = "/mail/console/campaigns/spring"
+        answer = server.press(f"{there}/pause", there)
+        assert answer.headers["location"].startswith(f"{there}?note=")
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
@@ -217,7 +280,7 @@ def test_live_figures_carry_no_markup_of_others(console, client):
     with console.operator.stream("GET", "/console/campaigns/spring/live") as stream:
         lines = stream.iter_lines()
         told = json.loads(next(line for line in lines if line.startswith("data:"))[5:])
-    assert told["state"] == "running"
+    assert told["state"] == "sending"
     assert "3" in told["html"]
     assert "<script" not in told["html"]
 
@@ -295,8 +358,6 @@ def test_a_timeline_has_few_steps_without_a_gap(client, settings):
 
 
 def test_without_redis_it_says_so(settings):
-    from tests.web.console.conftest import Console  # noqa: PLC0415
-
     away = settings.model_copy(update={"redis": "redis://:hunter2@127.0.0.1:1/0"})
     with Console(away) as server:
         answer = server.operator.get("/console/campaigns")
