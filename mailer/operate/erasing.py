@@ -37,6 +37,8 @@ def erase(settings: Settings, address: str) -> Erased:
         raise InputError(f"{address!r} is no address: {one.reason}")
     store = Producer(settings).store
     found = list(Erasing(store.client, one.mailbox).erase(time()))
+    if number := store.audit.forget(one.mailbox):
+        found.append(Found("audit log", "", number))
     if settings.history.url is not None:
         history = opened(settings)
         try:

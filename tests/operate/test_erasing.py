@@ -13,6 +13,7 @@ from mailer.mail.payload import decode, encode_detail
 from mailer.mail.recipients import fingerprint
 from mailer.mail.said import Said
 from mailer.mail.status import Detail, Status
+from mailer.operate import audit
 from mailer.operate.erasing import Found, erase
 from mailer.operate.trace import trace
 from mailer.store import Store, keys
@@ -173,3 +174,12 @@ def test_what_is_no_address_is_refused(settings):
 
 def test_every_kind_that_may_come_back_is_looked_for():
     assert set(get_args(Kind)) - {"unknown"} <= set(KINDS)
+
+
+def test_what_operators_did_about_a_person_is_forgotten_too(settings):
+    for address in ("Ada@Example.org", "bob@example.org"):
+        audit.note(settings, audit.Deed("vic", "suppress", address, f"{address} is on the list."))
+    found = {one.place: one.number for one in erase(settings, "ada@example.org").found}
+    assert found == {"audit log": 1}
+    assert [one.about for one in audit.newest(settings, 9)] == ["bob@example.org"]
+    assert erase(settings, "ada@example.org").found == []

@@ -1,6 +1,6 @@
 """Who did what: a bounded stream, the newest last."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from os import urandom
 from typing import Final
@@ -54,6 +54,18 @@ class Audit:
             at = int(place.partition(b"-")[0]) / 1000
             ok = bool(row.pop("ok", ""))
             yield Deed(**row, ok=ok, at=at, place=place.decode())
+
+    def forget(self, mailbox: str) -> int:
+        """Take out each deed that names *mailbox*; returns how many."""
+        with reaching_redis():
+            found = self._client.xrange(keys.AUDIT, "-", "+")
+            wanted = mailbox.lower().encode()
+            about = [place.decode() for place, row in found if _names(row, wanted)]
+            return self._client.xdel(keys.AUDIT, *about) if about else 0
+
+
+def _names(row: Mapping[bytes, bytes], mailbox: bytes) -> bool:
+    return any(mailbox in row.get(field, b"").lower() for field in (b"about", b"result"))
 
 
 def form_key(client: Client) -> bytes:

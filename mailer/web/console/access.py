@@ -14,10 +14,13 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mailer.config import Role, Settings
+from mailer.config import Role, Settings, User
 from mailer.mail.foreign import one_line
 from mailer.web.console.frame import refusal
 from mailer.web.console.people import Guesses, People
+
+_ASKED_AT_ONCE: Final = 20
+"""Passwords that wait to be looked at; each costs 50 ms, and whoever guesses shall not queue more."""
 
 _LONGEST_LOGIN: Final = 2_000
 _LOOPBACK: Final = re.compile(r"(?:localhost|127\.0\.0\.1|\[::1\])(?::\d{1,5})?", re.IGNORECASE)
@@ -56,6 +59,7 @@ class Gate:
         self._open = open_console and not web.asks_who
         self._people = People(web)
         self._guesses = Guesses()
+        self._asked = 0
         self._networks = [ip_network(network) for network in web.trusted_proxies]
 
     async def visitor(self, scope: Scope) -> Visitor | Denied:
@@ -65,10 +69,11 @@ class Gate:
             return _alone(headers)
         if not self._web.asks_who:
             return _switched_off()
-        login = headers.get("authorization", "")
-        if login or not self._web.trusted_header:
-            return await self._logged_in(login, _peer(scope))
-        return self._introduced(headers, _peer(scope))
+        peer = _peer(scope)
+        has_users = bool(self._web.users or self._web.users_file)
+        if self._web.trusted_header and (self._is_trusted(peer) or not has_users):
+            return self._introduced(headers, peer)
+        return await self._logged_in(headers.get("authorization", ""), peer)
 
     async def _logged_in(self, login: str, peer: str) -> Visitor | Denied:
         name, password = _name_and_password(login)
@@ -78,15 +83,23 @@ class Gate:
             user = self._people.named(name)
         else:
             sources = (f"from {peer}", f"for {name}")
-            if (wait := self._guesses.wait(*sources)) > 0:
-                return _slower(wait)
+            wait = self._guesses.wait(*sources)
+            if wait > 0 or self._asked >= _ASKED_AT_ONCE:
+                return _slower(max(wait, 1.0))
             # Counted before it is looked at: many at once are many guesses.
             self._guesses.wrong(*sources)
-            loop = asyncio.get_running_loop()
-            user = await loop.run_in_executor(_THREADS, self._people.prove, name, password)
+            user = await self._proven(name, password)
             if user is not None:
                 self._guesses.right(*sources)
         return Visitor(one_line(name, 100), user.role) if user else _who_is_it()
+
+    async def _proven(self, name: str, password: str) -> User | None:
+        self._asked += 1
+        try:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(_THREADS, self._people.prove, name, password)
+        finally:
+            self._asked -= 1
 
     def _introduced(self, headers: Headers, peer: str) -> Visitor | Denied:
         """Whom the proxy names; nobody where it is none of the trusted ones, or names two."""

@@ -1,5 +1,7 @@
 """Who may see the console, and who may do something there."""
 
+import asyncio
+import base64
 import socket
 import time
 
@@ -10,8 +12,9 @@ from mailer.config import Web
 from mailer.config.passwords import hashed, is_hash, matches
 from mailer.errors import ConfigError
 from mailer.web.console import people
+from mailer.web.console.access import Gate
 from mailer.web.console.people import People, read_users
-from tests.web.console.conftest import HASHES, PASSWORDS, Console
+from tests.web.console.conftest import HASHES, PASSWORDS, USERS, Console
 
 PAGES = ["/console/campaigns", "/console/audit"]
 
@@ -90,7 +93,10 @@ def test_a_viewer_may_not_act(console, client, act):
 # Guessing.
 
 
-def test_guessing_is_slowed_and_who_is_in_stays_in(console):
+def test_guessing_is_slowed_and_who_is_in_stays_in(console, monkeypatch):
+    monkeypatch.setattr(
+        people, "monotonic", lambda: 1000.0
+    )  # no wait is over before it is looked at
     assert console.operator.get("/console/campaigns").status_code == 200
     wrong = [console.client.get("/console/campaigns", auth=("ada", f"guess {n}")) for n in range(7)]
     assert [answer.status_code for answer in wrong[:5]] == [401] * 5
@@ -202,6 +208,32 @@ def test_a_trusted_proxy_says_who_asks(proxied, name, role):
 )
 def test_a_proxy_that_names_nobody_or_two_is_not_believed(proxied, headers):
     assert proxied.client.get("/console/campaigns", headers=headers).status_code == 403
+
+
+def test_beside_a_proxy_people_may_log_in_themselves(settings):
+    web = {"trusted_header": "X-Remote-User", "trusted_proxies": ["10.0.0.0/8"], "users": USERS}
+    with Console(with_web(settings, **web)) as server:
+        assert server.operator.get("/console/campaigns").status_code == 200
+        answer = server.client.get("/console/campaigns", headers={"X-Remote-User": "ada"})
+        assert answer.status_code == 401
+
+
+def test_guesses_from_everywhere_do_not_queue_up(settings):
+    guesses = 60
+
+    async def attack():
+        gate = Gate(settings)
+
+        def scope(number):
+            name = base64.b64encode(f"n{number}:guess".encode())
+            headers = [(b"authorization", b"Basic " + name)]
+            return {"type": "http", "headers": headers, "client": (f"10.0.0.{number}", 1)}
+
+        return await asyncio.gather(*(gate.visitor(scope(number)) for number in range(guesses)))
+
+    answers = [denied.status for denied in asyncio.run(attack())]
+    assert answers.count(401) == 20
+    assert answers.count(429) == guesses - 20
 
 
 @pytest.mark.parametrize("more", [{}, {"X-Forwarded-For": "10.0.0.1"}, {"X-Real-IP": "10.0.0.1"}])
