@@ -127,9 +127,9 @@ def test_a_name_that_nobody_has_takes_as_long(settings):
     found = People(settings.web)
     spans = []
     for name in ("ada", "nobody"):
-        start = time.perf_counter()
+        start = time.thread_time()
         assert found.prove(name, "wrong") is None
-        spans.append(time.perf_counter() - start)
+        spans.append(time.thread_time() - start)
     assert max(spans) < 5 * min(spans)
 
 
