@@ -17,7 +17,7 @@ from mailer.config import load
 from mailer.errors import ConfigError
 from mailer.queues.application import Application, defaults
 from mailer.queues.flower import show_dead_queue
-from mailer.queues.kombu_guards import guard_redis_transport
+from mailer.queues.kombu_guards import Returning, guard_redis_transport
 from mailer.worker.host import attach
 
 CONFIG_MODULE = "celeryconfig"
@@ -31,6 +31,7 @@ def make() -> Application:
         reconciled(defaults(settings.broker_url), _from_module(CONFIG_MODULE))
     )
     guard_redis_transport()
+    application.amqp.Connection = Returning
     show_dead_queue()
     attach(application, settings)
     return application

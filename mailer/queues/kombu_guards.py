@@ -1,4 +1,4 @@
-"""How a worker survives that Redis goes away while it holds task messages: two faults of kombu.
+"""How a worker survives that Redis goes away while it holds task messages: three faults of kombu.
 
 1. When the connection breaks, kombu 5.7.0 closes the channel, and closing restores unacknowledged
    messages through a connection whose client is gone already: an ``AttributeError`` that no reconnect
@@ -8,12 +8,19 @@
    learns that its connection is gone. The guard lets the message go: the broker has it still.
 
 Either message comes back after the visibility timeout, and its batch much earlier through the ledger.
-The first guard is to be removed with kombu 5.7.0, the second when ``QoS.ack`` keeps its promise.
 
-3. A Redis that answers and cannot serve (full memory, full disk, a replica …) is a `ResponseError` for
-   kombu, which no reconnect logic expects either: the worker would end. Here it is a lost connection, and
-   a new one is taken only when Redis takes a write: until then Celery waits, a line for each attempt.
-4. With Sentinel, kombu stays at a master that was deposed. Its connections are cut like the ledger's.
+3. When the connection for broadcasts (PUB/SUB) breaks and Redis is there again at once, redis-py connects
+   anew by itself, and then waits for a broadcast: for good where none comes. It does so in the thread of
+   the event loop, which takes no more tasks. A planned failover does that, and any firewall. The guard
+   has the event loop's connections do nothing by themselves: what breaks is a lost connection for Celery.
+
+The first guard is to be removed with kombu 5.7.0, the second when ``QoS.ack`` keeps its promise, the
+third when kombu reads broadcasts without waiting for them.
+
+Besides, a Redis that answers and cannot serve (full memory, full disk, a replica …) is a `ResponseError`
+for kombu, which no reconnect logic expects either: the worker would end. Here it is a lost connection,
+and a new one is taken only when Redis takes a write: until then Celery waits, a line for each attempt.
+With Sentinel, kombu stays at a master that was deposed. Its connections are cut like the ledger's.
 
 And a cost: kombu makes a client of redis-py for each command that it does not wait for, which takes
 longer than the command. Here a channel keeps the one that it has made for its pool of connections.
@@ -29,6 +36,18 @@ from redis.sentinel import SentinelManagedConnection
 from mailer.store import keys
 from mailer.store.reach.refusal import refusal
 from mailer.store.reach.sentinel import Follows
+
+RECONNECTING: Final = {"interval_start": 1, "interval_step": 1, "interval_max": 4}
+"""Seconds between two attempts to reach a broker that is away. Kombu's own grow to half a minute, for
+which the workers would take nothing although it is there again."""
+
+
+class Returning(kombu.Connection):  # type: ignore[misc] # kombu is untyped
+    """A worker's connection to its broker, which it takes up again soon after the broker is back."""
+
+    def ensure_connection(self, *args: Any, **options: Any) -> Any:
+        """Connect, as often as it takes; see kombu."""
+        return super().ensure_connection(*args, **{**RECONNECTING, **options})
 
 
 def guard_redis_transport() -> None:
@@ -101,6 +120,8 @@ def _guard_connecting(transport: Any) -> None:
         found = original(self, asynchronous)
         if self.connection.client.transport_options.get(OURS):
             found["connection_class"] = _serving(found["connection_class"])
+            if asynchronous:  # the event loop's: see 3
+                found["retry_on_timeout"] = False
         return found
 
     transport.Channel._connparams = guarded  # noqa: SLF001

@@ -52,7 +52,8 @@ def frozen_redis(world, workers, rng):
 
 def redis_connections(world, workers, rng):
     """All connections to Redis are reset: a failover, a firewall."""
-    world.client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+    for kind in ("normal", "pubsub"):
+        world.client.execute_command("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
 
 
 def redis_network(world, workers, rng):

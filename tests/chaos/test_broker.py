@@ -42,6 +42,17 @@ def test_a_redis_that_stands_still_costs_nothing(world):
     Verdict(world, COUNT).is_once(at_most_uncertain=5)
 
 
+def test_a_connection_for_broadcasts_that_breaks_while_redis_lives_costs_nothing(world):
+    """What comes back at once is the worst: nobody notices that it was away."""
+    world.wish({"delay": 0.1})
+    world.start_worker()
+    world.enqueue(COUNT)
+    wait_until(lambda: len(world.events("accepted")) > 5, what="a campaign under way")
+    broken = world.client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+    assert broken > 0
+    Verdict(world, COUNT).is_once(at_most_uncertain=0)
+
+
 def test_lost_task_messages_are_found(world):
     world.enqueue(COUNT)
     assert world.broker_client().delete("mailer.bulk")

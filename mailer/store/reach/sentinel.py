@@ -178,9 +178,20 @@ class Follows:
             finally:
                 _hang_up(pool.sentinel_manager)
         pool.master_address = address  # by this the pool knows which connections to keep
-        self.connect_to(address)  # type: ignore[attr-defined]
+        # Watched before it is connected: a master that stands still may never finish the greeting.
+        self.host, self.port = address
         self.watch = watch_of(pool)
         self.watch.follow(self)
+        self.connect_to(address)  # type: ignore[attr-defined]
+
+    def send_packed_command(self, *args: Any, **options: Any) -> None:
+        """Send; on a connection that broke, only after Sentinel was asked again.
+
+        Left to itself redis-py connects to where the master was, again and again.
+        """
+        if not self._sock:  # type: ignore[attr-defined]
+            self.connect()  # type: ignore[attr-defined]
+        super().send_packed_command(*args, **options)  # type: ignore[misc]
 
 
 def _hang_up(sentinel: Any) -> None:
