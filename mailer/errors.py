@@ -100,6 +100,10 @@ class LeaseLostError(MailerError):
     """The batch belongs to another worker by now: stop, and record nothing more."""
 
 
+class TooLittleMemoryError(MailerError):
+    """This process has too little memory for a batch. No `MemoryError`: that ends Celery's worker."""
+
+
 # Submission.
 
 

@@ -20,7 +20,12 @@ from mailer.deliver.recorder import Report, bury_unread
 from mailer.deliver.runs import LOOK, OTHERS_LOOK, Run, Runs
 from mailer.deliver.tools import Tools
 from mailer.deliver.unable import UnableError
-from mailer.errors import LeaseLostError, PayloadError, PayloadTooNewError
+from mailer.errors import (
+    LeaseLostError,
+    PayloadError,
+    PayloadTooNewError,
+    TooLittleMemoryError,
+)
 from mailer.mail.payload import decode
 from mailer.store.connection import Client
 from mailer.store.ledger import PRIORITY, Claim, Ledger, Unclaimed, Verdict
@@ -148,9 +153,18 @@ class Delivery:
         except LeaseLostError as exc:
             run.report.words = str(exc)
             self._observer.lost(run.report)
+        except MemoryError as exc:
+            # The lease lapses, and counts as a death: another machine may have more.
+            why = f"batch {claim.ref}: this process has too little memory for it; others will try"
+            raise TooLittleMemoryError(why) from exc
         self._observer.ended(run.report, monotonic() - began)
 
     def _run(self, claim: Claim, run: Run) -> None:
+        if claim.deaths > self._tools.settings.worker.poison_after:
+            # Read, it would have been halved after one death less: reading it is what kills.
+            why = f"{claim.deaths} workers were lost before its messages were read"
+            bury_unread(self.ledger, claim, run.report, "poison", why)
+            return
         try:
             batch = Batch(claim, decode(claim.payload), self._tools.settings.follows)
             policy = self._tools.campaigns.policy(claim.campaign)

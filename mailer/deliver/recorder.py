@@ -8,16 +8,20 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from time import time
+from typing import Final
 
 from mailer.deliver.batch import Batch
 from mailer.deliver.heard import nameless
 from mailer.deliver.outcome import Outcome
 from mailer.errors import LeaseLostError
 from mailer.mail.said import Said
-from mailer.mail.status import Status
-from mailer.smtp import Action, Fate, Result
+from mailer.mail.status import OPEN, Detail, Status
+from mailer.smtp import Action, Fate, Result, Stage
 from mailer.store.breaker import AccountState
 from mailer.store.ledger import Burial, Claim, Ledger, Verdict
+
+_NO_PAYLOAD: Final = b"?"
+"""What stands for a payload that is gone."""
 
 
 @dataclass(slots=True)
@@ -149,14 +153,42 @@ class Recorder:
 
 
 def bury_unread(ledger: Ledger, claim: Claim, report: Report, reason: str, why: str) -> None:
-    """Bury a batch whose payload cannot be read here; its bytes are kept for whoever can."""
+    """Bury a batch whose payload cannot be read here; its bytes are kept for whoever can.
+
+    Those whom an earlier lease had begun to transmit may have been mailed: they are uncertain, in a
+    letter of their own.
+    """
+    left = OPEN & set(claim.letters)
+    if Status.TRANSMITTING in left:
+        _buried(ledger, _doubtful(claim, why, is_all=len(left) == 1), claim, report)
     said = Said(stage="payload", text=why)
-    payload = None if claim.payload else b"?"
-    identifier = f"{claim.ref}.{claim.fence}.unread"
-    burial = Burial(identifier, Status.DEAD, reason, said.encode(), claim.positions, payload)
-    _buried(ledger, burial, claim, report)
+    if left != {Status.TRANSMITTING}:
+        identifier = f"{claim.ref}.{claim.fence}.unread"
+        payload = None if claim.payload else _NO_PAYLOAD
+        burial = Burial(identifier, Status.DEAD, reason, said.encode(), claim.positions, payload)
+        _buried(ledger, burial, claim, report)
     ledger.give_back(claim, time())
     report.failure, report.said = reason, said
+
+
+def _doubtful(claim: Claim, why: str, *, is_all: bool) -> Burial:
+    """Who was being transmitted; with a copy of the payload, unless nobody else is left to want it."""
+    said = Said(stage=Stage.FINAL.value, text=why, rule="local: the worker was lost")
+    details = [
+        (position, claim.details.get(position, Detail("")).hearing(said, time()))
+        for position, letter in zip(claim.positions, claim.letters, strict=True)
+        if letter == Status.TRANSMITTING
+    ]
+    return Burial(
+        f"{claim.ref}.{claim.fence}.doubt",
+        Status.UNCERTAIN,
+        "uncertain",
+        said.encode(),
+        claim.positions,
+        None if is_all and claim.payload else claim.payload or _NO_PAYLOAD,
+        details,
+        letters=Status.TRANSMITTING.value,
+    )
 
 
 def _buried(ledger: Ledger, burial: Burial, claim: Claim, report: Report) -> None:

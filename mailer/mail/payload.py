@@ -89,7 +89,8 @@ def _envelope(entry: Entry) -> tuple[object, ...]:
 def decode(payload: bytes) -> list[Entry]:
     """Read a batch.
 
-    Raises `PayloadTooNewError` for one of a newer version, `PayloadError` for anything else that is none.
+    Raises `PayloadTooNewError` for one of a newer version, `PayloadError` for anything else that is none,
+    and `MemoryError` where this machine has too little for it, which says nothing of the payload.
     """
     if payload[:1] != b"M" or len(payload) < 3:
         raise PayloadError("not a mailer payload: it does not begin with its mark", payload[:16])
@@ -105,7 +106,7 @@ def decode(payload: bytes) -> list[Entry]:
         packed = zstd.ZstdDecompressor().decompress(payload[2:], MAX_UNPACKED)
         rows = msgpack.unpackb(packed, ext_hook=_unpack_extension)
         return _read(rows) if payload[1] < WITH_FORMS else _read_by_forms(*rows)
-    except PayloadError:
+    except (PayloadError, MemoryError):
         raise
     except Exception as exc:  # whatever damaged bytes provoke in two libraries
         raise PayloadError(f"damaged payload: {exc}", payload[:16]) from exc

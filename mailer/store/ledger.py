@@ -12,7 +12,7 @@ from typing import Final
 
 from mailer.mail.event import Told
 from mailer.mail.payload import encode_detail, read_detail
-from mailer.mail.status import Detail, Status
+from mailer.mail.status import OPEN, Detail, Status
 from mailer.store import keys
 from mailer.store.connection import Client, load, reaching_redis
 from mailer.store.positions import pack_positions, unpack_positions
@@ -115,7 +115,8 @@ class Burial:
     """A dead letter to be: which positions, in what payload, and why.
 
     *payload* holds exactly *positions*, in that order; None takes the whole batch's as it lies.
-    *said* is the packed `mailer.store.dead_letters.Said`.
+    *said* is the packed `mailer.store.dead_letters.Said`. Of the positions, those with one of *letters*
+    are buried; the others stay the batch's own, though their messages lie in the payload.
     """
 
     identifier: str
@@ -126,6 +127,7 @@ class Burial:
     payload: bytes | None = None
     details: Sequence[tuple[int, Detail]] = ()
     told: Told | None = None
+    letters: str = "".join(sorted(OPEN))
 
 
 class Ledger:
@@ -294,6 +296,7 @@ class Ledger:
             burial.payload or b"",
             pack_positions(burial.positions),
             *_told(burial.told),
+            burial.letters,
             *told,
         )
         return int(answer[1]) if answer[0] == b"buried" else -1

@@ -1,8 +1,14 @@
 """A message that kills whoever touches it ends alone; all others of its batch are delivered."""
 
+import time
+
 import pytest
 
+from mailer.mail.message import Message
+from mailer.mail.payload import Entry, encode
+from mailer.store.ledger import BULK, Ledger
 from tests.chaos.world import Verdict, World
+from tests.store.batches import fresh, open_campaign
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
 
@@ -36,3 +42,76 @@ def test_one_message_that_kills_its_worker_becomes_one_dead_letter(tmp_path):
         assert verdict.doubles <= 2, "those under way at the first death"
         (letter,) = world.dead_letters()
         assert (letter.reason, letter.positions) == ("poison", (5,))
+
+
+DEADLY_TO_READ = """
+import os
+import signal
+from mailer.deliver import delivery
+
+_decode = delivery.decode
+
+
+def _deadly(payload):
+    if len(payload) < {size}:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return _decode(payload)
+
+
+delivery.decode = _deadly
+"""
+
+SMALL_MACHINE = """
+import resource
+from pathlib import Path
+from celery.signals import worker_process_init
+
+HEADROOM = 200 << 20
+
+
+@worker_process_init.connect(weak=False)
+def _bound(**_):
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    most = pages * resource.getpagesize() + HEADROOM
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+"""
+
+LARGE = 600 << 20
+"""Octets of a message that compress to a few thousand: more than the small machine has."""
+
+
+def bomb(content):
+    """A batch of one message, as a payload."""
+    message = Message("news@shop.example", "r1@example.org", (content,), "<1@shop.example>")
+    return encode([Entry(message, fresh(1).fingerprint)])
+
+
+@pytest.mark.parametrize(
+    ("configuration", "payload"),
+    [
+        pytest.param(DEADLY_TO_READ.format(size=160), bomb(b"\r\n"), id="killed"),
+        pytest.param(SMALL_MACHINE, bomb(bytes(LARGE)), id="out of memory"),
+    ],
+)
+def test_a_payload_that_kills_whoever_reads_it_is_buried_unread(tmp_path, configuration, payload):
+    """The workers are lost over it a few times, and no more; all else is delivered meanwhile."""
+    settings = {"batch_size": 8, "lease": 1, "poison_after": 2}
+    with World(tmp_path / "world", **settings) as world:
+        world.configure_celery(configuration)
+        open_campaign(world.client, "bomb")
+        Ledger(world.client).enqueue(
+            "bomb:1",
+            run=1,
+            queue=BULK,
+            account="primary",
+            payload=payload,
+            recipients=[fresh(1)],
+            now=time.time(),
+        )
+        world.start_worker(concurrency=2)
+        world.enqueue(24, on_uncertain="resend")
+        assert world.settled(1, "bomb") == {"dead": 1}
+        assert world.settled(24) == {"accepted": 24}
+        (letter,) = world.dead_letters()
+        assert (letter.reason, letter.campaign) == ("poison", "bomb")
+        assert "3 workers were lost" in letter.said.reply
