@@ -56,14 +56,14 @@ class BatchRun:
         batch: Batch,
         policy: CampaignPolicy,
         report: Report,
-        stopping: Callable[[], bool],
+        asked: Callable[[], Proceed],
     ) -> None:
         self._tools = tools
         self._batch = batch
         self._claim = batch.claim
         self._policy = policy
         self._report = report
-        self._stopping = stopping
+        self._asked = asked
         self._current: Journal | None = None
         self._worker = tools.settings.worker
         self._retry = policy.retry_over(tools.settings.retry)
@@ -83,11 +83,13 @@ class BatchRun:
 
     @property
     def only_awaits(self) -> bool:
-        """Whether all that is being sent is begun: nothing is left to do but to read replies.
+        """Whether nothing more is to be begun: nothing is left to do but to read replies.
 
         Another thread asks.
         """
-        return self._current is not None and self._current.only_awaits
+        if self._current is None:
+            return False
+        return self._current.only_awaits or self._asked() is Proceed.BEGIN_NOTHING
 
     # Before anything is sent.
 
@@ -233,7 +235,7 @@ class BatchRun:
     def _end(self, verdict: Verdict, account: AccountState, rest: Rest) -> None:
         """End the lease in the way that what is left of the batch asks for."""
         claim, ledger, now = self._claim, self._tools.ledger, time()
-        step = what_next(verdict, account, is_stopping=self._stopping())
+        step = what_next(verdict, account, is_leaving=self._asked() is not Proceed.GO_ON)
         if step is Step.CANCEL:
             self._recorder.settle(self._batch.open(), Status.CANCELLED)
         elif step is Step.BURY:
@@ -275,7 +277,7 @@ class BatchRun:
         return self._tools.breaker.state(self._claim.account, time())
 
     def _journal(self, chosen: Sequence[int], began: float) -> Journal:
-        lease = Lease(self._worker.lease, self._stopping, began)
+        lease = Lease(self._worker.lease, self._asked, began)
         judge_ = partial(self._judge, began)
         self._current = Journal(self._tools.ledger, self._batch, chosen, judge_, lease)
         self._current.observer = self._tools.observer

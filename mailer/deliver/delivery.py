@@ -27,6 +27,7 @@ from mailer.errors import (
     TooLittleMemoryError,
 )
 from mailer.mail.payload import decode
+from mailer.smtp import Proceed
 from mailer.store.connection import Client
 from mailer.store.ledger import PRIORITY, Claim, Ledger, Unclaimed, Verdict
 
@@ -177,10 +178,16 @@ class Delivery:
             batch,
             policy,
             run.report,
-            lambda: run.wants_end.is_set() or self._stopping(),
+            lambda: self._asked(run),
         )
         run.only_awaits = lambda: work.only_awaits
         work.run()
+
+    def _asked(self, run: Run) -> Proceed:
+        """What is asked of *run*: by who stops the worker, or by batches that want its place."""
+        if run.wants_end.is_set() or self._stopping():
+            return Proceed.END
+        return Proceed.BEGIN_NOTHING if run.wants_room.is_set() else Proceed.GO_ON
 
     def _without_messages(self, claim: Claim, report: Report, error: PayloadError) -> None:
         """A payload that is too new is left to newer workers; what nobody can read is buried as it is."""

@@ -28,13 +28,13 @@ _ACCEPTED: Final = Outcome(Status.ACCEPTED, Detail(""))
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """For how long a batch may be worked on: *seconds* from each note, until the worker is *stopping*.
+    """For how long a batch may be worked on: *seconds* from each note, until something else is *asked*.
 
     *began* is when its messages are begun.
     """
 
     seconds: float
-    stopping: Callable[[], bool]
+    asked: Callable[[], Proceed]
     began: float
 
 
@@ -78,7 +78,7 @@ class Journal:
             self.observer.started(self._batch, [self.chosen[which] for which in starting])
         if results:
             self.heard(self.sent)
-        if self._lease.stopping():
+        if self._lease.asked() is Proceed.END:
             return Proceed.END
         # The campaign's pause or end is no reason to give up what is in flight: it has its ten minutes.
         return Proceed.BEGIN_NOTHING if self.stopped else Proceed.GO_ON
@@ -109,7 +109,7 @@ class Journal:
     @property
     def stopped(self) -> bool:
         """Whether nothing more of the batch may be started."""
-        return self.verdict is not Verdict.GO or self._lease.stopping()
+        return self.verdict is not Verdict.GO or self._lease.asked() is not Proceed.GO_ON
 
     @property
     def only_awaits(self) -> bool:

@@ -36,7 +36,7 @@ class Rest:
     scope: str = ""
 
 
-def what_next(verdict: Verdict, account: AccountState, *, is_stopping: bool) -> Step:
+def what_next(verdict: Verdict, account: AccountState, *, is_leaving: bool) -> Step:
     """The step that follows from the ledger's last *verdict* and the state of the *account*.
 
     ==================  ==========================  ================================================
@@ -46,7 +46,7 @@ def what_next(verdict: Verdict, account: AccountState, *, is_stopping: bool) -> 
     any other           stopped, not by an operator bury: also while the campaign is paused, so that
                                                     all that the account was to send lies together
     paused              any                         park for the campaign
-    go, stopped         any, the worker stops       give back: another worker goes on at once
+    go, stopped         any, the worker leaves it   give back: another worker goes on at once
     go, stopped         cooling, or stopped by an   park for the account
                         operator
     go, stopped         running, unknown            wait
@@ -62,14 +62,14 @@ def what_next(verdict: Verdict, account: AccountState, *, is_stopping: bool) -> 
         case Verdict.PAUSED:
             return Step.PARK_FOR_CAMPAIGN
         case Verdict.GO | Verdict.STOPPED:
-            return _for_the_account(account, is_stopping=is_stopping)
+            return _for_the_account(account, is_leaving=is_leaving)
         case Verdict.LOST:
             raise ValueError("a batch that is another worker's has no next step here")
         case _:
             assert_never(verdict)
 
 
-def _for_the_account(account: AccountState, *, is_stopping: bool) -> Step:
-    if is_stopping:
+def _for_the_account(account: AccountState, *, is_leaving: bool) -> Step:
+    if is_leaving:
         return Step.GIVE_BACK
     return Step.PARK_FOR_ACCOUNT if account.state in (COOLING, STOPPED) else Step.WAIT

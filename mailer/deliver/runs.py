@@ -34,7 +34,7 @@ OTHERS_LOOK: Final = 0.1
 """Seconds between two looks at whether campaigns of other accounts do."""
 
 MOST_BESIDE: Final = 4
-"""Batches beside, each with its messages in memory. One more is asked to end early instead."""
+"""Batches beside, each with its messages in memory. One more is asked to begin nothing more instead."""
 
 MOST_ENDING: Final = 16
 """Batches beside with those that only await replies; then the task waits with its batch."""
@@ -47,13 +47,14 @@ MOST_THREADS: Final = 1_000
 class Run:
     """One batch being sent by its own thread.
 
-    *wants_end* is set to ask it to begin nothing more and give the rest back; *only_awaits* says whether
-    all its messages are begun.
+    *wants_end* is set to ask it to end as at SIGTERM; *wants_room* to begin nothing more, and to give the
+    rest back once what is in flight is answered. *only_awaits* says whether all its messages are begun.
     """
 
     account: str
     report: Report
     wants_end: threading.Event = field(default_factory=threading.Event)
+    wants_room: threading.Event = field(default_factory=threading.Event)
     only_awaits: Callable[[], bool] = lambda: False
     is_beside: bool = False
     began: float = field(default_factory=monotonic)
@@ -173,7 +174,7 @@ class Runs:
             if run.ended.is_set():
                 return False
             if sum(not other.only_awaits() for other in self._beside) >= MOST_BESIDE:
-                run.wants_end.set()
+                run.wants_room.set()
             if len(self._beside) >= MOST_ENDING:
                 return False
             run.is_beside = True

@@ -96,3 +96,30 @@ def test_outside_its_window_a_campaign_waits_for_the_next_opening(settings, deli
     assert mailing.status().outcomes["queued"] == 40
     due = client.zrange(keys.TIMERS, 0, 0, withscores=True)[0][1]
     assert 3500 < due - time.time() <= 7200
+
+
+def test_a_batch_whose_place_is_wanted_waits_for_the_replies_to_what_it_has_sent(
+    settings, client, server
+):
+    """Longer than the end of the process would: nothing becomes uncertain by it."""
+    settings = settings.model_copy(
+        update={"worker": settings.worker.model_copy(update={"grace": 0.1})}
+    )
+    delivery = Delivery(settings, client)
+    server.delay = 0.6
+    mailing = campaign(settings, account="good")
+    mailing.enqueue(ROWS[:10])
+
+    def wanted(_user, number):
+        if number == 1:  # its reply is on its way, for as long as the server takes
+            for run in list(delivery.runs._fronts.values()):
+                run.wants_room.set()
+
+    server.on_accepted = wanted
+    report = delivery.deliver("spring:1")
+    delivery.close()
+
+    outcomes = {word: n for word, n in mailing.status().outcomes.items() if n}
+    assert set(outcomes) == {"accepted", "queued"}
+    assert outcomes["accepted"] == len(server.accepted["good"]) < 10
+    assert report.queued == ["spring:1"]
