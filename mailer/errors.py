@@ -92,6 +92,10 @@ class EventsNotTakenError(MailerError):
         return str(self.args[0])
 
 
+class RedisSilentError(LedgerUnavailableError):
+    """Redis, or what stands before it, takes connections and does not answer."""
+
+
 class RedisRefusesError(LedgerUnavailableError):
     """Redis answers and cannot serve: the text says why, and what to do about it."""
 

@@ -23,7 +23,12 @@ import click
 from mailer.cli.group import MailerGroup
 from mailer.cli.lines import broken
 from mailer.cli.session import Session
-from mailer.errors import LedgerUnavailableError, MailerError, RedisRefusesError
+from mailer.errors import (
+    LedgerUnavailableError,
+    MailerError,
+    RedisRefusesError,
+    RedisSilentError,
+)
 from mailer.mail.foreign import shown
 
 OK, FAILED, USAGE, FAULT, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 70, 130, 141
@@ -102,7 +107,8 @@ def _run(words: list[str]) -> int:  # noqa: PLR0911 - one line for each way to e
             raise BrokenPipeError from None
         return ended.code if isinstance(ended.code, int) else OK
     except LedgerUnavailableError as error:
-        hint = "" if isinstance(error, RedisRefusesError) else f"; {_hint(words)}"
+        is_there = isinstance(error, (RedisRefusesError, RedisSilentError))
+        hint = "" if is_there else f"; {_hint(words)}"
         return _complain(words, error, f"{error}{hint}", FAILED)
     except MailerError as error:
         return _complain(words, error, str(error), FAILED)

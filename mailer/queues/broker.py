@@ -16,8 +16,9 @@ from uuid import uuid4
 from celery import Celery
 from kombu.exceptions import ChannelError, OperationalError
 
-from mailer.errors import LedgerUnavailableError
+from mailer.errors import LedgerUnavailableError, RedisRefusesError
 from mailer.queues.application import DELIVER, PREFIX, QUEUES
+from mailer.store.reach.refusal import behind, words
 
 _UNREACHABLE: Final = (OperationalError, ConnectionError, OSError)
 
@@ -101,7 +102,9 @@ class OwnConnections:
             with contextlib.suppress(Exception):  # it is broken, nobody knows how
                 connection.release()
             if isinstance(exc, unreachable):
-                raise LedgerUnavailableError(f"the broker cannot be reached: {exc}") from exc
+                if why := behind(exc):
+                    raise RedisRefusesError(why) from exc
+                raise LedgerUnavailableError(f"the broker cannot be reached: {words(exc)}") from exc
             raise
         self._idle.append((connection, producer))
 

@@ -15,13 +15,13 @@ from weakref import WeakKeyDictionary
 import redis
 from redis.sentinel import Sentinel
 
-from mailer.errors import LedgerUnavailableError, RedisRefusesError
+from mailer.errors import LedgerUnavailableError, RedisRefusesError, RedisSilentError
 from mailer.store import keys
 from mailer.store.client import Client
 from mailer.store.reach.address import Address
 from mailer.store.reach.attempts import Attempts
 from mailer.store.reach.direct import Direct
-from mailer.store.reach.refusal import refusal
+from mailer.store.reach.refusal import refusal, words
 from mailer.store.reach.sentinel import ANSWER, FollowingConnection, FollowingTlsConnection
 
 __all__ = [
@@ -38,8 +38,13 @@ __all__ = [
 SOCKET_TIMEOUT: Final = 10.0
 """Seconds until a Redis that does not answer a worker counts as unreachable."""
 
-PEOPLE_WAIT: Final = 5.0
-"""The same where somebody waits for the call. With one more attempt they wait ten seconds."""
+PEOPLE_WAIT: Final = 2.5
+"""The same where somebody waits for the call. With one more attempt they wait five seconds."""
+
+SILENT: Final = (
+    "Redis cannot be reached: connections to it are taken, and nothing is answered: it stands still, has "
+    "too much to do, or something between does not let it through"
+)
 
 _DIRECT: Final[WeakKeyDictionary[Client, Direct]] = WeakKeyDictionary()
 
@@ -141,7 +146,9 @@ def reaching_redis() -> Iterator[None]:
         yield
     except redis.RedisError as exc:
         if why := refusal(exc):
-            raise RedisRefusesError(f"{why} ({exc})") from exc
-        if isinstance(exc, redis.ConnectionError | redis.TimeoutError):
-            raise LedgerUnavailableError(f"Redis cannot be reached: {exc}") from exc
+            raise RedisRefusesError(f"{why} ({words(exc)})") from exc
+        if isinstance(exc, redis.TimeoutError):
+            raise RedisSilentError(SILENT) from exc
+        if isinstance(exc, redis.ConnectionError):
+            raise LedgerUnavailableError(f"Redis cannot be reached: {words(exc)}") from exc
         raise

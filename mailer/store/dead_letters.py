@@ -17,6 +17,9 @@ from mailer.store.positions import unpack_positions
 
 REASONS: Final = ("auth", "account", "exhausted", "uncertain", "poison", "undecodable")
 
+UNREADABLE: Final = "unreadable"
+"""What stands for the reason of a letter whose record is none: somebody else wrote there."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class DeadLetter:
@@ -97,16 +100,16 @@ class DeadLetters:
         for name in names:
             pipe.hgetall(keys.dead_letter(name))
         with reaching_redis():
-            rows = pipe.execute()
+            rows = pipe.execute(raise_on_error=False)
+            _raise_but_for_junk(rows)
         return [_letter(name, row) if row else None for name, row in zip(names, rows, strict=True)]
 
     def get(self, identifier: str) -> DeadLetter:
         """The dead letter of that id. Raises `InputError` where there is none."""
-        with reaching_redis():
-            row = self._client.hgetall(keys.dead_letter(identifier))
-        if not row:
+        (letter,) = self.several([identifier.encode()])
+        if letter is None:
             raise InputError(f"no dead letter {identifier!r}; `mailer dead list` shows them")
-        return _letter(identifier, row)
+        return letter
 
     def payload(self, identifier: str) -> bytes:
         """The dead letter's messages as `mailer.mail.payload` wrote them."""
@@ -165,7 +168,30 @@ class DeadLetters:
         return Exhumed(what.decode(), int(rest[0]) if rest else 0)
 
 
-def _letter(identifier: str, row: dict[bytes, bytes]) -> DeadLetter:
+def _raise_but_for_junk(rows: Sequence[object]) -> None:
+    """Raise what Redis could not answer; a key of another type is an answer, for that letter."""
+    for row in rows:
+        if isinstance(row, Exception) and not str(row).startswith("WRONGTYPE"):
+            raise row
+
+
+def _letter(identifier: str, row: dict[bytes, bytes] | Exception) -> DeadLetter:
+    """The letter as it stands there; of one that cannot be read, that it cannot."""
+    if isinstance(row, Exception):
+        return _unreadable(identifier, row)
+    try:
+        return _read(identifier, row)
+    except (KeyError, ValueError) as exc:  # text that is no UTF-8 is a ValueError, too
+        return _unreadable(identifier, exc)
+
+
+def _unreadable(identifier: str, why: Exception) -> DeadLetter:
+    said = Said(text=f"(the dead letter cannot be read: {type(why).__name__} {why})")
+    campaign = identifier.rpartition(":")[0]
+    return DeadLetter(identifier, campaign, "", "", "", UNREADABLE, said, 0, 0.0)
+
+
+def _read(identifier: str, row: dict[bytes, bytes]) -> DeadLetter:
     text = {key.decode(): value for key, value in row.items()}
     return DeadLetter(
         identifier,

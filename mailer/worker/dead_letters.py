@@ -16,7 +16,7 @@ from mailer.store import Store
 from mailer.store.breaker import OPERATOR, STOPPED
 from mailer.store.client import Client
 from mailer.store.connection import take_turn
-from mailer.store.dead_letters import DeadLetter
+from mailer.store.dead_letters import UNREADABLE, DeadLetter
 
 TIDY_EVERY: Final = 60.0
 """Seconds between two looks at whether queue and ledger agree."""
@@ -51,12 +51,10 @@ class DeadLetterDuty:
         """The letter's task message has left the queue: the sweep is to publish it again."""
         self._letters.to_publish([identifier])
 
-    def sweep(self, now: float) -> None:
-        """Do what is left over: called every few seconds by each worker.
+    # Duties of the sweep, each by itself: one that fails stops no other.
 
-        Publishes what a crash left unpublished, queues what waits for a stopped account, and once a
-        minute sees that queue and ledger agree.
-        """
+    def publish_late(self, now: float) -> None:
+        """Publish what a crash left unpublished."""
         late = [
             identifier
             for identifier in self._letters.unpublished()
@@ -66,7 +64,9 @@ class DeadLetterDuty:
             self.publish(late)
             for identifier in late:
                 self._letters.published(identifier)
-        self._condemn(now)
+
+    def agree(self, now: float) -> None:
+        """Once a minute, see that queue and ledger agree."""
         if now - self._tidied > TIDY_EVERY:
             self._tidied = now
             if len(self.queue) != len(self._letters):
@@ -76,7 +76,7 @@ class DeadLetterDuty:
         """Make the queue show what the ledger holds (see `mailer.queues.dead_queue.tidy`)."""
         tidy(self.queue, self._letters, time())
 
-    def _condemn(self, now: float) -> None:
+    def condemn(self, now: float) -> None:
         """Let workers bury what waits for accounts that are stopped, now and not when it is due.
 
         Whoever claims such a batch puts it among the dead letters as a whole: then all that the account
@@ -95,7 +95,7 @@ class DeadLetterDuty:
     def _still(self, identifiers: Iterable[str]) -> Iterator[DeadLetter]:
         for identifier in identifiers:
             letter = self._find(identifier)
-            if letter is not None:
+            if letter is not None and letter.reason != UNREADABLE:
                 yield letter
 
     def _find(self, identifier: str) -> DeadLetter | None:

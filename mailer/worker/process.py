@@ -193,7 +193,9 @@ class Worker:
         self._presence = Presence(self.settings, client, self.name)
         duties = [
             self._presence.sweep,
-            dead_letters.sweep,
+            dead_letters.publish_late,
+            dead_letters.condemn,
+            dead_letters.agree,
             alerts.sweep,
             probes.sweep,
             Retention(self.settings, client).sweep,

@@ -167,14 +167,14 @@ def test_what_a_crash_left_unpublished_is_published_by_the_sweep_when_it_is_late
     now = time()
     late = place.bury([1], at=now - PATIENCE - 1)
     place.bury([2], at=now)
-    place.duty.sweep(now)
+    place.duty.publish_late(now)
     assert place.shown() == [late]
 
 
 def test_sweeps_of_two_workers_publish_a_late_letter_once(place, redis_url):
     identifier = place.bury([1], at=time() - PATIENCE - 1)
     for _ in range(2):
-        DeadLetterDuty(place.client, place.broker).sweep(time())
+        DeadLetterDuty(place.client, place.broker).publish_late(time())
     assert place.shown() == [identifier]
 
 
@@ -191,8 +191,8 @@ def test_a_message_that_is_missing_is_published_again(place):
     identifier = place.bury([1], at=old)
     place.duty.publish([identifier])
     place.client.delete("mailer.dead")
-    place.duty.sweep(time() + TIDY_EVERY + 1)
-    place.duty.sweep(time() + TIDY_EVERY + 2)
+    place.duty.agree(time() + TIDY_EVERY + 1)
+    place.duty.publish_late(time() + TIDY_EVERY + 2)
     assert place.shown() == [identifier]
 
 
@@ -395,10 +395,10 @@ def test_batches_that_wait_for_a_later_try_are_queued_when_their_account_stops(p
     first, second, third = place.batch([1]), place.batch([2]), place.batch([3], account="second")
     for ref in (first, second, third):
         wait(place, ref, time() + 3600)
-    place.duty.sweep(time())
+    place.duty.condemn(time())
     assert place.tasks() == []
     place.breaker.refused("primary", "me", Refusal(Trouble.STOPS, "auth", SAID), time())
-    place.duty.sweep(time())
+    place.duty.condemn(time())
     assert [task["argsrepr"].split(":")[0] for task in place.tasks()] == [
         "(spring, batch 1",
         "(spring, batch 2",
@@ -411,7 +411,7 @@ def test_batches_parked_while_the_account_cooled_are_queued_when_it_stops(place)
     place.breaker.refused("primary", "me", Refusal(Trouble.COOLS, "auth_retry", SAID), time())
     assert place.ledger.park(claim, time(), "account:primary") == "parked"
     place.breaker.refused("primary", "me", Refusal(Trouble.STOPS, "auth", SAID), time())
-    place.duty.sweep(time())
+    place.duty.condemn(time())
     assert len(place.tasks()) == 1
 
 
@@ -419,7 +419,7 @@ def test_what_waits_for_an_account_that_an_operator_stopped_goes_on_waiting(plac
     ref = place.batch([1])
     wait(place, ref, time() + 3600)
     place.breaker.stop("primary", OPERATOR, time())
-    place.duty.sweep(time())
+    place.duty.condemn(time())
     assert place.tasks() == []
 
 
@@ -441,7 +441,7 @@ def test_a_campaign_that_has_not_started_is_left_to_its_time(place):
         due=time() + 3600,
     )
     place.breaker.refused("primary", "me", Refusal(Trouble.STOPS, "auth", SAID), time())
-    place.duty.sweep(time())
+    place.duty.condemn(time())
     assert place.tasks() == []
 
 
@@ -449,3 +449,25 @@ def test_a_task_in_its_own_words_names_no_recipient():
     assert Task("bulk", "spring:3", 1, "primary").sentence == (
         "(spring, batch 3: 1 message through primary)"
     )
+
+
+@pytest.mark.parametrize("junk", ["fields", "text", "type"])
+def test_a_letter_that_cannot_be_read_is_listed_as_such_and_stops_no_other(place, junk):
+    old = time() - PATIENCE - 1
+    broken, whole = place.bury([1], at=old), place.bury([2], at=old)
+    key = f"mailer:dead:{broken}"
+    if junk == "fields":
+        place.client.hdel(key, "messages", "positions")
+    elif junk == "text":
+        place.client.hset(key, "account", b"\xff\xfe")
+    else:
+        place.client.delete(key)
+        place.client.set(key, "?")
+
+    found = {one.identifier: one for one in place.letters.find(Filter(), time())}
+    assert found[whole].reason != "unreadable"
+    assert found[broken].reason == "unreadable"
+    assert "cannot be read" in found[broken].said.reply
+    assert place.letters.get(broken).reason == "unreadable"
+    place.duty.publish_late(time())
+    assert whole in place.shown()

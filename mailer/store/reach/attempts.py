@@ -1,6 +1,6 @@
 """How often a call to Redis is repeated, and when that is given up.
 
-Two kinds of callers. People at a terminal hear within some ten seconds what is wrong, whatever it is.
+Two kinds of callers. People at a terminal hear within some five seconds what is wrong, whatever it is.
 Workers have replies in hand that exist nowhere else: they ask until Redis answers and serves, and say
 once that they wait and once that it is over.
 """
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 ATTEMPTS: Final = 3
 """How often a call is repeated in one round, within about two seconds where Redis refuses at once."""
 
-BUDGET: Final = 8.0
+BUDGET: Final = 4.0
 """Seconds after the first failure in which a person's call is still repeated."""
 
 _BACKOFF: Final = ExponentialBackoff(cap=1.0, base=0.1)

@@ -5,6 +5,7 @@ mends it, and a script that heard it has changed nothing (Redis refuses before a
 So workers wait as for a Redis that is away, and commands say what is wrong.
 """
 
+import re
 from typing import Final
 
 import redis
@@ -31,11 +32,33 @@ _IN_SCRIPTS: Final = ("ACL failure in script", "can't run this command", "can't 
 """How Redis says NOPERM when it is a script's command that is not allowed."""
 
 
+_SCRIPT: Final = re.compile(r"\.?\s*script: [0-9a-f]{40}\b.*", re.DOTALL)
+"""Where a script's error names the script: nothing for people."""
+
+
+_IN_PIPELINE: Final = re.compile(r"Command # \d+ \(.*\) of pipeline caused error: ", re.DOTALL)
+"""What the client puts before Redis's words where several commands were sent together, with arguments."""
+
+
+def words(exc: BaseException) -> str:
+    """What Redis, or its client, said; to be put into a sentence."""
+    return _SCRIPT.sub("", _IN_PIPELINE.sub("", str(exc))).rstrip(". ")
+
+
+def behind(exc: BaseException | None) -> str | None:
+    """The `refusal` behind an error of somebody who does not know of refusals; None where none is."""
+    while exc is not None:
+        if why := refusal(exc):
+            return why
+        exc = exc.__cause__ or exc.__context__
+    return None
+
+
 def refusal(exc: BaseException) -> str | None:
     """Why Redis cannot serve, in words for people; None where *exc* says something else."""
     if not isinstance(exc, redis.RedisError):
         return None
-    text = str(exc)
+    text = _IN_PIPELINE.sub("", str(exc))
     code = getattr(exc, "status_code", None) or text.partition(" ")[0]
     if isinstance(exc, redis.AuthenticationError) and code not in REFUSALS:
         code = "WRONGPASS"

@@ -1,0 +1,84 @@
+"""What a command says where Redis is away, stands still, or answers and cannot serve."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from mailer.store.connection import connect
+from tests.conftest import free_port
+from tests.servers.redis_servers import eventually, redis_process
+from tests.store.batches import open_campaign
+
+pytestmark = pytest.mark.redis_server
+
+HINT = "start it"
+PEOPLE = 5.0
+"""Seconds that they wait; a program and a busy machine take theirs on top."""
+
+
+def mailer(folder, url, *words):
+    """Run a command; returns what it said on standard error, and how long that took."""
+    (folder / "mailer.toml").write_text(f'redis = "{url}"\n')
+    began = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "mailer", *words],
+        cwd=folder,
+        env=os.environ | {"MAILER_CONFIG": str(folder / "mailer.toml")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1, done
+    return done.stderr, time.monotonic() - began
+
+
+def test_a_redis_that_is_not_there_is_to_be_started(tmp_path):
+    said, _ = mailer(tmp_path, f"redis://127.0.0.1:{free_port()}/0", "status")
+    assert HINT in said
+    assert ".;" not in said
+
+
+def test_a_redis_that_stands_still_is_not_to_be_started_and_people_wait_five_seconds(tmp_path):
+    with redis_process(tmp_path / "redis") as server:
+        server.process.send_signal(signal.SIGSTOP)
+        said, seconds = mailer(tmp_path, server.url, "status")
+    assert "stands still" in said
+    assert HINT not in said
+    assert seconds < PEOPLE + 4
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        (("maxmemory", "1"), "Redis is out of memory"),
+        (("min-replicas-to-write", "1"), "Redis has too few replicas"),
+    ],
+)
+def test_a_redis_that_refuses_is_named_with_what_to_do_and_no_more(tmp_path, setting, says):
+    with redis_process(tmp_path / "redis") as server:
+        client = connect(server.url)
+        open_campaign(client)
+        client.close()
+        server.admin().config_set(*setting)
+        for words in (("pause", "spring"), ("suppress", "add", "a@example.org")):
+            said, _ = mailer(tmp_path, server.url, *words)
+            assert says in said, words
+            assert HINT not in said
+            assert not re.search(r"[0-9a-f]{40}|user_script", said), (
+                "a script's digest says nothing"
+            )
+
+
+def test_a_replica_is_named_as_one(tmp_path):
+    with redis_process(tmp_path / "redis") as server:
+        server.admin().replicaof("127.0.0.1", free_port())
+        eventually(lambda: server.admin().info("replication")["role"] == "slave")
+        said, _ = mailer(tmp_path, server.url, "suppress", "add", "a@example.org")
+    assert "replica" in said
+    assert HINT not in said
