@@ -1,10 +1,17 @@
 """What is done to the processes of a `World`, by name; each leaves it in a state to recover from."""
 
+import contextlib
 import os
 import signal
 import threading
 
+from redis import Redis
+from redis import exceptions as redis_errors
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
 from tests.chaos.world import PATIENCE, children, kill_child, kill_host, wait_until
+from tests.conftest import free_port
 
 
 def elapse(seconds):
@@ -63,6 +70,62 @@ def redis_network(world, workers, rng):
     world.redis_proxy.cut()
 
 
+def _for_a_while(rng, begin, end):
+    begin()
+    elapse(rng.uniform(0.5, 4))
+    end()
+
+
+def full_redis(world, workers, rng):
+    """Redis is out of memory, and takes no writes."""
+    size = world.client.config_set
+    _for_a_while(rng, lambda: size("maxmemory", "1"), lambda: size("maxmemory", "0"))
+
+
+def unsaved_redis(world, workers, rng):
+    """Snapshots fail, as on a full disk, and Redis takes no writes."""
+    client = world.client
+    taken = world.folder / "redis" / "taken"
+    taken.mkdir(exist_ok=True)  # where the file should be, there is a folder
+    client.config_set("dbfilename", taken.name)
+    client.config_set("save", "3600 1")
+    with contextlib.suppress(redis_errors.ResponseError):  # one is under way: it fails as well
+        client.bgsave()
+    wait_until(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err")
+    _for_a_while(rng, lambda: None, lambda: client.config_set("save", ""))
+
+
+def alone_redis(world, workers, rng):
+    """Redis misses its replicas, and takes no writes."""
+    wants = world.client.config_set
+    least = "min-replicas-to-write"
+    _for_a_while(rng, lambda: wants(least, "1"), lambda: wants(least, "0"))
+
+
+def replica_redis(world, workers, rng):
+    """Redis is somebody's replica by mistake, and takes no writes."""
+    follow = world.client.replicaof
+    _for_a_while(rng, lambda: follow("127.0.0.1", free_port()), lambda: follow("NO", "ONE"))
+
+
+def busy_redis(world, workers, rng):
+    """Somebody's script does not end, until somebody kills it."""
+    world.client.config_set("busy-reply-threshold", "50")
+    endless = Redis(port=world.redis_port, retry=Retry(NoBackoff(), 0))
+
+    def run():
+        with contextlib.suppress(redis_errors.RedisError):
+            endless.eval("while true do end", 0)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    elapse(rng.uniform(0.5, 4))
+    with Redis(port=world.redis_port) as killer:
+        killer.script_kill()
+    thread.join(PATIENCE)
+    endless.close()
+
+
 def server(world, workers, rng):
     """``kill -9`` of the mail server, which comes back."""
     kill_host(world.smtp)
@@ -94,6 +157,11 @@ ALL = (
     frozen_redis,
     redis_connections,
     redis_network,
+    full_redis,
+    unsaved_redis,
+    alone_redis,
+    replica_redis,
+    busy_redis,
     server,
     network,
     frozen_worker,

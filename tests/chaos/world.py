@@ -87,6 +87,10 @@ print(campaign.enqueue(rows, check=False).queued)
 """
 
 
+REFUSABLE = ("--enable-protected-configs", "yes")
+"""What lets a test make snapshots fail."""
+
+
 def wait_until(condition, seconds=PATIENCE, what="it"):
     """Return what *condition* returns once that is true; fail when it is not in time."""
     ends = time.monotonic() + seconds
@@ -200,7 +204,7 @@ class World:
     def start_redis(self):
         words = [server_binary(), "--port", self.redis_port, "--bind", "127.0.0.1"]
         words += ["--dir", self.folder / "redis", "--save", "", "--appendonly", "yes"]
-        self.redis = self._start(*words, "--appendfsync", "always", log="redis.log")
+        self.redis = self._start(*words, "--appendfsync", "always", *REFUSABLE, log="redis.log")
         self._listening(self.redis_port)
 
     def start_smtp(self):
