@@ -144,7 +144,9 @@ def _keep_clients(transport: Any) -> None:
     original = transport.Channel._create_client  # noqa: SLF001 - where one is made for each command
 
     def guarded(self: Any, asynchronous: bool = False) -> Any:  # noqa: FBT001, FBT002 - kombu's
-        if asynchronous or not self.connection.client.transport_options.get(OURS):
+        # Without a broker connection any more: kombu says so itself, see `_guard_closing`.
+        broker = getattr(self.connection, "client", None)
+        if asynchronous or broker is None or not broker.transport_options.get(OURS):
             return original(self, asynchronous)
         pool, client = vars(self).get(_CLIENT, (None, None))
         # After a disconnection the channel has another pool.

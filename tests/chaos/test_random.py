@@ -4,7 +4,8 @@ import random
 
 import pytest
 
-from tests.chaos import assault
+from tests.chaos import assault, guarded
+from tests.chaos.guarded import GuardedWorld
 from tests.chaos.world import PATIENCE, Verdict, World, kill_host, wait_until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
@@ -16,12 +17,13 @@ def test_whatever_is_killed_whenever_nobody_is_lost_or_mailed_twice(seed, tmp_pa
     on_uncertain = rng.choice(["hold", "resend"])
     settings = {"batch_size": rng.choice([1, 7, 20, 50]), "connections": rng.choice([3, 20])}
     count = rng.randrange(30, 40 + 20 * min(settings["batch_size"], 8))
-    with World(tmp_path / "world", tells=seed % 2 == 0, **settings) as world:
+    kind, known = rng.choice([(World, assault.ALL)] * 3 + [(GuardedWorld, guarded.ALL)])
+    with kind(tmp_path / "world", tells=seed % 2 == 0, **settings) as world:
         world.wish({"delay": rng.choice([0, 0.005, 0.02])})
         workers = [world.start_worker(concurrency=rng.choice([1, 2]))]
         enqueue(world, count, on_uncertain, rng)
-        assaults = [rng.choice(assault.ALL) for _ in range(rng.randrange(1, 5))]
-        print(count, on_uncertain, settings, [one.__name__ for one in assaults])  # noqa: T201
+        assaults = [rng.choice(known) for _ in range(rng.randrange(1, 5))]
+        print(kind.__name__, count, on_uncertain, settings, [one.__name__ for one in assaults])  # noqa: T201
         in_doubt = 0
         for number, one in zip(
             sorted(rng.randrange(count) for _ in assaults), assaults, strict=True

@@ -36,7 +36,7 @@ PATIENCE = 30.0 if has_the_machine_to_itself() else 100.0
 """Seconds within which everything must have gone on, whatever was killed."""
 
 CONFIG = """
-redis = "redis://127.0.0.1:{redis}/0"
+redis = "{redis}"
 broker = "{broker}"
 sender = "Shop <news@shop.example>"
 batch_size = {batch_size}
@@ -159,10 +159,10 @@ class World:
         self.start_smtp()
         self.redis_proxy = self._proxy(self.redis_port)
         self.smtp_proxy = self._proxy(self.smtp_port)
-        broker = self._broker or f"redis://127.0.0.1:{self.redis_port}/1"
+        broker = self._broker or self.address(1)
         (self.folder / "mailer.toml").write_text(
             CONFIG.format(
-                redis=self.redis_proxy.port,
+                redis=self.address(0),
                 broker=broker,
                 smtp=self.smtp_proxy.port,
                 history=self.history_url,
@@ -171,12 +171,21 @@ class World:
                 **self.settings,
             )
         )
-        self.client = connect(f"redis://127.0.0.1:{self.redis_port}/0")
+        self.client = self.connect()
         self._stack.callback(self.client.close)
         return self
 
     def __exit__(self, *_exc):
         self._stack.close()
+
+    def address(self, database):
+        """Where mailer finds Redis: the ledger behind a proxy, the queues not."""
+        port = self.redis_port if database else self.redis_proxy.port
+        return f"redis://127.0.0.1:{port}/{database}"
+
+    def connect(self):
+        """The test's own client of the ledger."""
+        return connect(f"redis://127.0.0.1:{self.redis_port}/0")
 
     def _proxy(self, port):
         proxy = Proxy(port)

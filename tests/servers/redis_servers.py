@@ -23,9 +23,13 @@ class RedisProcess:
         lines = [f"port {self.port}", "bind 127.0.0.1", f"dir {folder}", *settings]
         config = folder / "redis.conf"
         config.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        program = "redis-sentinel" if sentinel else "redis-server"
+        self._words = ["redis-sentinel" if sentinel else "redis-server", str(config)]
         self._log = (folder / "log").open("wb")
-        self.process = subprocess.Popen([program, str(config)], stdout=self._log, stderr=self._log)
+        self.again()
+
+    def again(self) -> None:
+        """Start it, with what Sentinel may have written into its configuration since."""
+        self.process = subprocess.Popen(self._words, stdout=self._log, stderr=self._log)
 
     @property
     def url(self) -> str:
