@@ -10,7 +10,7 @@ import time
 import pytest
 
 from mailer.store.connection import connect
-from tests.conftest import free_port
+from tests.conftest import free_port, has_the_machine_to_itself
 from tests.servers.redis_servers import eventually, redis_process
 from tests.store.batches import open_campaign
 
@@ -50,7 +50,7 @@ def test_a_redis_that_stands_still_is_not_to_be_started_and_people_wait_five_sec
         said, seconds = mailer(tmp_path, server.url, "status")
     assert "stands still" in said
     assert HINT not in said
-    assert seconds < PEOPLE + 4
+    assert seconds < PEOPLE + (4 if has_the_machine_to_itself() else 25)
 
 
 @pytest.mark.parametrize(
