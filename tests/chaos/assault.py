@@ -120,9 +120,13 @@ def busy_redis(world, workers, rng):
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
     elapse(rng.uniform(0.5, 4))
-    with Redis(port=world.redis_port) as killer:
-        killer.script_kill()
-    thread.join(PATIENCE)
+
+    def is_over():
+        with contextlib.suppress(redis_errors.RedisError), Redis(port=world.redis_port) as killer:
+            killer.script_kill()
+        return not thread.is_alive()
+
+    wait_until(is_over, what="the end of the script")
     endless.close()
 
 

@@ -7,7 +7,7 @@ import redis
 
 from mailer.store.connection import connect
 from tests.chaos import assault
-from tests.chaos.world import World
+from tests.chaos.world import PATIENCE, World
 from tests.servers.redis_servers import eventually, replicated
 
 
@@ -27,7 +27,7 @@ class GuardedWorld(World):
         return connect(self.address(0), lambda: True)
 
     def is_whole(self):
-        eventually(self.servers.is_whole)
+        eventually(self.servers.is_whole, PATIENCE)
 
 
 def failover(world, workers, rng):
@@ -35,7 +35,7 @@ def failover(world, workers, rng):
     world.is_whole()
     before = world.servers.master()
     world.servers.fail_over()
-    eventually(lambda: world.servers.master() is not before)
+    eventually(lambda: world.servers.master() is not before, PATIENCE)
 
 
 def dead_master(world, workers, rng):
@@ -43,7 +43,7 @@ def dead_master(world, workers, rng):
     world.is_whole()
     before = world.servers.master()
     before.process.kill()
-    eventually(lambda: world.servers.master() is not before)
+    eventually(lambda: world.servers.master() is not before, PATIENCE)
     assault.elapse(rng.uniform(0, 2))
     before.again()
 
