@@ -32,7 +32,7 @@ class Flower:
         self.served: list[str] = []
         command = [sys.executable, "-m", "celery", "-A", "mailer", "flower", "--address=127.0.0.1"]
         command += [f"--port={self.url.rpartition(':')[2]}", "--inspect_timeout=3000"]
-        command += ["--tasks_columns=state,args,result,received"]
+        command += ["--tasks_columns=uuid,state,args,result,received"]
         environment = os.environ | {
             "MAILER_CONFIG": str(cluster.folder / "mailer.toml"),
             "FLOWER_UNAUTHENTICATED_API": "true",

@@ -112,6 +112,10 @@ def test_in_a_browser_the_search_leads_from_a_reply_code_to_the_failed_batches(f
         text = page.open(f"{flower.url}/tasks?state=FAILURE", "spring-2026, batch 1")
         flower.served.append(text)
         assert "535 5.7.8" in text
+        link = page.evaluate("document.querySelector('a[href*=\"/task/\"]').href")
+        reason = "account primary, AUTH: 535 5.7.8"
+        assert reason in page.open(link, reason), "a task is a click away, with its reason whole"
+        page.open(f"{flower.url}/tasks?state=FAILURE", "spring-2026, batch 1")
         search = "var box = document.querySelector('input[type=search]'); "
         search += "box.value = 'result:454'; box.dispatchEvent(new Event('input')); "
         search += "box.dispatchEvent(new KeyboardEvent('keyup', {key: '4'})); 1"
