@@ -16,12 +16,13 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Final
-
-from email_validator import EmailNotValidError, ValidatedEmail, validate_email
+from typing import TYPE_CHECKING, Final
 
 from mailer.mail.lists.columns import BrokenRow, email_columns
 from mailer.mail.rows import read_rows
+
+if TYPE_CHECKING:
+    from email_validator import ValidatedEmail
 
 __all__ = ["BrokenRow", "Recipient", "Rejected", "fingerprint", "parse", "read_rows"]
 
@@ -191,6 +192,9 @@ def _judge(email: str) -> tuple[str, bool] | str:
     invisible = _INVISIBLE.search(email)
     if invisible:
         return f"the email address holds an invisible character (U+{ord(invisible[0]):04X})"
+    # Loaded for an address that is not plain: who only looks at campaigns does without it.
+    from email_validator import validate_email  # noqa: PLC0415
+
     try:
         valid = validate_email(
             email,
@@ -199,12 +203,12 @@ def _judge(email: str) -> tuple[str, bool] | str:
             check_deliverability=False,
             globally_deliverable=False,
         )
-    except (EmailNotValidError, ValueError) as error:
+    except ValueError as error:
         return f"the email address is malformed: {str(error).rstrip('.')}"
     return _mailbox(valid)
 
 
-def _mailbox(valid: ValidatedEmail) -> tuple[str, bool] | str:
+def _mailbox(valid: "ValidatedEmail") -> tuple[str, bool] | str:
     domain = valid.ascii_domain.lower()
     if "." not in domain:
         return "the email address is malformed: the part after the @-sign has no dot"

@@ -8,14 +8,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from time import monotonic, time
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from mailer.config import Settings, current
 from mailer.config.neighbours import intrusion
 from mailer.errors import LedgerUnavailableError
 from mailer.mail.payload import VERSION
-from mailer.queues.application import application
-from mailer.queues.broker import Broker, Task
 from mailer.queues.publish import publish
 from mailer.store import Store
 from mailer.store.account_limits import rules
@@ -26,6 +24,9 @@ from mailer.store.dispatch import Dispatch
 from mailer.store.ledger import Ledger
 from mailer.store.singles import Singles
 from mailer.store.workers.able import Able
+
+if TYPE_CHECKING:
+    from mailer.queues.broker import Broker, Task
 
 _T = TypeVar("_T")
 
@@ -52,10 +53,28 @@ class Links:
         self.dispatch = Dispatch(self.client)
         self.breaker = Breaker(self.client)
         self.able = Able(self.client)
-        self.broker = Broker(application(broker))
+        self._broker_url = broker
+        self._broker: Broker | None = None
         self._quiet_until = 0.0
 
-    def ring(self, task: Task) -> None:
+    @property
+    def broker(self) -> "Broker":
+        """Celery's queues. Celery is loaded when they are first wanted: who only looks does without."""
+        if self._broker is None:
+            # No cached_property: its lock could be held in mid-fork (see `between_forks`).
+            with between_forks:
+                if self._broker is None:
+                    from mailer.queues.application import application  # noqa: PLC0415
+                    from mailer.queues.broker import Broker  # noqa: PLC0415
+
+                    self._broker = Broker(application(self._broker_url))
+        return self._broker
+
+    @broker.setter
+    def broker(self, broker: "Broker") -> None:
+        self._broker = broker
+
+    def ring(self, task: "Task") -> None:
         """Tell the workers of a batch that the ledger has; it is sent also where this fails.
 
         Raises nothing for a broker that is away: what is in the ledger, the workers' sweep finds.
@@ -124,7 +143,7 @@ class Producer:
         return self.links.ledger
 
     @property
-    def broker(self) -> Broker:
+    def broker(self) -> "Broker":
         """Celery's queues."""
         return self.links.broker
 

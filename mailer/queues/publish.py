@@ -2,16 +2,20 @@
 
 import itertools
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from mailer.queues.broker import Broker, Task
 from mailer.store.ledger import Ledger
+
+if TYPE_CHECKING:
+    from mailer.queues.broker import Broker
 
 _STEP: Final = 200
 
 
-def publish(broker: Broker, ledger: Ledger, batches: Iterable[tuple[str, str]]) -> int:
+def publish(broker: "Broker", ledger: Ledger, batches: Iterable[tuple[str, str]]) -> int:
     """Publish the task of each (queue, ref) that still is a batch; returns how many."""
+    from mailer.queues.broker import Task  # noqa: PLC0415 - Celery, which who only looks does without
+
     published = 0
     for some in _chunks(iter(batches)):
         published += broker.publish(Task(*fields) for fields in ledger.tasks(some))
