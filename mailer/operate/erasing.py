@@ -9,6 +9,7 @@ from mailer.errors import InputError
 from mailer.mail.recipients import Rejected, fingerprint, parse
 from mailer.operate.history import opened
 from mailer.queues.connections import Producer
+from mailer.store.events import Aside
 from mailer.store.retention.erasing import Erasing, Found
 
 __all__ = ["Erased", "Found", "erase"]
@@ -39,6 +40,8 @@ def erase(settings: Settings, address: str) -> Erased:
     found = list(Erasing(store.client, one.mailbox).erase(time()))
     if number := store.audit.forget(one.mailbox):
         found.append(Found("audit log", "", number))
+    if number := Aside(store.client).erase(one.mailbox):
+        found.append(Found("events set aside", "", number))
     if settings.history.url is not None:
         history = opened(settings)
         try:

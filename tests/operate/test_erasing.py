@@ -17,6 +17,7 @@ from mailer.operate import audit
 from mailer.operate.erasing import Found, erase
 from mailer.operate.trace import trace
 from mailer.store import Store, keys
+from mailer.store.events import Aside
 from mailer.store.feedback.records import Brake, Returned
 from mailer.store.ledger import Burial, Settlement
 from mailer.store.retention.erasing import KINDS
@@ -183,3 +184,18 @@ def test_what_operators_did_about_a_person_is_forgotten_too(settings):
     assert found == {"audit log": 1}
     assert [one.about for one in audit.newest(settings, 9)] == ["bob@example.org"]
     assert erase(settings, "ada@example.org").found == []
+
+
+def test_events_that_lie_aside_name_her_no_more(settings, store, client):
+    store.events.register("hook")
+    aside = Aside(client)
+    for number, people in enumerate(([ADA], [BOB, ADA, ""], [BOB])):
+        events = [{"id": f"e{number}", "mailbox": one} for one in people]
+        aside.put("hook", json.dumps({"id": "d", "events": events}).encode(), len(events), "why")
+
+    found = erase(settings, ADA.upper()).found
+
+    assert Found("events set aside", "", 2) in found
+    left = [json.loads(one.body)["events"] for one in aside.lying("hook")]
+    assert sorted([event["mailbox"] for event in events] for events in left) == [[BOB], [BOB, ""]]
+    assert erase(settings, ADA).found == []
