@@ -25,10 +25,13 @@ class RedisProcess:
         config.write_text("\n".join(lines) + "\n", encoding="utf-8")
         self._words = ["redis-sentinel" if sentinel else "redis-server", str(config)]
         self._log = (folder / "log").open("wb")
+        self.process: subprocess.Popen[bytes] | None = None
         self.again()
 
     def again(self) -> None:
         """Start it, with what Sentinel may have written into its configuration since."""
+        if self.process is not None:
+            self.process.wait(10)  # it was killed
         self.process = subprocess.Popen(self._words, stdout=self._log, stderr=self._log)
 
     @property
