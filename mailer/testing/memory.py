@@ -18,7 +18,7 @@ from mailer.queues.connections import Links
 from mailer.store.campaigns import CANCELLED, RUNNING, Opened
 from mailer.store.course.pending import Pending
 from mailer.store.course.progress import Progress
-from mailer.store.ledger import Enqueued, Fresh
+from mailer.store.ledger import BULK, Enqueued, Fresh
 from mailer.store.singles import Single, Written
 
 Arrived = Callable[[str, str, bytes], None]
@@ -77,7 +77,7 @@ class MemoryLinks(Links):
         """All accounts are."""
         return True
 
-    def take(self, _ref: str, _now: float) -> bool:
+    def take(self, _ref: str, _now: float, _queue: str = BULK) -> bool:
         """It is everybody's turn."""
         return True
 
@@ -157,12 +157,13 @@ class MemoryLinks(Links):
         """Nobody lags behind: there are no workers."""
         return 0
 
-    def names(self) -> list[str]:
-        """All campaigns, the newest first."""
-        return list(reversed(self._all))
+    def names(self, since: float = 0.0) -> list[str]:
+        """All campaigns that were enqueued first at *since* or later, the newest first."""
+        return [name for name, one in reversed(self._all.items()) if one.created >= since]
 
-    def set_state(self, name: str, state: str) -> str:
+    def set_state(self, name: str, state: str, why: str = "") -> str:
         """As `control.lua`."""
+        del why
         campaign = self._known(name)
         before = campaign.state
         if before != CANCELLED:

@@ -1,5 +1,6 @@
 """The pytest plugin as users meet it: the documented examples are run, in a project of their own."""
 
+import inspect
 import re
 import subprocess
 import sys
@@ -11,7 +12,13 @@ from mailer import Attachment, Campaign, send
 from mailer.config import Settings
 from mailer.errors import CampaignChangedError, CampaignNotFoundError, MailerError
 from mailer.operate.campaigns import cancel
+from mailer.store.breaker import Breaker
+from mailer.store.campaigns import Campaigns
+from mailer.store.dispatch import Dispatch
+from mailer.store.ledger import Ledger
+from mailer.store.singles import Singles
 from mailer.testing import outbox
+from mailer.testing.memory import MemoryLinks
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "testing.md"
 
@@ -64,6 +71,29 @@ def test_the_plugin_costs_nothing_where_it_is_not_used():
 
 
 # What stands for the ledger, and the ledger: the same questions, the same answers.
+
+
+STANDS_FOR = {
+    Campaigns: (
+        *("open", "begin_check", "close", "next_batch", "share", "open_recipients", "names"),
+        *("set_state", "cancel_batches", "progress"),
+    ),
+    Ledger: ("reserve", "enqueue"),
+    Singles: ("write",),
+    Dispatch: ("take",),
+    Breaker: ("state",),
+}
+
+
+@pytest.mark.parametrize(
+    ("real", "name"), [(real, name) for real, names in STANDS_FOR.items() for name in names]
+)
+def test_what_stands_for_the_ledger_takes_what_the_ledger_takes(real, name):
+    def taken(owner):
+        given = inspect.signature(getattr(owner, name)).parameters.values()
+        return [(one.name.lstrip("_"), one.kind) for one in given]
+
+    assert taken(MemoryLinks) == taken(real)
 
 
 def story(settings):
