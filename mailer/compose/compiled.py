@@ -73,7 +73,9 @@ class Output:
 
     def encoding(self, values: str) -> str:
         """Return the transfer encoding for the output (`transfer_encoding`) that has *values*."""
-        if len(values) <= self._ample:
+        if len(values) <= self._ample or (
+            values.isascii() and 6 * self._high <= self._octets + len(values)
+        ):
             return "quoted-printable"
         octets = len(values.encode("utf-8", "surrogatepass"))
         # A character beyond ASCII has at most twice as many octets as it has more than one.

@@ -127,7 +127,8 @@ class Composer:
         texts, bodies, encodings = plan.renderer.encoded(self._variables(recipient, url))
         own = self._own(recipient)
         skeleton = plan.skeleton(encodings, own)
-        head = self._head(plan, recipient, texts, url)
+        message_id = self.headers.message_id(recipient)
+        head = self._head(plan, recipient, texts, url, message_id)
         content: list[bytes | SharedPart] = []
         run = [plan.before, head.encode(), skeleton.pieces[0]]
         for slot, piece in zip(skeleton.slots, skeleton.pieces[1:], strict=True):
@@ -144,7 +145,7 @@ class Composer:
             self.headers.reverse_path(recipient),
             recipient.mailbox,
             tuple(content),
-            self.headers.message_id(recipient),
+            message_id,
             recipient.smtputf8,
         )
 
@@ -153,11 +154,18 @@ class Composer:
         url = self.headers.unsubscribe_url(recipient)
         texts = plan.renderer.heads(self._variables(recipient, url))
         self._own(recipient)
-        self._head(plan, recipient, texts, url)
+        self._head(plan, recipient, texts, url, self.headers.message_id(recipient))
 
-    def _head(self, plan: Plan, recipient: Recipient, texts: Mapping[str, str], url: str) -> str:
+    def _head(
+        self,
+        plan: Plan,
+        recipient: Recipient,
+        texts: Mapping[str, str],
+        url: str,
+        message_id: str,
+    ) -> str:
         """Return the header fields that are the recipient's own."""
-        head = self.headers.own(recipient, texts["subject"], url)
+        head = self.headers.own(recipient, texts["subject"], url, message_id)
         count = self.headers.count + len(plan.header_names)
         for name in plan.header_names:
             head += plan.folded(name, texts[name].strip())

@@ -80,12 +80,12 @@ class Headers:
         self.count = len(own)
         return [name for name, _ in [*self._before, *self._after]] + own
 
-    def own(self, recipient: Recipient, subject: str, url: str) -> str:
+    def own(self, recipient: Recipient, subject: str, url: str, message_id: str) -> str:
         """Return the *count* fields that are the recipient's own, as they stand in a message."""
         lines = _to_line(recipient) + _subject_line(subject.strip())
         if self._unsubscribe is not None:
             lines += words.fold_tokens("List-Unsubscribe", self._ways(recipient, url))
-        return f"{lines}Message-ID: {self.message_id(recipient)}\r\n"
+        return f"{lines}Message-ID: {message_id}\r\n"
 
     def message_id(self, recipient: Recipient) -> str:
         """Return the Message-ID, in angle brackets."""

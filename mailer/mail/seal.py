@@ -18,8 +18,9 @@ class Seal:
 
     def __init__(self, secret: str | bytes, purpose: str, proof: int) -> None:
         octets = secret.encode() if isinstance(secret, str) else secret
-        self._proof_key = _derived(octets, purpose, b"proof")
-        self._stream_key = _derived(octets, purpose, b"stream")
+        # Hashes that have taken their key, to be copied: each message is sealed once or twice.
+        self._proofs = blake2b(key=_derived(octets, purpose, b"proof"), digest_size=proof)
+        self._streams = blake2b(key=_derived(octets, purpose, b"stream"))
         self._size = proof
 
     def seal(self, words: bytes) -> bytes:
@@ -34,16 +35,22 @@ class Seal:
         return words if compare_digest(proof, self._proof(words)) else None
 
     def _proof(self, words: bytes) -> bytes:
-        return blake2b(words, key=self._proof_key, digest_size=self._size).digest()
+        proof = self._proofs.copy()
+        proof.update(words)
+        return proof.digest()
 
     def _enciphered(self, proof: bytes, words: bytes) -> bytes:
         length = len(words)
-        stream = b"".join(
-            blake2b(proof + bytes((block,)), key=self._stream_key).digest()
-            for block in range((length + 63) // 64)
-        )
+        stream = self._block(proof, 0)
+        for number in range(1, (length + 63) // 64):
+            stream += self._block(proof, number)
         mixed = int.from_bytes(words, "big") ^ int.from_bytes(stream[:length], "big")
         return mixed.to_bytes(length, "big")
+
+    def _block(self, proof: bytes, number: int) -> bytes:
+        block = self._streams.copy()
+        block.update(proof + bytes((number,)))
+        return block.digest()
 
 
 def campaign_tag(campaign: str) -> bytes:
