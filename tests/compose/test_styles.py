@@ -474,3 +474,10 @@ def test_it_is_linear_in_the_number_of_tags_and_rules(tmp_path):
         return count
 
     assert calls(400) < 3 * calls(200)
+
+
+def test_rules_of_a_large_sheet_meet_on_one_element(tmp_path):
+    css = "".join(f".c{n} {{ color: red; margin: {n}px }} " for n in range(700))
+    _, ours = rendered(page(css, "<p class='c3 c650'>x</p><p class=c699>y</p>"), tmp_path)
+    assert "<p style=\"color: red;margin: 650px\" class='c3 c650'>" in ours
+    assert '<p style="color: red;margin: 699px" class=c699>' in ours
