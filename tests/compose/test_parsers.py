@@ -141,20 +141,27 @@ process.stdin.on('data', chunk => octets.push(chunk)).on('end', async () => {
 """
 
 
-@pytest.mark.skipif(
-    not (MAILPARSER / "node_modules/mailparser").is_dir(), reason="wants npm's mailparser"
-)
-def test_mailparser_of_npm_reads_what_was_meant(composer, case):
-    octets = message(composer, case)
+def by_mailparser(script: str, octets: bytes) -> dict:
+    """What *script*, which is given *octets*, says of them."""
     done = subprocess.run(
-        ["node", "-e", PARSE],
+        ["node", "-e", script],
         input=octets,
         cwd=MAILPARSER,
         capture_output=True,
         check=True,
         timeout=60,
     )
-    read_back = json.loads(done.stdout)
+    return json.loads(done.stdout)
+
+
+wants_mailparser = pytest.mark.skipif(
+    not (MAILPARSER / "node_modules/mailparser").is_dir(), reason="wants npm's mailparser"
+)
+
+
+@wants_mailparser
+def test_mailparser_of_npm_reads_what_was_meant(composer, case):
+    read_back = by_mailparser(PARSE, message(composer, case))
     subject = one_line(case).replace("=?", "= ?")
     assert " ".join(read_back["subject"].split()) == f"News for {subject}, today"
     assert read_back["to"][0]["address"] == "ada@example.org"

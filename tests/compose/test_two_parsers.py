@@ -1,11 +1,8 @@
 """Templates put together of every hard construct, read alike by two parsers: the stdlib's and npm's."""
 
 import base64
-import json
-import subprocess
 from email.message import EmailMessage
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from markupsafe import Markup
@@ -13,7 +10,7 @@ from markupsafe import Markup
 from mailer.compose import Attachment
 from mailer.compose.verify import faults
 from tests.compose.conftest import bytes_of, read, row
-from tests.compose.test_parsers import MAILPARSER
+from tests.compose.test_parsers import by_mailparser, wants_mailparser
 
 PARSE = """
 const { simpleParser } = require('mailparser');
@@ -66,21 +63,7 @@ FILES = (
     Attachment.from_bytes(EML, "mail.eml", "message/rfc822"),
 )
 
-pytestmark = pytest.mark.skipif(
-    not (MAILPARSER / "node_modules/mailparser").is_dir(), reason="wants npm's mailparser"
-)
-
-
-def theirs(octets: bytes) -> dict:
-    done = subprocess.run(
-        ["node", "-e", PARSE],
-        input=octets,
-        cwd=MAILPARSER,
-        capture_output=True,
-        check=True,
-        timeout=60,
-    )
-    return json.loads(done.stdout)
+pytestmark = wants_mailparser
 
 
 def content(part: EmailMessage) -> bytes:
@@ -123,7 +106,7 @@ def test_both_read_the_same_message(make, html, name, files, own_text, vip):
     octets = bytes_of(composer, row(**fields, a=2, long="x y " * 400))
     assert faults(octets) == []
 
-    ours, other = read(octets), theirs(octets)
+    ours, other = read(octets), by_mailparser(PARSE, octets)
     assert not ours.defects
     assert other["subject"] == ours["Subject"] == f"News: for {name}!"
     for field, header in (("from", "From"), ("to", "To"), ("reply", "Reply-To")):
