@@ -255,7 +255,7 @@ class Renderer:
         self, outputs: Outputs, memo: Memo
     ) -> tuple[dict[str, str], Bodies, Encodings] | None:
         """Return what `encoded` does, or None where a value names an image, which is to be looked at."""
-        encodings: Encodings = ()
+        encodings: list[str] = []
         bodies: Bodies = {}
         try:
             for section in self.bodies:
@@ -265,7 +265,7 @@ class Renderer:
                 if section == "html" and _names_image(joined):
                     return None
                 encoding = output.encoding(joined)
-                encodings += (encoding,)
+                encodings.append(encoding)
                 if encoding == "base64":
                     bodies[section] = (encoded(output.text(memo), "base64"),)
                 else:
@@ -273,7 +273,7 @@ class Renderer:
         except quoted.UnspliceableError:
             return self._encoded_whole({s: output.text(memo) for s, output in outputs.items()})
         texts = {s: output.text(memo) for s, output in outputs.items() if s not in bodies}
-        return texts, bodies, encodings
+        return texts, bodies, tuple(encodings)
 
     def _spliced(self, pieces: list[str], encoding: str) -> Sequence[bytes]:
         if encoding == "base64":

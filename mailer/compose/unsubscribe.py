@@ -25,6 +25,8 @@ _HOLE: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _SALT: Final = "mailer.unsubscribe"  # of the tokens of version 0.1.0
 _PROOF: Final = 16
 _BLOCK: Final = 16
+_LENGTHS: Final = [bytes((length,)) for length in range(_BLOCK)]
+_FILLINGS: Final = [bytes(length) for length in range(_BLOCK)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,7 @@ class TokenSigner:
         words = f"{mailbox}\n{campaign}".encode()
         # Filled up, so that the length tells little of the mailbox; the first octet says by how much.
         filling = -(len(words) + 1) % _BLOCK
-        words = bytes((filling,)) + words + bytes(filling)
+        words = _LENGTHS[filling] + words + _FILLINGS[filling]
         return urlsafe_b64encode(self._seal.seal(words)).rstrip(b"=").decode("ascii")
 
     def read(self, token: str) -> Unsubscribed:

@@ -41,15 +41,15 @@ class Seal:
 
     def _enciphered(self, proof: bytes, words: bytes) -> bytes:
         length = len(words)
-        stream = self._block(proof, 0)
+        stream = self._block(proof + b"\0")
         for number in range(1, (length + 63) // 64):
-            stream += self._block(proof, number)
+            stream += self._block(proof + bytes((number,)))
         mixed = int.from_bytes(words, "big") ^ int.from_bytes(stream[:length], "big")
         return mixed.to_bytes(length, "big")
 
-    def _block(self, proof: bytes, number: int) -> bytes:
+    def _block(self, begun: bytes) -> bytes:
         block = self._streams.copy()
-        block.update(proof + bytes((number,)))
+        block.update(begun)
         return block.digest()
 
 
