@@ -23,6 +23,7 @@ from mailer.compose.mailboxes import Mailbox, mailboxes
 from mailer.compose.policy import SINGLE, addresses, fold_field
 from mailer.compose.unsubscribe import Pattern, TokenSigner
 from mailer.errors import HeaderError, InputError
+from mailer.mail.barring.scopes import list_of
 from mailer.mail.recipients import Recipient
 from mailer.mail.seal import KEY_OCTETS, TAG_OCTETS, Seal, campaign_tag, message_hash
 
@@ -54,6 +55,7 @@ class Headers:
         sender = one_mailbox("sender", design.sender)
         self.domain = words.ascii_domain(sender[1].rpartition("@")[2])
         self._campaign = design.campaign
+        self._list = list_of(design.list_id)
         self._unsubscribe = design.unsubscribe
         self._url = _pattern(design.unsubscribe.url if design.unsubscribe else None)
         self._mailto = _pattern(design.unsubscribe.mailto if design.unsubscribe else None)
@@ -109,7 +111,9 @@ class Headers:
         return ", ".join(ways)
 
     def _filled(self, pattern: Pattern, recipient: Recipient) -> str:
-        token = self._tokens.token(recipient.mailbox, self._campaign) if self._tokens else ""
+        token = ""
+        if self._tokens:
+            token = self._tokens.token(recipient.mailbox, self._campaign, self._list)
         return pattern.filled(recipient.fields, token)
 
 

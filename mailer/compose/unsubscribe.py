@@ -23,6 +23,7 @@ from mailer.mail.seal import Seal
 
 _HOLE: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _SALT: Final = "mailer.unsubscribe"  # of the tokens of version 0.1.0
+_LIST: Final = "\nList-ID: "
 _PROOF: Final = 16
 _BLOCK: Final = 16
 _LENGTHS: Final = [bytes((length,)) for length in range(_BLOCK)]
@@ -71,10 +72,14 @@ class Unsubscribe:
 
 @dataclass(frozen=True, slots=True)
 class Unsubscribed:
-    """What a token said: who, and out of which campaign."""
+    """What a token said: who, out of which campaign, and of which list.
+
+    *list_id* is empty where the campaign had none, or an older version wrote the token.
+    """
 
     mailbox: str
     campaign: str
+    list_id: str = ""
 
 
 class TokenSigner:
@@ -89,9 +94,10 @@ class TokenSigner:
         self._secret = secret
         self._seal = Seal(secret, "unsubscribe", _PROOF)
 
-    def token(self, mailbox: str, campaign: str) -> str:
+    def token(self, mailbox: str, campaign: str, list_id: str = "") -> str:
         """Return a token of URL-safe characters."""
-        words = f"{mailbox}\n{campaign}".encode()
+        # The list is in it because Redis forgets campaigns, and old mails stay.
+        words = f"{mailbox}\n{campaign}{list_id and _LIST}{list_id}".encode()
         # Filled up, so that the length tells little of the mailbox; the first octet says by how much.
         filling = -(len(words) + 1) % _BLOCK
         words = _LENGTHS[filling] + words + _FILLINGS[filling]
@@ -101,10 +107,11 @@ class TokenSigner:
         """Return what *token* says; raises `InputError` when it is forged or cut."""
         try:
             words = self._signed(token) if "." in token else self._sealed(token)
-            mailbox, _, campaign = words.decode().partition("\n")
+            mailbox, _, rest = words.decode().partition("\n")
         except (itsdangerous.BadSignature, binascii.Error, UnicodeError):
             raise InputError("the unsubscribe token is not one of ours, or was cut") from None
-        return Unsubscribed(mailbox, campaign)
+        campaign, mark, list_id = rest.rpartition(_LIST)
+        return Unsubscribed(mailbox, campaign if mark else rest, list_id if mark else "")
 
     def _sealed(self, token: str) -> bytes:
         octets = urlsafe_b64decode(token.encode("ascii") + b"=" * (-len(token) % 4))

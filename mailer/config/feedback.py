@@ -6,6 +6,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from mailer.config.secrets import Command, Secret, SecretFile, Variable
 from mailer.config.units import Count, File, Flag, Model, Seconds
+from mailer.mail.barring.scopes import list_of
 
 
 class Unsubscribe(Model):
@@ -13,12 +14,13 @@ class Unsubscribe(Model):
 
     *url* and *mailto* are patterns: ``{token}`` is a signed proof of whose they are, ``{field}`` a field
     of the row. The token's key is read by producers. *one_click* is RFC 8058's promise that the URL
-    takes a bare POST.
+    takes a bare POST. *lists* are names for people, by List-ID.
     """
 
     url: str | None = None
     mailto: str | None = None
     one_click: Flag = True
+    lists: dict[str, str] = Field(default_factory=dict)
     secret_env: Variable | None = None
     secret_file: SecretFile | None = None
     secret_command: Command | None = None
@@ -32,6 +34,16 @@ class Unsubscribe(Model):
     def secret(self) -> str | None:
         """The key that signs the tokens, read now; None where none is configured."""
         return self.key.read() if self.key else None
+
+    @field_validator("lists")
+    @classmethod
+    def _named_by_list_id(cls, lists: dict[str, str]) -> dict[str, str]:
+        for field in lists:
+            if not list_of(field):
+                raise ValueError(
+                    f"{field!r} is no List-ID: write it as the messages have it, news.shop.example"
+                )
+        return {list_of(field): name for field, name in lists.items()}
 
     @model_validator(mode="after")
     def _leads_somewhere(self) -> Self:

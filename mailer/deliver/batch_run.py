@@ -1,8 +1,9 @@
 """One batch's way through a worker: from its claim, over sending what is due, to its release.
 
 The order matters. What an earlier lease left in doubt is settled before anything else, for it may be in
-somebody's mailbox. The suppression list is asked before each sending and not once, because a batch may
-have waited for days. Limits are asked last, so that no permit is held by what is not sent.
+somebody's mailbox. The suppression list is asked before each sending and while it lasts, because a batch
+may have waited for days, and be sent for hours. Limits are asked last, so that no permit is held by what
+is not sent.
 """
 
 import threading
@@ -13,6 +14,7 @@ from random import random
 from time import time
 from typing import Final, assert_never
 
+from mailer.deliver.barring.excluded import Excluded
 from mailer.deliver.batch import Batch
 from mailer.deliver.gate import Gate
 from mailer.deliver.journal import Journal, Lease
@@ -68,6 +70,7 @@ class BatchRun:
         self._worker = tools.settings.worker
         self._retry = policy.retry_over(tools.settings.retry)
         self._recorder = Recorder(tools.ledger, batch, report, self._worker.lease)
+        self._excluded = Excluded(tools.suppression, batch, policy)
 
     def run(self) -> None:
         """Send what can be sent now, and release the batch for what comes next.
@@ -106,10 +109,7 @@ class BatchRun:
         self._recorder.count(left)
 
     def _suppress(self) -> None:
-        batch = self._batch
-        listed = self._tools.suppression.among([entry.fingerprint for entry in batch.entries])
-        chosen = [offset for offset in batch.open() if listed[offset]]
-        self._recorder.settle(chosen, Status.SUPPRESSED)
+        self._recorder.settle(self._excluded.listed(), Status.SUPPRESSED)
 
     # Sending.
 
@@ -145,6 +145,9 @@ class BatchRun:
                     raise UnableError(secret, gate.unable)
                 if journal.sent:
                     unable.could(secret)
+                if journal.interrupted and not journal.stopped:
+                    self._suppress()
+                    continue
                 if journal.stopped or gate.troubled or (journal.chosen and not journal.sent):
                     return journal.verdict, Rest()
                 if len(grant.granted) == len(left):
@@ -280,6 +283,7 @@ class BatchRun:
         lease = Lease(self._worker.lease, self._asked, began)
         judge_ = partial(self._judge, began)
         self._current = Journal(self._tools.ledger, self._batch, chosen, judge_, lease)
+        self._current.interrupts = self._excluded.somebody_new
         self._current.observer = self._tools.observer
         self._current.settled = partial(self._tools.dropper.refused, self._batch)
         return self._current

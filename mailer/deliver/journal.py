@@ -42,7 +42,8 @@ class Journal:
     """The `mailer.smtp.Journal` of one batch.
 
     *chosen* are the offsets that are being sent; `sent` holds those of which a server has heard, and
-    `heard` is called with them whenever there are more.
+    `heard` is called with them whenever there are more. `interrupts` is asked before messages are begun,
+    with what tells which are: where it says so, no more are, and `interrupted` is set.
     """
 
     def __init__(
@@ -59,6 +60,8 @@ class Journal:
         self.sent: set[int] = set()
         self.heard: Callable[[AbstractSet[int]], None] = lambda _sent: None
         self.settled: Callable[[Sequence[tuple[int, Outcome]]], None] = lambda _settled: None
+        self.interrupts: Callable[[Callable[[], AbstractSet[int]]], bool] = lambda _begun: False
+        self.interrupted = False
         self.observer = Observer()
         self._told: list[Heard] = []
         self.verdict = Verdict.GO
@@ -70,7 +73,9 @@ class Journal:
         Raises `LeaseLostError` when the batch is another worker's by now.
         """
         settlements = self._settle(results)
-        if self.stopped:
+        if starting and not self.interrupted:
+            self.interrupted = self.interrupts(lambda: self._begun)
+        if self.stopped or self.interrupted:
             starting = ()
         self._marked.update(starting)
         self._say(settlements, [self._batch.position(self.chosen[which]) for which in starting])
@@ -81,7 +86,7 @@ class Journal:
         if self._lease.asked() is Proceed.END:
             return Proceed.END
         # The campaign's pause or end is no reason to give up what is in flight: it has its ten minutes.
-        return Proceed.BEGIN_NOTHING if self.stopped else Proceed.GO_ON
+        return Proceed.BEGIN_NOTHING if self.stopped or self.interrupted else Proceed.GO_ON
 
     def finish(self, results: Sequence[Result]) -> None:
         """Record what the driver returned and had not reported before.
@@ -115,6 +120,10 @@ class Journal:
     def only_awaits(self) -> bool:
         """Whether each message is on its way or answered; another thread asks."""
         return bool(self.chosen) and len(self._marked | self._judged) == len(self.chosen)
+
+    @property
+    def _begun(self) -> set[int]:
+        return {self.chosen[which] for which in self._marked | self._judged}
 
     def _settle(self, results: Sequence[tuple[int, Result]]) -> list[tuple[int, Outcome]]:
         settled = []

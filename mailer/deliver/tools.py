@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from threading import Lock
 
 from mailer.config import Settings
+from mailer.deliver.barring.dropper import Dropper
 from mailer.deliver.content import Contents
-from mailer.deliver.dropper import Dropper
 from mailer.deliver.gate import Gate
 from mailer.deliver.observer import Observer
 from mailer.deliver.server import rules, server

@@ -12,10 +12,12 @@ from time import monotonic, time
 from typing import Final
 
 from mailer.config import Settings
+from mailer.feedback.leaving import leaving
 from mailer.feedback.reader import read
 from mailer.feedback.report import Kind, Report
 from mailer.feedback.tokens import Match, Tokens
-from mailer.mail.dropping import dropping
+from mailer.mail.barring.dropping import dropping
+from mailer.mail.barring.scopes import ALL
 from mailer.mail.recipients import fingerprint
 from mailer.operate.feedback import brake
 from mailer.queues.connections import Producer
@@ -106,7 +108,8 @@ class Returns:
             rule = dropping(report.kind.value, reason, permanent=report.permanent is True)
         one = _record(report, match, source, self._clock())
         told = self._feedback.told(match.campaign, match.key, one, _message_id(report))
-        noted = self._feedback.note(match.campaign, match.key, one, rule, self._brake, told)
+        scope = leaving(self._campaigns, match.campaign) if report.kind is Kind.UNSUBSCRIBE else ALL
+        noted = self._feedback.note(match.campaign, match.key, one, rule, self._brake, told, scope)
         return Taken(report, match, noted.answer, noted.dropped, noted.paused)
 
     def match(self, report: Report) -> Match | None:

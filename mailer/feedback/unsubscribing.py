@@ -10,7 +10,9 @@ from typing import Final
 from mailer.compose.unsubscribe import Unsubscribed, read_token
 from mailer.config import Settings
 from mailer.errors import InputError
-from mailer.mail.dropping import AT_ONCE
+from mailer.feedback.leaving import leaving
+from mailer.mail.barring.dropping import AT_ONCE
+from mailer.mail.barring.scopes import ALL, BULK
 from mailer.mail.recipients import fingerprint
 from mailer.queues.connections import Producer
 from mailer.store.feedback.records import Brake, Feedback, Returned
@@ -25,6 +27,7 @@ class Unsubscribing:
 
     def __init__(self, settings: Settings) -> None:
         self._keys = settings.reading_keys()
+        self._names = settings.unsubscribe.lists if settings.unsubscribe else {}
         producer = Producer(settings)
         self._campaigns = producer.campaigns
         self._feedback = Feedback(producer.client)
@@ -43,23 +46,37 @@ class Unsubscribing:
         """The sender of the campaign; empty for one that Redis has forgotten."""
         return self._campaigns.sender(who.campaign)
 
-    def is_off(self, who: Unsubscribed) -> bool:
-        """Whether nothing is sent to them."""
-        return self._suppression.among([fingerprint(who.mailbox)])[0]
+    def list_name(self, who: Unsubscribed) -> str:
+        """The name of the list that it is about, or its List-ID; empty where there is none."""
+        scope = self._scope(who)
+        return "" if scope == BULK else self._names.get(scope, scope)
 
-    def take_off(self, who: Unsubscribed, source: str) -> None:
-        """Send them nothing more; repeated, it changes nothing."""
+    def is_off(self, who: Unsubscribed) -> bool:
+        """Whether nothing of the kind is sent to them."""
+        return self._suppression.among([fingerprint(who.mailbox)], self._scope(who))[0]
+
+    def take_off(self, who: Unsubscribed, source: str, *, of_all: bool = False) -> None:
+        """Send them nothing more of the list, or *of_all* lists; repeated, it changes nothing.
+
+        Where the campaign has no List-ID, it is all lists. What is no bulk mail still goes to them.
+        """
         key = fingerprint(who.mailbox)
         one = Returned(
             kind=_KIND, recipient=who.mailbox, at=time(), reason=_KIND, source=source, proof=_KIND
         )
+        scope = BULK if of_all else self._scope(who)
         told = self._feedback.told(who.campaign, key, one)
-        noted = self._feedback.note(who.campaign, key, one, AT_ONCE, _NO_BRAKE, told)
+        noted = self._feedback.note(who.campaign, key, one, AT_ONCE, _NO_BRAKE, told, scope)
         if noted.answer == "new" and noted.dropped:
             return
         # A campaign that was forgotten, or somebody who came back and leaves again: the list decides.
-        self._feedback.note("", key, one, AT_ONCE, _NO_BRAKE, told)
+        self._feedback.note("", key, one, AT_ONCE, _NO_BRAKE, told, scope)
 
     def put_back(self, who: Unsubscribed) -> None:
         """Undo it: only what they asked for themselves, never a bounce or a complaint."""
-        self._suppression.remove_if(fingerprint(who.mailbox), _KIND)
+        # All that stands in the way of this list: an older version's entries are for all mail.
+        for scope in {self._scope(who), BULK, ALL}:
+            self._suppression.remove([fingerprint(who.mailbox)], scope, _KIND)
+
+    def _scope(self, who: Unsubscribed) -> str:
+        return who.list_id or leaving(self._campaigns, who.campaign)

@@ -48,7 +48,8 @@ class CampaignPolicy:
     *window* is when the campaign may send, as `Window.parse` reads it. *weight* is its share of the
     workers beside others. *routes* is None where the campaign has one account.
     *stamps* says that a message's Date is when it leaves (`mailer.mail.dating`). What the last version
-    queued lacks it: there nothing tells its Dates from the callers' own, and they stay.
+    queued lacks it: there nothing tells its Dates from the callers' own, and they stay. *mail* is what
+    kind of mail it sends (`mailer.mail.barring.scopes`), empty where an older version wrote it.
     """
 
     resend: bool = False
@@ -57,6 +58,7 @@ class CampaignPolicy:
     weight: float = 1.0
     routes: Routes | None = None
     stamps: bool = False
+    mail: str = ""
 
     def retry_over(self, configured: Retry) -> Retry:
         """The campaign's own values over those that the worker has *configured*."""
@@ -78,6 +80,7 @@ class CampaignPolicy:
                 "weight": self.weight,
                 "routes": asdict(self.routes) if self.routes else None,
                 "stamps": self.stamps,
+                **({"mail": self.mail} if self.mail else {}),
             }
         )
 
@@ -98,6 +101,7 @@ class CampaignPolicy:
                 weight=float(stored.get("weight") or 1.0),
                 routes=Routes(**routes) if routes else None,
                 stamps=stored.get("stamps") is True,
+                mail=str(stored.get("mail") or ""),
             )
         except (ValueError, TypeError, AttributeError) as exc:
             raise PayloadError(f"the campaign's policy cannot be read: {exc}") from exc

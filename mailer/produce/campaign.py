@@ -19,6 +19,7 @@ from typing import Any, Final
 from mailer.compose import Attachment, Composer, Unsubscribe, composer_of
 from mailer.config import Settings
 from mailer.errors import InputError
+from mailer.mail.barring.scopes import mail_of
 from mailer.mail.policy import CampaignPolicy
 from mailer.mail.recipients import Recipient
 from mailer.mail.routing import Routes
@@ -211,10 +212,13 @@ class Campaign:
         message that cannot be sent is invalid, with the reason. Run again with the same messages, it goes
         on where it was. With *bulk* they say that they are bulk mail (Precedence); nothing else is added.
         """
-        plan = self._plan(check=False, accept_changes=accept_changes, progress=progress)
+        mail = mail_of(None, bulk=bulk)
+        plan = self._plan(check=False, accept_changes=accept_changes, progress=progress, mail=mail)
         return self._run(rows_of(messages, bulk=bulk), plan, GivenComposer())
 
     def _plan(self, **how: Any) -> Plan:
+        if self._design:
+            how["mail"] = mail_of(self._design.list_id, bulk=self._design.bulk)
         return Plan(
             campaign=self.name,
             design=self._design or None,
@@ -240,7 +244,7 @@ class Campaign:
                 noted=links.noted,
                 payload_version=links.payload_version,
             )
-            receipt = enqueuer.run(rows, lambda: self._open(maker, plan.accept_changes))
+            receipt = enqueuer.run(rows, lambda: self._open(maker, plan))
         links.campaigns.close(self.name)
         return receipt
 
@@ -311,13 +315,13 @@ class Campaign:
 
         return route
 
-    def _open(self, maker: Composer | GivenComposer, accept_changes: bool) -> int:  # noqa: FBT001
+    def _open(self, maker: Composer | GivenComposer, plan: Plan) -> int:
         opened = self._producer.campaigns.open(
             self.name,
             digest=maker.digest,
             summary=self._summary(),
-            policy=self._policy,
-            accept_changes=accept_changes,
+            policy=replace(self._policy, mail=plan.mail),
+            accept_changes=plan.accept_changes,
             now=time(),
             start=self._start_at.timestamp() if self._start_at else 0.0,
         )

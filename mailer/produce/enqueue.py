@@ -20,6 +20,7 @@ from mailer.errors import (
     InputError,
     InvalidRowsError,
 )
+from mailer.mail.barring.scopes import BULK as BULK_MAIL
 from mailer.mail.recipients import Recipient, Rejected, parse
 from mailer.produce.composing import Composed, Maker, begin_composing, compose, compose_here, told
 from mailer.produce.faults import Faults
@@ -64,6 +65,7 @@ class Plan:
     progress: Progress | None = None
     tells: bool = False
     trace: str = ""
+    mail: str = BULK_MAIL
     skip: Container[bytes] = ()
     only: Container[bytes] | None = None
 
@@ -130,7 +132,7 @@ class Enqueuer:
                 fault = None if self._plan.skip_faulty else self._fault(one)
                 if fault:
                     faults.add(fault)
-            answers = self._ledger.reserve(self._plan.campaign, run, _fresh(recipients))
+            answers = self._reserved(run, recipients)
             changed += [
                 one.row for one, answer in zip(recipients, answers, strict=True) if answer == "c"
             ]
@@ -188,7 +190,7 @@ class Enqueuer:
                 recipients.append(one)
                 if one.note:
                     self._receipt.notes[number] = one.note
-        answers = self._ledger.reserve(self._plan.campaign, self._run, _fresh(recipients))
+        answers = self._reserved(self._run, recipients)
         kinds = {
             "n": "skipped",
             "d": "duplicate",
@@ -202,6 +204,10 @@ class Enqueuer:
             else:
                 self._under_way.discard(one.key)
                 self._receipt.leave_out(one.row, kinds[answer])
+
+    def _reserved(self, run: int, recipients: Sequence[Recipient]) -> str:
+        plan = self._plan
+        return self._ledger.reserve(plan.campaign, run, _fresh(recipients), plan.mail, time())
 
     def _compose(self, batches: Iterator[tuple[str, tuple[Recipient, ...]]]) -> Iterator[Composed]:
         if self._processes() <= 1:

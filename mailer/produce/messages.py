@@ -9,6 +9,7 @@ from mailer.compose import Attachment
 from mailer.compose.given import Given, given
 from mailer.config import Settings
 from mailer.errors import ConfigError, HeaderError, InputError
+from mailer.mail.barring.scopes import mail_of
 from mailer.mail.message import Message as Mail
 from mailer.mail.recipients import BrokenRow, Recipient
 from mailer.produce.once import digest_of_message
@@ -54,6 +55,7 @@ def send_message(  # noqa: PLR0913 - smtplib's keywords, and those of `send`
         on_uncertain=on_uncertain,
         key=key,
         digest="" if key is None else _digest(message, ready),
+        mail=mail_of(str(message.get("List-ID", "")), bulk=bulk),
     )
     mails = [_mail(ready, one) for one in ready.recipients]
     return queue(producer, way, mails, [one.key for one in ready.recipients])

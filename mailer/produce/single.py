@@ -9,6 +9,7 @@ from time import time
 from typing import Any, Final, Literal
 
 from mailer.errors import CampaignChangedError, InputError
+from mailer.mail.barring.scopes import ALL
 from mailer.mail.event import encode_queued
 from mailer.mail.message import Message
 from mailer.mail.payload import Entry, encode
@@ -32,7 +33,7 @@ class Way:
     """How a single message is treated: all that is not the message.
 
     *kind* names what it is shown with (``send.welcome``). *digest* says what it was made of, for *key*;
-    *context* are the template's variables.
+    *context* are the template's variables. *mail* is which entries of the suppression list hold for it.
     """
 
     kind: str
@@ -43,6 +44,7 @@ class Way:
     key: str | None = None
     digest: str = ""
     context: Mapping[str, object] = field(default_factory=dict)
+    mail: str = ALL
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
@@ -55,7 +57,8 @@ class Way:
     def policy(self) -> CampaignPolicy:
         """What workers must know."""
         retry = retry_overrides(self.retry) if self.retry else {}
-        return CampaignPolicy(resend=self.on_uncertain == "resend", retry=retry, stamps=True)
+        resend = self.on_uncertain == "resend"
+        return CampaignPolicy(resend=resend, retry=retry, stamps=True, mail=self.mail)
 
     @property
     def campaign(self) -> str:
@@ -65,6 +68,8 @@ class Way:
             name += ".hold"
         if self.retry:
             name += "." + digest_of(self.retry)[:8]
+        if self.mail != ALL:
+            name += f".{self.mail}"
         return name
 
 
@@ -121,6 +126,7 @@ def _write(
         digest=way.digest,
         remember=producer.settings.send.remember_keys,
         told=_told(way, messages) if producer.settings.tells_rows else b"",
+        mail=way.mail,
     )
     attributes = {"mailer.campaign": way.campaign, "mailer.message_id": single.message_id}
     with traced(producer.settings.traces, "mailer.send", attributes) as trace:

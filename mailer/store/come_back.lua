@@ -5,9 +5,7 @@
 --                           takes the place of one for now
 -- backs:<c>         hash    kind → number of recipients; 'permanent' of bounces
 -- refusals:<fp>     hash    reason, times, first, last: what the policy counts; removed by a delivery
--- suppressed        hash    += fingerprint → mailbox, reason, time
--- suppressed:why    hash    += fingerprint → source, until, evidence (JSON)
--- suppressed:until  zset    += fingerprint → when it is over, where it is not for good
+-- suppressed        hash    += fingerprint → mailbox, reason, time, and what lies beside (barring.lua)
 -- counts:<c>        hash    read: accepted
 -- campaign:<c>      hash    state, why := paused, where the brake is met; accept_rate is read
 -- resumed           set     -= a campaign that is paused here
@@ -15,7 +13,8 @@
 --
 -- ARGV: campaign, fingerprint, kind, now, record, permanent ('1' or ''), mailbox, reason, why,
 --       times ('': no policy), span, lasts, memory, brake of bounces, of complaints (shares, '' for none),
---       after how many, an entry of events about one recipient ('': nobody follows)
+--       after how many, an entry of events about one recipient ('': nobody follows),
+--       the scope in which the recipient is dropped
 -- Returns {'gone' | 'new' | 'known' | 'worse', '1' where it was dropped now, why it was paused now or ''}
 
 local campaign, fingerprint, kind, now = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
@@ -63,12 +62,10 @@ local function drop()
   local first = tonumber(redis.call('HGET', refusals, 'first'))
   if times < tonumber(ARGV[10]) or now - first < tonumber(ARGV[11]) then return '' end
   redis.call('DEL', refusals)
-  local entry = cjson.encode({mailbox, reason, now})
-  if redis.call('HSETNX', PREFIX .. 'suppressed', fingerprint, entry) == 0 then return '' end
   local lasts = tonumber(ARGV[12])
-  redis.call('HSET', PREFIX .. 'suppressed:why', fingerprint, ARGV[9])
-  if lasts > 0 then redis.call('ZADD', PREFIX .. 'suppressed:until', now + lasts, fingerprint) end
-  return '1'
+  local is_new = bar(fingerprint, {mailbox = mailbox, reason = reason, since = now, why = ARGV[9],
+                                   ends = lasts > 0 and now + lasts or 0, scope = ARGV[18]})
+  return is_new and '1' or ''
 end
 
 if kind == 'delivered' then redis.call('DEL', PREFIX .. 'refusals:' .. fingerprint) end

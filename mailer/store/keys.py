@@ -31,9 +31,14 @@ mailer:rate:<c>:<t>          string  recipients that became final in the ten    
                                      seconds <t> (seconds since the epoch / 10)
 mailer:minutes:<c>:<d>       hash    minute of day <d> and letter → recipients    30 days
                                      that became final in it
-mailer:suppressed            hash    fingerprint → mailbox, reason, time          for good
+mailer:suppressed            hash    fingerprint → mailbox, reason, time, for     for good
+                                     all mail; a fourth element where it is not
 mailer:suppressed:why        hash    fingerprint → source, evidence (JSON)        as suppressed
 mailer:suppressed:until      zset    fingerprint → when it is over                until then
+mailer:suppressed:scoped     hash    fingerprint → scope → reason, since, until,  as suppressed
+                                     source, evidence (JSON): not for all mail
+mailer:suppressed:ends       zset    fingerprint and scope → when it is over      until then
+mailer:suppressed:changes    string  how often somebody was put on the list       for good
 mailer:back:<c>              hash    kind and fingerprint → what came back        for good
 mailer:backs:<c>             hash    kind → recipients of whom it came back       for good
 mailer:refusals:<fp>         hash    reason, times, first: what the policy        90 days
@@ -130,6 +135,8 @@ RESUMED = PREFIX + "resumed"
 SUPPRESSED = PREFIX + "suppressed"
 SUPPRESSED_WHY = PREFIX + "suppressed:why"
 SUPPRESSED_UNTIL = PREFIX + "suppressed:until"
+SUPPRESSED_SCOPED = PREFIX + "suppressed:scoped"
+SUPPRESSED_CHANGES = PREFIX + "suppressed:changes"
 UNKNOWN = PREFIX + "unknown"
 ACCOUNTS = PREFIX + "accounts"
 ALERTS = PREFIX + "alerts"

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Final
 
+from mailer.mail.barring.scopes import BULK as BULK_MAIL
 from mailer.mail.event import Told
 from mailer.mail.payload import encode_detail, read_detail
 from mailer.mail.status import OPEN, Detail, Status
@@ -135,7 +136,7 @@ class Ledger:
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._reserve = load(client, "seen", "reserve")
+        self._reserve = load(client, "seen", "barring", "reserve")
         self._enqueue = load(client, "seen", "enqueue")
         self._claim = load(client, "claim")
         self._commit = load(client, "commit")
@@ -145,14 +146,21 @@ class Ledger:
 
     # Producers.
 
-    def reserve(self, campaign: str, run: int, recipients: Sequence[Fresh]) -> str:
+    def reserve(
+        self,
+        campaign: str,
+        run: int,
+        recipients: Sequence[Fresh],
+        mail: str = BULK_MAIL,
+        now: float = 0.0,
+    ) -> str:
         """One letter per recipient, in order.
 
-        ``n`` new, ``d`` duplicate, ``k`` known, ``c`` known with another row, ``s`` suppressed. With
-        *run* 0 it only looks; else known ones are marked as met in this run.
+        ``n`` new, ``d`` duplicate, ``k`` known, ``c`` known with another row, ``s`` suppressed for this
+        kind of *mail* at *now*. With *run* 0 it only looks; else known ones are marked as met now.
         """
         answer: bytes = self._reserve(
-            campaign, run, _fingerprints(recipients), _digests(recipients)
+            campaign, run, _fingerprints(recipients), _digests(recipients), now, mail
         )
         return answer.decode()
 

@@ -2,9 +2,10 @@
 --
 -- seen:<c>:<bucket>        the run of known fingerprints is set to this run, so that a second row
 --                          of this run shows as a duplicate
--- suppressed         hash  read
+-- suppressed         hash  read, as barring.lua says
 --
--- ARGV: campaign, run (0: only look), fingerprints (8 octets each), digests (4 octets each)
+-- ARGV: campaign, run (0: only look), fingerprints (8 octets each), digests (4 octets each), now,
+--       which kind of mail the campaign sends
 -- Returns one letter each: n new, d duplicate in this run, k known from an earlier run, c known with
 -- another digest (the row changed), s suppressed
 
@@ -23,7 +24,7 @@ for i = 0, string.len(digests) / 4 - 1 do
       answer = digest == string.sub(digests, i * 4 + 1, i * 4 + 4) and 'k' or 'c'
       if run ~= 0 then mark_seen(seen, fingerprint, digest, bucket, at) end
     end
-  elseif any_suppressed and redis.call('HEXISTS', PREFIX .. 'suppressed', fingerprint) == 1 then
+  elseif any_suppressed and barred(fingerprint, ARGV[6], ARGV[5]) then
     answer = 's'
   end
   answers[#answers + 1] = answer

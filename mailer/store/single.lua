@@ -6,7 +6,7 @@
 -- status:<c>, order:<c>, counts:<c>, payload:<ref>, batch:<ref>, queued:<queue>    as enqueue.lua writes them
 -- enqueued:<id>   string  := ref, for minutes: the call may be repeated, its reply lost
 -- events          stream  += that they were queued
--- suppressed      hash    read
+-- suppressed      hash    read, as barring.lua says
 --
 -- A campaign of this kind that was cancelled or forgotten stays so; what comes later goes into its
 -- successor, "<c>.2" and so on.
@@ -15,7 +15,8 @@
 --
 -- ARGV: campaign, now, id of this call, summary (JSON), policy (JSON), queue, account, payload,
 --       fingerprints (8 octets each), Message-ID, key ('': none), digest of the content, seconds that
---       the key is kept, entry of events ('': none is written), trace ('': none)
+--       the key is kept, entry of events ('': none is written), trace ('': none),
+--       which kind of mail it is
 -- Returns {'queued', ref} | {'again', Message-ID} | {'other', Message-ID}
 --   | {'suppressed', index, …} (nothing written)
 
@@ -35,7 +36,7 @@ end
 local suppressed = {'suppressed'}
 for i = 0, total - 1 do
   local one = string.sub(fingerprints, i * 8 + 1, i * 8 + 8)
-  if redis.call('HEXISTS', PREFIX .. 'suppressed', one) == 1 then suppressed[#suppressed + 1] = i end
+  if barred(one, ARGV[16], now) then suppressed[#suppressed + 1] = i end
 end
 if #suppressed > 1 then return suppressed end
 

@@ -7,6 +7,7 @@ from hashlib import sha256
 from typing import Any
 from uuid import uuid4
 
+from mailer.mail.barring.scopes import ALL
 from mailer.store.connection import Client, load
 
 
@@ -18,7 +19,8 @@ class Single:
     `CampaignPolicy`. *payload* is a batch (`mailer.mail.payload`) with an entry for each of
     *fingerprints*. *key* is the caller's, None for none, and *digest* tells whether a second message of
     this key is the same; both are kept for *remember* seconds. *told* is an entry of events that says who
-    is queued, b"" where nobody follows. *trace* is the caller's ``traceparent``.
+    is queued, b"" where nobody follows. *trace* is the caller's ``traceparent``. *mail* is which kind of
+    mail it is (`mailer.mail.barring.scopes`).
     """
 
     campaign: str
@@ -34,6 +36,7 @@ class Single:
     remember: float = 0.0
     told: bytes = b""
     trace: str = ""
+    mail: str = ALL
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ class Singles:
     """The script of single messages as a method."""
 
     def __init__(self, client: Client) -> None:
-        self._single = load(client, "single")
+        self._single = load(client, "barring", "single")
 
     def write(self, one: Single, now: float) -> Written:
         """Write *one* down, all or nothing; *now* is in seconds since the epoch."""
@@ -74,6 +77,7 @@ class Singles:
             max(int(one.remember), 1),
             one.told,
             one.trace,
+            one.mail,
         )
         word = state.decode()
         if word == "suppressed":

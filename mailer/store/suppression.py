@@ -1,20 +1,28 @@
-"""Who never gets mail."""
+"""Who gets no mail, and which mail that is."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from time import time
+from typing import Any, Final
 
+from mailer.mail.barring.scopes import ALL, applies
 from mailer.store import keys
-from mailer.store.connection import Client, reaching_redis
+from mailer.store.connection import Client, load, reaching_redis
+
+_STEP: Final = 500
+"""Entries that one call writes or reads."""
 
 
 @dataclass(frozen=True, slots=True)
 class Suppressed:
-    """One address on the list: since when (seconds since the epoch) and why.
+    """One entry of the list: whom it is about, since when (seconds since the epoch) and why.
 
     *until* is when it is over, None for good; *source* is who put it there (``hand``, ``session``,
-    ``file`` …), *evidence* what a server said. A mailbox that was known by its token alone shows as
-    ``#`` and its fingerprint.
+    ``file`` …), *evidence* what a server said. *scope* is which mail it stops
+    (`mailer.mail.barring.scopes`). A mailbox that was known by its token alone shows as ``#`` and its
+    fingerprint.
     """
 
     mailbox: str
@@ -23,6 +31,7 @@ class Suppressed:
     until: float | None = None
     source: str = ""
     evidence: str = ""
+    scope: str = ALL
 
 
 class Suppression:
@@ -33,92 +42,114 @@ class Suppression:
 
     def __init__(self, client: Client) -> None:
         self._client = client
+        self._add = load(client, "barring", "suppress")
+        self._remove = load(client, "barring", "unsuppress")
+        self._expire = load(client, "barring", "suppress_expire")
 
     def add(self, entries: Iterable[tuple[bytes, Suppressed]]) -> int:
-        """Put mailboxes on the list, and return how many are new; the others keep their reason."""
-        added = 0
-        for chunk in _chunks(entries):
-            pipe = self._client.pipeline(transaction=False)
-            for fingerprint, entry in chunk:
-                packed = json.dumps([entry.mailbox, entry.reason, entry.since])
-                pipe.hsetnx(keys.SUPPRESSED, fingerprint, packed)
-            with reaching_redis():
-                new = pipe.execute()
-            self._describe([one for one, is_new in zip(chunk, new, strict=True) if is_new])
-            added += sum(new)
+        """Put mailboxes on the list, and return how many are new.
+
+        Who is there already for the same scope, and for as long, keeps the reason.
+        """
+        added, rest = 0, iter(entries)
+        while chunk := list(islice(rest, _STEP)):
+            flat: list[object] = []
+            for fingerprint, one in chunk:
+                why = json.dumps({"source": one.source, "evidence": one.evidence})
+                flat += (fingerprint, one.mailbox, one.reason, one.since, one.until or 0)
+                flat += (one.scope, why)
+            added += int(self._add(*flat))
         return added
 
-    def _describe(self, entries: Sequence[tuple[bytes, Suppressed]]) -> None:
-        """Write down what is known of new entries beside their reason."""
-        pipe = self._client.pipeline(transaction=False)
-        for fingerprint, entry in entries:
-            why = {"source": entry.source, "evidence": entry.evidence}
-            pipe.hsetnx(keys.SUPPRESSED_WHY, fingerprint, json.dumps(why))
-            if entry.until is not None:
-                pipe.zadd(keys.SUPPRESSED_UNTIL, {fingerprint: entry.until})
-        with reaching_redis():
-            pipe.execute()
-
-    def remove(self, fingerprints: Sequence[bytes]) -> int:
-        """Take mailboxes off the list; returns how many were on it."""
-        if not fingerprints:
-            return 0
-        with reaching_redis():
-            self._client.hdel(keys.SUPPRESSED_WHY, *fingerprints)
-            self._client.zrem(keys.SUPPRESSED_UNTIL, *fingerprints)
-            return int(self._client.hdel(keys.SUPPRESSED, *fingerprints))
+    def remove(self, fingerprints: Iterable[bytes], scope: str = "", reason: str = "") -> int:
+        """Take mailboxes off the list, where given only for that scope and reason; returns how many."""
+        removed, rest = 0, iter(fingerprints)
+        while chunk := list(islice(rest, _STEP)):
+            removed += int(self._remove(scope, reason, *chunk))
+        return removed
 
     def expire(self, now: float) -> int:
         """Take off the list those whose time is over; returns how many."""
-        with reaching_redis():
-            over = self._client.zrangebyscore(keys.SUPPRESSED_UNTIL, "-inf", now)
-        return self.remove(over)
+        total = 0
+        while taken := int(self._expire(now, _STEP)):
+            total += taken
+        return total
 
-    def remove_if(self, fingerprint: bytes, reason: str) -> bool:
-        """Take a mailbox off the list if it is there for *reason*; returns whether it was."""
-        with reaching_redis():
-            packed = self._client.hget(keys.SUPPRESSED, fingerprint)
-        return bool(packed and json.loads(packed)[1] == reason and self.remove([fingerprint]))
-
-    def among(self, fingerprints: Sequence[bytes]) -> list[bool]:
-        """For each fingerprint, whether it is on the list; one round trip, two when the list has any."""
+    def among(self, fingerprints: Sequence[bytes], mail: str) -> list[bool]:
+        """For each fingerprint, whether it is to get no *mail*; two round trips, three where some are."""
         with reaching_redis():
             if not fingerprints or not self._client.exists(keys.SUPPRESSED):
                 return [False] * len(fingerprints)
             found = self._client.hmget(keys.SUPPRESSED, fingerprints)
-        return [entry is not None for entry in found]
+        answers = [entry is not None for entry in found]
+        scoped = [place for place, entry in enumerate(found) if entry and _is_scoped(entry)]
+        scopes = self._scopes([fingerprints[place] for place in scoped])
+        now = time()
+        for place in scoped:
+            answers[place] = any(
+                applies(scope, mail) and not 0 < until <= now
+                for scope, (_, _, until, *_) in scopes[fingerprints[place]].items()
+            )
+        return answers
+
+    def changes(self) -> int:
+        """A number that grows whenever somebody is put on the list."""
+        with reaching_redis():
+            return int(self._client.get(keys.SUPPRESSED_CHANGES) or 0)
+
+    def find(self, fingerprint: bytes) -> list[Suppressed]:
+        """All entries about one mailbox."""
+        with reaching_redis():
+            packed = self._client.hget(keys.SUPPRESSED, fingerprint)
+        return list(self._entries({fingerprint: packed})) if packed else []
 
     def __iter__(self) -> Iterator[Suppressed]:
-        """Everyone on the list, in no order, streamed."""
-        with reaching_redis():
-            why = self._client.hgetall(keys.SUPPRESSED_WHY)
-            until = dict(self._client.zrange(keys.SUPPRESSED_UNTIL, 0, -1, withscores=True))
-            for fingerprint, packed in self._client.hscan_iter(keys.SUPPRESSED, count=1000):
-                mailbox, reason, since, *_ = json.loads(packed)
-                more = json.loads(why.get(fingerprint, b"{}"))
-                yield Suppressed(
-                    mailbox or f"#{fingerprint.hex()}",
-                    reason,
-                    since,
-                    until.get(fingerprint),
-                    more.get("source", ""),
-                    more.get("evidence", ""),
-                )
+        """Every entry of the list, in no order, streamed."""
+        cursor = 0
+        while True:
+            with reaching_redis():
+                cursor, page = self._client.hscan(keys.SUPPRESSED, cursor, count=_STEP)
+            yield from self._entries(page)
+            if cursor == 0:
+                return
 
     def __len__(self) -> int:
-        """How many are on the list."""
+        """How many mailboxes are on the list."""
         with reaching_redis():
             return int(self._client.hlen(keys.SUPPRESSED))
 
+    def _entries(self, page: Mapping[bytes, bytes]) -> Iterator[Suppressed]:
+        if not page:
+            return
+        people = list(page)
+        with reaching_redis():
+            why = self._client.hmget(keys.SUPPRESSED_WHY, people)
+            until = self._client.zmscore(keys.SUPPRESSED_UNTIL, people)
+        scopes = self._scopes(people)
+        for place, (fingerprint, packed) in enumerate(page.items()):
+            mailbox, reason, since, *_ = json.loads(packed)
+            who = mailbox or f"#{fingerprint.hex()}"
+            entry = Suppressed(who, reason, since, until[place])
+            if not _is_scoped(packed):
+                more = json.loads(why[place] or b"{}")
+                yield replace(
+                    entry, source=more.get("source", ""), evidence=more.get("evidence", "")
+                )
+            for scope, (its_reason, at, ends, source, said) in scopes[fingerprint].items():
+                yield Suppressed(who, its_reason, at, ends or None, source, said, scope)
 
-def _chunks(
-    entries: Iterable[tuple[bytes, Suppressed]], size: int = 1000
-) -> Iterator[list[tuple[bytes, Suppressed]]]:
-    chunk: list[tuple[bytes, Suppressed]] = []
-    for entry in entries:
-        chunk.append(entry)
-        if len(chunk) == size:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
+    def _scopes(self, fingerprints: Sequence[bytes]) -> Mapping[bytes, Mapping[str, Sequence[Any]]]:
+        """What entries that are not for all mail say of each of *fingerprints*."""
+        if not fingerprints:
+            return {}
+        with reaching_redis():
+            found = self._client.hmget(keys.SUPPRESSED_SCOPED, fingerprints)
+        return {
+            fingerprint: json.loads(packed or b"{}")
+            for fingerprint, packed in zip(fingerprints, found, strict=True)
+        }
+
+
+def _is_scoped(packed: bytes) -> bool:
+    """Whether an entry holds only for what lies beside it: it has a fourth element."""
+    return packed.endswith(b',"scoped"]')

@@ -215,8 +215,16 @@ class MemoryLinks(Links):
         """The state of an account: usable."""
         return self
 
-    def reserve(self, campaign: str, run: int, recipients: Sequence[Fresh]) -> str:
+    def reserve(
+        self,
+        campaign: str,
+        run: int,
+        recipients: Sequence[Fresh],
+        mail: str = "",
+        now: float = 0.0,
+    ) -> str:
         """As `reserve.lua`; nobody is suppressed."""
+        del mail, now
         known = self._all.get(campaign)
         return "".join(self._letter(known, run, one) for one in recipients)
 

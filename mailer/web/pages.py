@@ -17,12 +17,16 @@ STYLE: Final = (files("mailer.web") / "style.css").read_text("utf-8")
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What is shown: *state* is ask, off, back, unknown or later; *language* a key of words.toml."""
+    """What is shown: *state* is ask, off, off_all, back, unknown or later.
+
+    *language* is a key of words.toml. *list_name* is empty where the mail was of no list.
+    """
 
     state: str
     language: str
     sender: str = ""
     mailbox: str = ""
+    list_name: str = ""
 
 
 def language(accepted: str) -> str:

@@ -37,6 +37,8 @@ async def take_off(request: Request) -> Response:
         return await _answered(request, _clicked)
     if field == "undo":
         return await _answered(request, _undone)
+    if field == "leave-all":
+        return await _answered(request, _left_all)
     return await _answered(request, _confirmed)
 
 
@@ -95,6 +97,14 @@ def _confirmed(request: Request) -> Response:
     return _page_after(request, confirm)
 
 
+def _left_all(request: Request) -> Response:
+    def leave(unsubscribing: Unsubscribing, who: Unsubscribed) -> str:
+        unsubscribing.take_off(who, "page", of_all=True)
+        return "off_all"
+
+    return _page_after(request, leave)
+
+
 def _undone(request: Request) -> Response:
     def undo(unsubscribing: Unsubscribing, who: Unsubscribed) -> str:
         unsubscribing.put_back(who)
@@ -116,5 +126,11 @@ def _page_after(request: Request, act: Callable[[Unsubscribing, Unsubscribed], s
     if who is None:
         return HTMLResponse(rendered(Page("unknown", words), own), 404)
     state = act(unsubscribing, who)
-    page = Page(state, words, sender=unsubscribing.sender(who), mailbox=who.mailbox)
+    page = Page(
+        state,
+        words,
+        sender=unsubscribing.sender(who),
+        mailbox=who.mailbox,
+        list_name=unsubscribing.list_name(who),
+    )
     return HTMLResponse(rendered(page, own))

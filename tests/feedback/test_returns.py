@@ -8,7 +8,8 @@ import pytest
 
 from mailer.compose.headers import VERP_PROOF
 from mailer.feedback.returns import Returns
-from mailer.mail.dropping import DAY
+from mailer.mail.barring.dropping import DAY
+from mailer.mail.barring.scopes import ALL
 from mailer.mail.recipients import fingerprint
 from mailer.mail.seal import Seal, campaign_tag
 from mailer.store import keys
@@ -201,7 +202,7 @@ def test_a_complaint_drops_at_once(client, returns):
 def test_behind_a_forwarding_the_foreign_address_is_put_on_no_list(client, returns):
     assert take(returns, unknown_user("ada@elsewhere.example")).dropped
     assert "ada@elsewhere.example" not in suppressed(client)
-    assert Suppression(client).among([fingerprint("ada@example.org")]) == [True]
+    assert Suppression(client).among([fingerprint("ada@example.org")], ALL) == [True]
 
 
 def test_a_campaign_of_which_too_much_bounces_pauses_itself(client, returns):

@@ -128,7 +128,7 @@ def test_the_callers_message_id_and_date_are_kept_and_missing_ones_are_added(cli
 
 def test_bulk_headers_are_added_where_that_is_asked_for(client):
     send_message(simple(), bulk=True)
-    assert parsed(mails(client)[0])["Precedence"] == "bulk"
+    assert parsed(mails(client, "send.message.bulk")[0])["Precedence"] == "bulk"
 
 
 def test_the_callers_message_is_not_changed():

@@ -26,6 +26,7 @@ from mailer.errors import (
     LedgerUnavailableError,
     TemplateError,
 )
+from mailer.mail.barring.scopes import ALL
 from mailer.mail.payload import decode
 from mailer.mail.policy import CampaignPolicy
 from mailer.operate.campaigns import cancel, status
@@ -277,11 +278,11 @@ def test_policies_of_two_messages_of_one_template_do_not_meet(client):
     send("hello", to=ADA, context={"name": "A"})
     send("hello", to=ADA, context={"name": "A"}, retry={"attempts": 3})
     policies = {name: Campaigns(client).policy(name) for name in Campaigns(client).names()}
-    assert policies.pop("send.hello") == CampaignPolicy(resend=True, stamps=True)
-    assert policies.pop("send.hello.hold") == CampaignPolicy(resend=False, stamps=True)
+    assert policies.pop("send.hello") == CampaignPolicy(resend=True, stamps=True, mail=ALL)
+    assert policies.pop("send.hello.hold") == CampaignPolicy(resend=False, stamps=True, mail=ALL)
     ((name, last),) = policies.items()
     assert name.startswith("send.hello.")
-    assert last == CampaignPolicy(resend=True, retry={"attempts": 3}, stamps=True)
+    assert last == CampaignPolicy(resend=True, retry={"attempts": 3}, stamps=True, mail=ALL)
 
 
 def test_cancelling_what_send_has_queued_does_not_forbid_later_ones(settings, client):

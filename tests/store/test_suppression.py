@@ -1,5 +1,6 @@
 """Who never gets mail."""
 
+from mailer.mail.barring.scopes import BULK
 from mailer.store.suppression import Suppressed, Suppression
 from tests.store.batches import NOW
 
@@ -21,10 +22,10 @@ def test_a_mailbox_is_on_the_list_once_and_keeps_its_first_reason(client):
 def test_among_many_those_on_the_list_are_told_in_order(client):
     suppression = Suppression(client)
     asked = [listed(number)[0] for number in range(4)]
-    assert suppression.among(asked) == [False] * 4
+    assert suppression.among(asked, BULK) == [False] * 4
     suppression.add([listed(1), listed(3)])
-    assert suppression.among(asked) == [False, True, False, True]
-    assert suppression.among([]) == []
+    assert suppression.among(asked, BULK) == [False, True, False, True]
+    assert suppression.among([], BULK) == []
 
 
 def test_who_is_taken_off_gets_mail_again(client):
@@ -33,4 +34,4 @@ def test_who_is_taken_off_gets_mail_again(client):
     assert len(suppression) == 2500
     assert suppression.remove([listed(1)[0], listed(9999)[0]]) == 1
     assert suppression.remove([]) == 0
-    assert not suppression.among([listed(1)[0]])[0]
+    assert not suppression.among([listed(1)[0]], BULK)[0]

@@ -10,6 +10,7 @@ from mailer import Campaign
 from mailer.compose.unsubscribe import TokenSigner
 from mailer.config import Settings, load
 from mailer.feedback.unsubscribing import Unsubscribing
+from mailer.mail.barring.scopes import BULK
 from mailer.mail.recipients import fingerprint
 from mailer.store import Store
 from mailer.store.events import EventStream
@@ -50,7 +51,7 @@ def link(settings):
 
 
 def is_off(client, mailbox=ADA):
-    return Store(client).suppression.among([fingerprint(mailbox)])[0]
+    return Store(client).suppression.among([fingerprint(mailbox)], BULK)[0]
 
 
 def test_the_configuration_needs_an_address_and_a_secret_only(link):

@@ -12,6 +12,7 @@ from mailer.config import Settings, load
 from mailer.errors import ConfigError
 from mailer.feedback.hooks import Hooks
 from mailer.feedback.returns import returns_of
+from mailer.mail.barring.scopes import ALL
 from mailer.mail.recipients import fingerprint
 from mailer.operate import feedback
 from mailer.store import Store
@@ -74,7 +75,7 @@ def kinds(settings):
 
 
 def is_off(client):
-    return Store(client).suppression.among([fingerprint(ADA)])[0]
+    return Store(client).suppression.among([fingerprint(ADA)], ALL)[0]
 
 
 def test_a_proven_bounce_is_recorded_once_and_takes_the_mailbox_off(

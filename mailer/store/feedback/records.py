@@ -4,7 +4,8 @@ import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass
 
-from mailer.mail.dropping import Dropping
+from mailer.mail.barring.dropping import Dropping
+from mailer.mail.barring.scopes import ALL
 from mailer.mail.event import CAME_BACK, Event, Told, encode_came_back
 from mailer.store import keys
 from mailer.store.connection import Client, load, reaching_redis
@@ -62,7 +63,7 @@ class Feedback:
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._come_back = load(client, "come_back")
+        self._come_back = load(client, "barring", "come_back")
 
     def told(self, campaign: str, key: bytes, one: Returned, message_id: str = "") -> Told:
         """What those who follow events are told of *one*; nothing where nobody does."""
@@ -96,11 +97,12 @@ class Feedback:
         rule: Dropping | None,
         brake: Brake,
         told: Told | None = None,
+        scope: str = ALL,
     ) -> Noted:
         """Write *one* down, apply *rule* to its recipient and *brake* to its campaign; one round trip.
 
         Repeated, it changes nothing. With *campaign* ``""`` only the rule is applied. *told* is told to
-        those who follow events, where it is news.
+        those who follow events, where it is news. *scope* is which mail a dropped recipient gets no more.
         """
         why = json.dumps({"source": one.source, "evidence": one.said, "campaign": campaign})
         policy = (rule.times, rule.span, rule.lasts, rule.memory) if rule else ("", "", "", "")
@@ -119,6 +121,7 @@ class Feedback:
             "" if brake.complaints is None else brake.complaints,
             brake.after,
             told.entry if told else b"",
+            scope,
         )
         return Noted(answer.decode(), dropped == b"1", paused.decode())
 

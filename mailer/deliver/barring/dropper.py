@@ -8,7 +8,7 @@ from time import time
 
 from mailer.deliver.batch import Batch
 from mailer.deliver.outcome import Outcome
-from mailer.mail.dropping import dropping
+from mailer.mail.barring.dropping import dropping
 from mailer.mail.said import without_addresses
 from mailer.mail.status import Status
 from mailer.smtp.replies.reasons import diagnose

@@ -1,0 +1,54 @@
+"""Who of a batch gets nothing now: on the suppression list, or at a receiver that is held back.
+
+Asked before a batch is sent, and again while it is: who unsubscribes in mid-campaign gets nothing from
+the next message on. A look costs one question to Redis, and more only where somebody was put on the list.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from time import monotonic
+from typing import Final
+
+from mailer.deliver.batch import Batch
+from mailer.mail.barring.scopes import ALL, BULK
+from mailer.mail.policy import CampaignPolicy
+from mailer.store.ledger import PRIORITY
+from mailer.store.suppression import Suppression
+
+STRIDE: Final = 0.5
+"""Seconds of sending between two looks."""
+
+
+class Excluded:
+    """What is asked for one *batch*, whose campaign has that *policy*."""
+
+    def __init__(self, suppression: Suppression, batch: Batch, policy: CampaignPolicy) -> None:
+        self._suppression = suppression
+        self._batch = batch
+        # A campaign that an older version queued does not say what kind of mail it sends.
+        self._mail = policy.mail or (ALL if batch.claim.queue == PRIORITY else BULK)
+        self._changes = 0
+        self._next_look = 0.0
+
+    def listed(self) -> list[int]:
+        """Offsets of the open ones that are on the suppression list."""
+        # Read before the list is: who comes between the two is found again, and not missed.
+        self._changes = self._suppression.changes()
+        self._next_look = monotonic() + STRIDE
+        return self._among(self._batch.open())
+
+    def somebody_new(self, begun: Callable[[], Collection[int]]) -> bool:
+        """Whether somebody was put on the list whose message is not *begun*; asks once a stride."""
+        if monotonic() < self._next_look:
+            return False
+        self._next_look = monotonic() + STRIDE
+        changes = self._suppression.changes()
+        if changes == self._changes:
+            return False
+        self._changes = changes
+        under_way = begun()
+        return bool(self._among([one for one in self._batch.open() if one not in under_way]))
+
+    def _among(self, offsets: Sequence[int]) -> list[int]:
+        entries = self._batch.entries
+        listed = self._suppression.among([entries[one].fingerprint for one in offsets], self._mail)
+        return [offset for offset, is_on in zip(offsets, listed, strict=True) if is_on]

@@ -1,0 +1,1 @@
+"""When people get no more mail, and which mail."""

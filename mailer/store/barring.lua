@@ -1,0 +1,104 @@
+-- What scripts about the suppression list share: which entry stops which mail, and how entries come and go.
+-- Scopes are 'all', 'bulk' or a List-ID, and so is mail (`mailer.mail.barring.scopes`).
+--
+-- suppressed          hash    fingerprint → [mailbox, reason, since]: for all mail, as version 0.1.0 reads it;
+--                             with a fourth element only for what suppressed:scoped says
+-- suppressed:why      hash    fingerprint → source, evidence (JSON), of entries for all
+-- suppressed:until    zset    fingerprint → when it is over, of entries for all
+-- suppressed:scoped   hash    fingerprint → scope → [reason, since, until (0: for good), source, evidence]
+-- suppressed:ends     zset    fingerprint and scope → when it is over
+-- suppressed:changes  string  += 1 whenever somebody is put on the list
+
+local LISTED = PREFIX .. 'suppressed'
+
+local function scopes_of(fingerprint)
+  return cjson.decode(redis.call('HGET', PREFIX .. 'suppressed:scoped', fingerprint) or '{}')
+end
+
+local function applies(scope, mail)
+  return scope == 'all' or scope == mail or (scope == 'bulk' and mail ~= 'all')
+end
+
+-- Whether a mailbox is to get no *mail* of that kind.
+local function barred(fingerprint, mail, now)
+  local entry = redis.call('HGET', LISTED, fingerprint)
+  if not entry then return false end
+  if not cjson.decode(entry)[4] then return true end
+  for scope, one in pairs(scopes_of(fingerprint)) do
+    if applies(scope, mail) and (one[3] == 0 or one[3] > tonumber(now)) then return true end
+  end
+  return false
+end
+
+-- Put a mailbox on the list for all mail. One for a while gives way to one that lasts longer.
+local function bar_all(fingerprint, known, one)
+  if known and not known[4] then
+    local ends = tonumber(redis.call('ZSCORE', PREFIX .. 'suppressed:until', fingerprint) or '0')
+    if ends == 0 or (one.ends > 0 and one.ends <= ends) then return false end
+  end
+  redis.call('HSET', LISTED, fingerprint, cjson.encode({one.mailbox, one.reason, one.since}))
+  redis.call('HSET', PREFIX .. 'suppressed:why', fingerprint, one.why)
+  redis.call('ZREM', PREFIX .. 'suppressed:until', fingerprint)
+  if one.ends > 0 then redis.call('ZADD', PREFIX .. 'suppressed:until', one.ends, fingerprint) end
+  return true
+end
+
+local function bar_scoped(fingerprint, known, one)
+  local scopes = scopes_of(fingerprint)
+  local before = scopes[one.scope]
+  if before and (before[3] == 0 or (one.ends > 0 and one.ends <= before[3])) then return false end
+  local why = cjson.decode(one.why)
+  scopes[one.scope] = {one.reason, one.since, one.ends, why.source or '', why.evidence or ''}
+  redis.call('HSET', PREFIX .. 'suppressed:scoped', fingerprint, cjson.encode(scopes))
+  if not known then
+    -- Version 0.1.0 takes it for an entry for all: it sends too little rather than too much.
+    redis.call('HSET', LISTED, fingerprint, cjson.encode({one.mailbox, one.reason, one.since, 'scoped'}))
+  end
+  redis.call('ZREM', PREFIX .. 'suppressed:ends', fingerprint .. one.scope)
+  if one.ends > 0 then redis.call('ZADD', PREFIX .. 'suppressed:ends', one.ends, fingerprint .. one.scope) end
+  return true
+end
+
+-- Put a mailbox on the list; false where it is there already, for as long. *one* has mailbox, reason,
+-- since, ends (0: for good), scope, and why: source and evidence (JSON).
+local function bar(fingerprint, one)
+  local known = redis.call('HGET', LISTED, fingerprint)
+  known = known and cjson.decode(known)
+  local add = one.scope == 'all' and bar_all or bar_scoped
+  local is_new = add(fingerprint, known, one)
+  if is_new then redis.call('INCR', PREFIX .. 'suppressed:changes') end
+  return is_new
+end
+
+-- Take a mailbox off the list for *scope* ('': for every one) where it is there for *reason* ('': for
+-- whichever); returns of how many scopes.
+local function unbar(fingerprint, scope, reason)
+  local entry = redis.call('HGET', LISTED, fingerprint)
+  if not entry then return 0 end
+  local known, scopes, taken = cjson.decode(entry), scopes_of(fingerprint), 0
+  local for_all = not known[4]
+  if for_all and (scope == '' or scope == 'all') and (reason == '' or reason == known[2]) then
+    redis.call('HDEL', PREFIX .. 'suppressed:why', fingerprint)
+    redis.call('ZREM', PREFIX .. 'suppressed:until', fingerprint)
+    for_all, taken = false, 1
+  end
+  for name, one in pairs(scopes) do
+    if (scope == '' or scope == name) and (reason == '' or reason == one[1]) then
+      redis.call('ZREM', PREFIX .. 'suppressed:ends', fingerprint .. name)
+      scopes[name], taken = nil, taken + 1
+    end
+  end
+  local _, left = next(scopes)
+  if left then
+    redis.call('HSET', PREFIX .. 'suppressed:scoped', fingerprint, cjson.encode(scopes))
+  else
+    redis.call('HDEL', PREFIX .. 'suppressed:scoped', fingerprint)
+  end
+  if left and not for_all then
+    redis.call('HSET', LISTED, fingerprint, cjson.encode({known[1], left[1], left[2], 'scoped'}))
+  elseif not for_all then
+    redis.call('HDEL', LISTED, fingerprint)
+  end
+  return taken
+end
+
