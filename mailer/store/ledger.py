@@ -150,7 +150,7 @@ class Ledger:
         self,
         campaign: str,
         run: int,
-        recipients: Sequence[Fresh],
+        people: Sequence[Fresh],
         mail: str = BULK_MAIL,
         now: float = 0.0,
     ) -> str:
@@ -160,7 +160,7 @@ class Ledger:
         kind of *mail* at *now*. With *run* 0 it only looks; else known ones are marked as met now.
         """
         answer: bytes = self._reserve(
-            campaign, run, _fingerprints(recipients), _digests(recipients), now, mail
+            campaign, run, _fingerprints(people), _digests(people), now, mail
         )
         return answer.decode()
 
