@@ -154,10 +154,10 @@ class Ledger:
         mail: str = BULK_MAIL,
         now: float = 0.0,
     ) -> str:
-        """One letter per recipient, in order.
+        """One letter per recipient: ``n`` new, ``d`` duplicate, ``k`` known, ``c`` known with another row.
 
-        ``n`` new, ``d`` duplicate, ``k`` known, ``c`` known with another row, ``s`` suppressed for this
-        kind of *mail* at *now*. With *run* 0 it only looks; else known ones are marked as met now.
+        ``s`` is suppressed for this kind of *mail* at *now*. With *run* 0 it only looks; else known ones
+        are marked as met now.
         """
         answer: bytes = self._reserve(
             campaign, run, _fingerprints(people), _digests(people), now, mail
@@ -248,8 +248,7 @@ class Ledger:
         sent; with `Verdict.LOST` nothing was recorded at all.
         """
         positions = [*starting, *(one.position for one in settled)]
-        accepted: list[str] = []
-        forget: list[str] = []
+        accepted, forget = list[str](), list[str]()
         others: list[object] = []
         for one in settled:
             if one.status is Status.ACCEPTED:
@@ -313,9 +312,9 @@ class Ledger:
         self, claim: Claim, parts: Sequence[Part], now: float, *, deaths: int = 0
     ) -> tuple[str, ...]:
         """Cut a batch into *parts*; returns their refs, queued. Each starts with *deaths* against it."""
-        flat: list[object] = []
-        for part in parts:
-            flat += (pack_positions(part.positions), part.payload, part.account)
+        flat = [
+            x for one in parts for x in (pack_positions(one.positions), one.payload, one.account)
+        ]
         answer = self._split(claim.ref, claim.fence, now, deaths, *flat)
         return tuple(ref.decode() for ref in answer[2:]) if answer[0] == b"split" else ()
 
