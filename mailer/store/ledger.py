@@ -154,10 +154,9 @@ class Ledger:
         mail: str = BULK_MAIL,
         now: float = 0.0,
     ) -> str:
-        """One letter per recipient: ``n`` new, ``d`` duplicate, ``k`` known, ``c`` known with another row.
+        """One letter each: ``n`` new, ``d`` duplicate, ``k`` known, ``c`` known with another row.
 
-        ``s`` is suppressed for this kind of *mail* at *now*. With *run* 0 it only looks; else known ones
-        are marked as met now.
+        ``s`` is suppressed for this *mail* at *now*. With *run* 0 it only looks, and marks none.
         """
         answer: bytes = self._reserve(
             campaign, run, _fingerprints(people), _digests(people), now, mail
