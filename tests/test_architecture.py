@@ -20,7 +20,7 @@ MOST_FLAT_MODULES = 8
 # What each folder may import of ours beside itself and `mailer.errors`: the table of ARCHITECTURE.md.
 FOLDERS = {
     "mail": (),
-    "config": ("mail.policy", "mail.barring.scopes"),
+    "config": ("mail.policy", "mail.barring"),
     "smtp": (),
     "compose": ("mail",),
     "store": ("mail", "config"),

@@ -14,8 +14,9 @@ from mailer.errors import InputError, LedgerUnavailableError, MailerError
 from mailer.feedback import Kind, Report, polling, read, serving
 from mailer.feedback.intake.files import Found, messages, stream_messages
 from mailer.feedback.parts import MAX_OCTETS
-from mailer.feedback.returns import Tally, returns_of
+from mailer.feedback.returns import Tally, returns_of, rule_for
 from mailer.feedback.webhooks.providers import READERS
+from mailer.mail.barring.dropping import DEFAULT, Policy, described
 from mailer.operate import feedback as operate
 
 TRY_AGAIN = 75
@@ -48,7 +49,8 @@ def explain(session: Session, files: tuple[str, ...], *, json_: bool, provider: 
     """Say what each FILE means, and change nothing; `-` is standard input.
 
     A FILE is one message as it came (.eml). Nothing is recorded, and neither Redis nor a
-    configuration is needed; where they are there, the campaign is named too.
+    configuration is needed; where they are there, the campaign is named too. The last column is
+    what [feedback.policy] does about the recipient of a message of ours.
 
     \b
     Example:
@@ -57,13 +59,14 @@ def explain(session: Session, files: tuple[str, ...], *, json_: bool, provider: 
     """  # noqa: D301
     missing: list[str] = []
     found = _read_all(files, missing, provider)
+    policy = _policy(session)
     if json_:
         campaign_of = _campaigns(session)
         for file, report in found:
-            click.echo(_as_json(file, report, campaign_of(report)))
+            click.echo(_as_json(file, report, campaign_of(report), policy))
     else:
-        headings = ["file", "kind", "recipient", "status", "reason", "permanent"]
-        rows = [_row(file, report) for file, report in found]
+        headings = ["file", "kind", "recipient", "status", "reason", "permanent", "policy"]
+        rows = [_row(file, report, policy) for file, report in found]
         if rows or not missing:
             table(headings, rows)
     if missing:
@@ -191,6 +194,8 @@ def _tell(tally: Tally) -> None:
         say(f"  {plural(tally.dropped, 'address')} put on the suppression list")
     for campaign, why in tally.paused.items():
         say(f"  {campaign} paused itself: {why}")
+    for campaign, why in tally.held:
+        say(f"  {campaign} holds back its mail to {why}")
 
 
 def _campaigns(session: Session) -> Callable[[Report], str | None]:
@@ -233,7 +238,15 @@ def _octets(file: str) -> bytes:
         return stream.read(MAX_OCTETS)
 
 
-def _as_json(file: str, report: Report, campaign: str | None) -> str:
+def _policy(session: Session) -> Policy:
+    """What the configuration says; the defaults where there is none, or it cannot be read."""
+    try:
+        return session.configured.feedback.dropping
+    except MailerError:
+        return DEFAULT
+
+
+def _as_json(file: str, report: Report, campaign: str | None, policy: Policy) -> str:
     # Escaped throughout: what strangers wrote must not act on a terminal.
     return json.dumps(
         {
@@ -246,11 +259,13 @@ def _as_json(file: str, report: Report, campaign: str | None) -> str:
             "permanent": report.permanent,
             "campaign": campaign,
             "message_id": report.trace.message_id,
+            "policy": described(rule_for(report, policy)),
         }
     )
 
 
-def _row(file: str, report: Report) -> list[object]:
+def _row(file: str, report: Report, policy: Policy) -> list[object]:
     permanent = "" if report.permanent is None else "yes" if report.permanent else "no"
     reason = report.reason.value if report.reason else ""
-    return [file, report.kind.value, report.recipient or "", report.status or "", reason, permanent]
+    who = [report.recipient or "", report.status or ""]
+    return [file, report.kind.value, *who, reason, permanent, described(rule_for(report, policy))]

@@ -1,27 +1,29 @@
-"""`mailer suppress`: the addresses that never get mail."""
+"""`mailer suppress`: who gets no mail, and which mail that is."""
 
-import csv
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import IO
+from typing import IO, Any
 
 import click
 
 from mailer.cli.group import HelpfulGroup
 from mailer.cli.lists import encoding_option
-from mailer.cli.lists import rows as rows_of
-from mailer.cli.output import as_json, moment, plural, table
+from mailer.cli.output import as_json, moment, plural, say, table
 from mailer.cli.session import Session, pass_session
 from mailer.errors import InputError
-from mailer.mail.recipients import Rejected, parse
 from mailer.operate import suppression
-from mailer.operate.suppression import Suppressed
+from mailer.operate.suppression_files import written
+
+_scope: Callable[[Callable[..., Any]], Callable[..., Any]] = click.option(
+    "--scope", metavar="S", help="all mail, bulk mail (receipts still go), or a List-ID."
+)
 
 
 @click.group(cls=HelpfulGroup)
 def suppress() -> None:
-    """Keep the list of addresses that never get mail, whatever the campaign.
+    """Keep the list of addresses that get no mail, or not that of some list.
 
     \b
     Example:
@@ -33,125 +35,140 @@ def suppress() -> None:
 @suppress.command(short_help="Put addresses on the list.")
 @click.argument("emails", nargs=-1, required=True, metavar="EMAIL...")
 @click.option("--reason", default="by hand", show_default=True, help="Why; shown in the list.")
+@_scope
 @click.option("--days", type=click.IntRange(min=1), help="For so many days; without it, for good.")
+@click.option("--until", type=click.DateTime(), metavar="DATE", help="Until then.")
 @pass_session
-def add(session: Session, emails: tuple[str, ...], reason: str, days: int | None) -> None:
-    """Put addresses on the list.
+def add(  # noqa: PLR0913, PLR0917 - click's
+    session: Session,
+    emails: tuple[str, ...],
+    reason: str,
+    scope: str | None,
+    days: int | None,
+    until: datetime | None,
+) -> None:
+    """Put addresses on the list; `-` reads them from standard input, one a line.
+
+    What stands on the command line, every user of this host can see while it runs.
 
     \b
     Example:
       mailer suppress add ada@example.org bob@example.org --reason complaint
+      mailer suppress add - --scope news.shop.example < gone.txt
     """  # noqa: D301
-    until = time.time() + days * 86400 if days else None
-    added = suppression.add(session.settings, emails, reason=reason, until=until)
-    click.echo(_added(added, len(emails)))
+    if days and until:
+        raise click.UsageError("--days and --until exclude each other")
+    given = _given(emails)
+    ends = time.time() + days * 86400 if days else until
+    added = suppression.add(
+        given, reason=reason, scope=scope or "all", until=ends, settings=session.settings
+    )
+    say(_added(added, len(given)))
 
 
 @suppress.command(short_help="Take addresses off the list.")
 @click.argument("emails", nargs=-1, required=True, metavar="EMAIL...")
+@_scope
 @pass_session
-def remove(session: Session, emails: tuple[str, ...]) -> None:
-    """Take addresses off the list.
+def remove(session: Session, emails: tuple[str, ...], scope: str | None) -> None:
+    """Take addresses off the list, in every scope or in one; `-` reads them from standard input.
 
     \b
     Example:
       mailer suppress remove ada@example.org
     """  # noqa: D301
-    removed = suppression.remove(session.settings, emails)
-    click.echo(f"{plural(removed, 'address')} removed")
-    if removed < len(emails):
-        raise InputError(f"{plural(len(emails) - removed, 'address')} not on the list")
+    given = _given(emails)
+    removed = suppression.remove(given, scope=scope, settings=session.settings)
+    say(f"{plural(removed, 'address')} removed")
+    if removed < len(given):
+        raise InputError(f"{plural(len(given) - removed, 'address')} not on the list")
 
 
 @suppress.command(name="list", short_help="Show the list.")
+@_scope
 @click.option("--json", "json_", is_flag=True, help="Print a JSON array.")
 @pass_session
-def list_(session: Session, *, json_: bool) -> None:
+def list_(session: Session, scope: str | None, *, json_: bool) -> None:
     """Show the list, the latest first.
 
     \b
     Example:
       mailer suppress list
     """  # noqa: D301
-    found = sorted(suppression.entries(session.settings), key=lambda entry: -entry.since)
+    every = suppression.entries(settings=session.settings)
+    found = sorted((one for one in every if scope in (None, one.scope)), key=lambda one: -one.since)
     if json_:
-        as_json([_record(entry) for entry in found])
+        as_json([written(entry) for entry in found])
     elif found:
-        table([*_record(found[0])], [[*_record(entry).values()] for entry in found])
+        rows = [
+            [one.mailbox, one.reason, one.scope, moment(one.since), moment(one.until), one.source]
+            for one in found
+        ]
+        table(["email", "reason", "scope", "since", "until", "source"], rows)
     else:
-        click.echo("Nobody is suppressed.")
+        say("Nobody is suppressed.")
 
 
 @suppress.command(name="import", short_help="Put the addresses of a file on it.")
 @click.argument("source", metavar="FILE")
 @click.option("--reason", default="imported", show_default=True, help="Where a row has none.")
+@_scope
 @encoding_option
 @pass_session
-def import_(session: Session, source: str, reason: str, encoding: str | None) -> None:
-    """Put the addresses of FILE on the list: CSV, Excel or JSON Lines with `email`; `-` is stdin.
+def import_(
+    session: Session, source: str, reason: str, scope: str | None, encoding: str | None
+) -> None:
+    """Put the addresses of FILE on the list: CSV, Excel, JSON Lines or JSON; `-` is stdin.
 
-    A column `reason` says why, `until` until when. Faulty rows are named and left out, and the exit
-    code is 1.
+    FILE is what `export` wrote, a list with a column `email`, or the export of listmonk (subscribers,
+    of whom the blocklisted count), Amazon SES, SendGrid (bounces) or Mailgun: its columns say which.
+    Faulty rows are named and left out, and the exit code is 1.
 
     \b
     Example:
-      mailer suppress import unsubscribed.csv
+      mailer suppress import unsubscribed.csv --scope news.shop.example
     """  # noqa: D301
-    faults: list[Rejected] = []
-    read = 0
-
-    def entries() -> Iterator[tuple[bytes, Suppressed]]:
-        nonlocal read
-        now = time.time()
-        for number, row in enumerate(rows_of(source, encoding), start=1):
-            one = parse(row, number)
-            if isinstance(one, Rejected):
-                faults.append(one)
-                continue
-            read += 1
-            why = str(one.fields.get("reason") or reason)
-            until = _time(one.fields.get("until"))
-            yield one.key, Suppressed(one.mailbox, why, now, until, source="import")
-
-    added = suppression.put(session.settings, entries())
-    click.echo(_added(added, read))
-    if faults:
-        rows = "; ".join(f"row {fault.row}: {fault.reason}" for fault in faults[:5])
-        more = f"; and {len(faults) - 5} more" if len(faults) > 5 else ""
-        raise InputError(f"{plural(len(faults), 'row')} left out: {rows}{more}")
+    done = suppression.load(
+        source,
+        reason=reason,
+        scope=scope or "all",
+        encoding=encoding,
+        notice=lambda text: say(f"mailer: {text}", err=True),
+        settings=session.settings,
+    )
+    say(_added(done.added, done.read))
+    if done.passed_over:
+        say(f"{plural(done.passed_over, 'row')} passed over: they may be mailed")
+    if done.faults:
+        rows = "; ".join(f"row {fault.row}: {fault.reason}" for fault in done.faults[:5])
+        more = f"; and {len(done.faults) - 5} more" if len(done.faults) > 5 else ""
+        raise InputError(f"{plural(len(done.faults), 'row')} left out: {rows}{more}")
 
 
-@suppress.command(short_help="Write the list as CSV.")
+@suppress.command(short_help="Write the list as CSV or JSON Lines.")
 @click.argument("target", type=click.File("w", encoding="utf-8"), default="-", metavar="[FILE]")
+@click.option("--json", "json_", is_flag=True, help="JSON Lines instead of CSV.")
 @pass_session
-def export(session: Session, target: IO[str]) -> None:
-    """Write the list as CSV that `import` reads, to FILE or standard output.
+def export(session: Session, target: IO[str], *, json_: bool) -> None:
+    """Write the list in a form that `import` reads, to FILE or standard output.
 
     \b
     Example:
       mailer suppress export suppressed.csv
     """  # noqa: D301
-    writer = csv.writer(target, lineterminator="\n")
-    writer.writerow(("email", "reason", "since", "until", "source"))
-    writer.writerows(_record(entry).values() for entry in suppression.entries(session.settings))
+    suppression.export(target, as_json=json_, settings=session.settings)
 
 
-def _time(value: object) -> float | None:
-    """The time that `export` wrote; None for good."""
-    try:
-        return datetime.fromisoformat(str(value)).timestamp() if value else None
-    except ValueError:
-        raise InputError(f"until: {value!r} is no time, such as 2026-03-31 12:00:00") from None
+def _given(emails: tuple[str, ...]) -> list[str]:
+    return list(_lines(emails))
 
 
-def _record(entry: Suppressed) -> dict[str, str]:
-    return {
-        "email": entry.mailbox,
-        "reason": entry.reason,
-        "since": moment(entry.since),
-        "until": moment(entry.until) if entry.until else "",
-        "source": entry.source,
-    }
+def _lines(emails: tuple[str, ...]) -> Iterator[str]:
+    for email in emails:
+        if email == "-":
+            yield from (line.strip() for line in sys.stdin if line.strip())
+        else:
+            yield email
 
 
 def _added(added: int, given: int) -> str:

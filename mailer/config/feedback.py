@@ -4,8 +4,10 @@ from typing import Annotated, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from mailer.config.policy import CheckedPolicy
 from mailer.config.secrets import Command, Secret, SecretFile, Variable
 from mailer.config.units import Count, File, Flag, Model, Seconds
+from mailer.mail.barring.dropping import DEFAULT, Policy
 from mailer.mail.barring.scopes import list_of
 
 
@@ -81,7 +83,8 @@ class Feedback(Model):
     own made from it. *previous_secret* holds secrets of before, one a line: what was sent under them is
     still understood. *imap*, *pop3* and *maildir* are where workers look *poll_every* so many seconds, if
     *workers_poll*, and `mailer feedback poll`; with *delete* a mailbox on a server is emptied of what was
-    recorded. *lmtp* is where `mailer feedback serve` listens.
+    recorded. *lmtp* is where `mailer feedback serve` listens. *policy* says who is mailed no more, by a
+    bounce's reason; without *suppress* nobody is.
     """
 
     return_path: str | None = None
@@ -102,7 +105,13 @@ class Feedback(Model):
     delete: Flag = False
     lmtp: str = "127.0.0.1:2424"
     suppress: Flag = True
+    policy: CheckedPolicy = Field(default_factory=lambda: dict(DEFAULT))
     pause_at: PauseAt = PauseAt()
+
+    @property
+    def dropping(self) -> Policy:
+        """Who is mailed no more, by what came back; empty for nobody."""
+        return self.policy if self.suppress else {}
 
     @property
     def key(self) -> Secret:

@@ -13,6 +13,7 @@ PACKAGE: Final = Path(__file__).parents[1]
 OURS: Final = frozenset(
     {
         *("__init__.py", "__main__.py", "celery.py", "errors.py", "py.typed", "tasks.py"),
+        "suppression.py",
         *("cli", "compose", "config", "deliver", "django", "feedback", "history", "local", "mail"),
         *("operate", "produce", "queues", "smtp", "store", "testing", "web", "worker"),
     }

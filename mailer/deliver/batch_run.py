@@ -7,6 +7,7 @@ is not sent.
 """
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -30,7 +31,7 @@ from mailer.mail.said import Said
 from mailer.mail.status import Status
 from mailer.smtp import Driver, Fate, Proceed, Result, Stage
 from mailer.store.breaker import AccountState
-from mailer.store.ledger import Verdict
+from mailer.store.ledger import BULK, Part, Verdict
 from mailer.store.limits import Grant
 
 DUE_SOON: Final = 1.0
@@ -70,7 +71,7 @@ class BatchRun:
         self._worker = tools.settings.worker
         self._retry = policy.retry_over(tools.settings.retry)
         self._recorder = Recorder(tools.ledger, batch, report, self._worker.lease)
-        self._excluded = Excluded(tools.suppression, batch, policy)
+        self._excluded = Excluded(tools.suppression, tools.receivers, batch, policy)
 
     def run(self) -> None:
         """Send what can be sent now, and release the batch for what comes next.
@@ -81,8 +82,10 @@ class BatchRun:
         if self._claim.deaths >= self._worker.poison_after:
             self._recorder.isolate(self._worker.poison_after)
             return
-        self._suppress()
-        self._deliver()
+        goes_on = True
+        while goes_on:
+            self._suppress()
+            goes_on = not self._held_back() and self._deliver()
 
     @property
     def only_awaits(self) -> bool:
@@ -111,23 +114,43 @@ class BatchRun:
     def _suppress(self) -> None:
         self._recorder.settle(self._excluded.listed(), Status.SUPPRESSED)
 
+    def _held_back(self) -> bool:
+        """Set aside what goes to receivers whose mail is held back; True where that ends this run."""
+        batch, ledger, now = self._batch, self._tools.ledger, time()
+        held = self._excluded.held_back()
+        others = sorted(set(batch.open()) - set(held))
+        if held and others:
+            parts = [Part(*batch.subset(offsets)) for offsets in (held, others)]
+            self._report.queued += ledger.split(self._claim, parts, now)
+            self._report.words = "split: some receivers' mail is held back"
+        elif held:
+            self._report.words = "held back: too much of what these receivers got came back"
+            event = f"receivers:{self._claim.campaign}"
+            if ledger.park(self._claim, now, event) == "queued":
+                self._report.queued.append(self._claim.ref)
+        return bool(held)
+
     # Sending.
 
-    def _deliver(self) -> None:
+    def _deliver(self) -> bool:
+        """Send, and end the lease; True where it was interrupted, and is to be begun again."""
         verdict, rest = Verdict.GO, Rest(self._policy.opens(time()))
         if self._account().usable and rest.until <= time():
             try:
                 verdict, rest = self._send_permitted()
             except PayloadError as exc:  # an attachment is gone, before anything was sent
                 self._give_up("undecodable", "payload", str(exc.args[0]))
-                return
+                return False
             except UnableError as exc:
                 self._hand_on(exc)
-                return
+                return False
+            if self._current is not None and self._current.interrupted:
+                return True
         # Asked again: what was sent may have stopped the account.
         account = self._account()
         if account.usable or not self._reroute():
             self._end(verdict, account, rest)
+        return False
 
     def _send_permitted(self) -> tuple[Verdict, Rest]:
         """Send what is due, as far as limits permit; returns when the rest may go on."""
@@ -145,10 +168,12 @@ class BatchRun:
                     raise UnableError(secret, gate.unable)
                 if journal.sent:
                     unable.could(secret)
-                if journal.interrupted and not journal.stopped:
-                    self._suppress()
-                    continue
-                if journal.stopped or gate.troubled or (journal.chosen and not journal.sent):
+                if (
+                    journal.interrupted
+                    or journal.stopped
+                    or gate.troubled
+                    or (journal.chosen and not journal.sent)
+                ):
                     return journal.verdict, Rest()
                 if len(grant.granted) == len(left):
                     break
@@ -189,6 +214,14 @@ class BatchRun:
                 break
         self._recorder.bury(journal.to_bury)
         self._recorder.count(journal.chosen)
+        self._count_receivers(journal.chosen)
+
+    def _count_receivers(self, chosen: Sequence[int]) -> None:
+        """Tell the brake how many each receiver has taken; of single messages there is none."""
+        if self._claim.queue == BULK:
+            batch = self._batch
+            taken = [one for one in chosen if batch.statuses[one] is Status.ACCEPTED]
+            self._tools.receivers.count(self._claim.campaign, Counter(batch.domains(taken)))
 
     def _waits_here(self, grant: Grant) -> bool:
         short = grant.wait == 0 or (grant.wait <= SHORT_WAIT and not grant.crowded)

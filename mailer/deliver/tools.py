@@ -22,6 +22,7 @@ from mailer.store.campaigns import Campaigns
 from mailer.store.connection import Client
 from mailer.store.dispatch import Dispatch
 from mailer.store.events import EventStream
+from mailer.store.feedback.receivers import Receivers
 from mailer.store.feedback.records import Feedback
 from mailer.store.ledger import Ledger
 from mailer.store.limits import Limits
@@ -43,7 +44,8 @@ class Tools:
         self.ledger = Ledger(client)
         self.campaigns = Campaigns(client)
         self.suppression = Suppression(client)
-        self.dropper = Dropper(Feedback(client), enabled=settings.feedback.suppress)
+        self.dropper = Dropper(Feedback(client), settings.feedback.dropping)
+        self.receivers = Receivers(client)
         self.breaker = Breaker(client)
         self.limits = Limits(client, account_limits.rules(settings))
         self.line = PermitQueue(client, self.limits)

@@ -16,7 +16,7 @@ from mailer.feedback.leaving import leaving
 from mailer.feedback.reader import read
 from mailer.feedback.report import Kind, Report
 from mailer.feedback.tokens import Match, Tokens
-from mailer.mail.barring.dropping import dropping
+from mailer.mail.barring.dropping import DEFAULT, Dropping, Policy, dropping
 from mailer.mail.barring.scopes import ALL
 from mailer.mail.recipients import fingerprint
 from mailer.operate.feedback import brake
@@ -40,6 +40,7 @@ class Taken:
     answer: str = ""
     dropped: bool = False
     paused: str = ""
+    held: str = ""
 
 
 @dataclass(slots=True)
@@ -52,6 +53,7 @@ class Tally:
     new: int = 0
     dropped: int = 0
     paused: dict[str, str] = field(default_factory=dict)
+    held: list[tuple[str, str]] = field(default_factory=list)
 
     def add(self, taken: Sequence[Taken]) -> None:
         """Count what one message brought."""
@@ -63,6 +65,8 @@ class Tally:
             self.dropped += one.dropped
             if one.match and one.paused:
                 self.paused[one.match.campaign] = one.paused
+            if one.match and one.held:
+                self.held.append((one.match.campaign, one.held))
 
 
 class Returns:
@@ -74,14 +78,14 @@ class Returns:
         secrets: Sequence[str],
         brake: Brake,
         *,
-        suppress: bool = True,
+        policy: Policy = DEFAULT,
         clock: Callable[[], float] = time,
     ) -> None:
         self._campaigns = Campaigns(client)
         self._feedback = Feedback(client)
         self._secrets = secrets
         self._brake = brake
-        self._suppress = suppress
+        self._policy = policy
         self._clock = clock
         self._known: Tokens | None = None
         self._until = 0.0
@@ -102,15 +106,12 @@ class Returns:
         match = self.match(report)
         if match is None or report.kind is Kind.UNKNOWN:
             return Taken(report, None)
-        rule = None
-        if report.kind in _ACTS and self._suppress:
-            reason = report.reason.value if report.reason else None
-            rule = dropping(report.kind.value, reason, permanent=report.permanent is True)
+        rule = rule_for(report, self._policy)
         one = _record(report, match, source, self._clock())
         told = self._feedback.told(match.campaign, match.key, one, _message_id(report))
         scope = leaving(self._campaigns, match.campaign) if report.kind is Kind.UNSUBSCRIBE else ALL
         noted = self._feedback.note(match.campaign, match.key, one, rule, self._brake, told, scope)
-        return Taken(report, match, noted.answer, noted.dropped, noted.paused)
+        return Taken(report, match, noted.answer, noted.dropped, noted.paused, noted.held)
 
     def match(self, report: Report) -> Match | None:
         """The message that *report* proves to be about."""
@@ -143,8 +144,16 @@ def returns_of(settings: Settings) -> Returns:
         Producer(settings).client,
         settings.reading_keys(),
         brake(settings),
-        suppress=settings.feedback.suppress,
+        policy=settings.feedback.dropping,
     )
+
+
+def rule_for(report: Report, policy: Policy) -> Dropping | None:
+    """What *policy* does about the recipient of *report*, once it has proved to be about our message."""
+    if report.kind not in _ACTS or not policy:
+        return None
+    reason = report.reason.value if report.reason else None
+    return dropping(report.kind.value, reason, permanent=report.permanent is True, policy=policy)
 
 
 def _record(report: Report, match: Match, source: str, now: float) -> Returned:

@@ -18,6 +18,7 @@ from mailer.store.course.pending import Pending
 from mailer.store.course.progress import Progress as Status
 from mailer.store.course.schedule import Schedule
 from mailer.store.events import Aside, Backlog
+from mailer.store.feedback.receivers import Receivers
 
 __all__ = [
     "STATES",
@@ -140,7 +141,8 @@ def resume(settings: Settings, name: str, *, accept_rate: bool = False) -> None:
     if producer.campaigns.set_state(name, RUNNING) == CANCELLED:
         raise _already_cancelled(name)
     if accept_rate:
-        producer.campaigns.accept_rate(name)
+        Receivers(producer.client).let_go(name)
+        producer.wake(f"receivers:{name}")
     producer.wake(f"campaign:{name}")
 
 

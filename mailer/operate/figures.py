@@ -22,6 +22,7 @@ class Figures:
     *recipients* by status word, over all campaigns. *messages* are the final ones by status word and
     account, the one that their campaign names. *dead_letters* counts recipients by reason.
     *oldest_queued* and *queue_lengths* are by queue: seconds, and batches. *connections* by account.
+    *came_back* are recipients by kind and account; ``permanent`` are those bounces that are for good.
     *lags* are seconds by consumer of events, *set_aside* the deliveries that it did not take.
     """
 
@@ -33,6 +34,7 @@ class Figures:
     connections: Mapping[str, int]
     accounts: tuple[Standing, ...]
     swept: float
+    came_back: Mapping[tuple[str, str], int] = field(default_factory=dict)
     lags: Mapping[str, float] = field(default_factory=dict)
     set_aside: Mapping[str, int] = field(default_factory=dict)
 
@@ -42,12 +44,15 @@ def figures(settings: Settings) -> Figures:
     store, now = Producer(settings).store, time()
     recipients: Counter[str] = Counter({status.word: 0 for status in Status})
     messages: Counter[tuple[str, str]] = Counter()
-    for account, counts in store.campaigns.counts_by_account():
+    came_back: Counter[tuple[str, str]] = Counter()
+    for account, counts, backs in store.campaigns.counts_by_account():
         named = account if ", " not in account else SEVERAL
         for letter, number in counts.items():
             recipients[letter.word] += number
             if letter not in OPEN:
                 messages[letter.word, named] += number
+        for kind, number in backs.items():
+            came_back[kind, named] += number
     dead: Counter[str] = Counter()
     for group in store.dead_groups.all(now):
         dead[group.reason] += group.messages
@@ -61,6 +66,7 @@ def figures(settings: Settings) -> Figures:
         connections={one.name: one.connections for one in standings},
         accounts=standings,
         swept=store.waiting.swept(),
+        came_back=came_back,
         lags={one.consumer: one.age for one in store.events.backlogs(now)},
         set_aside=Aside(store.client).counts(),
     )

@@ -1,116 +1,130 @@
-"""Who never gets mail: put on the list, taken off, shown; `mailer.suppression` in Python."""
+"""Who gets no mail: put on the list, taken off, found, shown, read from files and written to them."""
 
-from collections.abc import Iterable, Iterator, Mapping
+import logging
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
 from time import time
+from typing import IO
 
 from mailer.config import Settings
 from mailer.errors import InputError
-from mailer.mail.recipients import BrokenRow, Rejected, parse
+from mailer.mail.barring.scopes import ALL, checked
+from mailer.mail.recipients import Rejected, parse
+from mailer.operate.suppression_files import Defaults, entry_of, rows_of, write
 from mailer.queues.connections import Producer
 from mailer.store.suppression import Suppressed, Suppression
-from mailer.store.views.suppressed import SuppressedPages
 
-__all__ = [
-    "Imported",
-    "Suppressed",
-    "add",
-    "entries",
-    "find",
-    "number",
-    "page",
-    "put",
-    "put_rows",
-    "remove",
-]
+__all__ = ["Imported", "Suppressed", "add", "entries", "export", "find", "load", "remove"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What became of a file: rows *read*, of them new ones *added*, left out as well *passed_over*.
+
+    *faults* are rows that name nobody, each with the reason.
+    """
+
+    read: int
+    added: int
+    passed_over: int
+    faults: tuple[Rejected, ...]
 
 
 def add(
-    settings: Settings, emails: Iterable[str], *, reason: str, until: float | None = None
+    emails: str | Iterable[str],
+    *,
+    reason: str = "by hand",
+    scope: str = ALL,
+    until: datetime | float | None = None,
+    settings: Settings | None = None,
 ) -> int:
     """Put addresses on the list, for good or *until* a time; returns how many are new.
 
-    Raises `InputError` for what is no address, before anything is written.
+    *scope* is ``all`` mail, ``bulk`` mail (receipts still go), or a List-ID. Raises `InputError` for what
+    is no address or no scope, before anything is written.
     """
-    now = time()
-    keyed = list(_keyed(emails))
-    return put(
-        settings,
-        ((key, Suppressed(mailbox, reason, now, until, "hand")) for key, mailbox in keyed),
-    )
+    ends = until.timestamp() if isinstance(until, datetime) else until
+    now, which = time(), checked(scope)
+    found = [
+        (key, Suppressed(mailbox, reason, now, ends, "hand", scope=which))
+        for key, mailbox in _keyed(emails)
+    ]
+    return _list(settings).add(found)
 
 
-def put(settings: Settings, entries: Iterable[tuple[bytes, Suppressed]]) -> int:
-    """Put entries on the list by their fingerprints; returns how many are new."""
-    return _list(settings).add(entries)
+def remove(
+    emails: str | Iterable[str], *, scope: str | None = None, settings: Settings | None = None
+) -> int:
+    """Take addresses off the list, in one *scope* or in all of them; returns how many were on it.
+
+    Raises `InputError` for what is no address, before anything is changed.
+    """
+    which = checked(scope) if scope else ""
+    return _list(settings).remove([key for key, _ in _keyed(emails)], which)
 
 
-def remove(settings: Settings, emails: Iterable[str]) -> int:
-    """Take addresses off the list; returns how many were on it. Raises `InputError`."""
-    return _list(settings).remove([key for key, _ in _keyed(emails)])
+def find(email: str, *, settings: Settings | None = None) -> list[Suppressed]:
+    """Every entry about an address. Raises `InputError` for what is none."""
+    ((key, _),) = _keyed(email)
+    return _list(settings).find(key)
 
 
-def entries(settings: Settings) -> Iterator[Suppressed]:
-    """Everyone on the list, in no order. Those whose time is over are taken off first."""
+def entries(*, settings: Settings | None = None) -> Iterator[Suppressed]:
+    """Every entry, in no order, streamed. Those whose time is over are taken off first."""
     found = _list(settings)
     found.expire(time())
     return iter(found)
 
 
-def _list(settings: Settings) -> Suppression:
+def load(  # noqa: PLR0913 - what holds where rows do not say it
+    source: str | Path | IO[bytes],
+    *,
+    reason: str = "imported",
+    scope: str = ALL,
+    encoding: str | None = None,
+    notice: Callable[[str], object] = log.warning,
+    settings: Settings | None = None,
+) -> Imported:
+    """Put on the list whom a file names: ours, or what another mailer exported (`docs/feedback.md`).
+
+    *reason* and *scope* hold where a row says none. Rows that name nobody are left out and told. Raises
+    `InputError` for a file that cannot be read.
+    """
+    defaults = Defaults(reason, checked(scope), time())
+    faults: list[Rejected] = []
+    counts = {"read": 0, "passed": 0}
+
+    def found() -> Iterator[tuple[bytes, Suppressed]]:
+        for number, row in enumerate(rows_of(source, encoding, notice), start=1):
+            one = entry_of(row, number, defaults)
+            if isinstance(one, Rejected):
+                faults.append(one)
+            elif one is None:
+                counts["passed"] += 1
+            else:
+                counts["read"] += 1
+                yield one
+
+    added = _list(settings).add(found())
+    return Imported(counts["read"], added, counts["passed"], tuple(faults))
+
+
+def export(target: IO[str], *, as_json: bool = False, settings: Settings | None = None) -> int:
+    """Write every entry to *target*, as CSV or JSON Lines that `load` reads; returns how many."""
+    return write(entries(settings=settings), target, as_json=as_json)
+
+
+def _list(settings: Settings | None) -> Suppression:
     return Suppression(Producer(settings).client)
 
 
-def _keyed(emails: Iterable[str]) -> Iterator[tuple[bytes, str]]:
-    for email in emails:
+def _keyed(emails: str | Iterable[str]) -> Iterator[tuple[bytes, str]]:
+    for email in [emails] if isinstance(emails, str) else emails:
         one = parse({"email": email}, 1)
         if isinstance(one, Rejected):
             raise InputError(f"{email!r}: {one.reason}")
         yield one.key, one.mailbox
-
-
-@dataclass(frozen=True, slots=True)
-class Imported:
-    """What came of rows that were to be put on the list."""
-
-    read: int
-    added: int
-    faults: tuple[Rejected, ...]
-
-
-def put_rows(
-    settings: Settings, rows: Iterable[Mapping[str, object] | BrokenRow], reason: str
-) -> Imported:
-    """Put the addresses of *rows* on the list; a field ``reason`` says why, else *reason* does.
-
-    Rows that name nobody are left out and returned.
-    """
-    now, faults, keyed = time(), list[Rejected](), list[tuple[bytes, Suppressed]]()
-    for number, row in enumerate(rows, start=1):
-        one = parse(row, number)
-        if isinstance(one, Rejected):
-            faults.append(one)
-            continue
-        why = str(one.fields.get("reason") or reason)
-        keyed.append((one.key, Suppressed(one.mailbox, why, now, source="import")))
-    return Imported(len(keyed), put(settings, keyed), tuple(faults))
-
-
-def find(settings: Settings, email: str) -> list[Suppressed]:
-    """What the list says of one address. Raises `InputError` for what is none."""
-    ((key, _),) = _keyed([email])
-    return _pages(settings).find(key)
-
-
-def page(settings: Settings, cursor: int, number: int) -> tuple[list[Suppressed], int]:
-    """About *number* entries, in no order, and the cursor to go on from; 0 at the end."""
-    return _pages(settings).page(cursor, number)
-
-
-def number(settings: Settings) -> int:
-    """How many mailboxes are on the list."""
-    return len(_list(settings))
-
-
-def _pages(settings: Settings) -> SuppressedPages:
-    return SuppressedPages(Producer(settings).client)

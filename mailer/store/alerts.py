@@ -18,6 +18,8 @@ from mailer.store.connection import load, reaching_redis
 ACCOUNT_STOPPED: Final = "account_stopped"
 ACCOUNT_STARTED: Final = "account_started"
 DEAD_LETTERS: Final = "dead_letters"
+CAMPAIGN_PAUSED: Final = "campaign_paused"
+RECEIVER_HELD: Final = "receiver_held"
 EVENTS_LATE: Final = "events_late"
 EVENTS_SET_ASIDE: Final = "events_set_aside"
 
@@ -33,6 +35,8 @@ class Event:
     and where it was stopped *reason*, *stage* and *reply* (without addresses); of dead letters,
     *dead_letters* is how many there were at least. ``events_late`` and ``events_set_aside`` are about a
     *consumer* of events that is behind or did not take some: of how many *messages*, and the *reason*.
+    ``campaign_paused`` and ``receiver_held`` are about a *campaign* of which too much comes back: all or
+    one receiver's; *reason* says how much.
     """
 
     event: str
@@ -44,29 +48,37 @@ class Event:
     dead_letters: int = 0
     consumer: str = ""
     messages: int = 0
+    campaign: str = ""
 
     def as_json(self) -> str:
         """The event as hooks and commands get it."""
         return json.dumps({key: value for key, value in asdict(self).items() if value})
 
     def __str__(self) -> str:
-        if self.event == DEAD_LETTERS:
-            return f"{self.dead_letters} dead letters or more: mailer dead list"
-        if self.event == ACCOUNT_STARTED:
-            return f"account {self.account} was started"
+        if self.event in _WORDS:
+            return _WORDS[self.event].format(self)
         if self.event == EVENTS_LATE:
             why = f": {self.reason}" if self.reason else ""
             return f"{self.consumer} is behind by the events of {self.messages} messages{why}"
-        if self.event == EVENTS_SET_ASIDE:
-            return f"{self.consumer} did not take events: mailer events list"
         what = " ".join(part for part in (self.stage, self.reply) if part)
         return f"account {self.account} was stopped ({self.reason}){': ' if what else ''}{what}"
+
+
+_WORDS: Final = {
+    DEAD_LETTERS: "{0.dead_letters} dead letters or more: mailer dead list",
+    ACCOUNT_STARTED: "account {0.account} was started",
+    EVENTS_SET_ASIDE: "{0.consumer} did not take events: mailer events list",
+    CAMPAIGN_PAUSED: "campaign {0.campaign} paused itself: {0.reason}",
+    RECEIVER_HELD: "campaign {0.campaign} holds back its mail to {0.reason}",
+}
 
 
 def written(event: Event) -> str:
     """The event as the scripts note it; two of the same content stay apart."""
     event = Event(**{**asdict(event), "reply": without_addresses(event.reply)})
-    return json.dumps([uuid.uuid4().hex, asdict(event)])
+    # Without what is empty: workers of the last version know none of the newer fields.
+    said = {name: value for name, value in asdict(event).items() if value or name == "at"}
+    return json.dumps([uuid.uuid4().hex, said])
 
 
 class Outbox:

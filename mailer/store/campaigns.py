@@ -151,11 +151,6 @@ class Campaigns:
             raise _not_found(name)
         return str(before.decode())
 
-    def accept_rate(self, name: str) -> None:
-        """Pause the campaign no more for what comes back: somebody has looked."""
-        with reaching_redis():
-            self._client.hset(keys.campaign(name), "accept_rate", "1")
-
     def cancel_batches(self, name: str) -> Iterator[int]:
         """Settle the recipients of a cancelled campaign, some batches at a time; yields how many."""
         with reaching_redis():
@@ -175,19 +170,23 @@ class Campaigns:
             (summary,) = self._client.hmget(keys.campaign(name), ["summary"])
         return str(json.loads(summary or "{}").get("sender") or "")
 
-    def counts_by_account(self) -> Iterator[tuple[str, dict[Status, int]]]:
-        """For each campaign, the accounts that it names (``a, b``) and its recipients by status."""
+    def counts_by_account(self) -> Iterator[tuple[str, dict[Status, int], dict[str, int]]]:
+        """For each campaign its accounts (``a, b``), recipients by status, and what came back by kind."""
         names = self.names()
         for start in range(0, len(names), 500):
             pipe = self._client.pipeline(transaction=False)
             for name in names[start : start + 500]:
                 pipe.hmget(keys.campaign(name), "summary")
                 pipe.hgetall(keys.counts(name))
+                pipe.hgetall(keys.backs(name))
             with reaching_redis():
                 found = pipe.execute()
-            for (summary,), counts in zip(found[::2], found[1::2], strict=True):
-                account = json.loads(summary or "{}").get("account", "")
-                yield account, {Status(k.decode()): int(number) for k, number in counts.items()}
+            for (summary,), counts, backs in zip(found[::3], found[1::3], found[2::3], strict=True):
+                yield (
+                    json.loads(summary or "{}").get("account", ""),
+                    {Status(k.decode()): int(number) for k, number in counts.items()},
+                    {kind.decode(): int(number) for kind, number in backs.items()},
+                )
 
     def open_recipients(self, name: str) -> int:
         """How many recipients of the campaign are queued, deferred or being transmitted."""

@@ -1,5 +1,6 @@
--- Write down what came back of one message, once; drop its recipient by policy; pause the campaign when
--- too much comes back. With campaign '' only the policy is applied: a refusal in the SMTP session.
+-- Write down what came back of one message, once; drop its recipient by policy; when too much comes back,
+-- pause the campaign, or hold back its mail to one receiver. With campaign '' only the policy is applied: a
+-- refusal in the SMTP session.
 --
 -- back:<c>          hash    += kind .. fingerprint → the record (JSON), the first one; a bounce for good
 --                           takes the place of one for now
@@ -7,47 +8,78 @@
 -- refusals:<fp>     hash    reason, times, first, last: what the policy counts; removed by a delivery
 -- suppressed        hash    += fingerprint → mailbox, reason, time, and what lies beside (barring.lua)
 -- counts:<c>        hash    read: accepted
+-- receivers:<c>     hash    'a' .. domain: read; 'b' (bounced for good) and 'c' (complained) .. domain += 1
+-- stopped:<c>       hash    += domain → why its mail is held back
 -- campaign:<c>      hash    state, why := paused, where the brake is met; accept_rate is read
 -- resumed           set     -= a campaign that is paused here
+-- alerts            zset    += that it paused itself, or holds mail back
 -- events            stream  += that it came back, where it is news
 --
 -- ARGV: campaign, fingerprint, kind, now, record, permanent ('1' or ''), mailbox, reason, why,
 --       times ('': no policy), span, lasts, memory, brake of bounces, of complaints (shares, '' for none),
 --       after how many, an entry of events about one recipient ('': nobody follows),
---       the scope in which the recipient is dropped
--- Returns {'gone' | 'new' | 'known' | 'worse', '1' where it was dropped now, why it was paused now or ''}
+--       the scope in which the recipient is dropped, the recipient's domain ('': not known)
+-- Returns {'gone' | 'new' | 'known' | 'worse', '1' where it was dropped now, why it was paused now or '',
+--   the domain that is held back from now on and why, or ''}
 
 local campaign, fingerprint, kind, now = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
-local permanent, mailbox, reason = ARGV[6] == '1', ARGV[7], ARGV[8]
+local permanent, mailbox, reason, domain = ARGV[6] == '1', ARGV[7], ARGV[8], ARGV[19]
 local key = PREFIX .. 'campaign:' .. campaign
+local receivers = PREFIX .. 'receivers:' .. campaign
 
 -- The lower end of the Wilson interval (95 %): a handful of bounces among few messages proves nothing.
 local function at_least(number, total)
   local z, share = 1.96, number / total
   local middle = share + z * z / (2 * total)
-  local spread = z * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
+  local spread = z * math.sqrt(math.max(share * (1 - share), 0) / total + z * z / (4 * total * total))
   return (middle - spread) / (1 + z * z / total)
 end
 
 local function counted(hash, field)
-  return tonumber(redis.call('HGET', PREFIX .. hash .. ':' .. campaign, field) or '0')
+  return tonumber(redis.call('HGET', hash, field) or '0')
 end
 
-local function pause(number, limit, what, total)
-  if limit == '' or at_least(number, total) < tonumber(limit) then return end
-  local accepted = redis.call('HGET', key, 'accept_rate')
-  if redis.call('HGET', key, 'state') ~= 'running' or accepted then return end
-  local why = number .. ' of ' .. total .. ' ' .. what
+-- Why so many bounces and complaints among *total* are too many; nil where they are not.
+local function too_many(bounces, complaints, total)
+  if total == 0 or total < tonumber(ARGV[16]) then return end
+  local function is_beyond(number, limit)
+    return limit ~= '' and at_least(math.min(number, total), total) >= tonumber(limit)
+  end
+  if is_beyond(bounces, ARGV[14]) then return bounces .. ' of ' .. total .. ' bounced for good' end
+  if is_beyond(complaints, ARGV[15]) then return complaints .. ' of ' .. total .. ' complained' end
+end
+
+local function alert(event, why)
+  local told = cjson.encode({campaign .. ' ' .. ARGV[4],
+                             {event = event, at = now, campaign = campaign, reason = why}})
+  redis.call('ZADD', PREFIX .. 'alerts', ARGV[4], told)
+end
+
+local function pause()
+  local backs, accepted = PREFIX .. 'backs:' .. campaign, counted(PREFIX .. 'counts:' .. campaign, 'a')
+  local why = too_many(counted(backs, 'permanent'), counted(backs, 'complaint'), accepted)
+  if not why then return '' end
   redis.call('HSET', key, 'state', 'paused', 'why', why)
   redis.call('SREM', PREFIX .. 'resumed', campaign)
+  alert('campaign_paused', why)
   return why
 end
 
+local function hold()
+  if domain == '' then return '' end
+  local why = too_many(counted(receivers, 'b' .. domain), counted(receivers, 'c' .. domain),
+                       counted(receivers, 'a' .. domain))
+  if not why or redis.call('HSETNX', PREFIX .. 'stopped:' .. campaign, domain, why) == 0 then return '' end
+  alert('receiver_held', domain .. ': ' .. why)
+  return domain .. ': ' .. why
+end
+
 local function brake()
-  local total = counted('counts', 'a')
-  if total == 0 or total < tonumber(ARGV[16]) then return '' end
-  return pause(counted('backs', 'permanent'), ARGV[14], 'bounced for good', total)
-         or pause(counted('backs', 'complaint'), ARGV[15], 'complained', total) or ''
+  local about = redis.call('HMGET', key, 'state', 'accept_rate')
+  if about[1] ~= 'running' or about[2] then return '', '' end
+  local paused = pause()
+  if paused ~= '' then return paused, '' end
+  return '', hold()
 end
 
 local function drop()
@@ -68,26 +100,32 @@ local function drop()
   return is_new and '1' or ''
 end
 
-if kind == 'delivered' then redis.call('DEL', PREFIX .. 'refusals:' .. fingerprint) end
 local function news()
   if ARGV[17] ~= '' then tell(1, 'e', ARGV[17]) end
 end
 
+if kind == 'delivered' then redis.call('DEL', PREFIX .. 'refusals:' .. fingerprint) end
 if campaign == '' then
   local dropped = drop()
   if dropped == '1' then news() end
-  return {'new', dropped, ''}
+  return {'new', dropped, '', ''}
 end
-if redis.call('EXISTS', key) == 0 then return {'gone', '', ''} end
+if redis.call('EXISTS', key) == 0 then return {'gone', '', '', ''} end
 
 local back, field, answer = PREFIX .. 'back:' .. campaign, kind .. fingerprint, 'new'
 local before = redis.call('HGET', back, field)
 if before then
-  if not permanent or cjson.decode(before).permanent == true then return {'known', '', ''} end
+  if not permanent or cjson.decode(before).permanent == true then return {'known', '', '', ''} end
   answer = 'worse'
 end
 redis.call('HSET', back, field, ARGV[5])
 if not before then redis.call('HINCRBY', PREFIX .. 'backs:' .. campaign, kind, 1) end
 if permanent then redis.call('HINCRBY', PREFIX .. 'backs:' .. campaign, 'permanent', 1) end
+if domain ~= '' and redis.call('HLEN', receivers) < 20000 then
+  if permanent then redis.call('HINCRBY', receivers, 'b' .. domain, 1) end
+  if kind == 'complaint' then redis.call('HINCRBY', receivers, 'c' .. domain, 1) end
+end
 news()
-return {answer, drop(), brake()}
+local dropped = drop()
+local paused, held = brake()
+return {answer, dropped, paused, held}

@@ -43,6 +43,9 @@ mailer:back:<c>              hash    kind and fingerprint → what came back    
 mailer:backs:<c>             hash    kind → recipients of whom it came back       for good
 mailer:refusals:<fp>         hash    reason, times, first: what the policy        90 days
                                      counts of one mailbox <fp>
+mailer:receivers:<c>         hash    a, b, c and a domain → messages that it      for good
+                                     took, bounced for good, complained about
+mailer:stopped:<c>           hash    domain → why its mail is held back           until somebody has looked
 mailer:unknown               zset    what came back and proved nothing → when     the newest 500
 mailer:bookmark:<p>          string  how far a mailbox with bounces was read      for good
 mailer:read:<p>              set     unique ids of a POP3 mailbox's messages that      while they lie there
@@ -217,6 +220,11 @@ def bookmark(place: str) -> str:
 def backs(name: str) -> str:
     """The hash of how many recipients of a campaign something came back of, by kind."""
     return f"{PREFIX}backs:{name}"
+
+
+def stopped(name: str) -> str:
+    """The hash of receivers whose mail of a campaign is held back."""
+    return f"{PREFIX}stopped:{name}"
 
 
 def shared(name: str) -> str:

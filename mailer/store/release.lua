@@ -2,6 +2,7 @@
 --
 -- batch:<ref> hash, payload:<ref> string: removed when no recipient is open
 -- campaign:<c> hash: active := now; latest := when the last of those that wait goes on
+-- stopped:<c> hash: read
 -- timers, queued:<queue>, parked:<event> zsets: wherever it is now, and only there
 --
 -- ARGV: ref, fence, now, 'queued' | 'waiting' | 'parked', due or event
@@ -29,7 +30,8 @@ end
 local lasts = {campaign = {paused = true}, account = {stopped = true, cooling = true}}
 if how == 'parked' then
   local kind = string.match(what, '^(%a+):')
-  if lasts[kind][redis.call('HGET', PREFIX .. what, 'state')] then
+  local held = kind == 'receivers' and redis.call('EXISTS', PREFIX .. 'stopped:' .. campaign_of(ref)) == 1
+  if held or (lasts[kind] and lasts[kind][redis.call('HGET', PREFIX .. what, 'state')]) then
     enter(ref, 'parked', now, what)
     return {'parked'}
   end

@@ -46,7 +46,8 @@ class Waiting:
     def resumed(self) -> list[str]:
         """Events that are over, with batches still parked for them: their waking was cut short."""
         with reaching_redis():
-            return [f"campaign:{name.decode()}" for name in self._client.smembers(keys.RESUMED)]
+            names = [name.decode() for name in self._client.smembers(keys.RESUMED)]
+        return [f"{kind}:{name}" for name in names for kind in ("campaign", "receivers")]
 
     def parked(self, event: str) -> int:
         """How many batches are parked for *event*."""

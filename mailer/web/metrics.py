@@ -18,6 +18,7 @@ from mailer.errors import MailerError
 from mailer.operate.figures import Figures, figures
 
 _BY_OUTCOME: Final = ("outcome", "account")
+_BY_KIND: Final = ("kind", "account")
 _BY_RESULT: Final = ("account", "result")
 _BY_WINDOW: Final = ("account", "window")
 _OLDEST: Final = "Age of the oldest task message that no worker has taken."
@@ -60,6 +61,12 @@ class _Collector(Collector):
         for labels, number in found.messages.items():
             messages.add_metric(labels, number)
         yield messages
+        came_back = CounterMetricFamily(
+            "mailer_feedback", "Recipients of whom something came back.", labels=_BY_KIND
+        )
+        for labels, number in found.came_back.items():
+            came_back.add_metric(labels, number)
+        yield came_back
         for name, words, label, values in (
             ("recipients", "Recipients by where they stand.", "state", found.recipients),
             ("dead_letters", "Messages in the dead letters.", "reason", found.dead_letters),

@@ -22,7 +22,20 @@ def test_explain_prints_an_object_a_recipient(mailer, place):
         "permanent": True,
         "campaign": None,
         "message_id": "<1234@shop.example>",
+        "policy": "dropped at once, for good",
     }
+
+
+def test_explain_says_what_the_policy_of_the_configuration_does(mailer, place):
+    (place / "bounce.eml").write_bytes(failed("552 5.2.2 mailbox full", status="5.2.2"))
+
+    def policy():
+        return json.loads(mailer("feedback", "explain", "bounce.eml", "--json").out)["policy"]
+
+    assert policy() == "dropped after 3 times, over 14 days or more, for 90 days"
+    with (place / "mailer.toml").open("a") as file:
+        file.write('[feedback.policy]\nmailbox_full = "never"\n')
+    assert policy() == "left alone"
 
 
 def test_explain_needs_neither_configuration_nor_redis(mailer, place):

@@ -237,6 +237,21 @@ first_delay = "2x"
         ("batch_size = 1.5", "batch_size: must be a whole number, got 1.5"),
         ("batch_size = true", "batch_size: must be a whole number, got true"),
         ("batch_size = 20000", "batch_size: must be ≤ 10000, got 20000"),
+        (
+            '[feedback.policy]\nmailbox_full = "sometimes"',
+            'feedback.policy: mailbox_full: \'sometimes\' is no rule; write "never", "at once"',
+        ),
+        ('[feedback.policy]\nmailbox_ful = "never"', "feedback.policy: 'mailbox_ful' is no reason"),
+        (
+            '[feedback.policy]\nsender_refused = "at once"',
+            "feedback.policy: sender_refused is about who sends",
+        ),
+        ('[feedback.policy]\nunsubscribe = "never"', "feedback.policy: unsubscribe is honoured"),
+        ('[feedback]\npolicy = "never"', "feedback.policy: must be a table of reasons"),
+        (
+            '[unsubscribe.lists]\nnews = "Shop news"',
+            "unsubscribe.lists: 'news' is no List-ID",
+        ),
         ("[retry]\njitter = 2", "retry.jitter: must be ≤ 1, got 2"),
         ("[retry]\nfactor = 0.5", "retry.factor: must be ≥ 1, got 0.5"),
         ("[worker]\nlease = 0", "worker.lease: must be > 0, got 0"),

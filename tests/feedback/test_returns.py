@@ -16,6 +16,7 @@ from mailer.store import keys
 from mailer.store.campaigns import Campaigns
 from mailer.store.events import EventStream
 from mailer.store.feedback.places import place
+from mailer.store.feedback.receivers import Receivers
 from mailer.store.feedback.records import Brake, Feedback
 from mailer.store.ledger import Fresh, Ledger
 from mailer.store.suppression import Suppression
@@ -220,7 +221,7 @@ def test_a_campaign_of_which_too_much_bounces_pauses_itself(client, returns):
 
 def test_a_rate_that_was_accepted_pauses_no_more(client, returns):
     client.hset(keys.counts(CAMPAIGN), "a", "300")
-    Campaigns(client).accept_rate(CAMPAIGN)
+    Receivers(client).let_go(CAMPAIGN)
     for number in range(60):
         assert not take(
             returns, unknown_user(f"u{number}@example.org"), f"u{number}@example.org"

@@ -8,6 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from mailer.config import load
 from mailer.store import keys
 from mailer.store.events import Aside, EventStream
+from mailer.store.feedback.records import Brake, Feedback, Returned
 from tests.servers.cluster import Cluster, eventually
 from tests.servers.submission_server import SubmissionServer
 from tests.web.conftest import Served
@@ -65,10 +66,14 @@ def test_the_figures_are_the_ledgers(cluster, smtp):
     cluster.enqueue("spring", "primary", TOTAL)
     cluster.enqueue("news", "other", TOTAL // 2)
     eventually(lambda: cluster.final("spring") and cluster.final("news"))
+    Feedback(cluster.client).note(
+        "spring", b"somebody", Returned("complaint", "a@example.org", 1.0), None, Brake(None, None)
+    )
     with Served(load(cluster.folder / "mailer.toml", {})) as served:
         found = samples(served)
         eventually(lambda: served.client.get("/readyz").status_code == 200)
         found = samples(served)
+    assert found["mailer_feedback_total", "complaint", "primary"] == 1
     assert found["mailer_messages_total", "accepted", "primary"] == TOTAL - 7
     assert found["mailer_messages_total", "primary", "rejected"] == 7
     assert found["mailer_messages_total", "dead", "other"] == TOTAL // 2

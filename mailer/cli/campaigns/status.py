@@ -119,7 +119,7 @@ def _looks(session: Session, which: _Which, *, forever: bool) -> Iterator[Sequen
 def _plain(looks: Iterator[Sequence[Status]], which: _Which) -> None:
     before: Sequence[object] = ()
     for found in looks:
-        now = [(one.says, dict(one.outcomes), dict(one.came_back)) for one in found]
+        now = [(one.says, dict(one.outcomes), dict(one.came_back), dict(one.held)) for one in found]
         if now == before:
             continue
         before = now
@@ -155,6 +155,10 @@ def _one(one: Status) -> None:
     say(f"{one.campaign}: {one.says}, {count(one.total)} recipients")
     if one.why:
         say(f"  It paused itself: {one.why}. `mailer resume {one.campaign}` goes on.")
+    for domain, why in one.held.items():
+        say(
+            f"  Nothing is sent to {domain}: {why}. `mailer resume {one.campaign} --accept-rate` goes on."
+        )
     for column in _COLUMNS:
         if number := one.outcomes.get(column, 0):
             say(f"  {column:<11}{count(number):>12}{_share(number, one.total):>9}")

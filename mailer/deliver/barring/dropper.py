@@ -8,7 +8,7 @@ from time import time
 
 from mailer.deliver.batch import Batch
 from mailer.deliver.outcome import Outcome
-from mailer.mail.barring.dropping import dropping
+from mailer.mail.barring.dropping import Policy, dropping
 from mailer.mail.said import without_addresses
 from mailer.mail.status import Status
 from mailer.smtp.replies.reasons import diagnose
@@ -22,13 +22,13 @@ _PERMANENT = frozenset({"mailbox_unknown", "mailbox_moved", "domain_unknown"})
 class Dropper:
     """Puts mailboxes on the suppression list that servers refuse for good."""
 
-    def __init__(self, feedback: Feedback, *, enabled: bool) -> None:
+    def __init__(self, feedback: Feedback, policy: Policy) -> None:
         self._feedback = feedback
-        self._enabled = enabled
+        self._policy = policy
 
     def refused(self, batch: Batch, settled: Sequence[tuple[int, Outcome]]) -> None:
         """Apply the policy to those of *settled* that were refused in answer to RCPT."""
-        if not self._enabled:
+        if not self._policy:
             return
         for offset, outcome in settled:
             said = outcome.detail.said
@@ -40,7 +40,7 @@ class Dropper:
                 said.text, code=said.code, enhanced=said.enhanced or None, stage=Stage.RCPT
             )
             reason = found.reason.value
-            rule = dropping("bounce", reason, permanent=reason in _PERMANENT)
+            rule = dropping("bounce", reason, permanent=reason in _PERMANENT, policy=self._policy)
             if rule is None:
                 continue
             entry = batch.entries[offset]

@@ -11,6 +11,7 @@ from typing import Final
 from mailer.deliver.batch import Batch
 from mailer.mail.barring.scopes import ALL, BULK
 from mailer.mail.policy import CampaignPolicy
+from mailer.store.feedback.receivers import Receivers
 from mailer.store.ledger import PRIORITY
 from mailer.store.suppression import Suppression
 
@@ -21,8 +22,15 @@ STRIDE: Final = 0.5
 class Excluded:
     """What is asked for one *batch*, whose campaign has that *policy*."""
 
-    def __init__(self, suppression: Suppression, batch: Batch, policy: CampaignPolicy) -> None:
+    def __init__(
+        self,
+        suppression: Suppression,
+        receivers: Receivers,
+        batch: Batch,
+        policy: CampaignPolicy,
+    ) -> None:
         self._suppression = suppression
+        self._receivers = receivers
         self._batch = batch
         # A campaign that an older version queued does not say what kind of mail it sends.
         self._mail = policy.mail or (ALL if batch.claim.queue == PRIORITY else BULK)
@@ -36,17 +44,30 @@ class Excluded:
         self._next_look = monotonic() + STRIDE
         return self._among(self._batch.open())
 
+    def held_back(self) -> list[int]:
+        """Offsets of the open ones whose receivers' mail is held back; of single messages none is."""
+        if self._batch.claim.queue == PRIORITY:
+            return []
+        held = self._receivers.held(self._batch.claim.campaign)
+        return self._at(held, self._batch.open()) if held else []
+
     def somebody_new(self, begun: Callable[[], Collection[int]]) -> bool:
-        """Whether somebody was put on the list whose message is not *begun*; asks once a stride."""
+        """Whether somebody is to be left out by now whose message is not *begun*; asks once a stride."""
         if monotonic() < self._next_look:
             return False
         self._next_look = monotonic() + STRIDE
+        if set(self.held_back()) - set(begun()):
+            return True
         changes = self._suppression.changes()
         if changes == self._changes:
             return False
         self._changes = changes
         under_way = begun()
         return bool(self._among([one for one in self._batch.open() if one not in under_way]))
+
+    def _at(self, receivers: Collection[str], offsets: Sequence[int]) -> list[int]:
+        domains = self._batch.domains(offsets)
+        return [one for one, domain in zip(offsets, domains, strict=True) if domain in receivers]
 
     def _among(self, offsets: Sequence[int]) -> list[int]:
         entries = self._batch.entries

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, Final
 
@@ -46,6 +46,8 @@ class Progress:
     """Why the campaign paused itself; empty where a person did it."""
     came_back: Mapping[str, int] = field(default_factory=dict)
     """Of how many something came back, by kind; ``permanent`` are those that bounced for good."""
+    held: Mapping[str, str] = field(default_factory=dict)
+    """Receivers to whom nothing more of it is sent for now, by domain, and why."""
     start: float = 0.0
     window: str = ""
     says: str = ""
@@ -77,6 +79,7 @@ class Progress:
             "total": self.total,
             "outcomes": dict(self.outcomes),
             "came_back": dict(self.came_back),
+            "held": dict(self.held),
             "rate": round(self.rate, 3),
             "time_left": None if self.time_left is None else round(self.time_left, 1),
             "enqueued": self.enqueued,
@@ -99,15 +102,17 @@ def progresses(client: Client, names: Iterable[str], now: float) -> Iterator[Pro
             pipe.hgetall(keys.campaign(name))
             pipe.hgetall(keys.counts(name))
             pipe.hgetall(keys.backs(name))
+            pipe.hgetall(keys.stopped(name))
             pipe.mget([keys.rate(name, bucket) for bucket in buckets])
         with reaching_redis():
             found = iter(pipe.execute())
         for name in page:
-            about, counts, backs, settled = (next(found) for _ in range(4))
+            about, counts, backs, held, settled = (next(found) for _ in range(5))
             if about:
                 since = buckets[0] * _RATE_BUCKET
                 number = sum(int(one or 0) for one in settled)
-                yield _progress(name, about, _words(counts), _words(backs), (since, number, now))
+                one = _progress(name, about, _words(counts), _words(backs), (since, number, now))
+                yield replace(one, held={key.decode(): why.decode() for key, why in held.items()})
 
 
 def _progress(

@@ -42,11 +42,15 @@ class Returned:
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """What a record did: *answer* is new, known, worse or gone (there is no such campaign)."""
+    """What a record did: *answer* is new, known, worse or gone (there is no such campaign).
+
+    *paused* is why the campaign paused itself now, *held* which receiver's mail is held back, and why.
+    """
 
     answer: str
     dropped: bool
     paused: str
+    held: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +110,7 @@ class Feedback:
         """
         why = json.dumps({"source": one.source, "evidence": one.said, "campaign": campaign})
         policy = (rule.times, rule.span, rule.lasts, rule.memory) if rule else ("", "", "", "")
-        answer, dropped, paused = self._come_back(
+        answer, dropped, paused, held = self._come_back(
             campaign,
             key,
             one.kind,
@@ -122,8 +126,9 @@ class Feedback:
             brake.after,
             told.entry if told else b"",
             scope,
+            one.recipient.rpartition("@")[2].lower(),
         )
-        return Noted(answer.decode(), dropped == b"1", paused.decode())
+        return Noted(answer.decode(), dropped == b"1", paused.decode(), held.decode())
 
     def counts(self, campaign: str) -> Mapping[str, int]:
         """How many recipients, by kind; ``permanent`` are those that bounced for good."""
