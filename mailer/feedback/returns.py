@@ -7,6 +7,7 @@ and kept to be looked at: anybody can write a bounce.
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import blake2b
 from time import monotonic, time
 from typing import Final
@@ -108,7 +109,7 @@ class Returns:
             return Taken(report, None)
         rule = rule_for(report, self._policy)
         one = _record(report, match, source, self._clock())
-        told = self._feedback.told(match.campaign, match.key, one, _message_id(report))
+        told = partial(self._feedback.told, match.campaign, match.key, one, _message_id(report))
         scope = leaving(self._campaigns, match.campaign) if report.kind is Kind.UNSUBSCRIBE else ALL
         noted = self._feedback.note(match.campaign, match.key, one, rule, self._brake, told, scope)
         return Taken(report, match, noted.answer, noted.dropped, noted.paused, noted.held)

@@ -4,10 +4,12 @@ The token in the link says who and out of which campaign; nobody can make one. W
 when this returns: the next message, also of a campaign that is being sent, is not sent any more.
 """
 
+from contextlib import suppress
+from functools import partial
 from time import time
 from typing import Final
 
-from mailer.compose.unsubscribe import Unsubscribed, read_token
+from mailer.compose.unsubscribe import TokenSigner, Unsubscribed
 from mailer.config import Settings
 from mailer.errors import InputError
 from mailer.feedback.leaving import leaving
@@ -26,7 +28,7 @@ class Unsubscribing:
     """Reads tokens under every key of *settings*, and keeps the suppression list by them."""
 
     def __init__(self, settings: Settings) -> None:
-        self._keys = settings.reading_keys()
+        self._signers = [TokenSigner(key) for key in settings.reading_keys()]
         self._names = settings.unsubscribe.lists if settings.unsubscribe else {}
         producer = Producer(settings)
         self._campaigns = producer.campaigns
@@ -35,12 +37,10 @@ class Unsubscribing:
 
     def read(self, token: str) -> Unsubscribed | None:
         """Who *token* is about; None where it is not one of ours."""
-        if not self._keys:
-            return None
-        try:
-            return read_token(token, *self._keys)
-        except InputError:
-            return None
+        for signer in self._signers:
+            with suppress(InputError):
+                return signer.read(token)
+        return None
 
     def sender(self, who: Unsubscribed) -> str:
         """The sender of the campaign; empty for one that Redis has forgotten."""
@@ -65,7 +65,7 @@ class Unsubscribing:
             kind=_KIND, recipient=who.mailbox, at=time(), reason=_KIND, source=source, proof=_KIND
         )
         scope = BULK if of_all else self._scope(who)
-        told = self._feedback.told(who.campaign, key, one)
+        told = partial(self._feedback.told, who.campaign, key, one)
         noted = self._feedback.note(who.campaign, key, one, AT_ONCE, _NO_BRAKE, told, scope)
         if noted.answer == "new" and noted.dropped:
             return

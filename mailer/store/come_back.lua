@@ -17,9 +17,9 @@
 --
 -- ARGV: campaign, fingerprint, kind, now, record, permanent ('1' or ''), mailbox, reason, why,
 --       times ('': no policy), span, lasts, memory, brake of bounces, of complaints (shares, '' for none),
---       after how many, an entry of events about one recipient ('': nobody follows),
+--       after how many, an entry of events about one recipient ('': it is not told; '?': not made yet),
 --       the scope in which the recipient is dropped, the recipient's domain ('': not known)
--- Returns {'gone' | 'new' | 'known' | 'worse', '1' where it was dropped now, why it was paused now or '',
+-- Returns {'followed'} (nothing written: the entry is wanted) | {'gone' | 'new' | 'known' | 'worse', '1' where it was dropped now, why it was paused now or '',
 --   the domain that is held back from now on and why, or ''}
 
 local campaign, fingerprint, kind, now = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
@@ -100,8 +100,12 @@ local function drop()
   return is_new and '1' or ''
 end
 
+-- To make the entry costs a look for the recipient's place: only where somebody follows.
+if ARGV[17] == '?' and redis.call('EXISTS', PREFIX .. 'events:consumers') == 1 then
+  return {'followed', '', '', ''}
+end
 local function news()
-  if ARGV[17] ~= '' then tell(1, 'e', ARGV[17]) end
+  if ARGV[17] ~= '' and ARGV[17] ~= '?' then tell(1, 'e', ARGV[17]) end
 end
 
 if kind == 'delivered' then redis.call('DEL', PREFIX .. 'refusals:' .. fingerprint) end

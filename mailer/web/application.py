@@ -31,6 +31,10 @@ def application(settings: Settings, *, open_console: bool = False) -> Starlette:
     """
     made = Starlette(
         routes=[
+            # First what comes by thousands: routes are tried in their order.
+            Route("/u/style.css", style),
+            Route("/u/{token}", take_off, methods=["POST"]),
+            Route("/u/{token}", show),
             Route("/healthz", healthz),
             Route("/readyz", readyz),
             Route("/metrics", metrics),
@@ -39,9 +43,6 @@ def application(settings: Settings, *, open_console: bool = False) -> Starlette:
             Route(PREFIX, home),
             Route("/static/{version}/{name}", static),
             console(Gate(settings, open_console=open_console)),
-            Route("/u/style.css", style),
-            Route("/u/{token}", show),
-            Route("/u/{token}", take_off, methods=["POST"]),
         ],
         middleware=[Middleware(Safety)],
     )

@@ -3,7 +3,6 @@
 import asyncio
 from typing import Final
 
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -27,6 +26,9 @@ HEADERS: Final = {
 }
 
 
+_FIELDS: Final = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
+
+
 class _TooLargeError(Exception):
     """The body goes on beyond `LARGEST_BODY`."""
 
@@ -45,13 +47,14 @@ class Safety:
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
-                    headers.setdefault(name, value)
+                headers = message["headers"] = list(message.get("headers", ()))
+                there = {name.lower() for name, _ in headers}
+                headers += [field for field in _FIELDS if field[0] not in there]
             await send(message)
 
         try:
-            body = await asyncio.wait_for(_whole_body(scope, receive), SLOWEST_BODY)
+            async with asyncio.timeout(SLOWEST_BODY):
+                body = await _whole_body(scope, receive)
         except _TooLargeError:
             refusal = PlainTextResponse("too large\n", 413, {"Connection": "close"})
             await refusal(scope, receive, answer)
@@ -63,8 +66,9 @@ class Safety:
 
 
 async def _whole_body(scope: Scope, receive: Receive) -> bytes:
-    announced = Headers(scope=scope).get("content-length", "")
-    if announced.isdecimal() and (len(announced) > 9 or int(announced) > LARGEST_BODY):
+    named = (value for name, value in scope["headers"] if name == b"content-length")
+    announced = next(named, b"")
+    if announced.isdigit() and (len(announced) > 9 or int(announced) > LARGEST_BODY):
         raise _TooLargeError
     parts: list[bytes] = []
     size, more = 0, True

@@ -4,9 +4,8 @@ GET changes nothing: scanners fetch every link, and some run scripts. What acts 
 without cookie, login or redirect: whoever has the link may take its owner off the list.
 """
 
-import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -18,11 +17,13 @@ from mailer.compose.unsubscribe import Unsubscribed
 from mailer.errors import LedgerUnavailableError, MailerError
 from mailer.feedback.unsubscribing import Unsubscribing
 from mailer.web.pages import STYLE, Page, language, rendered
+from mailer.web.together import Together
 
 _ONE_CLICK: Final = "One-Click"
+_PRESSED: Final = "List-Unsubscribe=One-Click"
 _LATER: Final = {"Retry-After": "60"}
 _LONGEST_FORM: Final = 1000
-_THREADS: Final = ThreadPoolExecutor(4, thread_name_prefix="mailer-unsubscribe")
+_TOGETHER: Final = Together("mailer-unsubscribe")
 
 
 async def show(request: Request) -> Response:
@@ -50,7 +51,7 @@ async def style(_request: Request) -> Response:
 
 async def _pressed(request: Request) -> str:
     """What was pressed: a provider's one click, the form's button; empty for a body without any."""
-    if request.headers.get("content-type", "").startswith("multipart/"):
+    if request.headers.get("content-type", "").lower().startswith("multipart/"):
         try:
             async with request.form(max_files=0, max_fields=10) as form:
                 fields = {name: str(value) for name, value in form.items()}
@@ -58,14 +59,15 @@ async def _pressed(request: Request) -> str:
             return ""
     else:
         body = (await request.body())[:_LONGEST_FORM].decode("ascii", "replace")
+        if body == _PRESSED:  # what RFC 8058 has providers send
+            return _ONE_CLICK
         fields = dict(parse_qsl(body, max_num_fields=100))
     return fields.get("List-Unsubscribe") or fields.get("do") or ""
 
 
 async def _answered(request: Request, how: Callable[[Request], Response]) -> Response:
     try:
-        # A thread of our own: Starlette's pool costs as much again as what is done here.
-        return await asyncio.get_running_loop().run_in_executor(_THREADS, how, request)
+        return await _TOGETHER.call(partial(how, request))
     except LedgerUnavailableError:
         # Nothing was written down: a provider tries again, and a person is told to.
         page = Page("later", language(request.headers.get("accept-language", "")))

@@ -1,8 +1,9 @@
 """What came back, over what was heard first: once for each campaign, recipient and kind."""
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from typing import Final
 
 from mailer.mail.barring.dropping import Dropping
 from mailer.mail.barring.scopes import ALL
@@ -10,6 +11,9 @@ from mailer.mail.event import CAME_BACK, Event, Told, encode_came_back
 from mailer.store import keys
 from mailer.store.connection import Client, load, reaching_redis
 from mailer.store.feedback.places import place
+
+_UNASKED: Final = b"?"
+_ENTRY: Final = 16
 
 MAX_UNKNOWN = 500
 """How many messages that were not understood are kept; the oldest go."""
@@ -70,10 +74,7 @@ class Feedback:
         self._come_back = load(client, "barring", "come_back")
 
     def told(self, campaign: str, key: bytes, one: Returned, message_id: str = "") -> Told:
-        """What those who follow events are told of *one*; nothing where nobody does."""
-        with reaching_redis():
-            if not self._client.exists(keys.CONSUMERS):
-                return Told()
+        """What those who follow events are told of *one*."""
         return encode_came_back(
             Event(
                 campaign,
@@ -100,17 +101,18 @@ class Feedback:
         one: Returned,
         rule: Dropping | None,
         brake: Brake,
-        told: Told | None = None,
+        told: Callable[[], Told] | None = None,
         scope: str = ALL,
     ) -> Noted:
         """Write *one* down, apply *rule* to its recipient and *brake* to its campaign; one round trip.
 
-        Repeated, it changes nothing. With *campaign* ``""`` only the rule is applied. *told* is told to
-        those who follow events, where it is news. *scope* is which mail a dropped recipient gets no more.
+        Repeated, it changes nothing. With *campaign* ``""`` only the rule is applied. *told* makes what
+        is told to those who follow events, where it is news; it is called where somebody does. *scope* is
+        which mail a dropped recipient gets no more.
         """
         why = json.dumps({"source": one.source, "evidence": one.said, "campaign": campaign})
         policy = (rule.times, rule.span, rule.lasts, rule.memory) if rule else ("", "", "", "")
-        answer, dropped, paused, held = self._come_back(
+        given = [
             campaign,
             key,
             one.kind,
@@ -124,10 +126,14 @@ class Feedback:
             "" if brake.bounces is None else brake.bounces,
             "" if brake.complaints is None else brake.complaints,
             brake.after,
-            told.entry if told else b"",
+            _UNASKED if told else b"",
             scope,
             one.recipient.rpartition("@")[2].lower(),
-        )
+        ]
+        answer, dropped, paused, held = self._come_back(*given)
+        if told and answer == b"followed":
+            given[_ENTRY] = told().entry
+            answer, dropped, paused, held = self._come_back(*given)
         return Noted(answer.decode(), dropped == b"1", paused.decode(), held.decode())
 
     def counts(self, campaign: str) -> Mapping[str, int]:
