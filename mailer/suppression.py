@@ -9,7 +9,7 @@
 entries are seconds since the epoch.
 """
 
-from mailer.operate.suppression import (
+from mailer.operate.barring.suppression import (
     Imported,
     Suppressed,
     add,

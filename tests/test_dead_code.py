@@ -19,6 +19,7 @@ FOR_OTHERS = {
     "down_revision",  # Alembic's, of each step
     "downgrade",  # and its way back
     "from_stream",  # an attachment out of an open file: the API of Attachment
+    "wait_for",  # what has arrived, in tests of users: the API of mailer.testing
     "enqueue_messages",  # a campaign of messages that exist: the API of Campaign
     "MailerConfig",  # Django finds it in the application's module
     "SUPPRESSED_UNTIL",  # scripts spell these keys out; the table has them

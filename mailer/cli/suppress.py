@@ -13,8 +13,8 @@ from mailer.cli.lists import encoding_option
 from mailer.cli.output import as_json, moment, plural, say, table
 from mailer.cli.session import Session, pass_session
 from mailer.errors import InputError
-from mailer.operate import suppression
-from mailer.operate.suppression_files import written
+from mailer.operate.barring import suppression
+from mailer.operate.barring.files import written
 
 _scope: Callable[[Callable[..., Any]], Callable[..., Any]] = click.option(
     "--scope", metavar="S", help="all mail, bulk mail (receipts still go), or a List-ID."

@@ -51,7 +51,7 @@ def erase(settings: Settings, address: str) -> Erased:
             history.close()
     return Erased(
         [one for one in found if one.place != "being sent"],
-        store.suppression.among([fingerprint(one.mailbox)])[0],
+        bool(store.suppression.find(fingerprint(one.mailbox))),
         tuple(_again(settings, found)),
     )
 

@@ -222,6 +222,11 @@ def backs(name: str) -> str:
     return f"{PREFIX}backs:{name}"
 
 
+def receivers(name: str) -> str:
+    """The hash of how many of a campaign each receiver took, bounced, complained about."""
+    return f"{PREFIX}receivers:{name}"
+
+
 def stopped(name: str) -> str:
     """The hash of receivers whose mail of a campaign is held back."""
     return f"{PREFIX}stopped:{name}"

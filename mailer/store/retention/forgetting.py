@@ -99,6 +99,8 @@ class Forgetting:
             keys.detail,
             keys.back,
             keys.backs,
+            keys.receivers,
+            keys.stopped,
             keys.shared,
             keys.counts,
         ):

@@ -12,7 +12,7 @@ from mailer.config import Settings
 from mailer.errors import InputError
 from mailer.mail.barring.scopes import ALL, checked
 from mailer.mail.recipients import Rejected, parse
-from mailer.operate.suppression_files import Defaults, entry_of, rows_of, write
+from mailer.operate.barring.files import Defaults, entry_of, rows_of, write
 from mailer.queues.connections import Producer
 from mailer.store.suppression import Suppressed, Suppression
 
