@@ -145,6 +145,7 @@ class BatchRun:
                 self._hand_on(exc)
                 return False
             if self._current is not None and self._current.interrupted:
+                self._current = None  # asked once: there may be nobody left to send to
                 return True
         # Asked again: what was sent may have stopped the account.
         account = self._account()

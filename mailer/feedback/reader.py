@@ -4,7 +4,9 @@ The order matters: fields that a server wrote come first, then known words of fa
 address beside them, then the signs of an automatic answer. What is left is a person's mail.
 """
 
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from mailer.feedback.addresses import mailboxes
 from mailer.feedback.arf import read_feedback
@@ -24,6 +26,9 @@ _ENVELOPE = (
     "x-delivered-to",
     "to",
 )
+# What `mailer.compose.unsubscribe` writes; shorter ones, of return paths, are not meant.
+_LEAVING = re.compile(r"(?:[^\s]{1,30}\s+){0,3}[A-Za-z0-9_-]{40,600}(?:\.[A-Za-z0-9_-]{43})?")
+_LONGEST_SUBJECT = 900
 _RECEIPT = frozenset(
     {"message/disposition-notification", "message/global-disposition-notification"}
 )
@@ -60,6 +65,7 @@ def _read(octets: bytes, envelope: tuple[str, ...]) -> tuple[Report, ...]:
         read_notification(headers, parts, trace)
         or read_feedback(parts, notice, headers, trace)
         or _failures(parts, notice, headers, trace)
+        or _leaver(headers, trace)
         or (
             Report(
                 Kind.AUTO_REPLY if is_auto_reply(headers, notice) else Kind.UNKNOWN, trace=trace
@@ -82,6 +88,14 @@ def _failures(
     ):
         return found
     return read_text(notice, headers, trace) if named or is_report else ()
+
+
+def _leaver(headers: Headers, trace: Trace) -> tuple[Report, ...]:
+    """A mail to the mailto: of List-Unsubscribe: its subject is a token of ours, and little beside."""
+    subject = headers.words("subject")[:_LONGEST_SUBJECT].strip()
+    if not _LEAVING.fullmatch(subject):
+        return ()
+    return (Report(Kind.UNSUBSCRIBE, trace=replace(trace, unsubscribe=subject)),)
 
 
 def _is_aggregate(headers: Headers, parts: Sequence[Part]) -> bool:

@@ -13,7 +13,7 @@ from time import monotonic, time
 from typing import Final
 
 from mailer.config import Settings
-from mailer.feedback.leaving import leaving
+from mailer.feedback.leaving import Leaving, leaving
 from mailer.feedback.reader import read
 from mailer.feedback.report import Kind, Report
 from mailer.feedback.tokens import Match, Tokens
@@ -84,6 +84,7 @@ class Returns:
     ) -> None:
         self._campaigns = Campaigns(client)
         self._feedback = Feedback(client)
+        self._leaving = Leaving(self._campaigns, self._feedback)
         self._secrets = secrets
         self._brake = brake
         self._policy = policy
@@ -105,6 +106,10 @@ class Returns:
     def note(self, report: Report, source: str) -> Taken:
         """Write one report down, with all that follows from it."""
         match = self.match(report)
+        if report.kind is Kind.UNSUBSCRIBE and (who := self.tokens().leaver(report)):
+            noted = self._leaving.leave(who, source, self._leaving.scope(who))
+            left = Match(who.campaign, fingerprint(who.mailbox), report.kind.value)
+            return Taken(report, left, noted.answer, noted.dropped)
         if match is None or report.kind is Kind.UNKNOWN:
             return Taken(report, None)
         rule = rule_for(report, self._policy)

@@ -4,11 +4,12 @@ import base64
 import binascii
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 from mailer.compose.headers import VERP_PROOF, verp_key
-from mailer.compose.unsubscribe import TokenSigner
+from mailer.compose.unsubscribe import TokenSigner, Unsubscribed
 from mailer.errors import InputError
 from mailer.feedback.report import Report
 from mailer.mail.recipients import fingerprint
@@ -35,6 +36,7 @@ class Tokens:
     def __init__(self, secrets: Sequence[str], campaigns: Iterable[str]) -> None:
         self._secrets = secrets
         self._campaigns = {campaign_tag(name): name for name in campaigns}
+        self._signers = [TokenSigner(secret) for secret in secrets]
         self._seals = [Seal(secret, "verp", VERP_PROOF) for secret in secrets]
 
     def find(self, report: Report) -> Match | None:
@@ -45,6 +47,10 @@ class Tokens:
         """The message of which *mailbox* is the return path."""
         token = mailbox.rpartition("@")[0].rpartition("+")[2]
         return self._verp(token) or self._old_verp(mailbox, token)
+
+    def leaver(self, report: Report) -> Unsubscribed | None:
+        """Who asks by mail to get nothing more; also where Redis has forgotten the campaign."""
+        return next(self._said(report.trace.unsubscribe or ""), None)
 
     def _found(self, report: Report) -> Iterator[Match]:
         trace = report.trace
@@ -82,14 +88,15 @@ class Tokens:
         return None
 
     def _unsubscribe(self, field: str) -> Iterator[Match]:
+        for said in self._said(field):
+            if campaign_tag(said.campaign) in self._campaigns:
+                yield Match(said.campaign, fingerprint(said.mailbox), "unsubscribe")
+
+    def _said(self, field: str) -> Iterator[Unsubscribed]:
         for token in _URL_TOKEN.findall(field)[:_MAX_TRIED]:
-            for secret in self._secrets:
-                try:
-                    said = TokenSigner(secret).read(token)
-                except (InputError, binascii.Error):
-                    continue
-                if campaign_tag(said.campaign) in self._campaigns:
-                    yield Match(said.campaign, fingerprint(said.mailbox), "unsubscribe")
+            for signer in self._signers:
+                with suppress(InputError, binascii.Error):
+                    yield signer.read(token)
 
     def _message_id(self, message_id: str, recipient: str | None) -> Match | None:
         local = message_id.strip("<>").partition("@")[0].lower()

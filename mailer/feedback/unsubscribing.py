@@ -5,23 +5,16 @@ when this returns: the next message, also of a campaign that is being sent, is n
 """
 
 from contextlib import suppress
-from functools import partial
-from time import time
-from typing import Final
 
 from mailer.compose.unsubscribe import TokenSigner, Unsubscribed
 from mailer.config import Settings
 from mailer.errors import InputError
-from mailer.feedback.leaving import leaving
-from mailer.mail.barring.dropping import AT_ONCE
+from mailer.feedback.leaving import KIND, Leaving
 from mailer.mail.barring.scopes import ALL, BULK
 from mailer.mail.recipients import fingerprint
 from mailer.queues.connections import Producer
-from mailer.store.feedback.records import Brake, Feedback, Returned
+from mailer.store.feedback.records import Feedback
 from mailer.store.suppression import Suppression
-
-_NO_BRAKE: Final = Brake(None, None)
-_KIND: Final = "unsubscribe"
 
 
 class Unsubscribing:
@@ -32,7 +25,7 @@ class Unsubscribing:
         self._names = settings.unsubscribe.lists if settings.unsubscribe else {}
         producer = Producer(settings)
         self._campaigns = producer.campaigns
-        self._feedback = Feedback(producer.client)
+        self._leaving = Leaving(producer.campaigns, Feedback(producer.client))
         self._suppression = Suppression(producer.client)
 
     def read(self, token: str) -> Unsubscribed | None:
@@ -48,35 +41,22 @@ class Unsubscribing:
 
     def list_name(self, who: Unsubscribed) -> str:
         """The name of the list that it is about, or its List-ID; empty where there is none."""
-        scope = self._scope(who)
+        scope = self._leaving.scope(who)
         return "" if scope == BULK else self._names.get(scope, scope)
 
     def is_off(self, who: Unsubscribed) -> bool:
         """Whether nothing of the kind is sent to them."""
-        return self._suppression.among([fingerprint(who.mailbox)], self._scope(who))[0]
+        return self._suppression.among([fingerprint(who.mailbox)], self._leaving.scope(who))[0]
 
     def take_off(self, who: Unsubscribed, source: str, *, of_all: bool = False) -> None:
         """Send them nothing more of the list, or *of_all* lists; repeated, it changes nothing.
 
         Where the campaign has no List-ID, it is all lists. What is no bulk mail still goes to them.
         """
-        key = fingerprint(who.mailbox)
-        one = Returned(
-            kind=_KIND, recipient=who.mailbox, at=time(), reason=_KIND, source=source, proof=_KIND
-        )
-        scope = BULK if of_all else self._scope(who)
-        told = partial(self._feedback.told, who.campaign, key, one)
-        noted = self._feedback.note(who.campaign, key, one, AT_ONCE, _NO_BRAKE, told, scope)
-        if noted.answer == "new" and noted.dropped:
-            return
-        # A campaign that was forgotten, or somebody who came back and leaves again: the list decides.
-        self._feedback.note("", key, one, AT_ONCE, _NO_BRAKE, told, scope)
+        self._leaving.leave(who, source, BULK if of_all else self._leaving.scope(who))
 
     def put_back(self, who: Unsubscribed) -> None:
         """Undo it: only what they asked for themselves, never a bounce or a complaint."""
         # All that stands in the way of this list: an older version's entries are for all mail.
-        for scope in {self._scope(who), BULK, ALL}:
-            self._suppression.remove([fingerprint(who.mailbox)], scope, _KIND)
-
-    def _scope(self, who: Unsubscribed) -> str:
-        return who.list_id or leaving(self._campaigns, who.campaign)
+        for scope in {self._leaving.scope(who), BULK, ALL}:
+            self._suppression.remove([fingerprint(who.mailbox)], scope, KIND)

@@ -7,6 +7,8 @@ import sys
 import pytest
 
 from mailer.compose.headers import VERP_PROOF
+from mailer.compose.unsubscribe import TokenSigner
+from mailer.feedback.report import Kind
 from mailer.feedback.returns import Returns
 from mailer.mail.barring.dropping import DAY
 from mailer.mail.barring.scopes import ALL
@@ -264,3 +266,56 @@ def test_a_reader_that_is_killed_at_any_moment_loses_and_doubles_nothing(client,
     assert list(new.iterdir()) == []
     assert Campaigns(client).progress(CAMPAIGN, 0).came_back == {"bounce": 60, "permanent": 60}
     assert len(suppressed(client)) == 60
+
+
+TOKEN = TokenSigner(SECRET).token("ada@example.org", CAMPAIGN, "news.shop.example")
+
+
+def asks(subject="", to="leave@shop.example", body="Please.", head=""):
+    return (
+        f"From: Ada <ada@example.org>\r\nTo: {to}\r\nSubject: {subject}\r\n{head}\r\n{body}\r\n"
+    ).encode()
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        asks(f"unsubscribe {TOKEN}"),
+        asks(TOKEN),
+        asks(f"=?utf-8?q?unsubscribe_{TOKEN.replace('_', '=5F')}?="),
+        asks(f"unsubscribe\r\n {TOKEN}"),
+    ],
+    ids=["subject", "alone", "encoded", "folded"],
+)
+@pytest.mark.parametrize("is_known", [True, False])
+def test_who_asks_by_mail_leaves_the_list_also_of_a_forgotten_campaign(
+    client, returns, octets, is_known
+):
+    if not is_known:
+        client.delete("mailer:campaign:spring", "mailer:campaigns")
+    (taken,) = returns.take(octets, "test")
+    assert (taken.report.kind, taken.dropped) == (Kind.UNSUBSCRIBE, True)
+    (entry,) = Suppression(client)
+    assert (entry.mailbox, entry.scope) == ("ada@example.org", "news.shop.example")
+    assert (entry.reason, entry.source) == ("unsubscribe", "test")
+    (again,) = returns.take(octets, "test")
+    assert not again.dropped
+    expected = {"unsubscribe": 1} if is_known else {}
+    assert Feedback(client).counts(CAMPAIGN) == expected
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        asks(f"unsubscribe {TOKEN[:-2]}AA"),
+        asks(f"unsubscribe {TokenSigner('guessed').token('ada@example.org', CAMPAIGN)}"),
+        asks("unsubscribe"),
+        asks(f"Re: what is this long thing that I see here, {TOKEN}"),
+        asks("Re: News", body=f"https://mail.shop.example/u/{TOKEN}"),
+    ],
+    ids=["changed", "forged", "without", "a question", "quoted"],
+)
+def test_what_does_not_ask_or_proves_nothing_takes_nobody_off(client, returns, octets):
+    (taken,) = returns.take(octets, "test")
+    assert not taken.dropped
+    assert suppressed(client) == {}

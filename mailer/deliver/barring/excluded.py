@@ -33,27 +33,29 @@ class Excluded:
         self._receivers = receivers
         self._batch = batch
         # A campaign that an older version queued does not say what kind of mail it sends.
-        self._mail = policy.mail or (ALL if batch.claim.queue == PRIORITY else BULK)
+        self._is_bulk = batch.claim.queue != PRIORITY
+        self._mail = policy.mail or (BULK if self._is_bulk else ALL)
         self._changes = 0
         self._next_look = 0.0
 
     def listed(self) -> list[int]:
         """Offsets of the open ones that are on the suppression list."""
         # Read before the list is: who comes between the two is found again, and not missed.
-        self._changes = self._suppression.changes()
+        if self._is_bulk:
+            self._changes = self._suppression.changes()
         self._next_look = monotonic() + STRIDE
         return self._among(self._batch.open())
 
     def held_back(self) -> list[int]:
         """Offsets of the open ones whose receivers' mail is held back; of single messages none is."""
-        if self._batch.claim.queue == PRIORITY:
+        if not self._is_bulk:
             return []
         held = self._receivers.held(self._batch.claim.campaign)
         return self._at(held, self._batch.open()) if held else []
 
     def somebody_new(self, begun: Callable[[], Collection[int]]) -> bool:
         """Whether somebody is to be left out by now whose message is not *begun*; asks once a stride."""
-        if monotonic() < self._next_look:
+        if not self._is_bulk or monotonic() < self._next_look:
             return False
         self._next_look = monotonic() + STRIDE
         if set(self.held_back()) - set(begun()):

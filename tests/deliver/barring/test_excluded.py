@@ -1,5 +1,6 @@
 """Who is left out while a batch is sent: a real server, a real Redis, no worker process."""
 
+import threading
 import time
 
 import pytest
@@ -84,6 +85,20 @@ def test_who_unsubscribes_in_mid_batch_gets_nothing_any_more(settings, delivery,
     assert mailing.status().outcomes["suppressed"] == 1
     assert "r59@example.org" not in server.accepted["good"]
     assert len(set(server.accepted["good"])) == len(server.accepted["good"]) == 59
+
+
+def test_the_last_one_of_a_batch_may_be_the_one_who_leaves(settings, delivery, client, server):
+    """Nobody is left to send to then, and the run ends."""
+    mailing = Campaign("spring", template="hello", settings=settings)
+    mailing.enqueue(ROWS[:2])
+    server.delay = 0.25
+    server.on_accepted = lambda _user, _number: None
+    left = threading.Timer(0.4, lambda: leave(settings, "r1@example.org"))
+    left.start()
+    work(delivery, client)
+    left.join()
+    assert server.accepted["good"] == ["r0@example.org"]
+    assert mailing.status().outcomes["suppressed"] == 1
 
 
 def test_leaving_one_list_leaves_the_others_and_the_receipts(settings, delivery, client, server):
