@@ -27,7 +27,7 @@ def test_a_call_survives_that_the_server_hangs_up(client: Client) -> None:
 
 
 def test_a_refused_call_leaves_the_connection_in_step(client: Client) -> None:
-    reserve = load(client, "barring", "reserve")
+    reserve = load(client, "seen", "barring", "reserve")
     for _ in range(2):
         with pytest.raises(Exception, match="script"):
             reserve()
@@ -37,7 +37,7 @@ def test_a_refused_call_leaves_the_connection_in_step(client: Client) -> None:
 
 def test_what_cannot_be_an_argument_is_refused(client: Client) -> None:
     with pytest.raises(Exception, match="cannot be an argument"):
-        load(client, "barring", "reserve")(None)
+        load(client, "seen", "barring", "reserve")(None)
 
 
 def test_an_interrupted_call_leaves_no_reply_behind(
