@@ -408,7 +408,7 @@ def test_a_resumption_that_was_cut_short_is_found(client, ledger):
     ledger.claim(ref, "w", NOW, NOW + 1)
     assert waiting.resumed() == []
     campaigns.set_state("spring", RUNNING)
-    assert waiting.resumed() == ["campaign:spring"]
+    assert waiting.resumed() == ["campaign:spring", "receivers:spring"]
     assert list(waiting.wake("campaign:spring", NOW)) == [("bulk", ref)]
     assert waiting.resumed() == []
 
