@@ -107,11 +107,16 @@ class Suppression:
         """Every entry of the list, in no order, streamed."""
         cursor = 0
         while True:
-            with reaching_redis():
-                cursor, page = self._client.hscan(keys.SUPPRESSED, cursor, count=_STEP)
-            yield from self._entries(page)
+            found, cursor = self.page(cursor, _STEP)
+            yield from found
             if cursor == 0:
                 return
+
+    def page(self, cursor: int, number: int) -> tuple[list[Suppressed], int]:
+        """The entries of about *number* mailboxes, in no order, and where to go on; 0 at the end."""
+        with reaching_redis():
+            cursor, page = self._client.hscan(keys.SUPPRESSED, cursor, count=number)
+        return list(self._entries(page)), cursor
 
     def __len__(self) -> int:
         """How many mailboxes are on the list."""

@@ -12,11 +12,24 @@ from mailer.config import Settings
 from mailer.errors import InputError
 from mailer.mail.barring.scopes import ALL, checked
 from mailer.mail.recipients import Rejected, parse
+from mailer.mail.rows import Row
 from mailer.operate.barring.files import Defaults, entry_of, rows_of, write
 from mailer.queues.connections import Producer
 from mailer.store.suppression import Suppressed, Suppression
 
-__all__ = ["Imported", "Suppressed", "add", "entries", "export", "find", "load", "remove"]
+__all__ = [
+    "Imported",
+    "Suppressed",
+    "add",
+    "entries",
+    "export",
+    "find",
+    "load",
+    "number",
+    "page",
+    "put_rows",
+    "remove",
+]
 
 log = logging.getLogger(__name__)
 
@@ -94,13 +107,25 @@ def load(  # noqa: PLR0913 - what holds where rows do not say it
     *reason* and *scope* hold where a row says none. Rows that name nobody are left out and told. Raises
     `InputError` for a file that cannot be read.
     """
+    rows = rows_of(source, encoding, notice)
+    return put_rows(rows, reason=reason, scope=scope, settings=settings)
+
+
+def put_rows(
+    rows: Iterable[Row],
+    *,
+    reason: str = "imported",
+    scope: str = ALL,
+    settings: Settings | None = None,
+) -> Imported:
+    """The same for *rows* that were read already."""
     defaults = Defaults(reason, checked(scope), time())
     faults: list[Rejected] = []
     counts = {"read": 0, "passed": 0}
 
     def found() -> Iterator[tuple[bytes, Suppressed]]:
-        for number, row in enumerate(rows_of(source, encoding, notice), start=1):
-            one = entry_of(row, number, defaults)
+        for place, row in enumerate(rows, start=1):
+            one = entry_of(row, place, defaults)
             if isinstance(one, Rejected):
                 faults.append(one)
             elif one is None:
@@ -111,6 +136,18 @@ def load(  # noqa: PLR0913 - what holds where rows do not say it
 
     added = _list(settings).add(found())
     return Imported(counts["read"], added, counts["passed"], tuple(faults))
+
+
+def page(
+    cursor: int, size: int, *, settings: Settings | None = None
+) -> tuple[list[Suppressed], int]:
+    """About *size* entries, in no order, and the cursor to go on from; 0 at the end."""
+    return _list(settings).page(cursor, size)
+
+
+def number(*, settings: Settings | None = None) -> int:
+    """How many mailboxes are on the list."""
+    return len(_list(settings))
 
 
 def export(target: IO[str], *, as_json: bool = False, settings: Settings | None = None) -> int:

@@ -12,7 +12,7 @@ from starlette.responses import Response, StreamingResponse
 from mailer.errors import InputError
 from mailer.mail.foreign import csv_cell
 from mailer.mail.rows import Row, read_rows
-from mailer.operate import suppression
+from mailer.operate.barring import suppression
 from mailer.web.console.answers import Form
 from mailer.web.console.frame import HEADERS, number_in, page, settings_of, text_in
 from mailer.web.console.words import machine, plural
@@ -28,9 +28,9 @@ def listed(request: Request) -> Response:
     found, fault, more = [], "", 0
     try:
         if address:
-            found = suppression.find(settings, address)
+            found = suppression.find(address, settings=settings)
         else:
-            found, more = suppression.page(settings, number_in(request, "start"), _SIZE)
+            found, more = suppression.page(number_in(request, "start"), _SIZE, settings=settings)
     except InputError as exc:
         fault = str(exc)
     return page(
@@ -42,7 +42,7 @@ def listed(request: Request) -> Response:
         fault=fault,
         more=more,
         start=number_in(request, "start"),
-        total=suppression.number(settings),
+        total=suppression.number(settings=settings),
         lasting=_LASTING,
     )
 
@@ -50,7 +50,7 @@ def listed(request: Request) -> Response:
 def exported(request: Request) -> Response:
     """The whole list as CSV, streamed; no cell is one that a spreadsheet runs."""
     headers = {**HEADERS, "Content-Disposition": 'attachment; filename="suppressed.csv"'}
-    lines = _lines(suppression.entries(settings_of(request)))
+    lines = _lines(suppression.entries(settings=settings_of(request)))
     return StreamingResponse(lines, media_type="text/csv; charset=utf-8", headers=headers)
 
 
@@ -60,7 +60,7 @@ def add(request: Request, form: Form) -> str:
     days = form.get("days", "")
     until = time() + int(days) * 86400 if days in _LASTING else None
     added = suppression.add(
-        settings_of(request), [address], reason=reason[:200] or "by hand", until=until
+        address, reason=reason[:200] or "by hand", until=until, settings=settings_of(request)
     )
     return f"{address} is on the list." if added else f"{address} had been on the list already."
 
@@ -68,7 +68,7 @@ def add(request: Request, form: Form) -> str:
 def remove(request: Request, form: Form) -> str:
     """Take an address off the list."""
     address = form.get("address", "").strip()
-    if not suppression.remove(settings_of(request), [address]):
+    if not suppression.remove(address, settings=settings_of(request)):
         raise InputError(f"{address} is not on the list")
     return f"{address} is off the list: it may get mail again."
 
@@ -79,7 +79,7 @@ def read_in(request: Request, form: Form) -> str:
     if not text.strip():
         raise InputError("there is no address in it: choose a file, or write addresses")
     reason = form.get("reason", "").strip()[:200] or "imported"
-    done = suppression.put_rows(settings_of(request), _rows(text), reason)
+    done = suppression.put_rows(_rows(text), reason=reason, settings=settings_of(request))
     said = f"{plural(done.added, 'address')} added"
     if known := done.read - done.added:
         said += f", {known} had been on the list"
@@ -103,10 +103,10 @@ def _rows(text: str) -> Iterator[Row]:
 
 
 def _lines(entries: Iterator[suppression.Suppressed]) -> Iterator[str]:
-    yield _line(("email", "reason", "since", "until", "source"))
+    yield _line(("email", "reason", "since", "until", "source", "scope"))
     for one in entries:
         until = machine(one.until) if one.until else ""
-        yield _line((one.mailbox, one.reason, machine(one.since), until, one.source))
+        yield _line((one.mailbox, one.reason, machine(one.since), until, one.source, one.scope))
 
 
 def _line(cells: tuple[str, ...]) -> str:
