@@ -147,20 +147,13 @@ class Ledger:
     # Producers.
 
     def reserve(
-        self,
-        campaign: str,
-        run: int,
-        people: Sequence[Fresh],
-        mail: str = BULK_MAIL,
-        now: float = 0.0,
+        self, campaign: str, run: int, who: Sequence[Fresh], mail: str = BULK_MAIL, now: float = 0
     ) -> str:
         """One letter each: ``n`` new, ``d`` duplicate, ``k`` known, ``c`` known with another row.
 
         ``s`` is suppressed for this *mail* at *now*. With *run* 0 it only looks, and marks none.
         """
-        answer: bytes = self._reserve(
-            campaign, run, _fingerprints(people), _digests(people), now, mail
-        )
+        answer: bytes = self._reserve(campaign, run, _fingerprints(who), _digests(who), now, mail)
         return answer.decode()
 
     def enqueue(  # noqa: PLR0913 - one row of the ledger

@@ -20,7 +20,7 @@ def act(console, what, **fields):
 
 
 def addresses(settings):
-    return {one.mailbox for one in suppression.entries(settings)}
+    return {one.mailbox for one in suppression.entries(settings=settings)}
 
 
 def test_an_address_is_put_on_found_and_taken_off(console, settings):
@@ -30,7 +30,7 @@ def test_an_address_is_put_on_found_and_taken_off(console, settings):
     assert "already" in act(console, "add", address="ada@example.org", days="30")
     text = console.operator.get(f"{PAGE}?address=ADA@example.org").text
     assert "asked by phone" in text
-    (one,) = suppression.find(settings, "ada@example.org")
+    (one,) = suppression.find("ada@example.org", settings=settings)
     assert one.until is not None
     assert 29 * 86400 < one.until - one.since < 31 * 86400
     assert "not on the list" in console.operator.get(f"{PAGE}?address=bob@example.org").text
@@ -73,7 +73,7 @@ def test_a_file_is_read_in(console, settings):
         f"{PAGE}/import", data={"token": token, "reason": "old"}, files={"file": file}
     )
     assert "2 addresses added" in note_of(console.operator, answer)
-    reasons = {one.mailbox: one.reason for one in suppression.entries(settings)}
+    reasons = {one.mailbox: one.reason for one in suppression.entries(settings=settings)}
     assert reasons == {"a@x.example": "left", "b@x.example": "old"}
 
 
@@ -84,7 +84,7 @@ def test_a_file_without_addresses_adds_nobody(console, settings, text):
 
 
 def test_what_is_written_out_is_read_in_again_and_runs_in_no_spreadsheet(console, settings):
-    suppression.add(settings, ["a@x.example", "b@x.example"], reason="=cmd()")
+    suppression.add(["a@x.example", "b@x.example"], reason="=cmd()", settings=settings)
     answer = console.viewer.get(f"{PAGE}/export.csv")
     assert "attachment" in answer.headers["content-disposition"]
     rows = list(csv.DictReader(io.StringIO(answer.text)))
@@ -94,7 +94,7 @@ def test_what_is_written_out_is_read_in_again_and_runs_in_no_spreadsheet(console
 
 
 def test_a_long_list_goes_page_by_page_and_shows_everybody(console, settings):
-    suppression.add(settings, [f"r{n}@x.example" for n in range(700)], reason="left")
+    suppression.add([f"r{n}@x.example" for n in range(700)], reason="left", settings=settings)
     seen, path = set(), PAGE
     for _ in range(50):
         text = console.operator.get(path).text
@@ -107,7 +107,7 @@ def test_a_long_list_goes_page_by_page_and_shows_everybody(console, settings):
 
 
 def test_reasons_are_shown_as_text(console, settings, client):
-    suppression.add(settings, ["a@x.example"], reason=MARKUP)
+    suppression.add(["a@x.example"], reason=MARKUP, settings=settings)
     text = console.operator.get(PAGE).text
     assert MARKUP not in text
     assert "&lt;script&gt;" in text
@@ -116,7 +116,7 @@ def test_reasons_are_shown_as_text(console, settings, client):
 
 @pytest.mark.parametrize("what", ["add", "remove", "import"])
 def test_a_viewer_changes_nothing(console, settings, what):
-    suppression.add(settings, ["a@x.example"], reason="left")
+    suppression.add(["a@x.example"], reason="left", settings=settings)
     assert 'method="post"' not in console.viewer.get(PAGE).text
     token = token_of(console.operator.get(PAGE).text)
     fields = {"token": token, "address": "a@x.example", "addresses": "b@x.example"}
