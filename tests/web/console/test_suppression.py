@@ -7,7 +7,8 @@ import re
 import pytest
 
 from mailer.mail.recipients import read_rows
-from mailer.operate import audit, suppression
+from mailer.operate import audit
+from mailer.operate.barring import suppression
 from mailer.store import Store
 from tests.web.console.conftest import note_of, token_of
 
