@@ -30,11 +30,12 @@ local function barred(fingerprint, mail, now)
   return false
 end
 
--- Put a mailbox on the list for all mail. One for a while gives way to one that lasts longer.
+-- Put a mailbox on the list for all mail. One for a while gives way to one that lasts a day longer.
+local DAY = 86400
 local function bar_all(fingerprint, known, one)
   if known and not known[4] then
     local ends = tonumber(redis.call('ZSCORE', PREFIX .. 'suppressed:until', fingerprint) or '0')
-    if ends == 0 or (one.ends > 0 and one.ends <= ends) then return false end
+    if ends == 0 or (one.ends > 0 and one.ends <= ends + DAY) then return false end
   end
   redis.call('HSET', LISTED, fingerprint, cjson.encode({one.mailbox, one.reason, one.since}))
   redis.call('HSET', PREFIX .. 'suppressed:why', fingerprint, one.why)
@@ -46,7 +47,7 @@ end
 local function bar_scoped(fingerprint, known, one)
   local scopes = scopes_of(fingerprint)
   local before = scopes[one.scope]
-  if before and (before[3] == 0 or (one.ends > 0 and one.ends <= before[3])) then return false end
+  if before and (before[3] == 0 or (one.ends > 0 and one.ends <= before[3] + DAY)) then return false end
   local why = cjson.decode(one.why)
   scopes[one.scope] = {one.reason, one.since, one.ends, why.source or '', why.evidence or ''}
   redis.call('HSET', PREFIX .. 'suppressed:scoped', fingerprint, cjson.encode(scopes))

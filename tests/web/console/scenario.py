@@ -8,7 +8,8 @@ from pathlib import Path
 
 from mailer import Campaign
 from mailer.config import Settings, load
-from mailer.operate import campaigns, suppression
+from mailer.operate import campaigns
+from mailer.operate.barring import suppression
 from tests.servers.cluster import Cluster, eventually
 from tests.servers.submission_server import SubmissionServer
 
@@ -94,7 +95,7 @@ def world(
                 lambda: cluster.outcomes("spring-2026").get("accepted", 0) > recipients // 2, 600
             )
             people = (f"left.{n}@gmail.example" for n in range(300))
-            suppression.add(settings, people, reason="unsubscribe")
+            suppression.add(people, reason="unsubscribe", settings=settings)
             yield World(cluster, smtp, settings)
         finally:
             cluster.close()
