@@ -9,6 +9,7 @@ little, and the speed of Redis and the receiver nothing.
 """
 
 import argparse
+import itertools
 import json
 import socket
 import subprocess
@@ -26,15 +27,17 @@ from servers import HERE, Redis
 from mailer import Campaign, Settings
 from mailer.compose import Composer, Design
 from mailer.deliver.delivery import Delivery
+from mailer.mail.payload import VERSION
 from mailer.mail.recipients import Recipient, parse
 from mailer.queues.application import application
 from mailer.queues.broker import Broker
 from mailer.store.connection import connect
+from mailer.store.workers.able import Able
 
 STORED = HERE / "smoke.json"
 TOLERANCE = 1.5
 MESSAGES = 400
-BATCH = 200
+BATCH = 400
 ROUNDS = 7
 
 Work = Callable[[], None]
@@ -150,7 +153,11 @@ def _works(settings: Settings, everyone: list[Recipient]) -> dict[str, Work]:
         for one in everyone:
             composer.compose(one)
 
+    able = Able(connect(settings.redis))
+
     def enqueue() -> None:
+        # As beside workers of this version.
+        able.announce("smoke", ["primary"], VERSION, time.time())
         campaign = Campaign(
             f"smoke-{uuid.uuid4().hex[:12]}",
             template="newsletter",
@@ -158,13 +165,18 @@ def _works(settings: Settings, everyone: list[Recipient]) -> dict[str, Work]:
             settings=settings,
         )
         campaign.enqueue(rows)
-        waiting.extend(f"{campaign.name}:{number}" for number in range(1, MESSAGES // BATCH + 1))
+        waiting.append(campaign.name)
 
     def deliver() -> None:
-        for ref in waiting:
-            report = delivery.deliver(ref)
-            if report.counts["accepted"] != BATCH:
-                raise SystemExit(f"{ref} was not delivered: {report}")
+        for name in waiting:
+            left = MESSAGES
+            for number in itertools.count(1):
+                report = delivery.deliver(f"{name}:{number}")
+                left -= report.counts["accepted"]
+                if left <= 0:
+                    break
+                if not report.counts["accepted"]:
+                    raise SystemExit(f"{name} was not delivered: {report}")
         waiting.clear()
 
     Broker(app).check()

@@ -39,6 +39,8 @@ COMPLAINTS_SHOWN: Final = 10
 BACKLOG_POLL: Final = 0.2
 LOOK: Final = 500
 """Rows that one question to the ledger is about."""
+LEAST: Final = 25
+"""Messages below which the last batches of a list are not cut: a task costs what thirty of them do."""
 
 
 class Router(Protocol):
@@ -162,20 +164,22 @@ class Enqueuer:
     def _batches(self, rows: Iterable[Row]) -> Iterator[tuple[str, tuple[Recipient, ...]]]:
         """Recipients new to the campaign, in batches of one account each."""
         waiting: dict[str, list[Recipient]] = {}
+        begun: set[str] = set()
         size = self._plan.batch_size
         for chunk in _chunks(_numbered(rows), min(LOOK, size)):
             for one in self._new(chunk):
                 account = self._plan.route(one)
                 pile = waiting.setdefault(account, [])
                 pile.append(one)
-                if len(pile) == size:
-                    yield account, tuple(pile)
-                    waiting[account] = []
+                if len(pile) == 2 * size:
+                    yield account, tuple(pile[:size])
+                    del pile[:size]
+                    begun.add(account)
             if self._plan.progress:
                 self._plan.progress(len(chunk))
         for account, pile in waiting.items():
-            if pile:
-                yield account, tuple(pile)
+            for part in _shrinking(pile, size, is_begun=account in begun):
+                yield account, tuple(part)
 
     def _new(self, chunk: Sequence[tuple[int, Row]]) -> Iterator[Recipient]:
         recipients = []
@@ -291,6 +295,23 @@ class Enqueuer:
         limit = self._plan.max_backlog
         while limit and self._campaigns.open_recipients(self._plan.campaign) > limit:
             sleep(BACKLOG_POLL)
+
+
+def _shrinking(
+    pile: Sequence[Recipient], size: int, *, is_begun: bool
+) -> Iterator[Sequence[Recipient]]:
+    """The last recipients of a list, each batch half of what is left: all processes end together.
+
+    None is cut below a quarter of *size*, and a list of one batch stays one: there a batch more costs more
+    than it brings.
+    """
+    least = max(size // 4, LEAST)
+    while len(pile) > size or (is_begun and len(pile) >= 2 * least):
+        half = min(size, (len(pile) + 1) // 2)
+        yield pile[:half]
+        pile, is_begun = pile[half:], True
+    if pile:
+        yield pile
 
 
 def _fresh(recipients: Iterable[Recipient]) -> list[Fresh]:

@@ -90,6 +90,27 @@ def test_processes_that_render_write_what_workers_read(make, client):
     assert [len(batch) for batch in payloads(client)] == [2, 2, 1]
 
 
+@pytest.mark.parametrize(
+    ("total", "sizes"),
+    [
+        (1, [1]),
+        (200, [200]),
+        (201, [101, 50, 50]),
+        (440, [200, 120, 60, 60]),
+        (1000, [200, 200, 200, 200, 100, 50, 50]),
+        (1050, [200, 200, 200, 200, 125, 63, 62]),
+    ],
+)
+def test_the_last_batches_of_a_list_shrink_and_none_is_tiny(make, client, total, sizes):
+    """Else one process still sends five hundred while the others have nothing left."""
+    rows = [{"email": f"r{number}@example.org", "name": "N"} for number in range(total)]
+    assert make(batch_size=200).enqueue(rows).queued == total
+    batches = payloads(client)
+    assert [len(batch) for batch in batches] == sizes
+    sent = [entry.message.forward_path for batch in batches for entry in batch]
+    assert sent == [row["email"] for row in rows]
+
+
 def test_task_messages_name_the_batch_and_hold_nothing_of_the_mail(make, client):
     make().enqueue(ROWS)
     tasks = client.lrange("mailer.bulk", 0, -1)
