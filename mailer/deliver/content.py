@@ -9,7 +9,7 @@ from typing import Final, overload
 from mailer.config import Dkim, Settings
 from mailer.config.secrets import warn_if_exposed
 from mailer.deliver.batch import Batch
-from mailer.deliver.dkim import Signer
+from mailer.deliver.dkim import Signer, signatures
 from mailer.errors import ConfigError, PayloadError
 from mailer.mail.dating import stamped
 from mailer.mail.forms import Form
@@ -113,8 +113,7 @@ class Outgoing(Sequence[Submission]):
         content = b"".join(chunks)
         # Its Date stands where another stood, as long and as harmless. A signature does not.
         is_vouched_for = not self._signers and self._is_vouched_for(entry)
-        for signer in self._signers:
-            content = signer.sign(content) + content
+        content = signatures(self._signers, content) + content
         return Submission(
             reverse_path=message.reverse_path,
             forward_path=message.forward_path,

@@ -302,8 +302,8 @@ def _shrinking(
 ) -> Iterator[Sequence[Recipient]]:
     """The last recipients of a list, each batch half of what is left: all processes end together.
 
-    None is cut below a quarter of *size*, and a list of one batch stays one: there a batch more costs more
-    than it brings.
+    None is cut below a quarter of *size*, and a list of one batch stays one: there a batch more costs
+    more than it brings.
     """
     least = max(size // 4, LEAST)
     while len(pile) > size or (is_begun and len(pile) >= 2 * least):

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailer.deliver.dkim import Signer
+from mailer.deliver.dkim import Signer, signatures
 from mailer.errors import ConfigError, WireError
 
 HEAD = (
@@ -87,6 +87,18 @@ def test_content_in_chunks_is_signed_as_content_in_one(body, cut):
     field = signer.sign_chunks([content[:border], content[border:]], now=1)
     assert field == signer.sign(content, now=1)
     assert verified(signer.sign(content) + content)
+
+
+def test_two_keys_sign_the_same_and_each_is_verified():
+    pair = [Signer("shop.example", name, pem(key)) for name, key in (("r", RSA), ("e", ED25519))]
+    signed = signatures(pair, MESSAGE, now=1) + MESSAGE
+    assert signed == pair[1].sign(MESSAGE, now=1) + pair[0].sign(MESSAGE, now=1) + MESSAGE
+    for number in (0, 1):
+        judge = dkim.DKIM(signed)
+        assert judge.verify(idx=number, dnsfunc=lambda name, timeout=5: RECORDS[bytes(name)])
+    assert signatures([], MESSAGE) == b""
+    with pytest.raises(WireError, match="no From"):
+        signatures(pair, b"To: a@b.example\r\n\r\n")
 
 
 @pytest.mark.parametrize(
