@@ -2,8 +2,8 @@
 
     python benchmarks/signing.py [--rounds 15] [--json]
 
-CPU microseconds for the example newsletter of 15 KB, the cheapest of interleaved rounds: RSA of 2048 bits,
-Ed25519, and both, each as `mailer.deliver.dkim` signs and as the library signs 300 octets.
+CPU microseconds for the example newsletter of 15 KB, the cheapest of interleaved rounds: RSA of 2048
+bits, Ed25519, and both, each as `mailer.deliver.dkim` signs and as the library signs 300 octets.
 """
 
 import argparse
