@@ -14,6 +14,10 @@ LOCKED = dict(
 )
 
 
+EXTRAS = ("flower", "web", "history", "metrics", "otel")
+"""What the image can do: all that deploy/ and the Compose file start, with a history in PostgreSQL."""
+
+
 def canonical(name):
     return re.sub(r"[-_.]+", "-", name).lower()
 
@@ -21,7 +25,8 @@ def canonical(name):
 def test_names_every_dependency_in_a_version_that_will_do():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     versions = {canonical(name): version for name, version in LOCKED.items()}
-    for text in project["dependencies"] + project["optional-dependencies"]["flower"]:
+    extras = [one for name in EXTRAS for one in project["optional-dependencies"][name]]
+    for text in project["dependencies"] + extras:
         wanted = Requirement(text)
         assert versions[canonical(wanted.name)] in wanted.specifier, text
 
