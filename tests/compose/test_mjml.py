@@ -1,5 +1,6 @@
 """MJML with Jinja in it: what its authors write, on Windows too, and faults by their own lines."""
 
+import re
 from contextlib import suppress
 from pathlib import Path
 from time import process_time
@@ -96,6 +97,24 @@ def test_loops_and_conditions_do_what_they_say(make):
             page('\n<mj-button foo="{{ name }}">x</mj-button>'),
             r"body\.mjml:2: MJML drops what stands here",
         ),
+        (page('\n<mj-include path="top.mjml" />'), r"body\.mjml:2: <mj-include> is not supported"),
+        (
+            page(
+                "<mj-text>x</mj-text>",
+                '<mj-head>\n<mj-html-attributes><mj-selector path="a"></mj-selector>'
+                "</mj-html-attributes></mj-head>",
+            ),
+            r"body\.mjml:2: <mj-html-attributes> is not supported",
+        ),
+        (page("{# a\nb #}\n<mj-list><li>x</li></mj-list>"), r"body\.mjml:3: MJML has no <mj-list>"),
+        (
+            page(
+                "<mj-text>x</mj-text>",
+                '<mj-head><mj-style inline="inline">/* <p>\n{{ a }} */'
+                "p { color: red }</mj-style></mj-head>\n\n",
+            ).replace("<mj-text>x", "<mj-text>{{ nobody }}"),
+            r"body\.mjml:4: 'nobody'",
+        ),
     ],
 )
 def test_a_fault_is_told_by_the_line_of_the_source(make, source, said, ends):
@@ -138,3 +157,60 @@ def test_a_source_of_openings_is_read_in_one_pass(unclosed):
     with suppress(TemplateError):
         html_of_mjml(page(unclosed * (100_000 // len(unclosed))), "x")
     assert process_time() - began < 5
+
+
+def test_a_comment_in_an_inlined_style_sheet_may_speak_of_tags(make):
+    head = '<mj-head><mj-style inline="inline">/* for <p> and <h1> */ .a { color: teal }</mj-style></mj-head>'
+    composer = make({"body.mjml": page('<mj-text><p class="a">{{ name }}</p></mj-text>', head)})
+    assert 'style="color: teal' in html(composer)
+
+
+def test_the_container_of_mjml_3_is_the_body(make):
+    source = (
+        "<mjml><mj-body>\n<mj-container background-color='#123456'>\n<mj-section><mj-column>"
+        "<mj-text>Hi {{ name }}</mj-text></mj-column></mj-section></mj-container\n></mj-body></mjml>"
+    )
+    found = html(make({"body.mjml": source}))
+    assert "Hi Ada" in found
+    assert "#123456" in found
+    assert "<mj-" not in found
+
+
+@pytest.mark.parametrize("blank", [" ", "\t\n", " \n\t"])
+def test_blanks_between_elements_are_no_text(make, blank):
+    source = page(
+        "<mj-social>~<mj-social-element name='facebook'>f</mj-social-element>~</mj-social>~"
+        "<mj-navbar>~<!-- c -->\n<mj-navbar-link href='#'>z</mj-navbar-link>~</mj-navbar>~"
+        "<mj-text>{{ name }} <b>b</b> <i>i</i></mj-text>~",
+        "<mj-head>~<mj-title>t</mj-title>~<mj-attributes>~<mj-all padding='0'/>~"
+        "<mj-text color='red'></mj-text>~</mj-attributes>~</mj-head>~",
+    )
+    assert "Ada <b>b</b> <i>i</i>" in html(make({"body.mjml": source.replace("~", blank)}))
+
+
+@pytest.mark.parametrize(
+    "comment", ["<!-- a -- b -->", "<!----- a ----->", "<!-- a --->", "<!---->"]
+)
+def test_a_comment_may_hold_dashes(make, comment):
+    source = page(f"{comment}<mj-text>{{{{ name }}}}</mj-text>")
+    assert "Ada" in html(make({"body.mjml": source}))
+
+
+_OUTLOOK = re.compile(r"<!--.*?-->", re.DOTALL)
+
+
+def test_what_stands_raw_in_a_wrapper_is_seen_by_all(make):
+    section = "<mj-section><mj-column><mj-text>x</mj-text></mj-column></mj-section>"
+    source = (
+        "<mjml><mj-body><mj-wrapper><mj-raw><p>first</p></mj-raw>"
+        f"{section}<mj-raw>{{% if name %}}</mj-raw><mj-raw><!-- c --><p>then</p></mj-raw>{section}"
+        "<mj-raw>{% endif %}</mj-raw><mj-raw><p>last</p></mj-raw></mj-wrapper></mj-body></mjml>"
+    )
+    seen = _OUTLOOK.sub("", html(make({"body.mjml": source})))
+    assert [word for word in ("first", "then", "last") if f"<p>{word}</p>" in seen] == [
+        "first",
+        "then",
+        "last",
+    ]
+    assert "endif" not in seen
+    assert "-->" not in seen

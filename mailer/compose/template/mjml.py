@@ -6,7 +6,8 @@ works, and is put back afterwards. A line break is put into each tag then, where
 one: so that each stands on a line of its own, and a fault can be told by the line of the source.
 
 What mrml stumbles over and other compilers take is made up for: CRLF, an XML declaration, comments in
-``mj-head``, Outlook's conditional comments in ``mj-raw``, HTML that is no XML.
+``mj-head``, in inlined style sheets and with ``--`` in them, Outlook's conditional comments in ``mj-raw``,
+HTML that is no XML, blanks between elements, the ``mj-container`` of MJML 3. What it would hand on uncompiled is refused.
 """
 
 import re
@@ -55,6 +56,18 @@ _HTML: Final = re.compile(
     )
 )
 _HTML_ENDS: Final = {name: re.compile(rf"</mj-{name.replace('_', '-')}\s*>") for name in _WRITTEN}
+_CSS_COMMENTS: Final = re.compile(r"(?P<comment>/\*)")
+_CSS_COMMENT_END: Final = {"comment": re.compile(r"\*/")}
+_CONTAINER: Final = re.compile(
+    rf"<mj-body\b({ATTRIBUTES})>(\s*+)<mj-container\b({ATTRIBUTES})(?<!/)>"
+)
+_CONTAINER_END: Final = re.compile(r"</mj-container(\s*)>")
+# mrml takes white space between elements for text, if it does not begin with a line break.
+_BLANKS: Final = re.compile(rf"</?mj[\w-]*{ATTRIBUTES}>[ \t]++(?=[\n<])|-->[ \t]++(?=\n)")
+_REFUSED: Final = {
+    "mj-include": "put the text of the file here",
+    "mj-html-attributes": "write the attributes in HTML, in <mj-text>, <mj-table> or <mj-raw>",
+}
 _PROLOGUE: Final = re.compile(r"\A\s*(?:<\?xml[^>]*\?>\s*|<!DOCTYPE[^>]*>\s*)+", re.IGNORECASE)
 _TAGS: Final = re.compile(rf"(?P<comment><!--)|(?P<tag><(/?)(mj[\w-]*)({ATTRIBUTES})>)")
 _POSITION: Final = re.compile(r" in root template(?: at position (\d+):\d+)?$")
@@ -100,10 +113,16 @@ def html_of_mjml(source: str, path: str) -> Compiled:
         text, _JINJA, _JINJA_ENDS, lambda tag: tokens.put(_meant(tag.text), lines.line(tag.start))
     )
     # Tokens are one line each: lines are counted in the source, by what stands before.
+    text = _without_container(text)
     text = replaced(text, *_PARTS["mj-style"], lambda style: _style(style, tokens))
     text = replaced(text, *_PARTS["mj-raw"], lambda raw: _raw(raw, tokens))
     text = replaced(text, _HTML, _HTML_ENDS, _Html(text, tokens).kept)
+    text = replaced(text, _COMMENTS, _COMMENT_END, _dashes_apart)
+    text = _BLANKS.sub(lambda found: found[0].rstrip(" \t"), text)
+    _check_refused(text, path, tokens)
+    text = _outside_comments(text, tokens)
     compiled = _compiled(text, path, tokens)
+    _check_compiled(text, compiled, path, tokens)
     _check_kept(text, compiled, path, tokens)
     return _put_back(compiled, tokens)
 
@@ -131,10 +150,28 @@ def _meant(tag: str) -> str:
     return tag if tag.startswith("{#") else _ENTITY.sub(lambda found: _ENTITIES[found[0]], tag)
 
 
+def _without_container(text: str) -> str:
+    """Give the attributes of MJML 3's ``mj-container`` to ``mj-body``, as MJML 4 does."""
+    text, found = _CONTAINER.subn(r"<mj-body\1 \3>\2", text, count=1)
+    return _CONTAINER_END.sub(r"\1", text, count=1) if found else text
+
+
+def _dashes_apart(comment: Span) -> str:
+    """Return a comment as XML asks for it: without ``--`` in it, or ``-`` at its end."""
+    content = re.sub("-(?=-)", "- ", comment.content)
+    return comment.around(f"{content} " if content.endswith("-") else content)
+
+
 def _style(part: Span, tokens: _Tokens) -> str:
-    """Take out a style sheet in which mrml would see tags."""
-    if "<" not in part.content or re.search(r"\binline", part.opening[0]):
+    """Take out a style sheet in which mrml would see tags; one to be inlined it must read."""
+
+    def lines(comment: Span) -> str:
+        return "\n" * tokens.inner(comment.text).count("\n")
+
+    if "<" not in part.content:
         return part.text
+    if re.search(r"\binline", part.opening[0]):
+        return part.around(replaced(part.content, _CSS_COMMENTS, _CSS_COMMENT_END, lines))
     return part.around(tokens.put(tokens.inner(part.content), 0))
 
 
@@ -216,6 +253,49 @@ def _unbalanced(text: str, tokens: _Tokens) -> int | None:
             at = opened[-1][1] if opened else span.start
             return _source_line(text[:at], tokens)
     return _source_line(text[: opened[-1][1]], tokens) if opened else None
+
+
+def _outside_comments(text: str, tokens: _Tokens) -> str:
+    """Close Outlook's comment before an ``mj-raw`` in an ``mj-wrapper``: mrml writes it into that."""
+    pieces: list[str] = []
+    opened: list[str] = []
+    end = 0
+    for span in spans(text, _TAGS, _COMMENT_END):
+        closing, name, attributes = span.opening.groups()[2:]
+        if span.kind == "comment" or attributes.endswith("/"):
+            continue
+        if closing and opened:
+            opened.pop()
+        if name == "mj-raw" and opened[-1:] == ["mj-wrapper"]:
+            at = span.start if closing else span.end
+            mark = "<!--[if mso | IE]>" if closing else "<![endif]-->"
+            pieces += (text[end:at], tokens.put(mark, 0))
+            end = at
+        if not closing:
+            opened.append(name)
+    return "".join(pieces) + text[end:]
+
+
+def _check_refused(text: str, path: str, tokens: _Tokens) -> None:
+    """Raise `TemplateError` for an element that MJML has and mrml, as it is used here, has not."""
+    for span in spans(text, _TAGS, _COMMENT_END):
+        name = span.opening[4] if span.kind == "tag" else None
+        if name in _REFUSED:
+            line = _source_line(text[: span.start], tokens)
+            raise TemplateError(f"{path}:{line}: <{name}> is not supported; {_REFUSED[name]}")
+
+
+def _check_compiled(text: str, compiled: str, path: str, tokens: _Tokens) -> None:
+    """Raise `TemplateError` for an MJML element that mrml has handed on as if it were HTML."""
+    for span in spans(compiled, _TAGS, _COMMENT_END):
+        if span.kind == "tag":
+            name = span.opening[4]
+            found = re.search(rf"<{name}(?![\w-])", text)
+            where = f"{path}:{_source_line(text[: found.start()], tokens)}" if found else path
+            raise TemplateError(
+                f"{where}: MJML has no <{name}>, or not at this place; "
+                "see https://documentation.mjml.io for what MJML 4 has"
+            )
 
 
 def _check_kept(text: str, compiled: str, path: str, tokens: _Tokens) -> None:
