@@ -160,7 +160,8 @@ def test_a_source_of_openings_is_read_in_one_pass(unclosed):
 
 
 def test_a_comment_in_an_inlined_style_sheet_may_speak_of_tags(make):
-    head = '<mj-head><mj-style inline="inline">/* for <p> and <h1> */ .a { color: teal }</mj-style></mj-head>'
+    style = "/* for <p> and <h1> */ .a { color: teal }"
+    head = f'<mj-head><mj-style inline="inline">{style}</mj-style></mj-head>'
     composer = make({"body.mjml": page('<mj-text><p class="a">{{ name }}</p></mj-text>', head)})
     assert 'style="color: teal' in html(composer)
 

@@ -5,9 +5,9 @@ knows nothing of Jinja, where ``{% if n < 2 %}`` is no markup; so each Jinja tag
 works, and is put back afterwards. A line break is put into each tag then, where Jinja does not mind
 one: so that each stands on a line of its own, and a fault can be told by the line of the source.
 
-What mrml stumbles over and other compilers take is made up for: CRLF, an XML declaration, comments in
-``mj-head``, in inlined style sheets and with ``--`` in them, Outlook's conditional comments in ``mj-raw``,
-HTML that is no XML, blanks between elements, the ``mj-container`` of MJML 3. What it would hand on uncompiled is refused.
+What mrml stumbles over and other compilers take is made up for: CRLF, an XML declaration, blanks between
+elements, comments (in ``mj-head``, in inlined styles, with ``--``, Outlook's in ``mj-raw``), HTML that is
+no XML, the ``mj-container`` of MJML 3. What it would hand on uncompiled is refused.
 """
 
 import re
