@@ -3,6 +3,8 @@
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
 
 import click
 
@@ -11,7 +13,10 @@ from mailer.cli.output import as_json, count, moment, plural, say, span, table
 from mailer.cli.session import Session, pass_session
 from mailer.config import Settings
 from mailer.deliver import probe
+from mailer.deliver.deliverability import receivers_say
+from mailer.deliver.dns_records import Names
 from mailer.errors import ConfigError, SubmissionError
+from mailer.mail.receivers.finding import Finding
 from mailer.mail.said import without_addresses
 from mailer.operate.accounts import AccountOffice, Standing
 from mailer.smtp import AccountCheck
@@ -52,28 +57,42 @@ def list_(session: Session, *, json_: bool) -> None:
 @accounts.command(short_help="Log in, say what the server offers, send nothing.")
 @click.argument("names", nargs=-1, metavar="[NAME...]")
 @click.option("--verbose", "-v", is_flag=True, help="Show the dialogue, without credentials.")
+@click.option("--strict", is_flag=True, help="Exit with 1 also where receivers would refuse.")
+@click.option(
+    "--nameserver", metavar="IP[:PORT]", help="Ask this name server for SPF, DKIM, DMARC."
+)
 @click.option("--json", "json_", is_flag=True, help="Print a JSON array.")
 @pass_session
-def check(session: Session, names: tuple[str, ...], *, verbose: bool, json_: bool) -> None:
+def check(
+    session: Session, /, *, names: tuple[str, ...], verbose: bool, json_: bool, **given: Any
+) -> None:
     """Connect, verify TLS, log in, and say what the server offers; nothing is sent.
 
-    All accounts where none is named. Needs the passwords, and no Redis. Exits with 1 if one fails.
+    Then says what Gmail, Yahoo and Outlook would object to: domains, signatures, DNS records.
+    All accounts where none is named. Needs the passwords, and no Redis. Exits with 1 if a login fails.
 
     \b
     Example:
       mailer accounts check primary --verbose
     """  # noqa: D301
     settings = session.configured
+    asked = Names(given["nameserver"])
+    found: dict[str, list[Finding]] = {}
     trials: dict[str, AccountCheck] = {}
     for name in _named(settings, names):
         trials[name] = probe.check(settings, settings.account(name))
+        found[name] = receivers_say(settings, settings.account(name), asked)
         if not json_:
             _show(name, trials[name], verbose=verbose)
+            _object(found[name])
     if json_:
-        as_json([_found(name, trial) for name, trial in trials.items()])
+        as_json([_found(name, trial, found[name]) for name, trial in trials.items()])
     failed = [name for name, trial in trials.items() if trial.judgement is not None]
     if failed:
         raise SubmissionError(f"{', '.join(failed)} cannot be used")
+    refused = [name for name, said in found.items() if any(one.level == "error" for one in said)]
+    if given["strict"] and refused:
+        raise SubmissionError(f"receivers would refuse mail of {', '.join(refused)}")
 
 
 @accounts.command(short_help="Log in once; let the account run again.")
@@ -154,7 +173,12 @@ def _show(name: str, trial: AccountCheck, *, verbose: bool) -> None:
         say(f"  size     {count(trial.offered.size)} octets a message")
 
 
-def _found(name: str, trial: AccountCheck) -> dict[str, object]:
+def _object(found: Sequence[Finding]) -> None:
+    for finding in found:
+        say(f"  {finding.level:<8} {finding.rule}: {finding}")
+
+
+def _found(name: str, trial: AccountCheck, found: Sequence[Finding]) -> dict[str, object]:
     judgement = trial.judgement
     return {
         "account": name,
@@ -171,6 +195,7 @@ def _found(name: str, trial: AccountCheck) -> dict[str, object]:
         "reply": str(trial.reply) if trial.reply else None,
         "action": judgement.action.value if judgement else None,
         "rule": judgement.rule if judgement else None,
+        "receivers": [asdict(finding) for finding in found],
     }
 
 

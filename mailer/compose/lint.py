@@ -54,6 +54,11 @@ def lint(composer: Composer, recipient: Recipient) -> list[Finding]:
         return [Finding("error", "renders", str(error), "template")]
     inspected = Inspected(composer, message, content)
     found = [finding for rule in _RULES for finding in rule(inspected)]
+    return gravest_first(found)
+
+
+def gravest_first(found: list[Finding]) -> list[Finding]:
+    """Return *found* in the order in which they are told."""
     order: dict[Level, int] = {"error": 0, "warning": 1, "advice": 2}
     return sorted(found, key=lambda finding: order[finding.level])
 

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from mailer.errors import ConfigError, WireError
+from mailer.mail.receivers.records import Key
 
 # RFC 6376 section 5.4.1, and what the documents of bulk mail want covered. In this order.
 _SIGNED: Final = (
@@ -53,6 +54,7 @@ class Signer:
         else:
             self.algorithm = "ed25519-sha256"
         self._sign = _signing(private)
+        self.key = _public(private)
 
     def __repr__(self) -> str:
         return f"<Signer {self.selector}._domainkey.{self.domain} {self.algorithm}>"
@@ -138,6 +140,21 @@ def _private_key(key: bytes | str | Path) -> RSAPrivateKey | Ed25519PrivateKey:
     if isinstance(private, Ed25519PrivateKey):
         return private
     raise ConfigError(f"{where} is neither RSA nor Ed25519")
+
+
+def _public(private: RSAPrivateKey | Ed25519PrivateKey) -> Key:
+    """Return what receivers must find in the DNS; RSA may stand there in two forms."""
+    der = serialization.Encoding.DER
+    if isinstance(private, RSAPrivateKey):
+        kinds = (
+            serialization.PublicFormat.SubjectPublicKeyInfo,
+            serialization.PublicFormat.PKCS1,
+        )
+        forms = [private.public_key().public_bytes(der, kind) for kind in kinds]
+        name, bits = "rsa", private.key_size
+    else:
+        forms, name, bits = [private.public_key().public_bytes_raw()], "ed25519", 256
+    return Key(name, bits, tuple(base64.b64encode(form).decode() for form in forms))
 
 
 def _signing(private: RSAPrivateKey | Ed25519PrivateKey) -> Callable[[bytes], bytes]:

@@ -9,7 +9,7 @@ from mailer.cli.campaigns.template_options import draft, draft_options
 from mailer.cli.output import as_json, say, table
 from mailer.cli.session import Session, pass_session
 from mailer.compose.lint import Finding
-from mailer.compose.lint import lint as look
+from mailer.compose.lint_receivers import lint_as_received
 from mailer.errors import InputError
 
 _COUNTED = ("error", "warning")
@@ -29,7 +29,9 @@ def lint(session: Session, /, *, json_: bool, **given: Any) -> None:
       mailer lint newsletter people.csv
     """  # noqa: D301 - click's mark against rewrapping
     composer, recipient = draft(session.configured, **given)
-    found = look(composer, recipient)
+    accounts = session.configured.accounts.values()
+    signing = [key.domain for account in accounts for key in account.dkim]
+    found = lint_as_received(composer, recipient, signing)
     if json_:
         as_json([asdict(finding) for finding in found])
     elif found:
