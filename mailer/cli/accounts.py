@@ -13,8 +13,8 @@ from mailer.cli.output import as_json, count, moment, plural, say, span, table
 from mailer.cli.session import Session, pass_session
 from mailer.config import Settings
 from mailer.deliver import probe
-from mailer.deliver.deliverability import receivers_say
-from mailer.deliver.dns_records import Names
+from mailer.deliver.receivers.dns_records import Names
+from mailer.deliver.receivers.looking import receivers_say
 from mailer.errors import ConfigError, SubmissionError
 from mailer.mail.receivers.finding import Finding
 from mailer.mail.said import without_addresses

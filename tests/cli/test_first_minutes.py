@@ -130,7 +130,7 @@ def test_what_init_writes_has_no_fault_to_an_expert_s_eye(empty, capsys):
     capsys.readouterr()
     assert run("lint", "newsletter", "people.csv", "--json") == 0
     found = {(one["level"], one["rule"]) for one in json.loads(capsys.readouterr().out)}
-    # The text is made of the HTML, one file to change; what names the list and the sender is theirs to choose.
+    # The text is made of the HTML, one file to change; how list and sender are named is theirs to choose.
     assert found == {("advice", rule) for rule in ("text-part", "list-id", "feedback-id")}
 
 

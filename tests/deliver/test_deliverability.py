@@ -11,9 +11,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 
 from mailer.config import Settings
-from mailer.deliver.deliverability import receivers_say
 from mailer.deliver.dkim import Signer
-from mailer.deliver.dns_records import Names
+from mailer.deliver.receivers.dns_records import Names
+from mailer.deliver.receivers.looking import receivers_say
 from mailer.errors import ConfigError
 from tests.servers.name_server import NameServer
 

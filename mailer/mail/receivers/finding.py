@@ -10,7 +10,6 @@ SPF_FAILED: Final = 'Gmail "550-5.7.27", Outlook "550 5.7.515"'
 DKIM_FAILED: Final = 'Gmail "550-5.7.30", Outlook "550 5.7.515"'
 DMARC_FAILED: Final = 'Gmail "550-5.7.40", Outlook "550 5.7.515", Yahoo "554 5.7.9"'
 UNALIGNED: Final = 'Gmail "550-5.7.32", Outlook "550 5.7.515", Yahoo "554 5.7.9"'
-UNAUTHENTICATED: Final = 'Gmail "550-5.7.26", Outlook "550 5.7.515", Yahoo "554 5.7.9"'
 
 
 @dataclass(frozen=True, slots=True)

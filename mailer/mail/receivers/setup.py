@@ -53,7 +53,7 @@ def bulk_findings(fields: Mapping[str, str], sender: str) -> Iterator[Finding]:
             "feedback-id",
             "no Feedback-ID",
             "",
-            "give Campaign a feedback_id: Gmail counts spam by it",
+            "give Campaign a feedback_id for Gmail",
         )
     author, named = domain_of(sender), domain_of(fields.get("message-id", "").strip(" <>"))
     if named and not aligned(author, named):

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from mailer.config import Account, Settings
 from mailer.deliver.dkim import Signer, signatures
-from mailer.deliver.dns_records import Names
+from mailer.deliver.receivers.dns_records import Names
 from mailer.errors import ConfigError
 from mailer.mail.receivers.alignment import domain_of, organization
 from mailer.mail.receivers.finding import Finding, Level

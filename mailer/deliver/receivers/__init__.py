@@ -1,0 +1,1 @@
+"""What receivers ask of an account, looked at from where its keys and the DNS are."""
