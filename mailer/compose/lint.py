@@ -7,16 +7,17 @@ reasons. Each finding names its rule, so that it can be looked up in docs/templa
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from email.message import EmailMessage
 from html import unescape
-from typing import Final, Literal
+from typing import Final, Literal, cast
 
 from mailer.compose.composer import Composer
 from mailer.compose.spans import ENDS, TAGS, Span, attributes, spans
 from mailer.compose.verify import faults
 from mailer.errors import MailerError
+from mailer.mail.receivers.setup import bulk_findings, sender_findings
 from mailer.mail.recipients import Recipient
 
 Level = Literal["error", "warning", "advice"]
@@ -54,10 +55,39 @@ def lint(composer: Composer, recipient: Recipient) -> list[Finding]:
         return [Finding("error", "renders", str(error), "template")]
     inspected = Inspected(composer, message, content)
     found = [finding for rule in _RULES for finding in rule(inspected)]
-    return gravest_first(found)
+    return _gravest_first(found)
 
 
-def gravest_first(found: list[Finding]) -> list[Finding]:
+def lint_as_received(
+    composer: Composer, recipient: Recipient, signing: Sequence[str]
+) -> list[Finding]:
+    """Return what `lint` objects to, and what receivers would, the gravest first.
+
+    *signing* are the domains that the accounts sign for.
+    """
+    seen = lint(composer, recipient)
+    if any(finding.rule == "renders" for finding in seen):
+        return seen
+    received = _received(composer, recipient, signing)
+    return _gravest_first([*seen, *received])
+
+
+def _received(composer: Composer, recipient: Recipient, signing: Sequence[str]) -> list[Finding]:
+    message = composer.email(recipient)
+    design, sender = composer.design, str(message["From"])
+    # Without keys here the server may sign; the accounts' check says that, once.
+    found = [
+        one
+        for one in sender_findings(sender, design.return_path or sender, signing)
+        if one.rule != "dkim-here"
+    ]
+    if design.bulk:
+        fields = {name.lower(): str(value) for name, value in message.items()}
+        found += bulk_findings(fields, sender)
+    return [Finding(cast("Level", one.level), one.rule, str(one), "campaign") for one in found]
+
+
+def _gravest_first(found: list[Finding]) -> list[Finding]:
     """Return *found* in the order in which they are told."""
     order: dict[Level, int] = {"error": 0, "warning": 1, "advice": 2}
     return sorted(found, key=lambda finding: order[finding.level])

@@ -8,8 +8,7 @@ import click
 from mailer.cli.campaigns.template_options import draft, draft_options
 from mailer.cli.output import as_json, say, table
 from mailer.cli.session import Session, pass_session
-from mailer.compose.lint import Finding
-from mailer.compose.lint_receivers import lint_as_received
+from mailer.compose.lint import Finding, lint_as_received
 from mailer.errors import InputError
 
 _COUNTED = ("error", "warning")

@@ -20,7 +20,7 @@ class Names:
     """Asks the system's name servers, or *nameserver* (``address`` or ``address:port``)."""
 
     def __init__(self, nameserver: str | None = None, seconds: float = 5.0) -> None:
-        self._until = monotonic() + seconds
+        self._left = seconds
         self._everything = nameserver is not None
         self._resolver, self._why = _resolver(nameserver)
 
@@ -28,10 +28,13 @@ class Names:
         """Return the TXT records at *name*; raises nothing."""
         if not self._everything and name.rpartition(".")[2] in _RESERVED:
             return Answer(name, why="a name that is reserved for examples and private networks")
-        left = self._until - monotonic()
-        if self._resolver is None or left <= 0:
+        if self._resolver is None or self._left <= 0:
             return Answer(name, why=self._why or "the name servers took too long")
-        return _asked(self._resolver, name, left)
+        began = monotonic()
+        try:
+            return _asked(self._resolver, name, self._left)
+        finally:
+            self._left -= monotonic() - began
 
 
 def _resolver(nameserver: str | None) -> "tuple[Resolver | None, str]":
