@@ -105,6 +105,20 @@ def test_a_server_that_is_not_there_is_no_fault_either(settings):
     assert {level for level, _ in say(settings, Names(place, seconds=0.5))} == {"unknown"}
 
 
+def test_name_servers_of_a_closed_network_do_not_make_records_missing():
+    with NameServer({}) as server:
+        names = Names(server.place, trusted=False)
+        for name in ("shop.org", "_dmarc.shop.org"):
+            assert "do not know .org" in names.texts(name).why
+        assert server.asked.count("org") == 1
+
+
+def test_none_is_none_where_the_top_level_domain_is_known():
+    with NameServer({"NS org": ["a0.org.afilias-nst.info."]}) as server:
+        names = Names(server.place, trusted=False)
+        assert (names.texts("shop.org").texts, names.texts("shop.org").why) == ((), "")
+
+
 def test_reserved_names_are_not_asked_for():
     answer = Names().texts("shop.example")
     assert (answer.texts, "reserved" in answer.why) == ((), True)

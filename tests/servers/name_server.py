@@ -1,4 +1,4 @@
-"""A name server on loopback that answers TXT questions."""
+"""A name server on loopback that answers TXT questions, and says that it knows a top-level domain."""
 
 import socket
 import threading
@@ -6,6 +6,7 @@ import threading
 import dns.flags
 import dns.message
 import dns.rcode
+import dns.rdatatype
 import dns.rrset
 
 
@@ -45,7 +46,13 @@ class NameServer:
         answer = dns.message.make_response(query)
         answer.flags |= dns.flags.RA
         texts = self.zone.get(key, ())
-        if texts is None:
+        if query.question[0].rdtype == dns.rdatatype.NS:
+            servers = self.zone.get(f"NS {key}", ())
+            if servers:
+                answer.answer.append(dns.rrset.from_text(name, 60, "IN", "NS", *servers))
+            else:
+                answer.set_rcode(dns.rcode.NXDOMAIN)
+        elif texts is None:
             answer.set_rcode(dns.rcode.SERVFAIL)
         elif texts:
             answer.answer.append(dns.rrset.from_text(name, 60, "IN", "TXT", *map(pieces, texts)))

@@ -1,6 +1,8 @@
 """What the DNS has at a name: its texts, none, or why it could not be asked.
 
-All questions of one `Names` together take no longer than its seconds.
+All questions of one `Names` together take no longer than its seconds. Name servers of a closed network
+say of every name outside that it does not exist; so "none" counts only where they know
+its top-level domain.
 """
 
 from time import monotonic
@@ -17,22 +19,39 @@ _RESERVED: Final = frozenset({"example", "test", "invalid", "localhost", "local"
 
 
 class Names:
-    """Asks the system's name servers, or *nameserver* (``address`` or ``address:port``)."""
+    """Asks the system's name servers, or *nameserver* (``address`` or ``address:port``).
 
-    def __init__(self, nameserver: str | None = None, seconds: float = 5.0) -> None:
+    *trusted* ones are believed without asking what they know beside: those that somebody chose.
+    """
+
+    def __init__(
+        self, nameserver: str | None = None, seconds: float = 5.0, *, trusted: bool | None = None
+    ) -> None:
         self._left = seconds
-        self._everything = nameserver is not None
+        self._trusted = nameserver is not None if trusted is None else trusted
+        self._open: dict[str, bool] = {}
         self._resolver, self._why = _resolver(nameserver)
 
     def texts(self, name: str) -> Answer:
         """Return the TXT records at *name*; raises nothing."""
-        if not self._everything and name.rpartition(".")[2] in _RESERVED:
+        top = name.rpartition(".")[2]
+        if not self._trusted and top in _RESERVED:
             return Answer(name, why="a name that is reserved for examples and private networks")
+        answer = self._timed(name, "TXT")
+        if answer.texts or answer.why or self._trusted:
+            return answer
+        if top not in self._open:
+            self._open[top] = bool(self._timed(top, "NS").texts)
+        if self._open[top]:
+            return answer
+        return Answer(name, why=f"the name servers do not know .{top}, so none of the public names")
+
+    def _timed(self, name: str, kind: str) -> Answer:
         if self._resolver is None or self._left <= 0:
             return Answer(name, why=self._why or "the name servers took too long")
         began = monotonic()
         try:
-            return _asked(self._resolver, name, self._left)
+            return _asked(self._resolver, name, kind, self._left)
         finally:
             self._left -= monotonic() - began
 
@@ -67,17 +86,19 @@ def _place(nameserver: str) -> tuple[str, int]:
     return address.strip("[]"), int(port)
 
 
-def _asked(resolver: "Resolver", name: str, seconds: float) -> Answer:
+def _asked(resolver: "Resolver", name: str, kind: str, seconds: float) -> Answer:
     from dns.exception import DNSException, Timeout  # noqa: PLC0415 - an extra
     from dns.resolver import NXDOMAIN, NoAnswer  # noqa: PLC0415
 
     try:
-        found = resolver.resolve(f"{name}.", "TXT", lifetime=seconds)
+        found = resolver.resolve(f"{name}.", kind, lifetime=seconds)
     except (NXDOMAIN, NoAnswer):
         return Answer(name)
     except Timeout:
         return Answer(name, why="the name servers took too long")
     except (DNSException, OSError) as error:
         return Answer(name, why=f"the name servers gave no answer ({type(error).__name__})")
+    if kind != "TXT":
+        return Answer(name, tuple(str(one) for one in found))
     # One record may come in pieces of 255 octets each, which belong together (RFC 7208 section 3.3).
     return Answer(name, tuple(b"".join(one.strings).decode("ascii", "replace") for one in found))
