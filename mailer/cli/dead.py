@@ -196,12 +196,12 @@ def _tell(moved: Iterable[Moved], good: dict[str, str]) -> None:
     """Say what became of the letters; raises `InputError` when some stayed where they were."""
     letters: Counter[str] = Counter()
     messages: Counter[str] = Counter()
-    stopped = set()
+    stayed: list[Moved] = []
     for move in moved:
         letters[move.how] += 1
         messages[move.how] += move.messages
-        if move.how == "stopped":
-            stopped.add(move.letter.account)
+        if move.how in ("stopped", "cancelled", "unreadable"):
+            stayed.append(move)
     if not letters:
         say("nothing to do")
     for how, words in good.items():
@@ -210,16 +210,28 @@ def _tell(moved: Iterable[Moved], good: dict[str, str]) -> None:
             say(f"{plural(letters[how], 'dead letter')}: {count} {words}")
     if letters["gone"]:
         say(f"{plural(letters['gone'], 'dead letter')}: somebody else was faster")
-    if stopped:
-        names = ", ".join(sorted(stopped))
-        raise InputError(
+    if stayed:
+        raise InputError("; ".join(_why_stayed(stayed)))
+
+
+def _why_stayed(stayed: list[Moved]) -> Iterator[str]:
+    """Why letters are where they were, each reason once."""
+    letters = Counter(move.how for move in stayed)
+    campaigns = Counter(move.letter.campaign for move in stayed if move.how == "cancelled")
+    if letters["stopped"]:
+        names = ", ".join(sorted({one.letter.account for one in stayed if one.how == "stopped"}))
+        yield (
             f"{plural(letters['stopped'], 'dead letter')} stayed, for the account is stopped: "
             f"mailer accounts start {names}, or --through another"
         )
-    if letters["unreadable"]:
-        raise InputError(
-            f"{plural(letters['unreadable'], 'dead letter')} stayed: their messages cannot be changed"
+    for name, number in sorted(campaigns.items()):
+        yield (
+            f"{plural(number, 'dead letter')} stayed: "
+            f"campaign {name!r} is cancelled: nothing of it is sent any more"
         )
+    if letters["unreadable"]:
+        number = letters["unreadable"]
+        yield f"{plural(number, 'dead letter')} stayed: their messages cannot be changed"
 
 
 def _record(letter: DeadLetter) -> dict[str, object]:

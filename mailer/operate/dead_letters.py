@@ -39,8 +39,9 @@ class Moved:
     """What became of one dead letter.
 
     *how* is ``replayed``, ``dropped``, ``gone`` (somebody else was faster), ``settled`` (nobody in it
-    was left to send to), ``stopped`` (its account is: nothing was done) or ``unreadable`` (its payload
-    cannot be changed: nothing was done). *messages* is how many recipients it moved.
+    was left to send to), ``stopped`` (its account is: nothing was done), ``cancelled`` (its campaign
+    is: nothing was done) or ``unreadable`` (its payload cannot be changed: nothing was done).
+    *messages* is how many recipients it moved.
     """
 
     letter: DeadLetter
@@ -120,9 +121,9 @@ class DeadLetterOffice:
 
         A recipient that was settled meanwhile is not sent to again, and doing it twice, or at once from
         two places, replays each letter once. *account* sends through another account, *sender* in
-        another's name. Letters of a stopped account stay where they are: start it first. Raises
-        `ConfigError` for an account that the settings lack, `InputError` for a *sender* that is no
-        mailbox.
+        another's name. Letters of a stopped account stay where they are: start it first; those of a
+        cancelled campaign stay, too. Raises `ConfigError` for an account that the settings lack,
+        `InputError` for a *sender* that is no mailbox.
         """
         if account and self._settings is not None:
             self._settings.account(account)

@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from mailer.config import Settings
 from mailer.errors import InputError
 from mailer.mail.recipients import fingerprint
-from mailer.mail.status import OPEN, Status
+from mailer.mail.status import Status
 from mailer.queues.connections import Producer
+from mailer.store.campaigns import Campaigns
 
 __all__ = ["Recipients", "accepted", "failed"]
 
@@ -44,25 +45,40 @@ class Recipients:
 def accepted(settings: Settings, name: str) -> Recipients:
     """Everyone who has got the campaign, or may have: accepted, or transmitted and the reply lost.
 
+    Who was uncertain once is among them, whatever became of the dead letter; so is who was erased.
     Raises `InputError` while somebody is open, who may get it yet: cancel the campaign first.
     """
-    return _of(settings, name, _MAY_HAVE_IT)
+    campaigns = _settled(settings, name)
+    unsure, erased = campaigns.unsure(name), campaigns.erased(name)
+    has = [key for _, key in campaigns.fingerprints(name, _MAY_HAVE_IT)]
+    if unsure:
+        has += (key for place, key in campaigns.fingerprints(name) if place in unsure)
+    for (place, key), letter in zip(
+        erased.items(), campaigns.letters(name, list(erased)), strict=True
+    ):
+        if place in unsure or Status(letter) in _MAY_HAVE_IT:
+            has.append(key)
+    return Recipients(has)
 
 
 def failed(settings: Settings, name: str) -> Recipients:
     """Everyone who has certainly not got the campaign: rejected, dead, dropped, cancelled.
 
+    Not who was uncertain once, and not who was erased.
     Raises `InputError` while somebody is open.
     """
-    return _of(settings, name, _HAS_IT_NOT)
+    campaigns = _settled(settings, name)
+    unsure = campaigns.unsure(name)
+    found = campaigns.fingerprints(name, _HAS_IT_NOT)
+    return Recipients(key for place, key in found if place not in unsure)
 
 
-def _of(settings: Settings, name: str, statuses: Iterable[Status]) -> Recipients:
+def _settled(settings: Settings, name: str) -> Campaigns:
+    """The ledger, where nobody of the campaign is open."""
     campaigns = Producer(settings).campaigns
     if left := campaigns.open_recipients(name):
         raise InputError(
             f"campaign {name!r} still has {left} recipients open, who may get it yet: "
             f"wait until they are final, or cancel it first: mailer cancel {name}"
         )
-    assert not OPEN & set(statuses)
-    return Recipients(campaigns.fingerprints(name, statuses))
+    return campaigns

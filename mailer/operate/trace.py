@@ -94,7 +94,7 @@ class _Ledger:
     def _everybody(self) -> Iterator[tuple[str, int, bytes]]:
         for name in self._names:
             with suppress(InputError):  # an older version has kept no order of its recipients
-                for position, key in enumerate(self._campaigns.fingerprints(name, Status)):
+                for position, key in self._campaigns.fingerprints(name):
                     yield name, position, key
 
     def _record(

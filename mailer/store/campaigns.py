@@ -238,8 +238,10 @@ class Campaigns:
             if cursor == 0:
                 return array("Q", sorted(positions))
 
-    def fingerprints(self, name: str, statuses: Iterable[Status]) -> Iterator[bytes]:
-        """The fingerprints of all who have one of *statuses*, by position.
+    def fingerprints(
+        self, name: str, statuses: Iterable[Status] = Status
+    ) -> Iterator[tuple[int, bytes]]:
+        """Position and fingerprint of all who have one of *statuses*, but for those who were erased.
 
         Raises `CampaignNotFoundError`, and `InputError` where an older version has queued the campaign
         and kept no order of its recipients.
@@ -265,7 +267,18 @@ class Campaigns:
                             f"campaign {name!r} was queued by a version that kept no order of its "
                             "recipients: who of them has which outcome is not known any more"
                         )
-                    yield found
+                    yield first + place, found
+
+    def unsure(self, name: str) -> set[int]:
+        """Positions that were uncertain once, and were replayed or dropped since."""
+        with reaching_redis():
+            return {int(position) for position in self._client.smembers(keys.unsure(name))}
+
+    def erased(self, name: str) -> dict[int, bytes]:
+        """The fingerprints of those who were erased, by position."""
+        with reaching_redis():
+            found = self._client.hgetall(keys.erased(name))
+        return {int(position): fingerprint for position, fingerprint in found.items()}
 
     def places(self, name: str, fingerprint: bytes) -> Iterator[int]:
         """The positions of a recipient in the campaign: one, or none; of single messages, several."""

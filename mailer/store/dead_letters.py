@@ -60,7 +60,8 @@ class Filter:
 class Exhumed:
     """What became of a dead letter that was taken out.
 
-    *how* is ``replayed``, ``dropped`` or ``gone``; a replayed one is a queued batch *ref* now.
+    *how* is ``replayed``, ``dropped``, ``gone`` or ``cancelled`` (its campaign is, and it stays); a
+    replayed one is a queued batch *ref* now.
     """
 
     how: str

@@ -1,6 +1,7 @@
 -- Take one person out of a campaign: what was remembered, and the message that waits for her.
 --
 -- detail:<c>   hash    -= position        order:<c>  string  her fingerprint := 8 octets 255
+--                                         erased:<c> hash    position → it, so that she can be skipped
 -- back:<c>     hash    -= what came back of her
 -- status:<c>, counts:<c>   'q' and 'd' become 'x'
 -- payload:<ref>            := as given, without her message; batch:<ref> goes where nobody is left to try
@@ -35,6 +36,7 @@ end
 local order = PREFIX .. 'order:' .. campaign
 if redis.call('GETRANGE', order, position * 8, position * 8 + 7) == fingerprint then
   redis.call('SETRANGE', order, position * 8, string.rep('\255', 8))
+  redis.call('HSET', PREFIX .. 'erased:' .. campaign, position, fingerprint)
   removed = removed + 1
 end
 return {removed, cancelled}

@@ -2,17 +2,21 @@
 --
 -- dead, dead:<id>, deadload:<id>, dead:unpublished   removed
 -- status:<c>, counts:<c>    'z' and 'u' become 'q' (replay) or 'p' (drop); what was settled meanwhile stays
+-- unsure:<c>                += those that were 'u': whatever becomes of them, they may have the message
 -- detail:<c>                -= those replayed: they begin anew
 -- batch:<ref>, payload:<ref>, queued:<queue>         the new batch
 --
 -- ARGV: id, now, 'replay' | 'drop', account ('': as before), payload ('': as it lies there)
--- Returns {'gone'} | {'replayed', queue, ref, how many, account} | {'dropped', how many}
+-- Returns {'gone'} | {'cancelled'} (the campaign is; nothing was replayed) | {'replayed', queue, ref, how many, account} | {'dropped', how many}
 
 local id, now, how = ARGV[1], ARGV[2], ARGV[3]
 local fields = redis.call('HMGET', PREFIX .. 'dead:' .. id, 'campaign', 'positions', 'account', 'queue',
                           'without', 'reason', 'messages')
 local campaign, positions, account, queue = fields[1], fields[2], fields[3], fields[4]
 if not campaign then return {'gone'} end
+if how == 'replay' and redis.call('HGET', PREFIX .. 'campaign:' .. campaign, 'state') == 'cancelled' then
+  return {'cancelled'}
+end
 count_dead(fields[6], account, campaign, -tonumber(fields[7]), -1)
 if ARGV[4] ~= '' then account = ARGV[4] end
 
@@ -23,6 +27,7 @@ local roll, moved, others = roll_of(campaign), 0, {}
 for _, position in ipairs(positions_of(positions)) do
   local old = redis.call('GETRANGE', PREFIX .. 'status:' .. campaign, position, position)
   if not foreign[position] and (old == 'z' or old == 'u') then
+    if old == 'u' then redis.call('SADD', PREFIX .. 'unsure:' .. campaign, position) end
     move(roll, position, letter, true)
     moved = moved + 1
     if how == 'replay' then redis.call('HDEL', PREFIX .. 'detail:' .. campaign, position) end

@@ -82,6 +82,10 @@ mailer:called:<s>            zset    batch ref → permits that it may take     
 mailer:swept                 string  when a worker last looked for what is due    for good
 mailer:order:<c>             string  the recipients' fingerprints, eight octets a      for good
                                      position
+mailer:erased:<c>            hash    position → fingerprint of who was erased,         for good
+                                     so that she can be skipped
+mailer:unsure:<c>            set     positions that were uncertain once, and           for good
+                                     were replayed or dropped since
 mailer:events                stream  what happened: n (how many recipients); e (an      until all consumers
                                      entry of mailer.mail.event) and p (first position  have read it
                                      of a queued batch), or c, l, p (campaign, letter,
@@ -190,6 +194,16 @@ def turns(queue: str) -> str:
 def order(name: str) -> str:
     """The string of a campaign's fingerprints, eight octets a position."""
     return f"{PREFIX}order:{name}"
+
+
+def erased(name: str) -> str:
+    """The hash of the fingerprints that `order` does not show any more."""
+    return f"{PREFIX}erased:{name}"
+
+
+def unsure(name: str) -> str:
+    """The set of positions that were uncertain before their dead letter was taken out."""
+    return f"{PREFIX}unsure:{name}"
 
 
 def detail(name: str) -> str:

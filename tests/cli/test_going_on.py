@@ -1,9 +1,11 @@
 """A campaign goes on under another name, from the shell: nobody gets it twice."""
 
 import json
+from time import time
 
+from mailer.mail.said import Said
 from mailer.mail.status import Status
-from mailer.store.ledger import Ledger, Settlement
+from mailer.store.ledger import Burial, Ledger, Settlement
 
 HELLO = ("--template", "hello", "--set", "season=spring")
 
@@ -38,6 +40,40 @@ def test_only_those_who_failed_are_tried_again(mailer, client):
     assert ran.code == 0, ran.err
     assert "1 queued" in ran.out
     assert "1 skipped for another campaign" in ran.out
+
+
+def bury(client, ref, identifier):
+    """Both of people.csv: transmitted, and the reply lost."""
+    ledger, now = Ledger(client), time()
+    claimed = ledger.claim(ref, "w1", now, now + 15)
+    burial = Burial(identifier, Status.UNCERTAIN, "uncertain", Said().encode(), claimed.positions)
+    assert ledger.bury(claimed, burial, now) == 2
+
+
+def test_uncertain_ones_that_were_purged_are_not_tried_again(mailer, client):
+    mailer("send", "spring", *HELLO, "people.csv")
+    bury(client, "spring:1", "d1")
+    assert mailer("dead", "purge", "--reason", "uncertain", "--yes").code == 0
+
+    for which in ("--retry-failed-of", "--skip-accepted-of"):
+        ran = mailer("send", "next", *HELLO, which, "spring", "--json", "people.csv")
+        receipt = json.loads(ran.out)
+        assert (receipt["queued"], receipt["skipped"]) == (0, 2)
+
+
+def test_letters_of_a_cancelled_campaign_are_not_replayed(mailer, client):
+    mailer("send", "big", *HELLO, "people.csv")
+    bury(client, "big:1", "d1")
+    assert mailer("cancel", "big").code == 0
+
+    ran = mailer("dead", "replay", "--campaign", "big")
+
+    assert ran.code == 1
+    assert "campaign 'big' is cancelled: nothing of it is sent any more" in ran.err
+    assert "queued again" not in ran.out
+    assert json.loads(mailer("dead", "list", "--json").out)[0]["messages"] == 2
+    ran = mailer("send", "big-2", *HELLO, "--skip-accepted-of", "big", "--json", "people.csv")
+    assert json.loads(ran.out)["queued"] == 0
 
 
 def test_while_the_other_still_sends_it_is_refused(mailer):

@@ -22,7 +22,7 @@ from mailer.queues.application import application, defaults
 from mailer.queues.broker import Broker, Task
 from mailer.queues.dead_queue import PATIENCE, DeadQueue
 from mailer.store.breaker import OPERATOR, Breaker, Refusal, Trouble
-from mailer.store.campaigns import Campaigns
+from mailer.store.campaigns import CANCELLED, Campaigns
 from mailer.store.dead_letters import DeadLetters, Filter
 from mailer.store.ledger import Burial, Claim, Fresh, Ledger
 from mailer.worker.dead_letters import TIDY_EVERY, DeadLetterDuty
@@ -367,6 +367,16 @@ def test_a_senders_name_beyond_ascii_is_an_encoded_word():
 def test_a_null_reverse_path_stays_null():
     from_nobody = Message("", "r@example.org", message(1).content, "<1@shop.example>")
     assert with_sender(from_nobody, "a@shop.example").reverse_path == ""
+
+
+def test_letters_of_a_cancelled_campaign_stay(place):
+    place.bury([1], "uncertain", status=Status.UNCERTAIN)
+    place.bury([2], campaign="news")
+    place.campaigns.set_state("spring", CANCELLED)
+    assert place.replay() == {"cancelled": 1, "replayed": 1}
+    assert place.outcomes() == {"uncertain": 1}
+    assert [(one.campaign, one.messages) for one in place.office.groups(time())] == [("spring", 1)]
+    assert place.purge() == {"dropped": 1}
 
 
 # Purging.

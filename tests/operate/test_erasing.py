@@ -45,11 +45,11 @@ def enqueue(settings, name, *people):
     Campaign(name, template="hello", settings=settings).enqueue([{"email": one} for one in people])
 
 
-def bury(store, name, identifier):
+def bury(store, name, identifier, status=Status.DEAD):
     now = time.time()
     claim = store.ledger.claim(f"{name}:1", "w", now, now + 15)
     said = Said(text=f"no {ADA} here", dialogue=(f"C: RCPT TO:<{ADA}>",)).encode()
-    burial = Burial(identifier, Status.DEAD, "exhausted", said, claim.positions, None)
+    burial = Burial(identifier, status, "exhausted", said, claim.positions, None)
     store.ledger.bury(claim, burial, now)
 
 
@@ -149,6 +149,34 @@ def test_who_has_an_outcome_can_still_be_listed_without_her(settings, store):
         False,
         1,
     )
+
+
+def test_who_has_it_and_was_erased_is_skipped_by_the_next_campaign(settings, store):
+    campaign = Campaign("spring", template="hello", settings=settings)
+    enqueue(settings, "spring", BOB, ADA)
+    now = time.time()
+    claim = store.ledger.claim("spring:1", "w", now, now + 15)
+    done = [Settlement(0, Status.REJECTED), Settlement(1, Status.ACCEPTED)]
+    store.ledger.commit(claim, done, (), now, None)
+    store.ledger.give_back(claim, now)
+    for _ in range(2):
+        erase(settings, ADA)
+        assert (ADA in campaign.accepted, BOB in campaign.accepted) == (True, False)
+        assert (ADA in campaign.failed, BOB in campaign.failed) == (False, True)
+    assert trace(ADA, settings) == []
+    erase(settings, BOB)
+    assert (len(campaign.accepted), len(campaign.failed)) == (1, 0)
+
+
+def test_who_was_uncertain_and_was_erased_is_skipped_by_the_next_campaign(settings, store):
+    for name, people in (("several", [ADA, BOB]), ("one", [ADA])):
+        enqueue(settings, name, *people)
+        bury(store, name, name, Status.UNCERTAIN)
+    erase(settings, ADA)
+    for name in ("several", "one"):
+        campaign = Campaign(name, template="hello", settings=settings)
+        assert ADA in campaign.accepted
+        assert ADA not in campaign.failed
 
 
 def test_what_a_worker_has_in_its_hands_is_said_and_left(settings, store):

@@ -6,8 +6,11 @@ from mailer.errors import CampaignNotFoundError, InputError
 from mailer.mail.recipients import fingerprint
 from mailer.mail.status import Status
 from mailer.operate.recipients import Recipients, accepted, failed
+from mailer.store import keys
 from mailer.store.campaigns import CANCELLED, Campaigns
-from mailer.store.ledger import Ledger, Settlement
+from mailer.store.dead_letters import DeadLetters
+from mailer.store.ledger import Burial, Ledger, Settlement
+from mailer.store.retention.forgetting import Forgetting
 from tests.store.batches import NOW, claim, enqueue, fresh, open_campaign
 
 
@@ -65,3 +68,46 @@ def test_a_set_knows_two_spellings_of_one_mailbox():
     assert "ADA@example.org" in some
     assert "bob@example.org" not in some
     assert 5 not in some
+
+
+def dead(client, status, *, replay=False):
+    """A campaign of two: one accepted, one whose dead letter was taken out."""
+    open_campaign(client, "spring")
+    ref, _ = enqueue(client, range(1, 3), "spring")
+    claimed = claim(client, ref)
+    ledger, letters = Ledger(client), DeadLetters(client)
+    ledger.commit(claimed, [Settlement(0, Status.ACCEPTED)], (), NOW, NOW + 15)
+    burial = Burial("d1", status, "uncertain", b"", (1,), b"")
+    assert ledger.bury(claimed, burial, NOW) == 1
+    assert (letters.replay if replay else letters.drop)("d1", NOW).messages == 1
+
+
+def stand(settings):
+    has, has_not = accepted(settings, "spring"), failed(settings, "spring")
+    both = [fresh(number).fingerprint for number in (1, 2)]
+    return [key in has for key in both], [key in has_not for key in both]
+
+
+def test_who_was_uncertain_may_have_it_after_the_purge(client, settings):
+    dead(client, Status.UNCERTAIN)
+    assert stand(settings) == ([True, True], [False, False])
+
+
+def test_who_was_dead_has_it_not_after_the_purge(client, settings):
+    dead(client, Status.DEAD)
+    assert stand(settings) == ([True, False], [False, True])
+
+
+def test_who_was_uncertain_and_was_replayed_and_cancelled_may_have_it(client, settings):
+    dead(client, Status.UNCERTAIN, replay=True)
+    Campaigns(client).set_state("spring", CANCELLED)
+    assert sum(Campaigns(client).cancel_batches("spring")) == 1
+    assert stand(settings) == ([True, True], [False, False])
+
+
+def test_a_campaign_of_which_uncertain_ones_were_purged_is_forgotten_whole(client, settings):
+    dead(client, Status.UNCERTAIN)
+    Campaigns(client).close("spring")
+    assert client.exists(keys.unsure("spring"))
+    assert Forgetting(client).forget("spring", NOW + 9, NOW + 9).what == "done"
+    assert client.keys("mailer:*:spring*") == []

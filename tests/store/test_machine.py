@@ -232,6 +232,10 @@ class LedgerMachine(RuleBasedStateMachine):
             self.letters.drop(name, self.now)
             return
         taken = self.letters.replay(name, self.now)
+        if self.campaigns.progress(NAME, self.now).state == CANCELLED:
+            assert (taken.how, self.letters.get(name).identifier) == ("cancelled", name)
+            self.dead.append((name, status))
+            return
         assert self.letters.replay(name, self.now).how == "gone"
         self.refs.append(taken.ref)
 

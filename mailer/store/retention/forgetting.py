@@ -96,6 +96,8 @@ class Forgetting:
         for key in (
             keys.status,
             keys.order,
+            keys.erased,
+            keys.unsure,
             keys.detail,
             keys.back,
             keys.backs,

@@ -154,9 +154,12 @@ def _moved(
 def _told(moved: Counter[str], number: int, done: str, *, whole: bool) -> str:
     if moved["stopped"] and not number:
         raise InputError("the account is stopped: start it first, or send through another one")
+    if moved["cancelled"] and not number:
+        raise InputError("the campaign is cancelled: nothing of it is sent any more")
     parts = [f"{plural(number, 'message')} {done}"]
     names = {
         "stopped": "stay, since their account is stopped",
+        "cancelled": "stay, since their campaign is cancelled",
         "settled": "had nobody left to send to",
         "gone": "were gone already",
         "unreadable": "cannot be read, and stay",
