@@ -45,12 +45,13 @@ class Recipients:
 def accepted(settings: Settings, name: str) -> Recipients:
     """Everyone who has got the campaign, or may have: accepted, or transmitted and the reply lost.
 
-    Who was uncertain once is among them, whatever became of the dead letter; so is who was erased.
+    Who was uncertain once is among them, whatever became of the dead letter; so is who was erased since.
     Raises `InputError` while somebody is open, who may get it yet: cancel the campaign first.
     """
     campaigns = _settled(settings, name)
-    unsure, erased = campaigns.unsure(name), campaigns.erased(name)
     has = [key for _, key in campaigns.fingerprints(name, _MAY_HAVE_IT)]
+    # Read after the letters: whom a purge or an erasure took from there meanwhile stands here.
+    unsure, erased = campaigns.unsure(name), campaigns.erased(name)
     if unsure:
         has += (key for place, key in campaigns.fingerprints(name) if place in unsure)
     for (place, key), letter in zip(
@@ -68,9 +69,12 @@ def failed(settings: Settings, name: str) -> Recipients:
     Raises `InputError` while somebody is open.
     """
     campaigns = _settled(settings, name)
-    unsure = campaigns.unsure(name)
-    found = campaigns.fingerprints(name, _HAS_IT_NOT)
-    return Recipients(key for place, key in found if place not in unsure)
+    while True:
+        unsure = campaigns.unsure(name)
+        found = campaigns.fingerprints(name, _HAS_IT_NOT)
+        has_not = Recipients(key for place, key in found if place not in unsure)
+        if campaigns.unsure(name) == unsure:  # else a purge went on meanwhile
+            return has_not
 
 
 def _settled(settings: Settings, name: str) -> Campaigns:

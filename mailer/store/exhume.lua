@@ -7,7 +7,8 @@
 -- batch:<ref>, payload:<ref>, queued:<queue>         the new batch
 --
 -- ARGV: id, now, 'replay' | 'drop', account ('': as before), payload ('': as it lies there)
--- Returns {'gone'} | {'cancelled'} (the campaign is; nothing was replayed) | {'replayed', queue, ref, how many, account} | {'dropped', how many}
+-- Returns {'gone'} | {'cancelled'} (the campaign is: nothing was replayed) | {'dropped', how many}
+--   | {'replayed', queue, ref, how many, account}
 
 local id, now, how = ARGV[1], ARGV[2], ARGV[3]
 local fields = redis.call('HMGET', PREFIX .. 'dead:' .. id, 'campaign', 'positions', 'account', 'queue',

@@ -71,6 +71,7 @@ def fill_every_key(client):
     client.sadd(keys.RESUMED, "spring")
     client.zadd(keys.parked("campaign:spring"), {"spring:9": 1})
     client.sadd(keys.unsure("spring"), 1)
+    client.hset(keys.stopped("spring"), "example.org", "too many came back")
     client.hset(keys.erased("spring"), "2", fresh(2).fingerprint)
     client.set(keys.rate("spring", int(NOW // 10)), "1")
     client.hset(keys.batch("spring:1"), mapping={"state": "queued", "queue": "bulk"})
