@@ -13,7 +13,7 @@ from mailer.operate.failures import unaccepted
 from mailer.operate.states import STATES, states_of, told
 from mailer.queues.connections import Producer
 from mailer.queues.publish import publish
-from mailer.store.campaigns import CANCELLED, PAUSED, RUNNING, Failure
+from mailer.store.campaigns import CANCELLED, PAUSED, RUNNING, Campaigns, Failure
 from mailer.store.course.pending import Pending
 from mailer.store.course.progress import Progress as Status
 from mailer.store.course.schedule import Schedule
@@ -129,10 +129,17 @@ def failures(settings: Settings, name: str) -> Iterator[Failure]:
     return unaccepted(settings, name)
 
 
-def pause(settings: Settings, name: str) -> None:
-    """Start no message of the campaign more, on any worker, from a second after this returns."""
-    if Producer(settings).campaigns.set_state(name, PAUSED) == CANCELLED:
+def pause(settings: Settings, name: str) -> bool:
+    """Start no message of the campaign more, on any worker, from a second after this returns.
+
+    False where it is over: its state stays as it is.
+    """
+    campaigns = Producer(settings).campaigns
+    if _is_over(campaigns, name):
+        return False
+    if campaigns.set_state(name, PAUSED) == CANCELLED:
         raise _already_cancelled(name)
+    return True
 
 
 def resume(settings: Settings, name: str, *, accept_rate: bool = False) -> None:
@@ -146,9 +153,14 @@ def resume(settings: Settings, name: str, *, accept_rate: bool = False) -> None:
     producer.wake(f"campaign:{name}")
 
 
-def cancel(settings: Settings, name: str) -> int:
-    """Send nothing more of the campaign, for good; returns how many recipients that settled at once."""
+def cancel(settings: Settings, name: str) -> int | None:
+    """Send nothing more of the campaign, for good; returns how many recipients that settled at once.
+
+    None where it is over: its state stays as it is.
+    """
     campaigns = Producer(settings).campaigns
+    if _is_over(campaigns, name):
+        return None
     campaigns.set_state(name, CANCELLED)
     return sum(campaigns.cancel_batches(name))
 
@@ -162,6 +174,12 @@ def late(settings: Settings) -> list[Backlog]:
 def set_aside(settings: Settings) -> Mapping[str, int]:
     """How many deliveries of events lie aside, by consumer."""
     return Aside(Producer(settings).client).counts()
+
+
+def _is_over(campaigns: Campaigns, name: str) -> bool:
+    """Whether nobody of it is open any more, and nobody stopped it before."""
+    progress = campaigns.progress(name, time())
+    return progress.final and progress.state == RUNNING
 
 
 def _already_cancelled(name: str) -> CampaignChangedError:

@@ -22,6 +22,9 @@ _BRAKES: Final = {
 STATES: Final = ("enqueueing", "waiting", "sending", "paused", "cancelled", "done", "dead")
 """What may be asked for; ``dead`` is whoever has somebody among the dead letters."""
 
+_NOBODY_SENDS: Final = ("paused", "cancelled")
+"""How states begin in which there is no rate, and no time after which all is done."""
+
 
 @dataclass(frozen=True, slots=True)
 class _State:
@@ -35,10 +38,17 @@ def told(
     """The same progress with its state in words. *accounts* are the states of those that it names."""
     state = _state(one, waits, accounts, now)
     left = one.time_left
+    if one.open and at_rest(said := replace(one, says=state.says)):
+        return replace(said, rate=0.0, time_left=None)
     if one.open and state.until > now:
         left = max(left or 0.0, state.until - now)
     at = f" until {_moment(state.until, now)}" if state.until else ""
     return replace(one, says=state.says + at, until=state.until, time_left=left)
+
+
+def at_rest(one: Progress) -> bool:
+    """Whether nobody sends it, and it waits for nothing but people."""
+    return one.says.startswith(_NOBODY_SENDS)
 
 
 def states_of(one: Progress) -> set[str]:

@@ -298,7 +298,7 @@ class Campaign:
 
     def cancel(self) -> int:
         """Send nothing more, for good; returns how many recipients were cancelled at once."""
-        return cancel(self._producer.settings, self.name)
+        return cancel(self._producer.settings, self.name) or 0
 
     def __repr__(self) -> str:
         template = self._design.template if self._design else None

@@ -41,6 +41,7 @@ def application(settings: Settings, *, open_console: bool = False) -> Starlette:
             Route("/hooks/{provider}", take, methods=["POST"]),
             Route("/", home),
             Route(PREFIX, home),
+            Route(f"{PREFIX}/", home),
             Route("/static/{version}/{name}", static),
             console(Gate(settings, open_console=open_console)),
         ],

@@ -258,3 +258,12 @@ def test_it_is_all_there_in_python(place, redis_url):
     with pytest.raises(InputError, match="malformed"):
         suppression.add(["bob@example.org", "nobody"], settings=settings)
     assert suppression.find("bob@example.org", settings=settings) == []
+
+
+def test_a_time_that_is_over_is_refused_and_named(mailer):
+    done = mailer("suppress", "add", "ada@example.org", "--until", "2020-01-01")
+    assert (done.code, done.out) == (1, "")
+    assert done.err == (
+        "mailer: until 2020-01-01 00:00:00: that time is over, nobody was put on the list\n"
+    )
+    assert listed(mailer) == {}

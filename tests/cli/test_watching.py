@@ -4,6 +4,10 @@ import json
 
 import pytest
 
+from mailer.mail.status import Status
+from mailer.store.ledger import Ledger, Settlement
+from tests.cli.test_going_on import settle
+
 
 @pytest.fixture
 def spring(mailer):
@@ -53,6 +57,40 @@ def test_pause_resume_and_cancel_show_in_the_status(mailer):
     done = mailer("cancel", "spring")
     assert done.out == "spring: cancelled, 2 recipients will get nothing\n"
     assert state() == "cancelled"
+
+
+@pytest.mark.usefixtures("spring")
+@pytest.mark.parametrize("command", ["pause", "cancel"])
+def test_what_is_over_stays_as_it_is(mailer, client, command):
+    settle(client, "spring:1", [Status.ACCEPTED, Status.REJECTED])
+    before = mailer("status", "spring", "--json").out
+    done = mailer(command, "spring")
+    assert (done.code, done.out) == (0, f"campaign 'spring' is over: nothing to {command}\n")
+    assert mailer("status", "spring", "--json").out == before
+
+
+@pytest.mark.usefixtures("spring")
+def test_what_was_paused_and_ended_meanwhile_goes_on_and_is_done(mailer, client):
+    ledger = Ledger(client)
+    claimed = ledger.claim("spring:1", "w1", 1.0, 16.0)
+    mailer("pause", "spring")
+    both = [Settlement(place, Status.ACCEPTED) for place in range(2)]
+    ledger.commit(claimed, both, (), 1.0, 16.0)
+    ledger.give_back(claimed, 1.0)
+    assert mailer("pause", "spring").code == 0
+    assert mailer("resume", "spring").code == 0
+    assert json.loads(mailer("status", "spring", "--json").out)["says"] == "done"
+
+
+def test_where_nobody_sends_there_is_no_rate_and_no_time_left(mailer, client):
+    mailer("send", "spring", "-t", "hello", "--set", "season=May", "people.csv")
+    settle(client, "spring:1", [Status.ACCEPTED])
+    assert " a second, " in mailer("status", "spring").out
+    mailer("pause", "spring")
+    assert " a second, " not in mailer("status", "spring").out
+    assert mailer("status").out.splitlines()[1].split()[-2:] == ["-", "-"]
+    found = json.loads(mailer("status", "spring", "--json").out)
+    assert (found["rate"], found["time_left"]) == (0, None)
 
 
 @pytest.mark.parametrize("command", ["pause", "resume", "cancel", "failures"])

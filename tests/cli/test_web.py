@@ -1,5 +1,8 @@
 """`mailer web` makes passwords, and opens the console to nobody by accident."""
 
+import os
+import signal
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -66,6 +69,47 @@ def test_it_serves_the_console_only_when_it_was_said(place, options, status):
     finally:
         server.terminate()
         server.wait(20)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_port_that_is_taken_is_one_line(mailer, host):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        ran = mailer("web", "--host", host, "--port", port)
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err == f"mailer: cannot listen at {host}:{port}: Address already in use\n"
+
+
+@pytest.mark.parametrize(
+    ("host", "words"),
+    [
+        ("192.0.2.1", "192.0.2.1:8025: Cannot assign requested address\n"),
+        ("2001:db8::1", "[2001:db8::1]:8025: "),
+        ("no-such-host.invalid", "no-such-host.invalid:8025: "),
+    ],
+)
+def test_a_host_that_cannot_be_had_is_one_line(mailer, host, words):
+    ran = mailer("web", "--host", host, "--port", "8025")
+    assert (ran.code, ran.out, ran.err.count("\n")) == (1, "", 1)
+    assert ran.err.startswith(f"mailer: cannot listen at {words}")
+
+
+def test_it_says_where_it_listens_when_it_does(place):
+    server = subprocess.Popen(
+        [sys.executable, "-m", "mailer", "web", "--port", "0", "--open-console"],
+        cwd=place,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    try:
+        where = server.stdout.readline().removeprefix("listening on ").strip()
+        assert _status(f"{where}/healthz") == 200
+        assert _status(f"{where}/console/") == 200, "it leads to the campaigns"
+    finally:
+        server.send_signal(signal.SIGINT)
+        assert server.wait(20) == 0
+        server.stdout.close()
 
 
 def _status(url):

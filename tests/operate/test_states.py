@@ -1,6 +1,7 @@
 """What a campaign's state reads like."""
 
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -83,6 +84,19 @@ def test_what_a_worker_has_is_sent_whatever_else_waits():
 def test_time_left_is_at_least_what_it_waits():
     found = told(campaign(queued=1, start=NOW + 60), SENDING, {}, NOW)
     assert (found.time_left, found.until) == (60, NOW + 60)
+
+
+@pytest.mark.parametrize(
+    ("state", "waits"),
+    [("paused", SENDING), ("cancelled", SENDING), ("running", Pending(parked=1))],
+)
+def test_who_is_at_rest_has_no_rate_and_no_time_left(state, waits):
+    moving = replace(campaign(state, queued=2, accepted=1), rate=4.0, time_left=11.0)
+    accounts = {"other": AccountState("other", "stopped")}
+    found = told(moving, waits, accounts, NOW)
+    assert (found.rate, found.time_left) == (0.0, None)
+    sent = told(replace(moving, state="running"), SENDING, accounts, NOW)
+    assert (sent.rate, sent.time_left) == (4.0, 11.0)
 
 
 def test_each_state_can_be_asked_for():

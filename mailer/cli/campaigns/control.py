@@ -49,7 +49,9 @@ def pause(session: Session, name: str) -> None:
     Example:
       mailer pause spring-2026
     """  # noqa: D301 - click's mark against rewrapping
-    campaigns.pause(session.settings, name)
+    if not campaigns.pause(session.settings, name):
+        say(f"campaign {name!r} is over: nothing to pause")
+        return
     say(f"{name}: paused; go on with: {session.command(f'resume {name}')}")
 
 
@@ -90,4 +92,7 @@ def cancel(session: Session, name: str, *, yes: bool) -> None:
             say("nothing was cancelled")
             return
     number = campaigns.cancel(session.settings, name)
+    if number is None:
+        say(f"campaign {name!r} is over: nothing to cancel")
+        return
     say(f"{name}: cancelled, {plural(number, 'recipient')} will get nothing")

@@ -15,6 +15,7 @@ from mailer.cli.times import past
 from mailer.config import Settings
 from mailer.operate import campaigns
 from mailer.operate.campaigns import Status
+from mailer.operate.states import at_rest
 
 INTERVAL = 1.0
 """Seconds between two looks of a live view."""
@@ -143,7 +144,7 @@ def _all(found: Sequence[Status]) -> None:
                 one.says,
                 one.total,
                 *[one.outcomes.get(column, 0) for column in shown],
-                f"{one.rate:.0f}/s",
+                _rate(one),
                 span(one.time_left),
             ]
             for one in found
@@ -164,8 +165,13 @@ def _one(one: Status) -> None:
             say(f"  {column:<11}{count(number):>12}{_share(number, one.total):>9}")
             if column == "accepted" and (back := _came_back(one)):
                 say(f"  {'':<11}{back}")
-    if not one.final:
+    if not one.final and not at_rest(one):
         say(f"  {one.rate:.0f} a second, {span(one.time_left)} left")
+
+
+def _rate(one: Status, left: str = "") -> str:
+    """Its rate, and *left* after it; a dash where nobody sends."""
+    return f"{one.rate:.0f}/s{left}" if one.final or not at_rest(one) else "-"
 
 
 def _came_back(one: Status) -> str:
@@ -189,7 +195,7 @@ def _drawn(found: Sequence[Status], name: str | None) -> Table:
         one = found[0]
         grid.add_column(one.campaign)
         grid.add_column(one.says, justify="right")
-        grid.add_column(f"{one.rate:.0f}/s, {span(one.time_left)} left", justify="right")
+        grid.add_column(_rate(one, f", {span(one.time_left)} left"), justify="right")
         for column in _COLUMNS:
             if number := one.outcomes.get(column, 0):
                 grid.add_row(styled(column), count(number), _share(number, one.total))
@@ -208,7 +214,7 @@ def _drawn(found: Sequence[Status], name: str | None) -> Table:
             count(one.outcomes["accepted"]),
             count(one.open),
             count(bad),
-            f"{one.rate:.0f}/s",
+            _rate(one),
             span(one.time_left),
         )
     return grid

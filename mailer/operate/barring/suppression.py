@@ -58,10 +58,13 @@ def add(
     """Put addresses on the list, for good or *until* a time; returns how many are new.
 
     *scope* is ``all`` mail, ``bulk`` mail (receipts still go), or a List-ID. Raises `InputError` for what
-    is no address or no scope, before anything is written.
+    is no address, no scope or a time that is over, before anything is written.
     """
     ends = until.timestamp() if isinstance(until, datetime) else until
     now, which = time(), checked(scope)
+    if ends is not None and ends <= now:
+        told = f"{datetime.fromtimestamp(ends).astimezone():%Y-%m-%d %H:%M:%S}"
+        raise InputError(f"until {told}: that time is over, nobody was put on the list")
     found = [
         (key, Suppressed(mailbox, reason, now, ends, "hand", scope=which))
         for key, mailbox in _keyed(emails)

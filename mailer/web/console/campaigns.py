@@ -58,7 +58,8 @@ def asked_to_cancel(request: Request) -> Response:
 
 def pause(request: Request, _form: Form) -> str:
     """Start no message more for now."""
-    campaigns.pause(settings_of(request), request.path_params["campaign"])
+    if not campaigns.pause(settings_of(request), request.path_params["campaign"]):
+        return "It is over: nothing to pause."
     return "Paused: workers start no more messages of it."
 
 
@@ -73,6 +74,8 @@ def resume(request: Request, form: Form) -> str:
 def cancel(request: Request, _form: Form) -> str:
     """Send nothing more, for good."""
     number = campaigns.cancel(settings_of(request), request.path_params["campaign"])
+    if number is None:
+        return "It is over: nothing to cancel."
     return f"Cancelled: {plural(number, 'recipient')} will get nothing any more."
 
 

@@ -295,9 +295,15 @@ def test_tricks_with_paths_lead_nowhere(console, path):
     assert status in (b"401", b"404", b"400")
 
 
+@pytest.mark.parametrize("path", ["/", "/console", "/console/"])
+def test_every_door_leads_to_the_campaigns(console, path):
+    answer = console.operator.get(path)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/console/campaigns")
+
+
 @pytest.mark.parametrize("host", ["evil.example", "a@b", "127.0.0.1\t", "x" * 3000])
 def test_no_address_is_made_out_of_host(console, host):
-    for path in ("/", "/console", "/console/campaigns/"):
+    for path in ("/", "/console", "/console/", "/console/campaigns/"):
         request = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()
         answer = ask(console.port, request)
         for line in answer.split(b"\r\n"):
