@@ -102,6 +102,7 @@ DOORS = {
         "mailer.smtp",
         "mailer.local.folder",
         "mailer.store.reach.sentinel",
+        "mailer.web.listening",
         "mailer.worker.telemetry.metrics",
     ),
     "smtplib": (),

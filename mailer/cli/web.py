@@ -1,8 +1,5 @@
 """`mailer web`: serve health, metrics, the console, and what recipients and providers reach."""
 
-import errno
-import os
-import socket
 import sys
 from contextlib import suppress
 from ipaddress import ip_address
@@ -15,11 +12,6 @@ from mailer.cli.output import say
 from mailer.cli.session import Session
 from mailer.config import Settings
 from mailer.errors import ConfigError, InputError
-
-_BACKLOG = 2048
-"""Connections that wait until they are taken; uvicorn's own number."""
-
-_NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
 @click.group(cls=HelpfulGroup, invoke_without_command=True)
@@ -94,6 +86,8 @@ def _hashed() -> str:
 
 def _serve(session: Session, host: str | None, port: int | None, *, open_console: bool) -> None:
     uvicorn, patient, application = _installed()
+    from mailer.web.listening import listen  # noqa: PLC0415
+
     settings = session.settings
     where = host or settings.web.host, settings.web.port if port is None else port
     if open_console:
@@ -110,42 +104,10 @@ def _serve(session: Session, host: str | None, port: int | None, *, open_console
         limit_concurrency=1000,
         timeout_graceful_shutdown=5,  # live figures go on until the browser leaves
     )
-    listeners = _listeners(*where)
-    port = listeners[0].getsockname()[1]
-    say(f"listening on http://{_written(where[0], port)}")
+    place, sockets = listen(*where)
+    say(f"listening on http://{place}")
     with suppress(KeyboardInterrupt):  # that is how one stops it
-        uvicorn.Server(config).run(sockets=listeners)
-
-
-def _listeners(host: str, port: int) -> list[socket.socket]:
-    """A socket for each address of *host*, all at one port. Raises `ConfigError` where it cannot be."""
-    opened: list[socket.socket] = []
-    missing = ""
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        for family, _, _, _, address in dict.fromkeys(found):
-            at = opened[0].getsockname()[1] if opened else port
-            try:
-                place = (address[0], at, *address[2:])
-                opened.append(socket.create_server(place, family=family, backlog=_BACKLOG))
-            except OSError as exc:
-                # `localhost` also names ::1 on machines without IPv6.
-                if exc.errno not in _NOT_HERE:
-                    raise
-                missing = os.strerror(exc.errno)
-    except OSError as exc:
-        for one in opened:
-            one.close()
-        unknown = isinstance(exc, socket.gaierror)
-        why = exc.strerror if unknown or not exc.errno else os.strerror(exc.errno)
-        raise ConfigError(f"cannot listen at {_written(host, port)}: {why}") from None
-    if not opened:
-        raise ConfigError(f"cannot listen at {_written(host, port)}: {missing}")
-    return opened
-
-
-def _written(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        uvicorn.Server(config).run(sockets=sockets)
 
 
 def _check_open(settings: Settings, host: str) -> None:

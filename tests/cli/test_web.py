@@ -86,6 +86,7 @@ def test_a_port_that_is_taken_is_one_line(mailer, host):
         ("192.0.2.1", "192.0.2.1:8025: Cannot assign requested address\n"),
         ("2001:db8::1", "[2001:db8::1]:8025: "),
         ("no-such-host.invalid", "no-such-host.invalid:8025: "),
+        ("x" * 70, f"{'x' * 70}:8025: no name of a host\n"),
     ],
 )
 def test_a_host_that_cannot_be_had_is_one_line(mailer, host, words):
