@@ -6,7 +6,7 @@ passwords are not needed here.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from email.message import EmailMessage, Message
@@ -315,7 +315,12 @@ class Campaign:
 
         return route
 
-    def _open(self, maker: Composer | GivenComposer, plan: Plan) -> int:
+    def rehearsal(self, **how: Any) -> tuple[Plan, Callable[[], int]]:
+        """The plan of `enqueue`, and a call that refuses what it would; nothing is written."""
+        plan = self._plan(**how)
+        return plan, lambda: self._open(self.composer, plan, look=True)
+
+    def _open(self, maker: Composer | GivenComposer, plan: Plan, *, look: bool = False) -> int:
         opened = self._producer.campaigns.open(
             self.name,
             digest=maker.digest,
@@ -324,8 +329,9 @@ class Campaign:
             accept_changes=plan.accept_changes,
             now=time(),
             start=self._start_at.timestamp() if self._start_at else 0.0,
+            look=look,
         )
-        for digest, part in maker.shared.items():
+        for digest, part in () if look else maker.shared.items():
             self._producer.campaigns.share(self.name, digest, pack(part))
         return opened.run
 

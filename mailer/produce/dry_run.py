@@ -1,62 +1,133 @@
-"""What would become of a list if it were enqueued: every row rendered, nothing sent, no Redis.
+"""What would become of a list if it were enqueued: every row rendered, nothing sent, nothing written.
 
-Rows that an earlier run queued, or that are suppressed, only the ledger knows: they count as queued
-here. All else is as `Campaign.enqueue` has it: the same rows are left out for the same reasons, and what
-it refuses is refused here in the same words.
+All is as `Campaign.enqueue` has it: the same rows are left out for the same reasons, and what it refuses
+is refused here in the same words. Where Redis is away, that is said, and rows that an earlier run queued,
+or that are suppressed, count as queued.
 """
 
-from collections.abc import Callable, Iterable
+import logging
+from collections.abc import Callable, Container, Iterable, Sequence
+from time import time
+from typing import Any
 
-from mailer.errors import InputError, InvalidRowsError
-from mailer.mail.recipients import Rejected, parse
+from mailer.errors import InputError, InvalidRowsError, LedgerUnavailableError
+from mailer.mail.recipients import Recipient, Rejected, parse
 from mailer.produce.campaign import Campaign
-from mailer.produce.faults import Faults
-from mailer.produce.receipt import Receipt
+from mailer.produce.enqueue import LOOK, Plan, chunks, fresh
+from mailer.produce.faults import Faults, rows_differ
+from mailer.produce.receipt import LEFT_OUT, Receipt
 from mailer.produce.spool import Row
+from mailer.queues.connections import Producer
 
-_STEP = 100
+log = logging.getLogger("mailer.produce")
 
 
-def rehearse(
+def rehearse(  # noqa: PLR0913 - the keywords of `enqueue`
     campaign: Campaign,
     rows: Iterable[Row],
     progress: Callable[[int], object] = lambda _: None,
     *,
+    check: bool = True,
     skip_faulty: bool = False,
+    accept_changes: bool = False,
+    skip: Container[bytes] = (),
+    only: Container[bytes] | None = None,
 ) -> Receipt:
     """The receipt that *rows* would get; *progress* is told numbers of rows done.
 
-    Raises `InvalidRowsError` for rows that cannot be rendered, unless *skip_faulty*, and
-    `TemplateError` for a campaign that cannot be made.
+    Raises what `Campaign.enqueue` would: `InvalidRowsError` for rows that cannot be rendered, unless
+    *skip_faulty* or not *check*, `CampaignChangedError`, and `TemplateError`.
     """
-    composer = campaign.composer
-    receipt = Receipt(campaign.name)
-    faults = Faults()
-    seen: set[bytes] = set()
-    for number, row in enumerate(rows, start=1):
-        if number % _STEP == 0:
-            progress(_STEP)
-        one = parse(row, number)
-        if isinstance(one, Rejected):
-            receipt.leave_out(number, one.kind, one.reason)
-            continue
-        duplicate = one.key in seen
-        seen.add(one.key)
-        if duplicate and skip_faulty:
-            receipt.leave_out(number, "duplicate")
-            continue
+    composer = campaign.composer  # a template that cannot be read is told before all else
+    how: dict[str, Any] = {
+        "check": check,
+        "skip_faulty": skip_faulty,
+        "accept_changes": accept_changes,
+    }
+    plan: Plan | None = None
+    refuse: Callable[[], int] | None = None
+    try:
+        plan, refuse = campaign.rehearsal(**how, skip=skip, only=only)
+    except LedgerUnavailableError as exc:
+        log.warning("%s; who was queued before, or is suppressed, is not known", exc)
+    made = _Rehearsal(campaign, composer.check, plan, strict=check and not skip_faulty)
+    size = min(LOOK, plan.batch_size) if plan else LOOK
+    for chunk in chunks(enumerate(rows, start=1), size):
+        made.take(chunk)
+        progress(len(chunk))
+    if made.faults and made.strict:
+        raise InvalidRowsError(made.faults.told("nothing would be queued"))
+    if made.changed and check and not accept_changes:
+        raise rows_differ(campaign.name, made.changed, "nothing would be queued")
+    if refuse:
+        refuse()
+    return made.receipt
+
+
+class _Rehearsal:
+    """One dry run: what was read until now."""
+
+    def __init__(
+        self,
+        campaign: Campaign,
+        check: Callable[[Recipient], object],
+        plan: Plan | None,
+        *,
+        strict: bool,
+    ) -> None:
+        self.receipt = Receipt(campaign.name)
+        self.faults = Faults()
+        self.changed: list[int] = []
+        self.strict = strict
+        self._check = check
+        self._plan = plan
+        self._ledger = Producer(campaign.settings).ledger
+        self._under_way: set[bytes] = set()
+
+    def take(self, chunk: Sequence[tuple[int, Row]]) -> None:
+        """Read some rows, each by its number."""
+        found = []
+        for number, row in chunk:
+            one = parse(row, number)
+            if isinstance(one, Rejected):
+                self.receipt.leave_out(number, one.kind, one.reason)
+                continue
+            fault = self._fault(one) if self.strict else ""
+            if fault:
+                self.faults.add(fault)
+            if one.key in self._under_way:
+                self.receipt.leave_out(number, "duplicate")
+                continue
+            self._under_way.add(one.key)
+            if one.note:
+                self.receipt.notes[number] = one.note
+            found.append(one)
+        for one, answer in zip(found, self._answers(found), strict=True):
+            self._settle(one, answer)
+
+    def _settle(self, one: Recipient, answer: str) -> None:
+        if answer == "n" and (self._plan is None or self._plan.wants(one)):
+            fault = self._fault(one) if not self.strict else ""
+            if fault:
+                self.receipt.leave_out(one.row, "invalid", fault)
+            else:
+                self.receipt.queued += 1
+            return
+        if answer == "c":
+            self.changed.append(one.row)
+        # Who is known stays so for the whole list; who is suppressed is told so again, row by row.
+        if answer not in "kc":
+            self._under_way.discard(one.key)
+        self.receipt.leave_out(one.row, LEFT_OUT[answer])
+
+    def _answers(self, found: Sequence[Recipient]) -> str:
+        if self._plan is None:
+            return "n" * len(found)
+        return self._ledger.reserve(self._plan.campaign, 0, fresh(found), self._plan.mail, time())
+
+    def _fault(self, one: Recipient) -> str:
         try:
-            composer.check(one)
+            self._check(one)
         except InputError as exc:
-            faults.add(str(exc))
-            receipt.leave_out(number, "invalid", str(exc))
-            continue
-        if duplicate:
-            receipt.leave_out(number, "duplicate")
-            continue
-        receipt.queued += 1
-        if one.note:
-            receipt.notes[number] = one.note
-    if faults and not skip_faulty:
-        raise InvalidRowsError(faults.told("nothing would be queued"))
-    return receipt
+            return str(exc)
+        return ""

@@ -23,8 +23,8 @@ from mailer.errors import (
 from mailer.mail.barring.scopes import BULK as BULK_MAIL
 from mailer.mail.recipients import Recipient, Rejected, parse
 from mailer.produce.composing import Composed, Maker, begin_composing, compose, compose_here, told
-from mailer.produce.faults import Faults
-from mailer.produce.receipt import Receipt
+from mailer.produce.faults import Faults, rows_differ
+from mailer.produce.receipt import LEFT_OUT, Receipt
 from mailer.produce.spool import Row, read_twice
 from mailer.queues.broker import Task
 from mailer.store.campaigns import Campaigns
@@ -35,7 +35,6 @@ Progress = Callable[[int], None]
 
 log = logging.getLogger("mailer.produce")
 
-COMPLAINTS_SHOWN: Final = 10
 BACKLOG_POLL: Final = 0.2
 LOOK: Final = 500
 """Rows that one question to the ledger is about."""
@@ -124,7 +123,7 @@ class Enqueuer:
         changed: list[int] = []
         # A run of its own: a later row for a recipient is a duplicate, whatever it says, not a change.
         run = self._campaigns.begin_check(self._plan.campaign)
-        for chunk in _chunks(_numbered(rows), LOOK):
+        for chunk in chunks(_numbered(rows), LOOK):
             recipients = []
             for number, row in chunk:
                 one = parse(row, number)
@@ -141,12 +140,7 @@ class Enqueuer:
         if faults:
             raise InvalidRowsError(faults.told("nothing was queued"))
         if changed and not self._plan.accept_changes:
-            rows_named = _listed([f"row {row}" for row in changed], "nothing was queued", ", ")
-            raise CampaignChangedError(
-                f"campaign {self._plan.campaign!r}: rows differ from what was queued for the same "
-                f"recipients: {rows_named}; give it another name, or accept the change for "
-                "recipients not yet queued (accept_changes, --accept-changes)"
-            )
+            raise rows_differ(self._plan.campaign, changed, "nothing was queued")
 
     def _fault(self, recipient: Recipient) -> str | None:
         try:
@@ -166,7 +160,7 @@ class Enqueuer:
         waiting: dict[str, list[Recipient]] = {}
         begun: set[str] = set()
         size = self._plan.batch_size
-        for chunk in _chunks(_numbered(rows), min(LOOK, size)):
+        for chunk in chunks(_numbered(rows), min(LOOK, size)):
             for one in self._new(chunk):
                 account = self._plan.route(one)
                 pile = waiting.setdefault(account, [])
@@ -195,23 +189,16 @@ class Enqueuer:
                 if one.note:
                     self._receipt.notes[number] = one.note
         answers = self._reserved(self._run, recipients)
-        kinds = {
-            "n": "skipped",
-            "d": "duplicate",
-            "k": "already_queued",
-            "c": "already_queued",
-            "s": "suppressed",
-        }
         for one, answer in zip(recipients, answers, strict=True):
             if answer == "n" and self._plan.wants(one):
                 yield one
             else:
                 self._under_way.discard(one.key)
-                self._receipt.leave_out(one.row, kinds[answer])
+                self._receipt.leave_out(one.row, LEFT_OUT[answer])
 
     def _reserved(self, run: int, recipients: Sequence[Recipient]) -> str:
         plan = self._plan
-        return self._ledger.reserve(plan.campaign, run, _fresh(recipients), plan.mail, time())
+        return self._ledger.reserve(plan.campaign, run, fresh(recipients), plan.mail, time())
 
     def _compose(self, batches: Iterator[tuple[str, tuple[Recipient, ...]]]) -> Iterator[Composed]:
         if self._processes() <= 1:
@@ -258,7 +245,7 @@ class Enqueuer:
                 queue=BULK,
                 account=composed.account,
                 payload=composed.payload,
-                recipients=_fresh(recipients),
+                recipients=fresh(recipients),
                 now=time(),
                 due=self._plan.due,
                 told=told(ref, composed) if self._plan.tells else b"",
@@ -314,7 +301,8 @@ def _shrinking(
         yield pile
 
 
-def _fresh(recipients: Iterable[Recipient]) -> list[Fresh]:
+def fresh(recipients: Iterable[Recipient]) -> list[Fresh]:
+    """What the ledger is asked about *recipients*."""
     return [Fresh(one.key, one.digest) for one in recipients]
 
 
@@ -322,7 +310,8 @@ def _numbered(rows: Iterable[Row]) -> Iterator[tuple[int, Row]]:
     return enumerate(rows, start=1)
 
 
-def _chunks(rows: Iterator[tuple[int, Row]], size: int) -> Iterator[list[tuple[int, Row]]]:
+def chunks(rows: Iterator[tuple[int, Row]], size: int) -> Iterator[list[tuple[int, Row]]]:
+    """The numbered *rows*, *size* at a time."""
     chunk: list[tuple[int, Row]] = []
     for row in rows:
         chunk.append(row)
@@ -331,12 +320,6 @@ def _chunks(rows: Iterator[tuple[int, Row]], size: int) -> Iterator[list[tuple[i
             chunk = []
     if chunk:
         yield chunk
-
-
-def _listed(faults: Sequence[str], end: str, between: str = "\n") -> str:
-    shown = between.join(faults[:COMPLAINTS_SHOWN])
-    more = len(faults) - COMPLAINTS_SHOWN
-    return shown + (f"{between}and {more} more" if more > 0 else "") + f" ({end})"
 
 
 def _emptied(campaign: str, queued: int) -> str:

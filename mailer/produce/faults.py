@@ -5,8 +5,11 @@ rows that have it.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
+
+from mailer.errors import CampaignChangedError
 
 _SHOWN: Final = 10
 _ROW: Final = re.compile(r" \(row \d+\)\Z")
@@ -42,3 +45,15 @@ class Faults:
         if rest:
             lines.append(f"and {rest:,} more")
         return "\n".join(lines) + f" ({end})"
+
+
+def rows_differ(campaign: str, changed: Sequence[int], end: str) -> CampaignChangedError:
+    """Name the rows that are others than those queued for the same recipients."""
+    named = ", ".join(f"row {row}" for row in changed[:_SHOWN])
+    more = len(changed) - _SHOWN
+    rest = f", and {more} more" if more > 0 else ""
+    return CampaignChangedError(
+        f"campaign {campaign!r}: rows differ from what was queued for the same "
+        f"recipients: {named}{rest} ({end}); give it another name, or accept the change for "
+        "recipients not yet queued (accept_changes, --accept-changes)"
+    )

@@ -7,6 +7,15 @@ from typing import Any, Final
 
 KINDS: Final = ("already_queued", "duplicate", "skipped", "suppressed", "invalid")
 
+LEFT_OUT: Final = {
+    "n": "skipped",
+    "d": "duplicate",
+    "k": "already_queued",
+    "c": "already_queued",
+    "s": "suppressed",
+}
+"""What a row that is not queued is called, by the ledger's answer about it."""
+
 _REASONS: Final = {
     "already_queued": "queued by an earlier run",
     "duplicate": "the same recipient stands in an earlier row",

@@ -65,11 +65,13 @@ class Campaigns:
         accept_changes: bool,
         now: float,
         start: float = 0.0,
+        look: bool = False,
     ) -> Opened:
         """Begin a run of enqueueing. Raises `CampaignChangedError` where the campaign is another.
 
         *start* is when a new one may begin; a known one keeps its own. Raises `ConfigError` for a Redis
-        that may evict keys: recipients would be lost in silence.
+        that may evict keys: recipients would be lost in silence. With *look* it only refuses, and writes
+        nothing.
         """
         refuse_eviction(self._client)
         self._refuse_changes(name, summary, policy, start, accept_changes=accept_changes)
@@ -82,6 +84,7 @@ class Campaigns:
             int(accept_changes),
             policy.weight,
             start,
+            int(look),
         )
         if what == b"cancelled":
             raise CampaignChangedError(

@@ -5,7 +5,7 @@
 -- forgotten     zset  -= campaign, where that is accepted; forgetting  set  read
 --
 -- ARGV: campaign, now, digest, summary (JSON), policy (JSON), '1' to accept a changed digest,
---       weight, start (0: at once)
+--       weight, start (0: at once), '1' to only look: nothing is written
 -- Returns {'open', run, batches so far} | {'changed', summary as it was} | {'cancelled'}
 --   | {'forgotten', when}: who has got it is not known any more
 
@@ -22,6 +22,7 @@ if forgotten and (ARGV[6] ~= '1' or redis.call('SISMEMBER', PREFIX .. 'forgettin
 end
 if before[3] == 'cancelled' then return {'cancelled'} end
 if before[1] and before[1] ~= digest and ARGV[6] ~= '1' then return {'changed', before[2]} end
+if ARGV[9] == '1' then return {'open', 0, 0} end
 if not before[1] then
   redis.call('ZREM', PREFIX .. 'forgotten', campaign)
   redis.call('HSET', key, 'created', now, 'state', 'running', 'start', ARGV[8], 'buckets', 1)

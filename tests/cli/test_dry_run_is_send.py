@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from mailer import Campaign
 from mailer.config import Settings
 from mailer.errors import MailerError
+from mailer.mail.status import Status
 from mailer.produce.dry_run import rehearse
+from tests.cli.test_going_on import settle
 from tests.compose.conftest import write
 
 HEAD = "email,name\n"
@@ -63,6 +65,55 @@ def test_the_verdict_the_counts_and_the_exit_code_are_those_of_send(
     if real.out:
         left, right = json.loads(dry.out), json.loads(real.out)
         assert {key: left[key] for key in right if key in left} == right
+
+
+TWICE = HEAD + ADA + BOB + "cy@example.org,Cy\n" + BOB + ADA
+OTHERS = HEAD + "ada@example.org,Augusta\n" + BOB
+
+
+@pytest.mark.parametrize(
+    "before",
+    ["nothing", "suppressed", "a part", "all", "cancelled", "another row", "another subject"],
+)
+@pytest.mark.parametrize(
+    "options",
+    [
+        (),
+        ("--skip-accepted-of", "winter"),
+        ("--retry-failed-of", "winter"),
+        ("--skip-accepted-of", "nosuch"),
+        ("--accept-changes",),
+        ("--no-check",),
+        ("--skip-faulty", "--batch-size", "1"),
+        ("--weight", "2"),
+    ],
+    ids=" ".join,
+)
+def test_so_it_is_whatever_is_known_already(mailer, place, client, before, options):
+    (place / "list.csv").write_text(TWICE)
+    (place / "others.csv").write_text(OTHERS)
+    words = ("send", "spring", "-t", "hello", "--set", "season=May", "--json")
+    mailer("send", "winter", *words[2:], "others.csv")
+    settle(client, "winter:1", [Status.ACCEPTED, Status.REJECTED])
+    if before == "suppressed":
+        mailer("suppress", "add", "bob@example.org")
+    elif before == "a part":
+        (place / "part.csv").write_text(HEAD + BOB)
+        mailer(*words, "part.csv")
+    elif before == "another row":
+        mailer(*words, "others.csv")
+    elif before != "nothing":
+        mailer(*words, "list.csv")
+    if before == "cancelled":
+        mailer("cancel", "spring")
+    elif before == "another subject":
+        (place / "templates/hello/subject.txt").write_text("Good day")
+    kept = {key: client.dump(key) for key in client.scan_iter("*")}
+    dry = mailer(*words, *options, "list.csv", "--dry-run")
+    assert {key: client.dump(key) for key in client.scan_iter("*")} == kept, "it writes nothing"
+    real = mailer(*words, *options, "list.csv")
+    assert (dry.code, dry.out) == (real.code, real.out)
+    assert dry.err.replace("would be", "was") == real.err
 
 
 VALUES = st.sampled_from(["Ada", "", "Łukasz", "a\nb", "\u202eAda", "A\ud800", None, 7, ["x"]])

@@ -11,6 +11,7 @@ from mailer.cli.lists import encoding_option, rows
 from mailer.cli.times import coming
 from mailer.config import Settings, duration
 from mailer.operate.recipients import accepted, failed
+from mailer.produce.dry_run import rehearse
 
 Command = Callable[..., Any]
 Progress = Callable[[int], None]
@@ -147,6 +148,23 @@ def enqueued(made: Campaign, recipients: str, given: dict[str, Any], progress: P
         processes=given["processes"],
         progress=progress,
         skip=accepted(made.settings, before) if before else None,
+        only=failed(made.settings, again) if again else None,
+    )
+
+
+def rehearsed(
+    made: Campaign, recipients: str, given: dict[str, Any], progress: Progress
+) -> Receipt:
+    """The receipt that `enqueued` would have; nothing is queued."""
+    before, again = given["skip_accepted_of"], given["retry_failed_of"]
+    return rehearse(
+        made,
+        rows(recipients, given["encoding"]),
+        progress,
+        check=not given["no_check"],
+        skip_faulty=given["skip_faulty"],
+        accept_changes=given["accept_changes"],
+        skip=accepted(made.settings, before) if before else (),
         only=failed(made.settings, again) if again else None,
     )
 

@@ -6,12 +6,11 @@ import click
 
 from mailer.cli.campaigns import hindrances
 from mailer.cli.campaigns import receipt as receipts
-from mailer.cli.campaigns.campaign_options import campaign, campaign_options, enqueued
+from mailer.cli.campaigns.campaign_options import campaign, campaign_options, enqueued, rehearsed
 from mailer.cli.lists import rows
 from mailer.cli.output import plural, say
 from mailer.cli.progress import bars
 from mailer.cli.session import Session, pass_session
-from mailer.produce.dry_run import rehearse
 from mailer.produce.trial import send_trial
 
 
@@ -55,15 +54,10 @@ def send(  # noqa: PLR0913 - the options
         mailer send spring-2026 -t newsletter -f news@shop.example --at "08:00" -
     """  # noqa: D301 - click's mark against rewrapping
     if dry_run:
-        made = campaign(session.configured, name, given)
+        made = campaign(session.settings, name, given)
         with bars() as progress:
             bar = progress.add_task("rendering", total=None)
-            receipt = rehearse(
-                made,
-                rows(recipients, given["encoding"]),
-                lambda n: progress.advance(bar, n),
-                skip_faulty=given["skip_faulty"] or given["no_check"],
-            )
+            receipt = rehearsed(made, recipients, given, lambda n: progress.advance(bar, n))
         receipts.show(receipt, json_=json_, verb="could be queued")
         receipts.verdict(receipt)
         return
