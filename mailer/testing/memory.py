@@ -115,12 +115,11 @@ class MemoryLinks(Links):
         accept_changes: bool,
         now: float,
         start: float = 0.0,
+        look: bool = False,
     ) -> Opened:
         """As `open.lua`."""
         del policy, start
-        campaign = self._all.get(name)
-        if campaign is None:
-            campaign = self._all[name] = _Campaign(digest, summary, now)
+        campaign = self._all.get(name) or _Campaign(digest, summary, now)
         if campaign.state == CANCELLED:
             raise CampaignChangedError(
                 f"campaign {name!r} was cancelled; enqueue it under another name"
@@ -129,6 +128,9 @@ class MemoryLinks(Links):
             raise CampaignChangedError(
                 f"campaign {name!r} was enqueued before with another content"
             )
+        if look:
+            return Opened(0, 0)
+        self._all[name] = campaign
         campaign.digest, campaign.summary, campaign.enqueued = digest, summary, False
         campaign.runs += 1
         return Opened(campaign.runs, campaign.batches)
@@ -219,14 +221,14 @@ class MemoryLinks(Links):
         self,
         campaign: str,
         run: int,
-        recipients: Sequence[Fresh],
+        who: Sequence[Fresh],
         mail: str = "",
         now: float = 0.0,
     ) -> str:
         """As `reserve.lua`; nobody is suppressed."""
         del mail, now
         known = self._all.get(campaign)
-        return "".join(self._letter(known, run, one) for one in recipients)
+        return "".join(self._letter(known, run, one) for one in who)
 
     def _letter(self, campaign: _Campaign | None, run: int, one: Fresh) -> str:
         seen = campaign.seen.get(one.fingerprint) if campaign else None
