@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -107,7 +108,10 @@ def wait_until(condition, seconds=PATIENCE, what="it"):
 def script_needle(name):
     """What a call of the ledger's script looks like on the wire."""
     folder = files("mailer.store")
-    parts = ("prelude", "seen", name) if name in ("enqueue", "reserve") else ("prelude", name)
+    # What it shares with others is said where it is loaded.
+    sources = "".join(file.read_text("utf-8") for file in Path(str(folder)).rglob("*.py"))
+    (names,) = set(re.findall(rf'load\(\s*client, ((?:"\w+", )*"{name}")\s*\)', sources))
+    parts = ("prelude", *re.findall(r"\w+", names))
     texts = [(folder / f"{part}.lua").read_text("utf-8") for part in parts]
     return hashlib.sha1("".join(texts).encode()).hexdigest().encode()
 

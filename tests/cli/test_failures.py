@@ -68,7 +68,7 @@ def refused(mailer, client, place, *, followed):
     back = Returned("bounce", PEOPLE[0], NOW, status="5.1.1", permanent=True)
     feedback = Feedback(client)
     key = fingerprint(PEOPLE[0])
-    feedback.note("spring", key, back, None, Brake(), feedback.told("spring", key, back))
+    feedback.note("spring", key, back, None, Brake(), lambda: feedback.told("spring", key, back))
     if followed:
         writer = HistoryWriter(load(place / "mailer.toml", {}))
         follower = Follower(client, writer)

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from contextlib import closing
+from functools import partial
 
 import pytest
 
@@ -75,7 +76,7 @@ def bounced(client, mailbox="bob@example.org"):
     one = Returned(
         "bounce", mailbox, NOW + 60, "5.1.1", 550, "mailbox_unknown", True, "no such user", "imap"
     )
-    told = feedback.told("spring", key, one)
+    told = partial(feedback.told, "spring", key, one)
     assert feedback.note("spring", key, one, None, Brake(None, None), lambda: told).answer == "new"
 
 

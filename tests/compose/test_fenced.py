@@ -56,14 +56,15 @@ def test_what_takes_too_much_is_an_error_within_seconds_and_megabytes(make, body
     assert text(after, row()) == "Hello Ada"
 
 
-@pytest.mark.parametrize(
-    "html",
-    ["<p>" * 200_000, "<style>" + "p," * 50_000 + "p{color:red}</style>" + "<p>x</p>" * 5_000],
-    ids=["nested elements", "selectors"],
-)
-def test_so_is_html_that_parsers_choke_on(make, html):
+def test_so_is_html_that_parsers_choke_on(make):
     with pytest.raises(TemplateError):
-        make({"body.html": html}, trusted=False).compose(row())
+        make({"body.html": "<p>" * 200_000}, trusted=False).compose(row())
+
+
+def test_a_rule_of_very_many_selectors_stays_where_it_stands(make):
+    html = "<style>" + "p," * 50_000 + "p{color:red}</style>" + "<p>x</p>" * 5_000
+    composed = make({"body.html": html}, trusted=False).compose(row())
+    assert b"<style>" in b"".join(composed.content)
 
 
 def test_a_row_that_takes_too_much_is_named_and_after_three_the_template_is_run_no_more(make):

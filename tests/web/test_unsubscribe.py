@@ -9,11 +9,11 @@ import pytest
 from mailer import Campaign
 from mailer.compose.unsubscribe import TokenSigner
 from mailer.config import Settings, load
-from mailer.feedback.unsubscribing import Unsubscribing
 from mailer.mail.barring.scopes import BULK
 from mailer.mail.recipients import fingerprint
 from mailer.store import Store
 from mailer.store.events import EventStream
+from mailer.store.feedback.records import Feedback
 from mailer.store.suppression import Suppressed
 from tests.web.conftest import Served
 
@@ -88,7 +88,7 @@ def test_one_click_takes_off_however_it_is_sent(served, client, link, body):
 def test_it_is_counted_once(served, client, link):
     for _ in range(3):
         served.client.post(link, data=ONE_CLICK)
-    assert Unsubscribing(served.settings)._feedback.counts("spring") == {"unsubscribe": 1}
+    assert Feedback(client).counts("spring") == {"unsubscribe": 1}
 
 
 def test_who_follows_what_happens_is_told_once(served, client, link):
