@@ -144,7 +144,11 @@ def _without_groups(text: str) -> str:
     if not _GROUP.search(_QUOTED.sub("", text)):
         return text
     header: Any = HeaderRegistry()("To", text)
-    return ", ".join(map(str, header.addresses))
+    # Some Pythons find nobody in a group that nothing ends; what is read more plainly then counts.
+    members = [str(one) for one in header.addresses] or [
+        one for _, one in getaddresses([text]) if one
+    ]
+    return ", ".join(members)
 
 
 def _recipients(addresses: str | Iterable[str]) -> tuple[Recipient, ...]:

@@ -31,8 +31,7 @@ FOLLOWS: Final[Mapping[BatchState, frozenset[BatchState]]] = {
     ),
     BatchState.WAITING: frozenset(BatchState),
     BatchState.LEASED: frozenset(BatchState),
-    BatchState.PARKED: frozenset(
-        {BatchState.QUEUED, BatchState.LEASED, BatchState.PARKED, BatchState.GONE}
-    ),
+    # From parked to waiting: its campaign goes on, and was given a later start meanwhile.
+    BatchState.PARKED: frozenset(BatchState),
 }
 """The states that may follow each; leased follows leased where a dead worker's batch is taken over."""

@@ -171,7 +171,7 @@ local FOLLOWS = {
   queued = {leased = true, waiting = true, parked = true, gone = true},
   waiting = {queued = true, leased = true, waiting = true, parked = true, gone = true},
   leased = {leased = true, queued = true, waiting = true, parked = true, gone = true},
-  parked = {queued = true, leased = true, parked = true, gone = true},
+  parked = {queued = true, leased = true, waiting = true, parked = true, gone = true},
 }
 
 -- Where the ref of a batch in that state stands: each batch is in exactly one index.
