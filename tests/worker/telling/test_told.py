@@ -171,9 +171,9 @@ def test_beyond_the_backlog_what_a_dead_server_does_not_take_is_set_aside_and_ma
             worker.send_signal(signal.SIGTERM)
             worker.wait(30)
         cluster.start("w2")
-        eventually(lambda: len(receiver.events) >= 1500 - len(aside))
+        eventually(lambda: len(receiver.events) >= 1500 - len(aside), within=120)
         assert "events to be told again" in _mailer(cluster, "events", "replay").stdout
-        eventually(lambda: len({one["id"] for one in receiver.events}) == 1500)
+        eventually(lambda: len({one["id"] for one in receiver.events}) == 1500, within=120)
 
 
 SHOP_APP = """
