@@ -94,7 +94,7 @@ def _prefix(message: "Message[Any, Any]") -> str:
 
 def _sender(message: "Message[Any, Any]", prefix: str) -> str:
     for name in (f"{prefix}Sender", f"{prefix}From"):
-        found = [address for _, address in getaddresses(_texts(message, name)) if address]
+        found = _addresses(_texts(message, name))
         if found:
             return found[0]
     raise InputError("the message has no From: set it, or pass from_addr")
@@ -112,7 +112,13 @@ def _reverse_path(sender: str) -> str:
 
 def _destinations(message: "Message[Any, Any]", prefix: str) -> list[str]:
     texts = [text for name in ("To", "Cc", "Bcc") for text in _texts(message, prefix + name)]
-    return [address for _, address in getaddresses(texts) if address]
+    return _addresses(texts)
+
+
+def _addresses(texts: Iterable[str]) -> list[str]:
+    # One by one: newer Pythons, and old ones as distributions mend them, give up all of several at once
+    # where one of them holds a group.
+    return [address for text in texts for _, address in getaddresses([text]) if address]
 
 
 def _texts(message: "Message[Any, Any]", name: str) -> list[str]:
@@ -144,11 +150,7 @@ def _without_groups(text: str) -> str:
     if not _GROUP.search(_QUOTED.sub("", text)):
         return text
     header: Any = HeaderRegistry()("To", text)
-    # Some Pythons find nobody in a group that nothing ends; what is read more plainly then counts.
-    members = [str(one) for one in header.addresses] or [
-        one for _, one in getaddresses([text]) if one
-    ]
-    return ", ".join(members)
+    return ", ".join(map(str, header.addresses))
 
 
 def _recipients(addresses: str | Iterable[str]) -> tuple[Recipient, ...]:

@@ -77,7 +77,7 @@ def bounced(client, mailbox="bob@example.org"):
         "bounce", mailbox, NOW + 60, "5.1.1", 550, "mailbox_unknown", True, "no such user", "imap"
     )
     told = partial(feedback.told, "spring", key, one)
-    assert feedback.note("spring", key, one, None, Brake(None, None), lambda: told).answer == "new"
+    assert feedback.note("spring", key, one, None, Brake(None, None), told).answer == "new"
 
 
 def test_what_came_back_is_shown_with_its_reason_by_trace_export_and_python(
