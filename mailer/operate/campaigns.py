@@ -156,10 +156,13 @@ def resume(settings: Settings, name: str, *, accept_rate: bool = False) -> None:
 def cancel(settings: Settings, name: str) -> int | None:
     """Send nothing more of the campaign, for good; returns how many recipients that settled at once.
 
-    None where it is over: its state stays as it is.
+    None where it is over: its state stays as it is. What lies in the dead letters could still be
+    replayed: a campaign with such is not over here.
     """
     campaigns = Producer(settings).campaigns
-    if _is_over(campaigns, name):
+    outcomes = campaigns.progress(name, time()).outcomes
+    has_letters = any(outcomes.get(word) for word in ("dead", "uncertain"))
+    if _is_over(campaigns, name) and not has_letters:
         return None
     campaigns.set_state(name, CANCELLED)
     return sum(campaigns.cancel_batches(name))
