@@ -141,6 +141,10 @@ def test_by_lmtp(shop, step):
         assert "status=sent (250 2.0.0 recorded)" in postfix.log()
 
 
+@pytest.mark.skipif(
+    "not config.getoption('--long', default=False)",
+    reason="a process a message: minutes on a slow machine; pytest --long tests/chaos tests/feedback",
+)
 @pytest.mark.parametrize("step", STEPS)
 def test_through_a_pipe(shop, step):
     needle, after = STEPS[step]
