@@ -99,7 +99,8 @@ class Batch:
     def settlement(self, offset: int, outcome: Outcome) -> Settlement:
         """The *outcome* of the recipient at *offset* as the ledger is told of it."""
         known = offset in self._details
-        return Settlement(self.position(offset), outcome.status, outcome.detail, known)
+        at, unsure = self.position(offset), outcome.unsure
+        return Settlement(at, outcome.status, outcome.detail, known, unsure)
 
     def as_it_was(self, offset: int) -> Settlement:
         """The status of the recipient at *offset* before it was marked as transmitting."""

@@ -20,13 +20,15 @@ class Outcome:
     """One recipient's next status and why.
 
     *reason* is the dead letter's where the status is dead or uncertain. *trouble* is set where the
-    reply speaks of the account rather than of this message.
+    reply speaks of the account rather than of this message. *unsure* is set where the try that led here
+    may have mailed the message, and the status does not say so.
     """
 
     status: Status
     detail: Detail
     reason: str = ""
     trouble: Action | None = None
+    unsure: bool = False
 
 
 _WITH_THE_MESSAGE: Final = frozenset({Stage.MAIL, Stage.RCPT, Stage.DATA, Stage.FINAL})
@@ -55,7 +57,7 @@ def judge(  # noqa: PLR0911, PLR0913 - one line for each way that a message can 
         return Outcome(Status.ACCEPTED, told)
     if result.fate is Fate.UNCERTAIN:
         if resend:
-            return _again(told, retry, now, random)
+            return replace(_again(told, retry, now, random), unsure=True)
         return Outcome(Status.UNCERTAIN, told, reason="uncertain")
     action = result.action or Action.RETRY_LATER
     what_next = action.meaning.recipient

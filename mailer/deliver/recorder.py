@@ -78,11 +78,11 @@ class Recorder:
 
     def bury(self, condemned: Sequence[tuple[int, Outcome, Result]]) -> None:
         """One dead letter for each reason and reply among *condemned*."""
-        groups: dict[tuple[str, str], list[tuple[int, Outcome, Result]]] = {}
+        groups: dict[tuple[str, str, bool], list[tuple[int, Outcome, Result]]] = {}
         for one in condemned:
-            key = (one[1].reason, one[1].detail.reply)
+            key = (one[1].reason, one[1].detail.reply, one[1].unsure)
             groups.setdefault(key, []).append(one)
-        for (reason, _), group in groups.items():
+        for (reason, _, unsure), group in groups.items():
             _, outcome, result = group[0]
             batch, offsets = self._batch, [offset for offset, _, _ in group]
             sender = batch.entries[offsets[0]].message.reverse_path
@@ -97,6 +97,7 @@ class Recorder:
                 payload,
                 [(batch.position(offset), one.detail) for offset, one, _ in group],
                 batch.told([(offset, one) for offset, one, _ in group], time()),
+                unsure=unsure,
             )
             _buried(self._ledger, burial, batch.claim, self._report)
             for offset, fate, _ in group:

@@ -3,16 +3,17 @@
 -- dead, dead:<id>, deadload:<id>   the dead letter      dead:unpublished  set  += id
 -- status:<c>, counts:<c>           letter 'z', or 'u' for uncertain ones
 -- detail:<c>                       as given
+-- unsure:<c>                       += those who are moved, where the letter says so
 -- events                           += what happened
 -- batch:<ref>, payload:<ref>       without += those; both go when nothing is open
 --
--- ARGV: ref, fence, now, id, letter, reason, what the server said (msgpack), payload ('': the whole
---       batch's, renamed), positions in the payload's order, how many recipients the entry of events tells
+-- ARGV: ref, fence, now, id, letter ('z?': they may have the message), reason, what the server said
+--       (msgpack), payload ('': the whole batch's, renamed), positions in the payload's order, how many recipients the entry of events tells
 --       of ('': none is written), the entry, letters of those who are moved (others of the positions stay
 --       the batch's own), then position, detail, …
 -- Returns {'buried', how many} | {'lost'}
 
-local ref, fence, now, id, letter = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local ref, fence, now, id = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local campaign = campaign_of(ref)
 local key = PREFIX .. 'batch:' .. ref
 
@@ -25,7 +26,7 @@ local roll, buried, others = roll_of(campaign, nil, nil, ARGV[10] ~= ''), {}, {}
 local letters = letters_of(campaign, ARGV[9], redis.call('HGET', key, 'without'))
 for i, position in ipairs(positions_of(ARGV[9])) do
   if string.find(ARGV[12], string.sub(letters, i, i), 1, true) then
-    move(roll, position, letter)
+    move(roll, position, letter_or_doubt(campaign, position, ARGV[5]))
     buried[#buried + 1] = position
   else
     others[#others + 1] = position

@@ -3,6 +3,7 @@
 -- status:<c>    string  'a' for accepted, 't' for starting, the letter of each other
 -- counts:<c>    hash    by the same changes
 -- detail:<c>    hash    += those that were not accepted, -= those accepted after a deferral
+-- unsure:<c>    set     += those whose letter says so
 -- batch:<ref>   hash    began := when those starting began
 -- timers        zset    ref → end of the lease, where it is to be renewed
 -- rate:<c>:<s>  string  += recipients that became final in these ten seconds, for a minute
@@ -15,7 +16,7 @@
 -- ARGV: ref, fence, now, end of the lease ('': not to be renewed), account, accepted ('3,5,9'), accepted
 --       that had a detail, starting, lowest and highest of all positions, how many recipients the entry of
 --       events tells of ('': this worker writes none), the entry, when those starting began ('': as was
---       said before), then position, letter, detail, …
+--       said before), then position, letter ('d?': not accepted, and may have the message), detail, …
 -- Returns 'go' | 'paused' | 'cancelled' | 'stopped' (the account)
 --   | 'lost' (the lease is another's; nothing was written). Unless 'go', starting was not marked.
 
@@ -32,7 +33,8 @@ for position in string.gmatch(ARGV[7], '%d+') do
   redis.call('HDEL', PREFIX .. 'detail:' .. campaign, position)
 end
 for i = 14, #ARGV, 3 do
-  local position, letter, detail = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+  local position, detail = ARGV[i], ARGV[i + 2]
+  local letter = letter_or_doubt(campaign, position, ARGV[i + 1])
   local old = move(roll, position, letter)
   if OPEN[old] and not OPEN[letter] then settled = settled + 1 end
   if letter == 'r' then rejected = rejected + 1 end

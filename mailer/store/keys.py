@@ -85,7 +85,7 @@ mailer:order:<c>             string  the recipients' fingerprints, eight octets 
 mailer:erased:<c>            hash    position → fingerprint of who was erased,         for good
                                      so that she can be skipped
 mailer:unsure:<c>            set     positions that were uncertain once, and           for good
-                                     were replayed or dropped since
+                                     were tried again or dropped since
 mailer:events                stream  what happened: n (how many recipients); e (an      until all consumers
                                      entry of mailer.mail.event) and p (first position  have read it
                                      of a queued batch), or c, l, p (campaign, letter,

@@ -93,13 +93,15 @@ class Unclaimed:
 class Settlement:
     """One recipient's new status, with what is to be remembered of it.
 
-    Of an accepted one nothing is: *known* says that the ledger has something to forget.
+    Of an accepted one nothing is: *known* says that the ledger has something to forget. *unsure*:
+    whatever becomes of the recipient, the message may have arrived.
     """
 
     position: int
     status: Status
     detail: Detail | None = None
     known: bool = False
+    unsure: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -117,7 +119,8 @@ class Burial:
 
     *payload* holds exactly *positions*, in that order; None takes the whole batch's as it lies.
     *said* is the packed `mailer.store.dead_letters.Said`. Of the positions, those with one of *letters*
-    are buried; the others stay the batch's own, though their messages lie in the payload.
+    are buried; the others stay the batch's own, though their messages lie in the payload. *unsure* is as
+    in `Settlement`.
     """
 
     identifier: str
@@ -129,6 +132,7 @@ class Burial:
     details: Sequence[tuple[int, Detail]] = ()
     told: Told | None = None
     letters: str = "".join(sorted(OPEN))
+    unsure: bool = False
 
 
 class Ledger:
@@ -249,7 +253,7 @@ class Ledger:
                     forget.append(str(one.position))
             else:
                 detail = encode_detail(one.detail) if one.detail else b""
-                others += (one.position, one.status.value, detail)
+                others += (one.position, one.status.value + "?" * one.unsure, detail)
         answer: bytes = self._commit(
             claim.ref,
             claim.fence,
@@ -289,7 +293,7 @@ class Ledger:
             claim.fence,
             now,
             burial.identifier,
-            burial.status.value,
+            burial.status.value + "?" * burial.unsure,
             burial.reason,
             burial.said,
             burial.payload or b"",

@@ -63,6 +63,13 @@ local function move(roll, position, letter, exhumed)
   return old
 end
 
+-- The letter out of what a worker says: 'd', or 'd?' where the message may have arrived nevertheless, which
+-- is remembered: whatever becomes of the recipient, no other campaign may take her for one who has it not.
+local function letter_or_doubt(campaign, position, said)
+  if #said > 1 then redis.call('SADD', PREFIX .. 'unsure:' .. campaign, position) end
+  return string.sub(said, 1, 1)
+end
+
 -- Add to the stream of events what happened to *number* recipients: in the same script as it was noted,
 -- so that neither is ever there without the other. Fields as in keys.py.
 local function tell(number, ...)

@@ -1,5 +1,7 @@
 """What a result means for its recipient, and when it is tried again."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -89,6 +91,9 @@ def test_an_uncertain_message_is_held_or_tried_again():
     held, again = judged(result), judged(result, resend=True)
     assert (held.status, held.reason) == (Status.UNCERTAIN, "uncertain")
     assert (again.status, again.detail.attempts) == (Status.DEFERRED, 1)
+    assert (held.unsure, again.unsure) == (False, True)
+    spent = judged(result, resend=True, retry=replace(RETRY, attempts=1))
+    assert (spent.reason, spent.unsure) == ("exhausted", True)
 
 
 def test_delays_double_up_to_the_longest():

@@ -11,7 +11,7 @@ from mailer.store.campaigns import CANCELLED, Campaigns
 from mailer.store.dead_letters import DeadLetters
 from mailer.store.ledger import Burial, Ledger, Settlement
 from mailer.store.retention.forgetting import Forgetting
-from tests.store.batches import NOW, claim, enqueue, fresh, open_campaign
+from tests.store.batches import NOW, claim, detail, enqueue, fresh, open_campaign, outcomes
 
 
 @pytest.fixture
@@ -103,6 +103,30 @@ def test_who_was_uncertain_and_was_replayed_and_cancelled_may_have_it(client, se
     Campaigns(client).set_state("spring", CANCELLED)
     assert sum(Campaigns(client).cancel_batches("spring")) == 1
     assert stand(settings) == ([True, True], [False, False])
+
+
+def test_who_is_tried_again_after_an_uncertain_try_may_have_it_whatever_comes_next(
+    client, settings
+):
+    open_campaign(client)
+    ref, _ = enqueue(client, range(1, 4))
+    claimed, ledger = claim(client, ref), Ledger(client)
+    again = [
+        Settlement(0, Status.DEFERRED, detail(1), unsure=True),
+        Settlement(1, Status.DEFERRED, detail(2)),
+    ]
+    ledger.commit(claimed, again, (2,), NOW, NOW + 15)
+    spent = Burial("d1", Status.DEAD, "exhausted", b"", (2,), b"", [(2, detail(3))], unsure=True)
+    assert ledger.bury(claimed, spent, NOW) == 1
+    ledger.give_back(claimed, NOW)
+    Campaigns(client).set_state("spring", CANCELLED)
+    assert sum(Campaigns(client).cancel_batches("spring")) == 2
+    assert outcomes(client) == {"cancelled": 2, "dead": 1}
+
+    has, has_not = accepted(settings, "spring"), failed(settings, "spring")
+
+    assert [n for n in range(3) if fresh(n + 1).fingerprint in has] == [0, 2]
+    assert [n for n in range(3) if fresh(n + 1).fingerprint in has_not] == [1]
 
 
 def test_a_campaign_of_which_uncertain_ones_were_purged_is_forgotten_whole(client, settings):
