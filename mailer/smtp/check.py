@@ -11,6 +11,7 @@ from typing import Final
 
 from mailer.smtp.connection import tls
 from mailer.smtp.connection.phase import Phase
+from mailer.smtp.connection.resumption import Resumption
 from mailer.smtp.connection.transport import Address
 from mailer.smtp.extensions import Extensions
 from mailer.smtp.reply import Reply, Stage
@@ -113,6 +114,7 @@ def _session(server: Server, address: Address, serial: int) -> Session:
         serial=serial,
         max_age=_AGE,
         connect_within=server.timeouts.connect,
+        resumption=Resumption(),
     )
 
 

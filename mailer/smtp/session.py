@@ -15,6 +15,7 @@ from mailer.errors import ReplySyntaxError
 from mailer.smtp.connection import tls
 from mailer.smtp.connection.opener import Opener
 from mailer.smtp.connection.phase import Phase
+from mailer.smtp.connection.resumption import Resumption
 from mailer.smtp.connection.transcript import Transcript
 from mailer.smtp.connection.transport import Address, Transport
 from mailer.smtp.dialogue import Ask, RefusedError
@@ -31,7 +32,7 @@ class Session:
     """One connection to *server* at *address*, begun at *now*.
 
     *serial* tells sessions apart and orders their logins. *max_age* is this one's jittered age limit.
-    *refresh_token* says that the last access token was refused.
+    *refresh_token* says that the last access token was refused. *resumption* knows of TLS sessions.
     """
 
     def __init__(  # noqa: PLR0913  # the pool's knowledge of what it begins
@@ -43,6 +44,7 @@ class Session:
         serial: int,
         max_age: float,
         connect_within: float,
+        resumption: Resumption,
         refresh_token: bool = False,
     ) -> None:
         self._server = server
@@ -69,10 +71,8 @@ class Session:
         self.mechanism: str | None = None
         """The mechanism that logged in."""
         self._transport = Transport(address)
-        transport, until = self._transport, self.deadline
-        self._opener = Opener(
-            server, transport, self.transcript, deadline=until, refresh_token=refresh_token
-        )
+        given = server, self._transport, self.transcript, resumption
+        self._opener = Opener(*given, deadline=self.deadline, refresh_token=refresh_token)
 
     def __repr__(self) -> str:
         return f"<Session {self.serial} {self.phase.name.lower()}, {self.used} used>"

@@ -54,7 +54,7 @@ class TranscriptServer:
 
     def __init__(self, transcripts: Sequence[str], context: ssl.SSLContext | None) -> None:
         self._transcripts = list(transcripts)
-        self._context = context
+        self.context = context
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._listener.settimeout(0.05)
         self._over = threading.Event()
@@ -85,7 +85,7 @@ class TranscriptServer:
             return
         try:
             connection.settimeout(PATIENCE)
-            _play(connection, self._transcripts[number], self._context)
+            _play(connection, self._transcripts[number], self.context)
         except Exception as exc:  # noqa: BLE001 - reported by `check`
             self.errors.append(f"connection {number + 1}: {type(exc).__name__}: {exc}")
         finally:

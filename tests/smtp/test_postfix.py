@@ -43,6 +43,8 @@ relay_transport = discard
 smtpd_tls_security_level = may
 smtpd_tls_auth_only = yes
 smtpd_tls_chain_files = {home}/tls.pem
+smtpd_tls_loglevel = 2
+smtpd_tls_session_cache_database = btree:{home}/data/sessions
 smtpd_sasl_auth_enable = yes
 smtpd_sasl_type = cyrus
 smtpd_sasl_local_domain = mx.example
@@ -170,6 +172,15 @@ def test_good_and_bad_recipients_side_by_side(postfix, account, gate, journal, c
             assert result.fate is Fate.ACCEPTED
             assert "queued as" in result.reply.text
     assert gate.logins == gate.admitted == gate.gone
+
+
+def test_tls_sessions_are_taken_up_again(postfix, account, gate, journal):
+    driver = Driver(account(max_connections=1, max_messages_per_connection=2), gate)
+    before = len(postfix.logged("Reusing old session"))
+    results = driver.send(submissions(*"abcdef"), journal)
+    driver.close()
+    assert {result.fate for result in results} == {Fate.ACCEPTED}
+    _await(lambda: len(postfix.logged("Reusing old session")) == before + 2)
 
 
 @pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256"])

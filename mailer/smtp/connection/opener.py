@@ -9,6 +9,7 @@ import ssl
 from mailer.errors import ConfigError
 from mailer.smtp.connection import tls
 from mailer.smtp.connection.phase import Phase
+from mailer.smtp.connection.resumption import Resumption
 from mailer.smtp.connection.transcript import Transcript
 from mailer.smtp.connection.transport import Transport
 from mailer.smtp.dialogue import Ask, RefusedError, Say, Secure
@@ -21,15 +22,16 @@ from mailer.smtp.settings import Server
 class Opener:
     """The opening of one session over *transport*, which has until *deadline* to connect.
 
-    *refresh_token* says that the last access token was refused. Every method may raise OSError: the
-    connection is dead then.
+    *refresh_token* says that the last access token was refused. *resumption* knows earlier TLS sessions
+    with the same server. Every method may raise OSError: the connection is dead then.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # what opening a session needs
         self,
         server: Server,
         transport: Transport,
         transcript: Transcript,
+        resumption: Resumption,
         *,
         deadline: float,
         refresh_token: bool,
@@ -37,6 +39,7 @@ class Opener:
         self._server = server
         self._transport = transport
         self._transcript = transcript
+        self._resumption = resumption
         self._handshake: Handshake
         self.refresh_token = refresh_token
         self.phase = Phase.CONNECTING
@@ -78,6 +81,8 @@ class Opener:
                 step = self._handshake.send(answer)
         except StopIteration as stop:
             self.opened = stop.value
+            if self.is_secure:
+                self._keep_tls(now)
         except RefusedError as exc:
             self.refusal = exc
         else:
@@ -88,6 +93,7 @@ class Opener:
         try:
             is_done = self._transport.shake_hands()
         except (OSError, ValueError) as exc:
+            self._resumption.forget()
             action = Action.ACCOUNT_CONFIG if tls.is_verification(exc) else Action.RETRY_LATER
             self._refuse(action, f"no TLS: {tls.explained(exc, self._server, self.stage)}")
             return
@@ -125,8 +131,14 @@ class Opener:
         except ConfigError as exc:
             self._refuse(Action.ACCOUNT_CONFIG, str(exc))
             return
-        self._transport.secure(context, self._server.tls_name or self._server.host)
+        earlier = self._resumption.offered(context, now)
+        self._transport.secure(context, self._server.tls_name or self._server.host, earlier)
         self.shake_hands(now)
+
+    def _keep_tls(self, now: float) -> None:
+        connection = self._transport.tls()
+        assert connection is not None
+        self._resumption.keep(connection, now)
 
     def _refuse(self, action: Action, reason: str) -> None:
         judgement = Judgement(action, f"local: {reason}", is_certain=False)

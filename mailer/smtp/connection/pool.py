@@ -7,6 +7,7 @@ junk at many servers, and whoever has hung up or complained has done so in the s
 
 from collections.abc import Callable
 
+from mailer.smtp.connection.resumption import Resumption
 from mailer.smtp.connection.transport import Address
 from mailer.smtp.session import Session
 from mailer.smtp.settings import Server
@@ -22,6 +23,7 @@ class Pool:
         self._server = server
         self._random = random
         self._idle: list[Session] = []
+        self._resumption = Resumption()
         self.opened = 0
         """Connections begun."""
         self.retired = 0
@@ -50,6 +52,7 @@ class Pool:
             serial=self.opened,
             max_age=self._server.max_age * (1.0 - JITTER * self._random()),
             connect_within=connect_within,
+            resumption=self._resumption,
             refresh_token=refresh_token,
         )
 

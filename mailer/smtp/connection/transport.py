@@ -72,10 +72,13 @@ class Transport:
         if code:
             raise OSError(code, os.strerror(code))
 
-    def secure(self, context: ssl.SSLContext, host: str) -> None:
-        """Turn to TLS towards *host*; then call `shake_hands` until it says True."""
+    def secure(self, context: ssl.SSLContext, host: str, earlier: ssl.SSLSession | None) -> None:
+        """Turn to TLS towards *host*, taking up the *earlier* session if the server agrees.
+
+        Then call `shake_hands` until it says True.
+        """
         self._socket = context.wrap_socket(
-            self._socket, server_hostname=host, do_handshake_on_connect=False
+            self._socket, server_hostname=host, do_handshake_on_connect=False, session=earlier
         )
         self._is_encrypted = True
         self.written = self._taken = 0
