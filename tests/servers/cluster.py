@@ -1,5 +1,6 @@
 """Real workers on a real Redis, with accounts on a test's submission server."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -92,16 +93,20 @@ class Cluster:
             assert worker.poll() is None, log.read_text()
         return worker
 
-    def close(self) -> None:
+    def stop(self, patience: float = 120) -> None:
+        """End all workers, as a deployment does; what they do at their end is done when this returns."""
         for worker in self.workers:
             if worker.poll() is None:
                 worker.send_signal(signal.SIGTERM)
         for worker in self.workers:
-            try:
-                worker.wait(20)
-            except subprocess.TimeoutExpired:
-                worker.kill()
-                worker.wait()
+            worker.wait(patience)
+
+    def close(self) -> None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.stop(20)
+        for worker in self.workers:
+            worker.kill()
+            worker.wait()
         self.client.close()
 
     def log(self) -> str:

@@ -106,6 +106,12 @@ class Aside:
             found = self._client.xrange(keys.again(consumer), "-", "+", 1)
         return _lying(consumer, *found[0]) if found else None
 
+    def newest_to_tell_again(self, consumer: str) -> str:
+        """The id of the delivery that people asked for last; "" where none waits to be told again."""
+        with reaching_redis():
+            found = self._client.xrevrange(keys.again(consumer), "+", "-", 1)
+        return found[0][0].decode() if found else ""
+
     def told(self, delivery: SetAside) -> None:
         """A delivery that was told again was taken."""
         with reaching_redis():

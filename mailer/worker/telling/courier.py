@@ -66,11 +66,14 @@ class Courier:
         self._is_full = False
         self._why = ""
         self._again_at = 0.0
+        self._asked = ""
 
     def take(self, events: Sequence[Event]) -> None:
         """Tell of those *events* that are wanted. Raises `EventsNotTakenError` while any is not told."""
         if not self._failures:
             self._tell_again()
+        elif self._is_asked():
+            self._again_at = 0.0
         left = [
             one
             for one in events
@@ -163,6 +166,11 @@ class Courier:
         log.error(
             "%s: %d events are set aside: %s; mailer events list", self.name, len(events), why
         )
+
+    def _is_asked(self) -> bool:
+        """Whether people have asked for something since the last look: they may have mended the way."""
+        last, self._asked = self._asked, self._aside.newest_to_tell_again(self.name)
+        return self._asked not in {last, ""}
 
     def _tell_again(self) -> None:
         """Tell what people have asked to be told again; what is refused once more lies aside again."""

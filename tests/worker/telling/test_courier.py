@@ -218,6 +218,43 @@ def test_what_is_replayed_is_told_next_and_lies_aside_again_where_it_is_refused(
     assert Aside(client).to_tell_again("hook") is None
 
 
+def test_who_asks_for_a_replay_need_not_wait_until_a_mended_way_is_tried_again(client, clock):
+    """The pause has grown to five minutes; time stands still from here on."""
+    EventStream(client).take("hook")
+    Aside(client).put("hook", b'{"events": [{"id": "aside"}]}', 1, "why")
+    shop = Shop(lambda _one: True)
+    events, courier = [happened(n) for n in range(4)], made(client, shop)
+    for _ in range(200):
+        with pytest.raises(EventsNotTakenError) as refused:
+            courier.take(events)
+        clock.now += 5
+    assert refused.value.wait > 60
+    shop.refuses = lambda _one: False
+    with pytest.raises(EventsNotTakenError):
+        courier.take(events)
+
+    Aside(client).replay("hook")
+    courier.take(events)
+    courier.take([])
+
+    assert shop.told == [*(one.identifier for one in events), "aside"]
+
+
+def test_a_replay_has_a_way_that_is_still_dead_tried_once(client, clock):
+    EventStream(client).take("hook")
+    Aside(client).put("hook", b'{"events": [{"id": "aside"}]}', 1, "why")
+    shop = Shop(lambda _one: True)
+    courier = made(client, shop)
+    with pytest.raises(EventsNotTakenError):
+        courier.take([happened(0)])
+    Aside(client).replay("hook")
+    for _ in range(3):
+        with pytest.raises(EventsNotTakenError):
+            courier.take([happened(0)])
+
+    assert shop.tries == 2
+
+
 def test_of_too_many_aside_the_oldest_go_and_are_counted(client):
     EventStream(client).take("hook")
     lying = Aside(client, kept=3)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from mailer.history import open_history
+from mailer.store.events import EventStream
 from tests.servers.cluster import Cluster, eventually
 from tests.servers.submission_server import SubmissionServer
 from tests.worker.telling.receiver import Receiver
@@ -57,6 +58,21 @@ def configured(cluster, events, *, history=False):
 def hooked(cluster):
     file = cluster.folder / "told.jsonl"
     return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+def waiting(cluster):
+    """How many messages each consumer of events has not heard of."""
+    return {one.consumer: one.messages for one in EventStream(cluster.client).backlogs(0.0)}
+
+
+def set_aside(cluster):
+    """The ids of the events that the webhook did not take, as people see them."""
+    listed = json.loads(_mailer(cluster, "events", "list", "--json").stdout)
+    return [one["id"] for delivery in listed["set_aside"] for one in delivery["events"]]
+
+
+def told(receiver, *kinds):
+    return {one["id"] for one in receiver.events if not kinds or one["kind"] in kinds}
 
 
 def in_order(events):
@@ -108,15 +124,12 @@ def test_a_worker_that_is_killed_in_mid_delivery_loses_nothing_and_another_goes_
 
         receiver.answer = kills_its_sender
         cluster.enqueue("spring", "primary", 400)
-        assert killed.wait(60)
+        assert killed.wait(120)
         cluster.start("w2")
-        eventually(lambda: cluster.final("spring"), within=90)
+        eventually(lambda: cluster.final("spring"), within=120)
         accepted = cluster.outcomes("spring")["accepted"]
 
-        def heard():
-            return {one["id"] for one in receiver.events if one["kind"] == "accepted"}
-
-        eventually(lambda: len(heard()) == accepted, within=60)
+        eventually(lambda: len(told(receiver, "accepted")) == accepted, within=120)
         assert in_order(receiver.events)
 
 
@@ -137,10 +150,8 @@ def test_a_hook_that_hangs_and_a_dead_server_hold_up_neither_mail_nor_history(cl
 
     eventually(lambda: in_history() == {"accepted": 500})
     eventually((cluster.folder / "hangs").exists)
-    ran = _mailer(cluster, "events", "list", "--json")
-    consumers = {one["consumer"]: one for one in json.loads(ran.stdout)["consumers"]}
-    assert consumers["history"]["waiting"] == 0
-    assert consumers["hook"]["waiting"] == consumers["webhook"]["waiting"] == 500
+    eventually(lambda: waiting(cluster)["history"] == 0)
+    assert waiting(cluster) == {"history": 0, "hook": 500, "webhook": 500}
     eventually(
         lambda: (
             "no answer within 1 s" in _mailer(cluster, "events", "list").stdout
@@ -150,30 +161,30 @@ def test_a_hook_that_hangs_and_a_dead_server_hold_up_neither_mail_nor_history(cl
 
 
 def test_beyond_the_backlog_what_a_dead_server_does_not_take_is_set_aside_and_mail_goes_on(cluster):
+    """Its reader may be far behind the mail: only when it has caught up, nothing more is set aside."""
     configured(
         cluster,
         'webhook = "http://localhost:1/"\nsecret_file = "events.secret"\nmax_backlog = 200\nbatch = 50',
     )
     cluster.start("w1")
-    cluster.enqueue("spring", "primary", 1500, batch=50)
+    cluster.enqueue("spring", "primary", 700, batch=50)
     eventually(lambda: cluster.final("spring"), within=120)
+    assert cluster.outcomes("spring") == {"accepted": 700}
 
-    assert cluster.outcomes("spring") == {"accepted": 1500}
-    told = json.loads(_mailer(cluster, "events", "list", "--json").stdout)
-    aside = [one["id"] for delivery in told["set_aside"] for one in delivery["events"]]
-    assert len(aside) == len(set(aside)) >= 1100
+    eventually(lambda: waiting(cluster)["webhook"] <= 200, within=120)
     assert "events of" in _mailer(cluster, "status").stderr
+    cluster.stop()
+    aside = set_aside(cluster)
+    assert len(aside) == len(set(aside)) >= 500
 
     with Receiver() as receiver:
         text = (cluster.folder / "mailer.toml").read_text()
         cluster.configure(text.replace("http://localhost:1/", receiver.url))
-        for worker in cluster.workers:
-            worker.send_signal(signal.SIGTERM)
-            worker.wait(30)
         cluster.start("w2")
-        eventually(lambda: len(receiver.events) >= 1500 - len(aside), within=120)
+        eventually(lambda: len(told(receiver)) >= 700 - len(aside), within=120)
+        assert not told(receiver).intersection(aside)
         assert "events to be told again" in _mailer(cluster, "events", "replay").stdout
-        eventually(lambda: len({one["id"] for one in receiver.events}) == 1500, within=120)
+        eventually(lambda: len(told(receiver)) == 700, within=120)
 
 
 SHOP_APP = """
