@@ -84,17 +84,40 @@ class Output:
         octets, high = weight(values)
         return chosen(self._octets + octets, self._high + high)
 
-    def quoted(self, values: Sequence[str]) -> Sequence[bytes]:
+    def quoted(self, values: Sequence[str], chunks: "_Chunks") -> Sequence[bytes]:
         """Return the output in quoted-printable, in pieces; raises `quoted.UnspliceableError`."""
-        picked: Sequence[bytes] = self._order(self._chunks + list(map(quoted.chunk, values)))
+        picked: Sequence[bytes] = self._order([*self._chunks, *map(chunks.__getitem__, values)])
         return picked if self._closed else (quoted.spliced(b"".join(picked)),)
 
 
 Outputs = dict[str, Output]
 
 
+class Leaf:
+    """What all sections and headers put out on one way: *outputs* by name, *bodies* and the others."""
+
+    __slots__ = ("bodies", "heads", "outputs")
+
+    def __init__(self, outputs: Outputs, bodies: tuple[str, ...]) -> None:
+        self.outputs = outputs
+        self.bodies = [(section, outputs[section]) for section in bodies]
+        self.heads = [(name, output) for name, output in outputs.items() if name not in bodies]
+
+    def names_image(self, memo: Memo) -> bool:
+        """Tell whether a value may name an image."""
+        html = self.outputs.get("html")
+        return html is not None and _names_image("".join(html.values(memo)))
+
+    def texts(self, memo: Memo) -> dict[str, str]:
+        """Return what is no body, as text."""
+        return {name: output.text(memo) for name, output in self.heads}
+
+
 class _Chunks(dict[str, bytes]):
-    """Chunks by the text that they say: of a template's constants, and of values that come again."""
+    """Chunks by the text that they say: of a template's constants, and of values that come again.
+
+    A value comes again in the same message at least: text and HTML both say it.
+    """
 
     def __missing__(self, text: str) -> bytes:
         if len(self) >= _MAX_CHUNKS:
@@ -106,13 +129,13 @@ class _Chunks(dict[str, bytes]):
 class _Node:
     """A stretch of steps, and then either a question or the outputs."""
 
-    __slots__ = ("guard", "outputs", "steps", "ways")
+    __slots__ = ("guard", "leaf", "steps", "ways")
 
     def __init__(self) -> None:
         self.steps: list[Callable[[Memo], Any]] = []
         self.guard = 0
         self.ways: dict[Any, _Node] = {}
-        self.outputs: Outputs | None = None
+        self.leaf: Leaf | None = None
 
 
 class Program:
@@ -122,15 +145,15 @@ class Program:
         self._root = _Node()
         self.leaves = 0
 
-    def play(self, variables: Mapping[str, Any]) -> tuple[Outputs, Memo] | None:
-        """Return the outputs for a row and the results of the steps, or None for a way unknown."""
+    def play(self, variables: Mapping[str, Any]) -> tuple[Leaf, Memo] | None:
+        """Return the leaf for a row and the results of the steps, or None for a way unknown."""
         memo = start(variables)
         node = self._root
         while True:
             for step in node.steps:
                 memo.append(step(memo))
-            if node.outputs is not None:
-                return node.outputs, memo
+            if node.leaf is not None:
+                return node.leaf, memo
             if not node.ways:
                 return None
             following = node.ways.get(memo[node.guard])
@@ -138,13 +161,13 @@ class Program:
                 return None
             node = following
 
-    def add(self, trace: Trace, outputs: Outputs) -> None:
+    def add(self, trace: Trace, leaf: Leaf) -> None:
         """Grow the tree by the way that *trace* took."""
         node, done = self._root, 0
         for count, number, answer in trace.guards:
             node.steps, node.guard = trace.steps[done:count], number
             node, done = node.ways.setdefault(answer, _Node()), count
-        node.steps, node.outputs = trace.steps[done:], outputs
+        node.steps, node.leaf = trace.steps[done:], leaf
         self.leaves += 1
 
 
@@ -163,8 +186,8 @@ class Renderer:
         self._hits = self._misses = self._failures = 0
         self._chunks = _Chunks()
 
-    def play(self, variables: Mapping[str, Any]) -> tuple[Outputs, Memo] | None:
-        """Return outputs and results of the steps for a row, recording it where that is new.
+    def play(self, variables: Mapping[str, Any]) -> tuple[Leaf, Memo] | None:
+        """Return leaf and results of the steps for a row, recording it where that is new.
 
         None when it cannot be had this way; then `render` must do it, and finds what is wrong.
         """
@@ -201,7 +224,7 @@ class Renderer:
             outputs["text"] = derived = _derived(trace, pieces["html"])
             if derived.text(trace.memo) != text_of(rendered["html"]):
                 raise NotTraceableError("the text of the recording differs from the rendering's")
-        program.add(trace, outputs)
+        program.add(trace, Leaf(outputs, self.bodies))
 
     def heads(self, variables: Mapping[str, Any]) -> dict[str, str]:
         """Return subject and headers as text, having tried everything else.
@@ -210,9 +233,9 @@ class Renderer:
         """
         played = self.play(variables)
         if played is not None:
-            outputs, memo = played
-            if "html" not in outputs or not _names_image("".join(outputs["html"].values(memo))):
-                return {s: o.text(memo) for s, o in outputs.items() if s not in self.bodies}
+            leaf, memo = played
+            if not leaf.names_image(memo):
+                return leaf.texts(memo)
         rendered = self.variant.rendered({**self._shared, **variables})
         self._check(rendered)
         if "text" not in rendered:
@@ -251,15 +274,12 @@ class Renderer:
         if "html" in rendered:
             self.variant.folder.check_images("".join(rendered["html"]))
 
-    def _played(
-        self, outputs: Outputs, memo: Memo
-    ) -> tuple[dict[str, str], Bodies, Encodings] | None:
+    def _played(self, leaf: Leaf, memo: Memo) -> tuple[dict[str, str], Bodies, Encodings] | None:
         """Return what `encoded` does, or None where a value names an image, which is to be looked at."""
         encodings: list[str] = []
         bodies: Bodies = {}
         try:
-            for section in self.bodies:
-                output = outputs[section]
+            for section, output in leaf.bodies:
                 values = output.values(memo)
                 joined = "".join(values)
                 if section == "html" and _names_image(joined):
@@ -269,11 +289,10 @@ class Renderer:
                 if encoding == "base64":
                     bodies[section] = (encoded(output.text(memo), "base64"),)
                 else:
-                    bodies[section] = output.quoted(values)
+                    bodies[section] = output.quoted(values, self._chunks)
         except quoted.UnspliceableError:
-            return self._encoded_whole({s: output.text(memo) for s, output in outputs.items()})
-        texts = {s: output.text(memo) for s, output in outputs.items() if s not in bodies}
-        return texts, bodies, tuple(encodings)
+            return self._encoded_whole({s: o.text(memo) for s, o in leaf.outputs.items()})
+        return leaf.texts(memo), bodies, tuple(encodings)
 
     def _spliced(self, pieces: list[str], encoding: str) -> Sequence[bytes]:
         if encoding == "base64":

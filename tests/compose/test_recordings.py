@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
-from mailer.compose import Composer, Design, quoted
+from mailer.compose import Composer, Design, compiled, quoted
 from mailer.compose.verify import faults
 from mailer.errors import TemplateError
 from mailer.mail.recipients import Recipient
@@ -282,3 +282,27 @@ def test_rows_that_all_differ_stop_being_recorded(make):
         composer.compose(row(a=list(range(length))))
     (plan,) = composer._plans.values()
     assert 40 < sum(program.leaves for program in plan.renderer._programs.values()) < 60
+
+
+@pytest.mark.parametrize("kept", [1, 2, 5000])
+def test_a_value_is_the_same_however_many_came_before(make, monkeypatch, kept):
+    """Values are encoded once and kept for a while: what comes again says what it said."""
+    monkeypatch.setattr(compiled, "_MAX_CHUNKS", kept)
+    composer = make(
+        {"subject.txt": "x", "body.txt": "{{ a }}|{{ b }}", "body.html": "<p>{{ a }}<b>{{ b }}"}
+    )
+    values = ["Ada", "a<b", "=20", ".", "From ", "é" * 90, "", " ", "a\nb", "a\rb"]
+    for a in values:
+        for b in values:
+            text = read(bytes_of(composer, row(a=a, b=b))).get_body(("plain",)).get_content()
+            assert text.replace("\r\n", "\n") == f"{a}|{b}\n".replace("\r", "\n")
+
+
+def test_text_and_html_share_what_a_value_is_encoded_to(make, monkeypatch):
+    asked = []
+    chunk = quoted.chunk
+    monkeypatch.setattr(quoted, "chunk", lambda text: asked.append(str(text)) or chunk(text))
+    composer = make({"subject.txt": "x", "body.txt": "{{ a }}", "body.html": "<p>{{ a }}"})
+    for name in ("Ada", "Bob", "Ada"):
+        composer.compose(row(a=name))
+    assert sorted(text for text in asked if text in {"Ada", "Bob"}) == ["Ada", "Bob"]
