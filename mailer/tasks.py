@@ -48,7 +48,7 @@ def deliver(self: ShownTask, ref: str) -> str:
         failure = _failure(report.failure, report.account, report.said)
         self.tell("task-buried", f"dead letter: {report.failure}, {failure}; {report}")
         raise failure
-    return str(report)
+    return report.told()
 
 
 @shared_task(  # type: ignore[untyped-decorator]

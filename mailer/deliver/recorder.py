@@ -14,11 +14,18 @@ from mailer.deliver.batch import Batch
 from mailer.deliver.heard import nameless
 from mailer.deliver.outcome import Outcome
 from mailer.errors import LeaseLostError
-from mailer.mail.said import Said
+from mailer.mail.said import Said, without_addresses
 from mailer.mail.status import OPEN, Detail, Status
 from mailer.smtp import Action, Fate, Result, Stage
 from mailer.store.breaker import AccountState
 from mailer.store.ledger import Burial, Claim, Ledger, Verdict
+
+_TOP: Final = 3
+"""Replies that a task's result names, the most frequent."""
+
+_LONGEST_TEXT: Final = 120
+_REPLIED: Final = frozenset({Status.REJECTED, Status.DEFERRED, Status.UNCERTAIN})
+"""Of whom a task's result says why. Why a whole batch is dead, its failure says."""
 
 _NO_PAYLOAD: Final = b"?"
 """What stands for a payload that is gone."""
@@ -30,7 +37,8 @@ class Report:
 
     *counts* are recipients by status word. *queued* are refs whose task is to be published; *buried*
     the ids of new dead letters. *failure* is set when the batch as a whole met a trouble of its
-    account, with what the server *said*.
+    account, with what the server *said*. *replies* are those to whom was not accepted, by stage, code
+    and enhanced code; *texts* the first text of each.
     """
 
     ref: str
@@ -42,10 +50,20 @@ class Report:
     buried: list[str] = field(default_factory=list)
     failure: str = ""
     said: Said = field(default_factory=Said)
+    replies: Counter[tuple[str, int, str]] = field(default_factory=Counter)
+    texts: dict[tuple[str, int, str], str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         counts = ", ".join(f"{number} {word}" for word, number in sorted(self.counts.items()))
         return "; ".join(part for part in (counts, self.words) if part)
+
+    def told(self) -> str:
+        """The same with the most frequent replies: ``98 accepted, 2 rejected; RCPT: 550 no user (2)``."""
+        said = [
+            f"{Said(*kind, self.texts[kind]).told} ({number})"
+            for kind, number in self.replies.most_common(_TOP)
+        ]
+        return "; ".join(part for part in (str(self), *said) if part)
 
 
 class Recorder:
@@ -75,6 +93,19 @@ class Recorder:
     def count(self, offsets: Sequence[int]) -> None:
         """Report what became of the recipients at *offsets*."""
         self._report.counts.update(self._batch.words(offsets))
+        for offset in offsets:
+            if self._batch.statuses[offset] in _REPLIED:
+                self._note_reply(offset)
+
+    def _note_reply(self, offset: int) -> None:
+        """Count what was said of a recipient, for those who see tasks: no address stands in it."""
+        said, report = self._batch.detail(offset).said, self._report
+        kind = (said.stage, said.code, said.enhanced)
+        report.replies[kind] += 1
+        if kind not in report.texts:
+            message = self._batch.entries[offset].message
+            shown = nameless(said, message.forward_path, message.reverse_path)
+            report.texts[kind] = without_addresses(shown.text)[:_LONGEST_TEXT]
 
     def bury(self, condemned: Sequence[tuple[int, Outcome, Result]]) -> None:
         """One dead letter for each reason and reply among *condemned*."""

@@ -45,6 +45,11 @@ class Said:
         """The reply in one line: ``550 5.1.1 no such user``."""
         return " ".join(part for part in (str(self.code or ""), self.enhanced, self.text) if part)
 
+    @property
+    def told(self) -> str:
+        """The reply after its stage: ``RCPT: 550 5.1.1 no such user``."""
+        return ": ".join(part for part in (self.stage, self.reply) if part)
+
     def encode(self) -> bytes:
         """Write it down, versioned."""
         # Version 1 holds the reply as one line. It stays, because workers of the last version read it.

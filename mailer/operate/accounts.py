@@ -3,15 +3,21 @@
 Starting one again takes a login, so it is the workers' side that does it (`mailer.worker.probe`).
 """
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from time import time
+from typing import Final
 
 from mailer.config import Account, Settings
 from mailer.queues.connections import Producer
-from mailer.store.breaker import OPERATOR, STOPPED, AccountState
+from mailer.store.breaker import COOLING, OPERATOR, RUNNING, STOPPED, UNKNOWN, AccountState
 from mailer.store.limits import Usage
 from mailer.store.pace import AccountPace
+from mailer.store.views.dead_groups import DeadGroup
+
+BREAKER_STATES: Final = (UNKNOWN, RUNNING, COOLING, STOPPED)
+"""How an account may stand; who was never used, or has to prove itself again, is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +56,16 @@ class AccountOffice:
         self._slots = store.slots
         self._groups = store.dead_groups
 
-    def standings(self) -> Iterator[Standing]:
-        """Every account that is configured or was ever used, by name."""
+    def standings(self, groups: Sequence[DeadGroup] | None = None) -> Iterator[Standing]:
+        """Every account that is configured or was ever used, by name.
+
+        *groups* are the dead letters by kind, for who has asked for them already.
+        """
         now = time()
         states = {state.account: state for state in self._breaker.all(now)}
-        dead: dict[str, int] = {}
-        for group in self._groups.all(now):
-            dead[group.account] = dead.get(group.account, 0) + group.messages
+        dead: Counter[str] = Counter()
+        for group in self._groups.all(now) if groups is None else groups:
+            dead[group.account] += group.messages
         for name in sorted({*states, *self._settings.accounts}):
             yield Standing(
                 name,
@@ -65,7 +74,7 @@ class AccountOffice:
                 self._limits.pace.state(name),
                 self._limits.usage(name),
                 self._waiting.parked(f"account:{name}"),
-                dead.get(name, 0),
+                dead[name],
                 self._slots.held(name),
             )
 

@@ -54,9 +54,10 @@ def figures(settings: Settings) -> Figures:
         for kind, number in backs.items():
             came_back[kind, named] += number
     dead: Counter[str] = Counter()
-    for group in store.dead_groups.all(now):
+    groups = store.dead_groups.all(now)
+    for group in groups:
         dead[group.reason] += group.messages
-    standings = tuple(AccountOffice(settings).standings())
+    standings = tuple(AccountOffice(settings).standings(groups))
     return Figures(
         recipients=recipients,
         messages=messages,

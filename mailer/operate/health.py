@@ -1,4 +1,4 @@
-"""Is everything that mail needs reachable: Redis, the broker, a worker that sweeps."""
+"""Is everything that mail needs reachable: Redis, the broker, the history, a worker that sweeps."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from typing import Final
 
 from mailer.config import Settings
 from mailer.errors import MailerError
+from mailer.operate.history import opened
 from mailer.queues.connections import Producer
 
 _LATE: Final = 10.0
@@ -28,7 +29,7 @@ class Check:
 
 
 def readiness(settings: Settings) -> Iterator[Check]:
-    """Look at Redis, the broker and the sweep, in that order; never raises for what is not well."""
+    """Look at Redis, the broker, the sweep and the history; never raises for what is not well."""
     producer = Producer(settings)
     now = time()
     try:
@@ -43,10 +44,27 @@ def readiness(settings: Settings) -> Iterator[Check]:
         yield Check("broker", str(exc))
     else:
         yield Check("broker")
+    yield Check("sweep", swept_lately(settings, swept, now))
+    if settings.history.url is not None:
+        yield Check("history", _history(settings))
+
+
+def swept_lately(settings: Settings, swept: float, now: float) -> str:
+    """Why no worker seems to run, by when one last *swept*; empty where one did lately."""
+    if not swept:
+        return "no worker has swept yet: start celery -A mailer worker"
     patience = max(_LATE * settings.worker.sweep_every, _LEAST)
-    if swept and now - swept <= patience:
-        yield Check("sweep")
-    elif swept:
-        yield Check("sweep", f"no worker has swept for {now - swept:.0f} s")
-    else:
-        yield Check("sweep", "no worker has swept yet: start celery -A mailer worker")
+    return "" if now - swept <= patience else f"no worker has swept for {now - swept:.0f} s"
+
+
+def _history(settings: Settings) -> str:
+    """Why the history cannot be asked; empty where it can, and has the tables of this version."""
+    try:
+        history = opened(settings)
+        try:
+            history.counts("")
+        finally:
+            history.close()
+    except MailerError as exc:
+        return str(exc)
+    return ""

@@ -15,10 +15,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from mailer.errors import MailerError
+from mailer.operate.accounts import BREAKER_STATES
 from mailer.operate.figures import Figures, figures
 
 _BY_OUTCOME: Final = ("outcome", "account")
 _BY_KIND: Final = ("kind", "account")
+_BY_STATE: Final = ("account", "state")
 _BY_RESULT: Final = ("account", "result")
 _BY_WINDOW: Final = ("account", "window")
 _OLDEST: Final = "Age of the oldest task message that no worker has taken."
@@ -26,6 +28,7 @@ _LAG: Final = "Age of the oldest event that a consumer has not taken."
 _ASIDE: Final = "Deliveries of events that the application did not take."
 _SWEPT: Final = "When a worker last looked for lost batches."
 _RUNNING: Final = "1 where the account may be used, 0 where it is stopped."
+_STATE: Final = "1 for the state in which the account's breaker is, 0 for the others."
 _USED: Final = "Share of a limit that is used now."
 
 
@@ -82,16 +85,19 @@ class _Collector(Collector):
 
     def _accounts(self) -> Iterator[Metric]:
         running = GaugeMetricFamily("mailer_account_running", _RUNNING, labels=("account",))
+        states = GaugeMetricFamily("mailer_account_state", _STATE, labels=_BY_STATE)
         logins = CounterMetricFamily("mailer_logins", "Logins by result.", labels=_BY_RESULT)
         used = GaugeMetricFamily("mailer_limit_used_ratio", _USED, labels=_BY_WINDOW)
         for one in self._found.accounts:
             running.add_metric((one.name,), float(one.running))
+            for state in BREAKER_STATES:
+                states.add_metric((one.name, state), float(one.state.state == state))
             logins.add_metric((one.name, "ok"), one.state.logins_ok)
             logins.add_metric((one.name, "failed"), one.state.logins_failed)
             for use in one.usage:
                 if use.allowed:
                     used.add_metric((one.name, use.limit), use.used / use.allowed)
-        yield from (running, logins, used)
+        yield from (running, states, logins, used)
 
 
 def _gauge(name: str, words: str, label: str, values: Mapping[str, float]) -> GaugeMetricFamily:

@@ -11,6 +11,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+import jsonschema
 import pytest
 import yaml
 
@@ -66,6 +67,29 @@ def workers_metrics():
     return set(done.stdout.split())
 
 
+def test_there_is_a_metric_of_all_that_operators_ask_for():
+    assert metrics() >= {
+        f"mailer_{name}"
+        for name in (
+            "messages_total",
+            "recipients",
+            "replies_total",
+            "oldest_queued_seconds",
+            "queued_batches",
+            "connections",
+            "logins_total",
+            "account_running",
+            "account_state",
+            "dead_letters",
+            "limit_used_ratio",
+            "lease_losses_total",
+            "sweep_seconds_sum",
+            "events_lag_seconds",
+            "send_to_accepted_seconds_bucket",
+        )
+    }
+
+
 def asked_for(expressions):
     return {name for text in expressions for name in re.findall(r"\bmailer_\w+", text)}
 
@@ -102,6 +126,34 @@ def test_prometheus_accepts_the_alerts():
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.promtool
+def test_each_alert_fires_for_what_it_is_about_and_is_quiet_otherwise(tmp_path):
+    for file in (ALERTS, Path(__file__).with_name("alerts.test.yml")):
+        shutil.copy(file, tmp_path)
+    done = subprocess.run(
+        [shutil.which("promtool"), "test", "rules", "alerts.test.yml"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    tried = set(re.findall(r"alertname: (\w+)", Path(tmp_path / "alerts.test.yml").read_text()))
+    assert tried == {rule["alert"] for rule in rules()}
+
+
+@pytest.mark.parametrize("file", MANIFESTS, ids=lambda file: file.stem)
+def test_manifests_are_valid_by_the_schema_of_kubernetes(file):
+    schema = json.loads((ROOT / "tests/schema/kubernetes.json").read_text())
+    names = {"Deployment": "io.k8s.api.apps.v1.Deployment", "Service": "io.k8s.api.core.v1.Service"}
+    for document in yaml.safe_load_all(file.read_text()):
+        schema["$ref"] = f"#/$defs/{names[document['kind']]}"
+        jsonschema.Draft202012Validator(schema).validate(document)
+        document["spec"]["replicaz"] = 2
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.Draft202012Validator(schema).validate(document)
 
 
 @pytest.mark.parametrize("file", MANIFESTS, ids=lambda file: file.stem)

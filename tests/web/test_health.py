@@ -5,6 +5,7 @@ import time
 import pytest
 
 from mailer.config import Settings
+from mailer.history import open_history
 from mailer.store import Store
 from tests.web.conftest import Served
 
@@ -25,6 +26,22 @@ def test_a_sweep_of_long_ago_is_none(served, client):
     Store(client).waiting.note_sweep(time.time() - 3600)
     answer = served.client.get("/readyz")
     assert (answer.status_code, answer.json()["sweep"]) == (503, "failed")
+
+
+def test_a_history_that_is_configured_must_be_reachable_with_its_tables(
+    redis_url, client, tmp_path
+):
+    url = f"sqlite:///{tmp_path}/history.db"
+    settings = Settings.model_validate({"redis": redis_url, "history": {"url": url}})
+    Store(client).waiting.note_sweep(time.time())
+    with Served(settings) as server:
+        answer = server.client.get("/readyz")
+        assert (answer.status_code, answer.json()["history"]) == (503, "failed")
+        history = open_history(url)
+        history.upgrade()
+        history.close()
+        answer = server.client.get("/readyz")
+        assert (answer.status_code, answer.json()["history"]) == (200, "ok")
 
 
 def test_without_redis_it_lives_and_is_not_ready():

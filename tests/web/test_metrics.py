@@ -1,5 +1,6 @@
 """`/metrics` is read by Prometheus's own parser, and says what the ledger says."""
 
+import re
 import time
 
 import pytest
@@ -7,8 +8,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from mailer.config import load
 from mailer.store import keys
+from mailer.store.breaker import Breaker
 from mailer.store.events import Aside, EventStream
 from mailer.store.feedback.records import Brake, Feedback, Returned
+from mailer.store.views.dead_groups import DeadGroups
 from tests.servers.cluster import Cluster, eventually
 from tests.servers.submission_server import SubmissionServer
 from tests.web.conftest import Served
@@ -45,6 +48,20 @@ def test_an_empty_redis_has_figures(served):
     assert found["mailer_recipients", "queued"] == 0
     assert found["mailer_account_running", "primary"] == 1
     assert found["mailer_oldest_queued_seconds", "bulk"] == 0
+
+
+def test_dead_letters_are_asked_for_once_a_scrape(served, client, monkeypatch):
+    asked, groups = [], DeadGroups.all
+    monkeypatch.setattr(DeadGroups, "all", lambda self, now: asked.append(now) or groups(self, now))
+    samples(served)
+    assert len(asked) == 1
+
+
+def test_of_an_account_the_state_of_its_breaker_is_one(served, client):
+    Breaker(client).stop("primary", "operator", time.time())
+    text = served.client.get("/metrics").text
+    states = dict(re.findall(r'mailer_account_state{account="primary",state="(\w+)"} (\S+)', text))
+    assert states == {"stopped": "1.0", "running": "0.0", "cooling": "0.0", "unknown": "0.0"}
 
 
 def test_who_is_behind_with_events_is_shown_with_its_age(served, client):

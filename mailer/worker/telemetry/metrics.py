@@ -26,6 +26,14 @@ from mailer.smtp.reply import Reply, Stage
 from mailer.smtp.submission import Fate
 from mailer.store.ledger import PRIORITY
 
+KNOWN_CODES: Final = frozenset((
+    *(220, 221, 235, 250, 251, 252, 334, 354),
+    *(421, 422, 431, 432, 441, 442, 446, 447, 449, 450, 451, 452, 454, 455, 458, 459, 471),
+    *(500, 501, 502, 503, 504, 510, 511, 512, 513, 515, 517, 521, 523, 525, 530, 534, 535, 538),
+    *(541, 550, 551, 552, 553, 554, 555, 556, 557, 570, 571),
+))  # fmt: skip
+"""Codes of RFCs, and those that servers are known to make up: these are labels of their own."""
+
 NO_REPLY: Final = "none"
 """The code of a stage where no reply was read: the connection broke, or time was up."""
 
@@ -158,4 +166,7 @@ def check(address: tuple[str, int]) -> None:
 
 
 def _code(reply: Reply | None) -> str:
-    return str(reply.code) if reply else NO_REPLY
+    """The code; of one that nobody knows its class alone, or a server could make hundreds of labels."""
+    if reply is None:
+        return NO_REPLY
+    return str(reply.code) if reply.code in KNOWN_CODES else f"{reply.code // 100}xx"

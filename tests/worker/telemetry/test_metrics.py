@@ -1,6 +1,9 @@
 """A worker's own `/metrics`, for all its processes, read by Prometheus's own parser."""
 
+import os
 import socket
+import subprocess
+import sys
 import tempfile
 import urllib.error
 import urllib.request
@@ -140,3 +143,15 @@ def test_the_ready_file_says_that_the_worker_sweeps(cluster, tmp_path):
     worker.terminate()
     assert worker.wait(30) == 0
     assert not ready.exists()
+
+
+def test_codes_that_no_server_is_known_to_send_share_a_label():
+    # In a process of its own, for prometheus_client then counts in files.
+    script = (
+        "from mailer.worker.telemetry.metrics import _code; from mailer.smtp.reply import Reply\n"
+        "codes = {_code(Reply(code, None, ('x',))) for code in range(200, 600)}\n"
+        "assert {'250', '550', '421', '2xx', '4xx', '5xx'} <= codes; assert len(codes) < 64, codes"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        environment = os.environ | {"PROMETHEUS_MULTIPROC_DIR": folder}
+        subprocess.run([sys.executable, "-c", script], env=environment, check=True)
