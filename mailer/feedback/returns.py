@@ -24,7 +24,7 @@ from mailer.operate.feedback import brake
 from mailer.queues.connections import Producer
 from mailer.store.campaigns import Campaigns
 from mailer.store.connection import Client
-from mailer.store.feedback.records import Brake, Feedback, Returned
+from mailer.store.feedback.records import Brake, Feedback, Note, Returned
 
 RELOAD: Final = 10.0
 """Seconds for which the list of campaigns is kept: a bounce takes longer than a campaign to be known."""
@@ -116,7 +116,9 @@ class Returns:
         one = _record(report, match, source, self._clock())
         told = partial(self._feedback.told, match.campaign, match.key, one, _message_id(report))
         scope = leaving(self._campaigns, match.campaign) if report.kind is Kind.UNSUBSCRIBE else ALL
-        noted = self._feedback.note(match.campaign, match.key, one, rule, self._brake, told, scope)
+        noted = self._feedback.note(
+            Note(match.campaign, match.key, one, rule, self._brake, told, scope)
+        )
         return Taken(report, match, noted.answer, noted.dropped, noted.paused, noted.held)
 
     def match(self, report: Report) -> Match | None:

@@ -4,6 +4,7 @@ The token in the link says who and out of which campaign; nobody can make one. W
 when this returns: the next message, also of a campaign that is being sent, is not sent any more.
 """
 
+from collections.abc import Sequence
 from contextlib import suppress
 
 from mailer.compose.unsubscribe import TokenSigner, Unsubscribed
@@ -54,6 +55,10 @@ class Unsubscribing:
         Where the campaign has no List-ID, it is all lists. What is no bulk mail still goes to them.
         """
         self._leaving.leave(who, source, BULK if of_all else self._leaving.scope(who))
+
+    def take_off_all(self, several: Sequence[Unsubscribed], source: str) -> None:
+        """Send each nothing more of the list that their mail was of: one round trip for all."""
+        self._leaving.leave_all(several, source)
 
     def put_back(self, who: Unsubscribed) -> None:
         """Undo it: only what they asked for themselves, never a bounce or a complaint."""

@@ -5,7 +5,7 @@ Every Lua script lies beside the module that calls it, under the same name where
 with the same arguments changes nothing more: a call whose reply was lost is repeated.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha1
 from importlib.resources import files
@@ -31,6 +31,7 @@ __all__ = [
     "asking_sentinels",
     "connect",
     "load",
+    "load_many",
     "reaching_redis",
     "take_turn",
 ]
@@ -105,6 +106,17 @@ def load(client: Client, *names: str) -> Callable[..., Any]:
 
     It is the last of *names*, each ``<name>.lua``; those before it hold functions that it shares.
     """
+    call_all = load_many(client, *names)
+
+    def call(*args: Any) -> Any:
+        (reply,) = call_all((args,))
+        return reply
+
+    return call
+
+
+def load_many(client: Client, *names: str) -> Callable[[Sequence[Sequence[object]]], list[Any]]:
+    """Return a script as a callable that runs it for each of several lists of arguments at once."""
     folder = files("mailer.store")
     texts = [(folder / f"{name}.lua").read_text("utf-8") for name in ("prelude", *names)]
     text = "".join(texts)
@@ -112,18 +124,20 @@ def load(client: Client, *names: str) -> Callable[..., Any]:
     direct = _DIRECT.setdefault(client, Direct(client.connection_pool))
     retry = client.connection_pool.connection_kwargs.get("retry") or Attempts()
 
-    def attempt(args: tuple[Any, ...]) -> Any:
+    def attempt(calls: Sequence[Sequence[object]]) -> list[Any]:
         try:
-            return direct.call(digest, args)
+            return direct.call_all(digest, calls)
         except redis.exceptions.NoScriptError:
             client.script_load(text)
-            return direct.call(digest, args)
+            return direct.call_all(digest, calls)
 
-    def call(*args: Any) -> Any:
+    def call_all(calls: Sequence[Sequence[object]]) -> list[Any]:
         with reaching_redis():
-            return retry.call_with_retry(lambda: attempt(args), lambda _error: None)
+            return cast(
+                "list[Any]", retry.call_with_retry(lambda: attempt(calls), lambda _error: None)
+            )
 
-    return call
+    return call_all
 
 
 def answers(client: Client) -> None:

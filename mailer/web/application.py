@@ -17,6 +17,7 @@ from mailer.web.console.frame import PREFIX
 from mailer.web.console.routes import console, home
 from mailer.web.health import healthz, readyz
 from mailer.web.metrics import metrics
+from mailer.web.one_click import OneClick
 from mailer.web.safety import Safety
 from mailer.web.static import static
 from mailer.web.unsubscribe import show, style, take_off
@@ -31,7 +32,6 @@ def application(settings: Settings, *, open_console: bool = False) -> Starlette:
     """
     made = Starlette(
         routes=[
-            # First what comes by thousands: routes are tried in their order.
             Route("/u/style.css", style),
             Route("/u/{token}", take_off, methods=["POST"]),
             Route("/u/{token}", show),
@@ -45,7 +45,7 @@ def application(settings: Settings, *, open_console: bool = False) -> Starlette:
             Route("/static/{version}/{name}", static),
             console(Gate(settings, open_console=open_console)),
         ],
-        middleware=[Middleware(Safety)],
+        middleware=[Middleware(Safety), Middleware(OneClick)],
     )
     made.router.redirect_slashes = False
     made.state.settings = settings

@@ -4,30 +4,39 @@ A thread's hand-over costs more than one question to Redis does; under load it i
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from threading import Lock
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, Generic, TypeAlias, TypeVar
 
-_T = TypeVar("_T")
+_A = TypeVar("_A")
+_R = TypeVar("_R")
 _Done: TypeAlias = tuple[asyncio.Future[Any], Any, BaseException | None]
 
+LARGEST_ROUND: Final = 64
+"""How many are answered together: what Redis is asked for at once stays short."""
 
-class Together:
-    """One thread that answers calls in the order in which they come."""
 
-    def __init__(self, name: str) -> None:
+class Together(Generic[_A, _R]):
+    """One thread that answers calls in the order in which they come.
+
+    *answer* gets what was asked, several at a time, and returns as many results; what it raises, each of
+    them gets.
+    """
+
+    def __init__(self, name: str, answer: Callable[[Sequence[_A]], Sequence[_R]]) -> None:
         self._thread: Final = ThreadPoolExecutor(1, thread_name_prefix=name)
+        self._answer = answer
         self._lock = Lock()
-        self._asked: list[tuple[Callable[[], Any], asyncio.Future[Any]]] = []
+        self._asked: list[tuple[_A, asyncio.Future[_R]]] = []
         self._works = False
 
-    async def call(self, what: Callable[[], _T]) -> _T:
-        """What *what* returns, or raises, in the thread."""
-        answer: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
+    async def call(self, asked: _A) -> _R:
+        """What is answered to *asked*, or what the answer raises."""
+        answer: asyncio.Future[_R] = asyncio.get_running_loop().create_future()
         with self._lock:
-            self._asked.append((what, answer))
+            self._asked.append((asked, answer))
             begins, self._works = not self._works, True
         if begins:
             self._thread.submit(self._work)
@@ -36,23 +45,24 @@ class Together:
     def _work(self) -> None:
         while True:
             with self._lock:
-                asked, self._asked = self._asked, []
+                asked = self._asked[:LARGEST_ROUND]
+                del self._asked[:LARGEST_ROUND]
                 if not asked:
                     self._works = False
                     return
             done: dict[asyncio.AbstractEventLoop, list[_Done]] = {}
-            for what, answer in asked:
-                done.setdefault(answer.get_loop(), []).append((answer, *_answered(what)))
-            for loop, settled in done.items():
+            for settled in self._answered(asked):
+                done.setdefault(settled[0].get_loop(), []).append(settled)
+            for loop, several in done.items():
                 with suppress(RuntimeError):  # a loop that has ended: nobody waits there
-                    loop.call_soon_threadsafe(_settle, settled)
+                    loop.call_soon_threadsafe(_settle, several)
 
-
-def _answered(what: Callable[[], Any]) -> tuple[Any, BaseException | None]:
-    try:
-        return what(), None
-    except Exception as error:  # noqa: BLE001 - it is the caller's
-        return None, error
+    def _answered(self, asked: Sequence[tuple[_A, asyncio.Future[_R]]]) -> list[_Done]:
+        try:
+            results = self._answer([one for one, _ in asked])
+        except Exception as error:  # noqa: BLE001 - it is the callers'
+            return [(answer, None, error) for _, answer in asked]
+        return [(answer, result, None) for (_, answer), result in zip(asked, results, strict=True)]
 
 
 def _settle(done: list[_Done]) -> None:

@@ -4,8 +4,9 @@ GET changes nothing: scanners fetch every link, and some run scripts. What acts 
 without cookie, login or redirect: whoever has the link may take its owner off the list.
 """
 
+from asyncio import get_running_loop
 from collections.abc import Callable
-from functools import partial
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -16,14 +17,13 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from mailer.compose.unsubscribe import Unsubscribed
 from mailer.errors import LedgerUnavailableError, MailerError
 from mailer.feedback.unsubscribing import Unsubscribing
+from mailer.web.one_click import SOURCE
 from mailer.web.pages import STYLE, Page, language, rendered
-from mailer.web.together import Together
 
 _ONE_CLICK: Final = "One-Click"
-_PRESSED: Final = "List-Unsubscribe=One-Click"
 _LATER: Final = {"Retry-After": "60"}
 _LONGEST_FORM: Final = 1000
-_TOGETHER: Final = Together("mailer-unsubscribe")
+_THREADS: Final = ThreadPoolExecutor(4, thread_name_prefix="mailer-unsubscribe")
 
 
 async def show(request: Request) -> Response:
@@ -59,15 +59,13 @@ async def _pressed(request: Request) -> str:
             return ""
     else:
         body = (await request.body())[:_LONGEST_FORM].decode("ascii", "replace")
-        if body == _PRESSED:  # what RFC 8058 has providers send
-            return _ONE_CLICK
         fields = dict(parse_qsl(body, max_num_fields=100))
     return fields.get("List-Unsubscribe") or fields.get("do") or ""
 
 
 async def _answered(request: Request, how: Callable[[Request], Response]) -> Response:
     try:
-        return await _TOGETHER.call(partial(how, request))
+        return await get_running_loop().run_in_executor(_THREADS, how, request)
     except LedgerUnavailableError:
         # Nothing was written down: a provider tries again, and a person is told to.
         page = Page("later", language(request.headers.get("accept-language", "")))
@@ -80,7 +78,7 @@ def _clicked(request: Request) -> Response:
     unsubscribing, who = _of(request)
     if who is None:
         return PlainTextResponse("this link is not one of ours\n", 404)
-    unsubscribing.take_off(who, "one-click")
+    unsubscribing.take_off(who, SOURCE)
     return PlainTextResponse("unsubscribed\n")
 
 

@@ -16,7 +16,7 @@ from mailer.mail.recipients import fingerprint
 from mailer.mail.said import Said
 from mailer.mail.status import Detail, Status
 from mailer.store.events import EventStream
-from mailer.store.feedback.records import Brake, Feedback, Returned
+from mailer.store.feedback.records import Brake, Feedback, Note, Returned
 from mailer.store.ledger import Burial, Ledger, Settlement
 from mailer.worker.followers import Follower
 from mailer.worker.history_writer import HistoryWriter
@@ -68,7 +68,9 @@ def refused(mailer, client, place, *, followed):
     back = Returned("bounce", PEOPLE[0], NOW, status="5.1.1", permanent=True)
     feedback = Feedback(client)
     key = fingerprint(PEOPLE[0])
-    feedback.note("spring", key, back, None, Brake(), lambda: feedback.told("spring", key, back))
+    feedback.note(
+        Note("spring", key, back, None, Brake(), lambda: feedback.told("spring", key, back))
+    )
     if followed:
         writer = HistoryWriter(load(place / "mailer.toml", {}))
         follower = Follower(client, writer)

@@ -15,7 +15,7 @@ from mailer.mail.event import Happened, encode_outcomes
 from mailer.mail.recipients import fingerprint
 from mailer.mail.status import Detail, Status
 from mailer.store.events import EventStream
-from mailer.store.feedback.records import Brake, Feedback, Returned
+from mailer.store.feedback.records import Brake, Feedback, Note, Returned
 from mailer.store.ledger import Ledger, Settlement
 from mailer.worker.followers import Follower
 from mailer.worker.history_writer import HistoryWriter
@@ -77,7 +77,7 @@ def bounced(client, mailbox="bob@example.org"):
         "bounce", mailbox, NOW + 60, "5.1.1", 550, "mailbox_unknown", True, "no such user", "imap"
     )
     told = partial(feedback.told, "spring", key, one)
-    assert feedback.note("spring", key, one, None, Brake(None, None), told).answer == "new"
+    assert feedback.note(Note("spring", key, one, None, Brake(None, None), told)).answer == "new"
 
 
 def test_what_came_back_is_shown_with_its_reason_by_trace_export_and_python(

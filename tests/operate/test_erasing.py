@@ -18,7 +18,7 @@ from mailer.operate.erasing import Found, erase
 from mailer.operate.trace import trace
 from mailer.store import Store, keys
 from mailer.store.events import Aside
-from mailer.store.feedback.records import Brake, Returned
+from mailer.store.feedback.records import Brake, Note, Returned
 from mailer.store.ledger import Burial, Settlement
 from mailer.store.retention.erasing import KINDS
 from mailer.store.suppression import Suppressed
@@ -81,7 +81,7 @@ def test_a_person_leaves_every_place_and_the_second_time_nothing_is_found(settin
     bury(store, "hers", "d2")
     client.hset(keys.detail("alone"), "0", encode_detail(Detail(ADA, text="later")))
     returned = Returned("bounce", ADA, time.time(), permanent=True, reason="mailbox_unknown")
-    store.feedback.note("waits", fingerprint(ADA), returned, None, Brake())
+    store.feedback.note(Note("waits", fingerprint(ADA), returned, None, Brake()))
     client.zadd(keys.UNKNOWN, {json.dumps({"recipient": "Ada@Example.org"}): 1.0})
     client.hset(keys.refusals(fingerprint(ADA)), "times", "1")
     assert holding(client)

@@ -13,7 +13,7 @@ from mailer.store import keys
 from mailer.store.campaigns import CANCELLED, Campaigns
 from mailer.store.dead_letters import DeadLetters
 from mailer.store.events import EventStream
-from mailer.store.feedback.records import Brake, Feedback, Returned
+from mailer.store.feedback.records import Brake, Feedback, Note, Returned
 from mailer.store.ledger import Burial, Ledger, Settlement
 from mailer.store.retention.forgetting import Forgetting
 from mailer.store.singles import Single, Singles
@@ -63,7 +63,7 @@ def fill_every_key(client):
     campaigns = Campaigns(client)
     campaigns.share("spring", "d" * 64, b"packed")
     about = Returned("bounce", "r1@example.org", NOW, permanent=True)
-    Feedback(client).note("spring", fresh(1).fingerprint, about, None, Brake())
+    Feedback(client).note(Note("spring", fresh(1).fingerprint, about, None, Brake()))
     for name in ("turns:bulk", "line:account:primary"):
         client.zadd(f"mailer:{name}", {"spring": 1})
         client.zadd(f"mailer:{name}:spring", {lease.ref: 1})

@@ -102,7 +102,7 @@ def test_scripts_follow_the_module_that_calls_them() -> None:
     """No script lies there that nobody loads."""
     loaded = {"prelude.lua"}
     for file in Path(str(files("mailer.store"))).rglob("*.py"):
-        for call in re.findall(r"load\(client, ([^)]*)\)", file.read_text("utf-8")):
+        for call in re.findall(r"load(?:_many)?\(client, ([^)]*)\)", file.read_text("utf-8")):
             loaded |= {f"{name}.lua" for name in re.findall(r'"(\w+)"', call)}
 
     assert set(SCRIPTS) - loaded == set()

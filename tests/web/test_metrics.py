@@ -10,7 +10,7 @@ from mailer.config import load
 from mailer.store import keys
 from mailer.store.breaker import Breaker
 from mailer.store.events import Aside, EventStream
-from mailer.store.feedback.records import Brake, Feedback, Returned
+from mailer.store.feedback.records import Brake, Feedback, Note, Returned
 from mailer.store.views.dead_groups import DeadGroups
 from tests.servers.cluster import Cluster, eventually
 from tests.servers.submission_server import SubmissionServer
@@ -84,7 +84,13 @@ def test_the_figures_are_the_ledgers(cluster, smtp):
     cluster.enqueue("news", "other", TOTAL // 2)
     eventually(lambda: cluster.final("spring") and cluster.final("news"))
     Feedback(cluster.client).note(
-        "spring", b"somebody", Returned("complaint", "a@example.org", 1.0), None, Brake(None, None)
+        Note(
+            "spring",
+            b"somebody",
+            Returned("complaint", "a@example.org", 1.0),
+            None,
+            Brake(None, None),
+        )
     )
     with Served(load(cluster.folder / "mailer.toml", {})) as served:
         found = samples(served)

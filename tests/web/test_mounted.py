@@ -7,6 +7,11 @@ import subprocess
 
 import httpx
 import pytest
+from django.conf import settings as django_settings
+from django.core.asgi import get_asgi_application
+from django.http import HttpResponse
+from django.urls import path
+from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
@@ -46,10 +51,31 @@ def asking(app):
     )
 
 
-def test_it_works_under_a_path_of_ones_own_application(settings, client, link):
-    app = Starlette(
-        routes=[Route("/", hello), Mount("/mail", application(settings)), Route("/u/x", hello)]
-    )
+def in_starlette(ours):
+    return Starlette(routes=[Route("/", hello), Mount("/mail", ours), Route("/u/x", hello)])
+
+
+def in_fastapi(ours):
+    app = FastAPI()
+    app.get("/", response_class=PlainTextResponse)(lambda: "hello")
+    app.mount("/mail", ours)
+    return app
+
+
+def in_django(ours):
+    """An asgi.py in which Django has all the rest."""
+    if not django_settings.configured:
+        django_settings.configure(ALLOWED_HOSTS=["*"], ROOT_URLCONF=__name__)
+    site = get_asgi_application()
+    return Starlette(routes=[Mount("/mail", ours), Mount("/", site)])
+
+
+urlpatterns = [path("", lambda _request: HttpResponse("hello"))]
+
+
+@pytest.mark.parametrize("inside", [in_starlette, in_fastapi, in_django])
+def test_it_works_under_a_path_of_ones_own_application(settings, client, link, inside):
+    app = inside(application(settings))
 
     async def visit():
         async with asking(app) as visitor:

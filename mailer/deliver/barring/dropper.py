@@ -13,7 +13,7 @@ from mailer.mail.said import without_addresses
 from mailer.mail.status import Status
 from mailer.smtp.replies.reasons import diagnose
 from mailer.smtp.reply import Stage
-from mailer.store.feedback.records import Brake, Feedback, Returned
+from mailer.store.feedback.records import Brake, Feedback, Note, Returned
 
 _NO_BRAKE = Brake(None, None)
 _PERMANENT = frozenset({"mailbox_unknown", "mailbox_moved", "domain_unknown"})
@@ -52,4 +52,4 @@ class Dropper:
                 said=without_addresses(said.reply)[:200],
                 source="session",
             )
-            self._feedback.note("", entry.fingerprint, told, rule, _NO_BRAKE)
+            self._feedback.note(Note("", entry.fingerprint, told, rule, _NO_BRAKE))

@@ -1,19 +1,18 @@
 """What came back, over what was heard first: once for each campaign, recipient and kind."""
 
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from mailer.mail.barring.dropping import Dropping
 from mailer.mail.barring.scopes import ALL
 from mailer.mail.event import CAME_BACK, Event, Told, encode_came_back
 from mailer.store import keys
-from mailer.store.connection import Client, load, reaching_redis
+from mailer.store.connection import Client, load_many, reaching_redis
 from mailer.store.feedback.places import place
 
 _UNASKED: Final = b"?"
-_ENTRY: Final = 16
 
 MAX_UNKNOWN = 500
 """How many messages that were not understood are kept; the oldest go."""
@@ -37,6 +36,10 @@ class Returned:
     said: str = ""
     source: str = ""
     proof: str = ""
+
+    def packed(self) -> str:
+        """How it is written down."""
+        return json.dumps({name: getattr(self, name) for name in self.__slots__})
 
     @property
     def reply(self) -> str:
@@ -66,12 +69,58 @@ class Brake:
     after: int = 200
 
 
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What is to be written down of *one* message of *campaign*, and what follows from it.
+
+    *rule* is applied to its recipient, *brake* to its campaign. With *campaign* ``""`` only the rule is.
+    *told* makes what is told to those who follow events, where it is news; it is called where somebody
+    does. *scope* is which mail a dropped recipient gets no more.
+    """
+
+    campaign: str
+    key: bytes
+    one: Returned
+    rule: Dropping | None
+    brake: Brake
+    told: Callable[[], Told] | None = None
+    scope: str = ALL
+
+    def without_campaign(self) -> "Note":
+        """The same, of which only the rule is applied."""
+        return replace(self, campaign="")
+
+    def arguments(self, entry: bytes | str) -> list[object]:
+        """What the script is given, with the *entry* of events about it."""
+        one, rule, brake = self.one, self.rule, self.brake
+        why = json.dumps({"source": one.source, "evidence": one.said, "campaign": self.campaign})
+        policy = (rule.times, rule.span, rule.lasts, rule.memory) if rule else ("", "", "", "")
+        return [
+            self.campaign,
+            self.key,
+            one.kind,
+            one.at,
+            one.packed(),
+            "1" if one.permanent else "",
+            one.recipient,
+            one.reason or one.kind,
+            why,
+            *policy,
+            "" if brake.bounces is None else brake.bounces,
+            "" if brake.complaints is None else brake.complaints,
+            brake.after,
+            entry,
+            self.scope,
+            one.recipient.rpartition("@")[2].lower(),
+        ]
+
+
 class Feedback:
     """What came back, in Redis."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._come_back = load(client, "barring", "come_back")
+        self._come_back = load_many(client, "barring", "come_back")
 
     def told(self, campaign: str, key: bytes, one: Returned, message_id: str = "") -> Told:
         """What those who follow events are told of *one*."""
@@ -94,46 +143,24 @@ class Feedback:
             )
         )
 
-    def note(  # noqa: PLR0913, PLR0917 - one row of the ledger
-        self,
-        campaign: str,
-        key: bytes,
-        one: Returned,
-        rule: Dropping | None,
-        brake: Brake,
-        told: Callable[[], Told] | None = None,
-        scope: str = ALL,
-    ) -> Noted:
-        """Write *one* down, apply *rule* to its recipient and *brake* to its campaign; one round trip.
+    def note(self, note: Note) -> Noted:
+        """Write one down, in one round trip. Repeated, it changes nothing."""
+        (noted,) = self.note_all((note,))
+        return noted
 
-        Repeated, it changes nothing. With *campaign* ``""`` only the rule is applied. *told* makes what
-        is told to those who follow events, where it is news; it is called where somebody does. *scope* is
-        which mail a dropped recipient gets no more.
-        """
-        why = json.dumps({"source": one.source, "evidence": one.said, "campaign": campaign})
-        policy = (rule.times, rule.span, rule.lasts, rule.memory) if rule else ("", "", "", "")
-        given = [
-            campaign,
-            key,
-            one.kind,
-            one.at,
-            json.dumps(asdict(one)),
-            "1" if one.permanent else "",
-            one.recipient,
-            one.reason or one.kind,
-            why,
-            *policy,
-            "" if brake.bounces is None else brake.bounces,
-            "" if brake.complaints is None else brake.complaints,
-            brake.after,
-            _UNASKED if told else b"",
-            scope,
-            one.recipient.rpartition("@")[2].lower(),
-        ]
-        answer, dropped, paused, held = self._come_back(*given)
-        if told and answer == b"followed":
-            given[_ENTRY] = told().entry
-            answer, dropped, paused, held = self._come_back(*given)
+    def note_all(self, notes: Sequence[Note]) -> list[Noted]:
+        """Write *notes* down in one round trip, and one more for each that somebody follows."""
+        replies = self._come_back(
+            [note.arguments(_UNASKED if note.told else b"") for note in notes]
+        )
+        return [self._noted(note, *reply) for note, reply in zip(notes, replies, strict=True)]
+
+    def _noted(
+        self, note: Note, answer: bytes, dropped: bytes, paused: bytes, held: bytes
+    ) -> Noted:
+        if note.told and answer == b"followed":
+            (reply,) = self._come_back([note.arguments(note.told().entry)])
+            answer, dropped, paused, held = reply
         return Noted(answer.decode(), dropped == b"1", paused.decode(), held.decode())
 
     def counts(self, campaign: str) -> Mapping[str, int]:

@@ -15,6 +15,8 @@ import redis
 REPLICATED_WITHIN: Final = 1000
 """Milliseconds that replicas have to take a script's changes over."""
 
+_EVALSHA: Final = b"*%d\r\n$7\r\nEVALSHA\r\n$40\r\n%b\r\n$1\r\n0\r\n"
+
 
 class Direct:
     """Each thread's own connection to where *pool* connects, opened at its first call.
@@ -34,8 +36,18 @@ class Direct:
         Raises `redis.RedisError` of any kind when something is not as it should be; whether the script
         has run is not known then.
         """
-        packed = [b"*%d\r\n$7\r\nEVALSHA\r\n$40\r\n%b\r\n$1\r\n0\r\n" % (3 + len(args), digest)]
-        packed += [_bulk(arg) for arg in args]
+        (reply,) = self.call_all(digest, (args,))
+        return reply
+
+    def call_all(self, digest: bytes, calls: Sequence[Sequence[object]]) -> list[Any]:
+        """Run the script once with each of *calls*, in one round trip; their replies, in their order.
+
+        One that raises does not keep the others from running.
+        """
+        packed: list[bytes] = []
+        for args in calls:
+            packed.append(_EVALSHA % (3 + len(args), digest))
+            packed += [_bulk(arg) for arg in args]
         connection = self._taken()
         watch = getattr(connection, "watch", None)
         replicas = watch.replicas if watch else 0  # before the next look: see `Watch.look`
@@ -47,7 +59,7 @@ class Direct:
         try:
             connection.send_packed_command([b"".join(packed)], check_health=False)
             try:
-                reply = connection.read_response()
+                replies = _replies(connection, len(calls))
             finally:
                 if replicas:
                     _confirm(connection, replicas)
@@ -58,7 +70,7 @@ class Direct:
             connection.disconnect()
             raise
         self._own.connection = connection
-        return reply
+        return replies
 
     def _taken(self) -> Any:
         """This thread's connection, which it has not while a call is under way."""
@@ -69,6 +81,22 @@ class Direct:
             connection.connect()  # not at the first command: that would pass Sentinel by
             self._own.pid = os.getpid()
         return connection
+
+
+def _replies(connection: Any, number: int) -> list[Any]:
+    """So many replies. Raises the first error once all are read: the connection stays in step."""
+    if number == 1:
+        return [connection.read_response()]
+    replies: list[Any] = []
+    failed: redis.ResponseError | None = None
+    for _ in range(number):
+        try:
+            replies.append(connection.read_response())
+        except redis.ResponseError as exc:
+            failed = failed or exc
+    if failed:
+        raise failed
+    return replies
 
 
 def _wait(replicas: int) -> bytes:
