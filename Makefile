@@ -8,13 +8,14 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint chaos bench wheel clean
+.PHONY: help demo test lint chaos soak bench wheel clean
 
 help:
 	@echo "make demo    send a campaign for real, on this machine, in a minute"
 	@echo "make test    run the tests"
 	@echo "make lint    check style, format and types"
 	@echo "make chaos   kill things, at length"
+	@echo "make soak    an hour of sending while things break; does anything grow? (ARGS=\"--minutes 5\")"
 	@echo "make bench   measure, beside what one would use instead (twenty minutes; ARGS=--quick)"
 	@echo "make wheel   build dist/*.whl"
 	@echo "make clean   remove what these made"
@@ -32,6 +33,9 @@ lint: $(VENV)/.test $(VENV)/.lint
 
 chaos: $(VENV)/.test
 	$(PYTEST) tests/chaos --long $(ARGS)
+
+soak: $(VENV)/.test
+	$(BIN)/python -m tests.chaos.soak $(ARGS)
 
 bench: $(VENV)/.test $(VENV)/.bench
 	$(BIN)/python benchmarks $(ARGS)

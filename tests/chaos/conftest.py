@@ -15,6 +15,7 @@ def pytest_addoption(parser):
     parser.addoption("--long", action="store_true", help="every named step, many random runs")
     parser.addoption("--runs", type=int, default=LONG_RANDOM, help="random runs with --long")
     parser.addoption("--seed", type=int, default=None, help="repeat the random run of this seed")
+    parser.addoption("--seeds", metavar="FIRST-LAST", help="the random runs of these seeds")
 
 
 def pytest_generate_tests(metafunc):
@@ -26,6 +27,9 @@ def _seeds(config):
     given = config.getoption("--seed", default=None)
     if given is not None:
         return [given]
+    if several := config.getoption("--seeds", default=None):
+        first, _, last = several.partition("-")
+        return range(int(first), int(last) + 1)
     if not config.getoption("--long", default=False):
         return range(1, SHORT_RANDOM + 1)
     # Every worker of pytest-xdist must collect the same tests: the seeds are those of the day's run.

@@ -122,6 +122,9 @@ class World:
     With *tells*, an application's function is told what happens.
     """
 
+    extra = ""
+    """What else stands in ``mailer.toml``."""
+
     history: ClassVar[str | None] = None
     """The URL of a server's database for the history; None for a file in the folder."""
 
@@ -149,7 +152,7 @@ class World:
 
     def __enter__(self):
         self._stack.callback(self._end_all)
-        self.folder.mkdir(exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "redis").mkdir()
         hello = self.folder / "templates" / "hello"
         hello.mkdir(parents=True)
@@ -174,6 +177,7 @@ class World:
                 password='password_env = "SMTP_PASSWORD"' if self.settings["login"] else "",
                 **self.settings,
             )
+            + self.extra
         )
         self.client = self.connect()
         self._stack.callback(self.client.close)

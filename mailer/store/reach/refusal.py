@@ -14,6 +14,7 @@ REFUSALS: Final = {
     "OOM": "Redis is out of memory: raise its maxmemory, or delete what is not needed",
     "MISCONF": "Redis cannot write to its disk and takes no writes: see its log, and if the disk is full",
     "READONLY": "this Redis is a replica and takes no writes: name the master, or use sentinel://",
+    "UNBLOCKED": "this Redis became a replica: name the master, or use sentinel://",
     "NOREPLICAS": "Redis has too few replicas in step (min-replicas-to-write): bring them back",
     "LOADING": "Redis is loading its data: wait until it has",
     "BUSY": "Redis is busy with a script of somebody else's: wait, or end it with SCRIPT KILL",
