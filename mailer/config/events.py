@@ -24,11 +24,20 @@ KINDS: Final = (
     "delivered",
     "bounced",
     "unsubscribed",
+    "resubscribed",
     "complained",
 )
 """What an application can ask for: what becomes of a recipient, and what comes back later."""
 
-TOLD: Final = ("accepted", "rejected", "dead", "bounced", "complained", "unsubscribed")
+TOLD: Final = (
+    "accepted",
+    "rejected",
+    "dead",
+    "bounced",
+    "complained",
+    "unsubscribed",
+    "resubscribed",
+)
 
 _LOOPBACK: Final = ("http://localhost", "http://127.0.0.1", "http://[::1]")
 

@@ -9,6 +9,7 @@ from mailer.compose.unsubscribe import Unsubscribed
 from mailer.errors import PayloadError
 from mailer.mail.barring.dropping import AT_ONCE
 from mailer.mail.barring.scopes import ALL, BULK
+from mailer.mail.event import BACK_AGAIN, Event, Told, encode_came_back
 from mailer.mail.recipients import fingerprint
 from mailer.store.campaigns import Campaigns
 from mailer.store.feedback.records import Brake, Feedback, Note, Noted, Returned
@@ -75,3 +76,18 @@ class Leaving:
         )
         told = partial(self._feedback.told, who.campaign, key, one)
         return Note(who.campaign, key, one, AT_ONCE, _NO_BRAKE, told, scope)
+
+    def told_back(self, who: Unsubscribed, source: str) -> Told:
+        """What those who follow events are told when *who* takes that back."""
+        key = fingerprint(who.mailbox)
+        return encode_came_back(
+            Event(
+                who.campaign,
+                self._feedback.place(who.campaign, key),
+                BACK_AGAIN,
+                time(),
+                mailbox=who.mailbox,
+                stage=source,
+                key=key,
+            )
+        )

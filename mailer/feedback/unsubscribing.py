@@ -60,8 +60,10 @@ class Unsubscribing:
         """Send each nothing more of the list that their mail was of: one round trip for all."""
         self._leaving.leave_all(several, source)
 
-    def put_back(self, who: Unsubscribed) -> None:
+    def put_back(self, who: Unsubscribed, source: str) -> None:
         """Undo it: only what they asked for themselves, never a bounce or a complaint."""
+        told = self._leaving.told_back(who, source)
         # All that stands in the way of this list: an older version's entries are for all mail.
         for scope in {self._leaving.scope(who), BULK, ALL}:
-            self._suppression.remove([fingerprint(who.mailbox)], scope, KIND)
+            # Told with the first that is taken away: with every one it is the same event.
+            self._suppression.remove([fingerprint(who.mailbox)], scope, KIND, told)

@@ -12,7 +12,7 @@ from mailer.history.folding import (
     event_rows,
     message_rows,
 )
-from mailer.mail.event import LATER, Event
+from mailer.mail.event import WEIGHTS, Event
 
 
 def upsert(source: str) -> str:
@@ -48,7 +48,7 @@ def _newer(column: str) -> str:
 
 def _weight(table: str) -> str:
     """How much the word for what came back says, as `mailer.mail.event.weightier` has it."""
-    cases = " ".join(f"WHEN '{word}' THEN {weight}" for weight, word in enumerate(LATER, 1))
+    cases = " ".join(f"WHEN '{word}' THEN {weight}" for word, weight in WEIGHTS.items())
     return f"CASE {table}.later {cases} ELSE 0 END"
 
 

@@ -37,7 +37,16 @@ CAME_BACK: Final = {
     "complaint": "complained",
 }
 """The word for each kind of what comes back; of two about one message, the later in this list counts."""
-LATER: Final = tuple(CAME_BACK.values())
+
+BACK_AGAIN: Final = "resubscribed"
+"""Said of whoever has left, and takes that back."""
+
+WEIGHTS: Final = {word: number for number, word in enumerate(CAME_BACK.values(), 1)} | {
+    BACK_AGAIN: [*CAME_BACK].index("unsubscribe") + 1
+}
+"""How much a word for what came later says of the message; of two that say as much, the newer counts."""
+
+LATER: Final = tuple(WEIGHTS)
 
 ORDER_BITS: Final = 20
 """An event's order is the milliseconds of its entry, and in these bits the count in one of them."""
@@ -162,10 +171,9 @@ def encode_came_back(event: Event) -> Told:
     return Told(1, b"E" + bytes([CAME_BACK_VERSION]) + b"b" + packed)
 
 
-def weightier(one: str, other: str) -> str:
-    """Which of two words for what came back says more of the message."""
-    known = {word: place for place, word in enumerate(LATER)}
-    return max(one, other, key=lambda word: known.get(word, -1))
+def weightier(older: str, newer: str) -> str:
+    """Which of two words for what came later says more of the message."""
+    return newer if WEIGHTS.get(newer, 0) >= WEIGHTS.get(older, 0) else older
 
 
 def decode_entry(entry: bytes, start: int, order: int, ref: str = "") -> Iterator[Event]:

@@ -4,7 +4,8 @@ The ledger keeps a detail of each recipient whose message was tried. Those whose
 went to the dead letters in whole batches, without one: what is known of them is the letter's.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from heapq import merge
 from time import time
@@ -12,8 +13,9 @@ from time import time
 from mailer.config import Settings
 from mailer.errors import PayloadError
 from mailer.mail.payload import decode
+from mailer.mail.record import Record
 from mailer.mail.status import Detail, Status
-from mailer.operate.trace import Record, export
+from mailer.operate.history import opened
 from mailer.queues.connections import Producer
 from mailer.store.campaigns import Failure
 from mailer.store.dead_letters import DeadLetter, DeadLetters, Filter
@@ -52,7 +54,7 @@ def with_records(
     if settings.history.url is None:
         yield from ((failure, None) for failure in found)
         return
-    records = export(settings, name)
+    records = _in_history(settings, name)
     record = next(records, None)
     for failure in found:
         while record and record.position < failure.position:
@@ -64,7 +66,12 @@ def records_back(settings: Settings, name: str) -> Mapping[str, Record]:
     """What the history knows of everyone of whom something came back, by mailbox."""
     if settings.history.url is None:
         return {}
-    return {one.mailbox: one for one in export(settings, name, ("bounced", "complained"))}
+    return {one.mailbox: one for one in _in_history(settings, name, ("bounced", "complained"))}
+
+
+def _in_history(settings: Settings, name: str, outcomes: Sequence[str] = ()) -> Iterator[Record]:
+    with closing(opened(settings)) as history:
+        yield from history.export(name, outcomes)
 
 
 def _position(failure: Failure) -> int:

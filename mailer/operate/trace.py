@@ -1,15 +1,14 @@
-"""Who got it, when, and what the server said: of one person, over all campaigns; of one campaign, of all.
+"""Who got it, when, and what the server said: of one person, over all campaigns.
 
 The history knows it, where there is one. Without, the ledger says what it knows: in which campaigns a
 person is, with which outcome, what came back, and of those not accepted the last reply. It keeps no
 Message-ID, but that of a campaign's message is made from its recipient, and can be made again.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import reduce
 from itertools import islice
-from time import time
 from typing import Final
 
 from mailer.config import Settings
@@ -26,7 +25,7 @@ from mailer.store.feedback.records import Feedback, Returned
 _MOST: Final = 500_000
 """Recipients whose Message-ID is made again at most, for who has no patience: some two seconds."""
 
-__all__ = ["Record", "export", "trace"]
+__all__ = ["Record", "trace"]
 
 
 def trace(
@@ -46,20 +45,6 @@ def trace(
             history.close()
     ledger = _Ledger(settings, newest)
     return list(ledger.by_message_id(what) if what.startswith("<") else ledger.by_mailbox(what))
-
-
-def export(settings: Settings, name: str, outcomes: Sequence[str] = ()) -> Iterator[Record]:
-    """Every recipient of a campaign, in the order of the list, streamed out of the history.
-
-    Raises `ConfigError` where there is none, `CampaignNotFoundError` where nobody knows the campaign.
-    """
-    history = opened(settings)
-    try:
-        if not history.counts(name):
-            Producer(settings).campaigns.progress(name, time())
-        yield from history.export(name, outcomes)
-    finally:
-        history.close()
 
 
 class _Ledger:

@@ -25,8 +25,8 @@ from mailer.mail.recipients import Recipient
 from mailer.mail.routing import Routes
 from mailer.mail.stored import pack
 from mailer.operate.campaigns import cancel, failures, pause, resume, schedule, status
+from mailer.operate.outcomes import Record, outcomes
 from mailer.operate.recipients import Recipients, accepted, failed
-from mailer.operate.trace import Record, export
 from mailer.produce.design import aware, checked_window, design, retry_overrides, summary
 from mailer.produce.design import recipient as one_recipient
 from mailer.produce.enqueue import Enqueuer, Plan, Progress, Router
@@ -281,8 +281,11 @@ class Campaign:
         return failed(self._producer.settings, self.name)
 
     def outcomes(self) -> Iterator[Record]:
-        """Every recipient and what became of it, in the order of the list, streamed; wants a history."""
-        return export(self._producer.settings, self.name)
+        """Every recipient and what became of it, in the order of the list, streamed.
+
+        Without a history it is what the ledger knows: see docs/history.md.
+        """
+        return outcomes(self._producer.settings, self.name)
 
     def pause(self) -> None:
         """Start no message more, on any worker, from a second after this returns."""

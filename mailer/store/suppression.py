@@ -8,6 +8,7 @@ from time import time
 from typing import Any, Final
 
 from mailer.mail.barring.scopes import ALL, applies
+from mailer.mail.event import Told
 from mailer.store import keys
 from mailer.store.connection import Client, load, reaching_redis
 
@@ -61,11 +62,20 @@ class Suppression:
             added += int(self._add(*flat))
         return added
 
-    def remove(self, fingerprints: Iterable[bytes], scope: str = "", reason: str = "") -> int:
-        """Take mailboxes off the list, where given only for that scope and reason; returns how many."""
+    def remove(
+        self,
+        fingerprints: Iterable[bytes],
+        scope: str = "",
+        reason: str = "",
+        told: Told | None = None,
+    ) -> int:
+        """Take mailboxes off the list, where given only for that scope and reason; returns how many.
+
+        *told* is what those who follow events are told where one was on it.
+        """
         removed, rest = 0, iter(fingerprints)
         while chunk := list(islice(rest, _STEP)):
-            removed += int(self._remove(scope, reason, *chunk))
+            removed += int(self._remove(scope, reason, (told or Told()).entry, *chunk))
         return removed
 
     def expire(self, now: float) -> int:

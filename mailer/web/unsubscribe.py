@@ -107,7 +107,7 @@ def _left_all(request: Request) -> Response:
 
 def _undone(request: Request) -> Response:
     def undo(unsubscribing: Unsubscribing, who: Unsubscribed) -> str:
-        unsubscribing.put_back(who)
+        unsubscribing.put_back(who, "page")
         return "off" if unsubscribing.is_off(who) else "back"
 
     return _page_after(request, undo)

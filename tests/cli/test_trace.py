@@ -13,10 +13,12 @@ from mailer.config import load
 from mailer.history import open_history
 from mailer.mail.event import Happened, encode_outcomes
 from mailer.mail.recipients import fingerprint
+from mailer.mail.said import Said
 from mailer.mail.status import Detail, Status
 from mailer.store.events import EventStream
 from mailer.store.feedback.records import Brake, Feedback, Note, Returned
-from mailer.store.ledger import Ledger, Settlement
+from mailer.store.ledger import Burial, Ledger, Settlement
+from mailer.store.retention.forgetting import Forgetting
 from mailer.worker.followers import Follower
 from mailer.worker.history_writer import HistoryWriter
 
@@ -182,12 +184,71 @@ def test_without_a_history_an_unknown_message_id_says_what_would_keep_it(mailer,
     assert json.loads(ran.out) == []
 
 
-def test_without_a_history_export_says_what_is_missing(mailer, client):
+def test_without_a_history_export_is_what_the_ledger_knows(mailer, client, place):
     sent(mailer, client)
+    bounced(client, "ada@example.org")
 
     ran = mailer("export", "spring")
-    assert ran.code == 1
-    assert "[history]" in ran.err
+
+    assert ran.code == 0
+    assert ran.err.count("\n") == 1
+    assert "[history] keeps them" in ran.err
+    ada, bob = csv.DictReader(io.StringIO(ran.out))
+    assert [one["mailer_position"] for one in (ada, bob)] == ["0", "1"]
+    assert (ada["email"], ada["mailer_outcome"], ada["mailer_later"]) == (
+        "ada@example.org",  # the bounce named her
+        "accepted",
+        "bounced",
+    )
+    assert (bob["email"], bob["mailer_outcome"]) == ("bob@example.org", "rejected")
+    assert bob["mailer_reply"] == "550 5.1.1 no such user"
+    (only,) = mailer("export", "spring", "--outcome", "bounced", "--json").out.splitlines()
+    assert json.loads(only)["position"] == 0
+    missing = mailer("export", "autumn")
+    assert (missing.code, missing.err.count("\n")) == (1, 1)
+    assert "no campaign 'autumn'" in missing.err
+
+
+def test_without_a_history_python_has_everybody_and_after_a_while_no_replies(mailer, client, place):
+    sent(mailer, client)
+    campaign = Campaign("spring", template="hello", settings=load(place / "mailer.toml", {}))
+    assert [(one.position, one.outcome, one.reply) for one in campaign.outcomes()] == [
+        (0, "accepted", ""),
+        (1, "rejected", "550 5.1.1 no such user"),
+    ]
+    assert Forgetting(client).forget_replies("spring", NOW + 1) == 1
+    assert [(one.outcome, one.mailbox, one.reply) for one in campaign.outcomes()] == [
+        ("accepted", "", ""),
+        ("rejected", "", ""),
+    ]
+
+
+def test_what_was_sent_before_there_was_a_history_is_what_the_ledger_knows(mailer, client, request):
+    sent(mailer, client)
+    request.getfixturevalue("history")
+
+    rows = list(csv.DictReader(io.StringIO(mailer("export", "spring").out)))
+
+    assert [row["mailer_outcome"] for row in rows] == ["accepted", "rejected"]
+
+
+def test_without_a_history_whoever_waits_or_lies_dead_is_listed_too(mailer, client, place):
+    settings = load(place / "mailer.toml", {})
+    campaign = Campaign("many", template="hello", context={"season": "s"}, settings=settings)
+    people = [{"email": f"p{n}@example.org", "name": "P"} for n in range(1_203)]
+    campaign.enqueue(people)
+    claimed = Ledger(client).claim("many:2", "w", NOW, NOW + 15)
+    said = Said("AUTH", 535, "5.7.8", "no").encode()
+    burial = Burial("d1", Status.DEAD, "account stopped", said, claimed.positions, None)
+    Ledger(client).bury(claimed, burial, NOW)
+
+    found = list(campaign.outcomes())
+
+    assert [one.position for one in found] == list(range(1_203))
+    dead = [one for one in found if one.outcome == "dead"]
+    assert [one.position for one in dead] == list(claimed.positions)
+    assert (dead[0].mailbox, dead[0].reply) == (f"p{dead[0].position}@example.org", "535 5.7.8 no")
+    assert {one.outcome for one in found} == {"dead", "queued"}
 
 
 def test_a_single_message_is_found_before_a_worker_had_it(mailer, client, place, history):

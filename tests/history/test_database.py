@@ -119,6 +119,24 @@ def test_of_what_came_back_the_weightiest_stands_in_whatever_order_it_came(histo
     assert [step.outcome for step in found.steps] == ["accepted", *words]
 
 
+@pytest.mark.parametrize("together", [True, False])
+def test_of_leaving_and_coming_back_the_newest_stands(history, together):
+    ada = queued(0, "ada@example.org")
+    events = [ada, tried(ada, "accepted", 2)]
+    words = ["unsubscribed", "resubscribed", "unsubscribed", "resubscribed"]
+    events += [tried(ada, word, 3 + n) for n, word in enumerate(words)]
+    for chunk in [events] if together else [[one] for one in events]:
+        history.write(chunk)
+    history.write(events[2:4])  # read again
+
+    (found,) = history.trace("ada@example.org")
+
+    assert (found.outcome, found.later) == ("accepted", "resubscribed")
+    assert [step.outcome for step in found.steps] == ["accepted", *words]
+    history.write([tried(ada, "complained", 9), tried(ada, "resubscribed", 10)])
+    assert history.trace("ada@example.org")[0].later == "complained"
+
+
 def test_a_bounce_that_names_no_mailbox_is_found_by_its_recipient_and_says_why(history):
     back = Event(
         "old", -7, "bounced", MARCH, key=fingerprint("ada@example.org"), order=9,

@@ -100,6 +100,17 @@ def test_who_follows_what_happens_is_told_once(served, client, link):
     assert (event.outcome, event.mailbox, event.position) == ("unsubscribed", ADA, 0)
 
 
+def test_who_follows_is_told_when_a_person_takes_it_back_and_leaves_again(served, client, link):
+    EventStream(client).register("hook")
+    for act in ("undo", "leave", "undo", "undo", "leave", "leave"):
+        served.client.post(link, data={"do": act})
+
+    events = EventStream(client).read("hook", 10).events
+    assert [one.outcome for one in events] == ["unsubscribed", "resubscribed", "unsubscribed"]
+    assert {(one.mailbox, one.position, one.stage) for one in events} == {(ADA, 0, "page")}
+    assert len({one.identifier for one in events}) == 3
+
+
 def test_a_person_presses_and_may_take_it_back(served, client, link):
     page = served.client.get(link, headers={"Accept-Language": "de-AT,de;q=0.9,en;q=0.8"})
     assert 'lang="de"' in page.text

@@ -7,14 +7,18 @@ from itertools import chain, islice
 
 import click
 
-from mailer.cli.output import as_csv, moment
+from mailer.cli.output import as_csv, moment, say
 from mailer.cli.session import Session, pass_session
 from mailer.mail.event import LATER
 from mailer.mail.record import Record
 from mailer.mail.status import Status
-from mailer.operate.trace import export as exported
+from mailer.operate.outcomes import outcomes as found_of
 
-_OURS = ("outcome", "later", "at", "message_id", "account", "attempts", "reply")
+_WITHOUT_HISTORY = (
+    "the addresses of whom it was accepted, their times, Message-IDs and replies, and the columns of the "
+    "list: [history] keeps them"
+)
+_OURS = ("position", "outcome", "later", "at", "message_id", "account", "attempts", "reply")
 
 
 @click.command()
@@ -35,7 +39,8 @@ def export(
     """Print every recipient of campaign NAME in the order of the list, ready for `mailer send`.
 
     The columns of the list come first, then outcome, time, Message-ID, account, attempts and the server's
-    reply. Wants a history (docs/history.md).
+    reply. Without a history (docs/history.md) it is what the ledger knows: the place in the list, the
+    outcome, the last reply to what was not accepted.
 
     \b
     Example:
@@ -43,12 +48,19 @@ def export(
     """  # noqa: D301 - click's mark against rewrapping
     if csv_ and json_:
         raise click.UsageError("--csv and --json exclude each other")
-    found = exported(session.settings, name, outcomes)
-    if json_:
-        for one in found:
-            shown = {key: value for key, value in asdict(one).items() if key != "steps"}
-            click.echo(json.dumps(shown, ensure_ascii=False))
-        return
+    found = found_of(session.settings, name, outcomes)
+    _as_json(found) if json_ else _as_csv(found)
+    if session.settings.history.url is None:
+        say(_WITHOUT_HISTORY, err=True)
+
+
+def _as_json(found: Iterator[Record]) -> None:
+    for one in found:
+        shown = {key: value for key, value in asdict(one).items() if key != "steps"}
+        click.echo(json.dumps(shown, ensure_ascii=False))
+
+
+def _as_csv(found: Iterator[Record]) -> None:
     # The first recipient says which columns the list has.
     first = list(islice(found, 1))
     columns = [*(first[0].row or {"email": ""})] if first else ["email"]

@@ -127,7 +127,7 @@ class Feedback:
         return encode_came_back(
             Event(
                 campaign,
-                place(self._client, campaign, key),
+                self.place(campaign, key),
                 CAME_BACK[one.kind],
                 one.at,
                 mailbox=one.recipient,
@@ -142,6 +142,10 @@ class Feedback:
                 key=key,
             )
         )
+
+    def place(self, campaign: str, key: bytes) -> int:
+        """Where the message to that recipient stands in *campaign*, as an event names it."""
+        return place(self._client, campaign, key)
 
     def note(self, note: Note) -> Noted:
         """Write one down, in one round trip. Repeated, it changes nothing."""
@@ -182,6 +186,25 @@ class Feedback:
             found = self._client.hmget(keys.back(campaign), fields)
         back = [Returned(**json.loads(packed)) for packed in found if packed]
         return sorted(back, key=lambda one: one.at)
+
+    def returned_at(self, campaign: str, places: range) -> Mapping[int, list[Returned]]:
+        """What came back of the messages at *places*, by position; nothing of the others."""
+        pipe = self._client.pipeline(transaction=False)
+        pipe.getrange(keys.order(campaign), 8 * places.start, 8 * places.stop - 1)
+        with reaching_redis():
+            (order,) = pipe.execute()
+        known = range(len(order) // 8)
+        fields = [kind.encode() + order[8 * n : 8 * n + 8] for n in known for kind in CAME_BACK]
+        if not fields:
+            return {}
+        with reaching_redis():
+            found = self._client.hmget(keys.back(campaign), fields)
+        kinds, back = len(CAME_BACK), dict[int, list[Returned]]()
+        for number, packed in enumerate(found):
+            if packed:
+                one = Returned(**json.loads(packed))
+                back.setdefault(places.start + number // kinds, []).append(one)
+        return back
 
     def keep(self, summary: Mapping[str, object], now: float) -> None:
         """Keep what proved nothing, the newest `MAX_UNKNOWN` of it; the same one is kept once."""
