@@ -281,10 +281,7 @@ class Campaign:
         return failed(self._producer.settings, self.name)
 
     def outcomes(self) -> Iterator[Record]:
-        """Every recipient and what became of it, in the order of the list, streamed.
-
-        Without a history it is what the ledger knows: see docs/history.md.
-        """
+        """Every recipient and what became of it, in the order of the list; see docs/history.md."""
         return outcomes(self._producer.settings, self.name)
 
     def pause(self) -> None:
