@@ -10,6 +10,7 @@ _QUOTED: Final = re.compile(rf'"[^"\n]{{1,64}}"@{_DOMAIN}')
 _COMMENT: Final = re.compile(r"\([^()]{0,200}\)")
 _HEX: Final = re.compile(r"\\x\{([0-9A-Fa-f]{2,6})\}")
 _XTEXT: Final = re.compile(r"\+([0-9A-F]{2})")
+_PREFIXES: Final = ("smtp=", "mailto:", "mailboxname=")
 _SPACE: Final = re.compile(r"\s+")
 
 
@@ -23,9 +24,10 @@ def mailboxes(text: str) -> list[str]:
 def clean(mailbox: str) -> str:
     """A mailbox without what notices put around it."""
     mailbox = mailbox.strip("<>\"' ").rstrip(".")
-    if mailbox[:5].lower() == "smtp=":
-        return mailbox[5:]
-    return mailbox[7:] if mailbox[:7].lower() == "mailto:" else mailbox
+    for prefix in _PREFIXES:
+        if mailbox[: len(prefix)].lower() == prefix:
+            return mailbox[len(prefix) :]
+    return mailbox
 
 
 def recipient_field(value: str) -> str | None:

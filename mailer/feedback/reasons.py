@@ -19,7 +19,8 @@ _SPACE: Final = re.compile(r"\s+")
 _GATEWAY: Final = re.compile(r"\d\.\d\.\d - [A-Z][a-z ]{1,40} (?=\d{3}-')")
 """What an IronPort (and SES) puts before the remote server's words: its own guess."""
 _COMMAND: Final = re.compile(
-    r"(?:after|following|reply to|like our|response to|answered|sent:|command:?|>>>|SMTP:)\s{0,3}"
+    r"(?:after|following|reply to|like our|response to|answered|sent:|command:?|>>>|-->|SMTP:"
+    r"|\bfor(?= (?:MAIL|RCPT|DATA|EHLO|HELO)[^.\n]{0,8} command))\s{0,3}"
     r"(?:the )?(end of data|MAIL|RCPT|DATA|EHLO|HELO|initial connection|connect|message body"
     r"|pipelined|sending data block)",
     re.IGNORECASE,

@@ -56,6 +56,8 @@ def _is_conversation(headers: Headers, subject: str) -> bool:
 def read_text(notice: Notice, headers: Headers, trace: Trace) -> tuple[Report, ...]:
     """A report for each recipient that the notice names, if it speaks of a failure at all."""
     subject = headers.words("subject")
+    if words("autoreply", "subject").search(subject):  # of a postmaster who is away
+        return ()
     if not words("failure", "text").search(f"{subject}\n{notice.text}") and not is_delay(
         notice, headers
     ):
