@@ -110,7 +110,7 @@ def script_needle(name):
     folder = files("mailer.store")
     # What it shares with others is said where it is loaded.
     sources = "".join(file.read_text("utf-8") for file in Path(str(folder)).rglob("*.py"))
-    (names,) = set(re.findall(rf'load\(\s*client, ((?:"\w+", )*"{name}")\s*\)', sources))
+    (names,) = set(re.findall(rf'load(?:_many)?\(\s*client, ((?:"\w+", )*"{name}")\s*\)', sources))
     parts = ("prelude", *re.findall(r"\w+", names))
     texts = [(folder / f"{part}.lua").read_text("utf-8") for part in parts]
     return hashlib.sha1("".join(texts).encode()).hexdigest().encode()
