@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from time import time
 
 from mailer.config import Settings
-from mailer.mail.status import OPEN, Status
 from mailer.operate.accounts import AccountOffice, Standing
 from mailer.queues.connections import Producer
 from mailer.store.events import Aside
@@ -19,8 +18,9 @@ SEVERAL = "several"
 class Figures:
     """Counts at one moment.
 
-    *recipients* by status word, over all campaigns. *messages* are the final ones by status word and
-    account, the one that their campaign names. *dead_letters* counts recipients by reason.
+    *recipients* by status word, over all campaigns. *messages* are all that ever got an outcome, by
+    status word and account, the one that their campaign names. *dead_letters* counts recipients by
+    reason.
     *oldest_queued* and *queue_lengths* are by queue: seconds, and batches. *connections* by account.
     *came_back* are recipients by kind and account; ``permanent`` are those bounces that are for good.
     *lags* are seconds by consumer of events, *set_aside* the deliveries that it did not take.
@@ -42,32 +42,30 @@ class Figures:
 def figures(settings: Settings) -> Figures:
     """Gather the figures; one round trip for all campaigns, a few more for the rest."""
     store, now = Producer(settings).store, time()
-    recipients: Counter[str] = Counter({status.word: 0 for status in Status})
-    messages: Counter[tuple[str, str]] = Counter()
-    came_back: Counter[tuple[str, str]] = Counter()
-    for account, counts, backs in store.campaigns.counts_by_account():
-        named = account if ", " not in account else SEVERAL
-        for letter, number in counts.items():
-            recipients[letter.word] += number
-            if letter not in OPEN:
-                messages[letter.word, named] += number
-        for kind, number in backs.items():
-            came_back[kind, named] += number
+    counted = store.ever.counted()
     dead: Counter[str] = Counter()
     groups = store.dead_groups.all(now)
     for group in groups:
         dead[group.reason] += group.messages
     standings = tuple(AccountOffice(settings).standings(groups))
     return Figures(
-        recipients=recipients,
-        messages=messages,
+        recipients=counted.now,
+        messages=_labelled(counted.outcomes),
         dead_letters=dead,
         oldest_queued=store.waiting.oldest(now),
         queue_lengths=store.waiting.lengths(),
         connections={one.name: one.connections for one in standings},
         accounts=standings,
         swept=store.waiting.swept(),
-        came_back=came_back,
+        came_back=_labelled(counted.came_back),
         lags={one.consumer: one.age for one in store.events.backlogs(now)},
         set_aside=Aside(store.client).counts(),
     )
+
+
+def _labelled(counts: Mapping[tuple[str, str], int]) -> Counter[tuple[str, str]]:
+    """The counts, with one label for all campaigns that share their recipients out."""
+    found: Counter[tuple[str, str]] = Counter()
+    for (what, account), number in counts.items():
+        found[what, SEVERAL if ", " in account else account] += number
+    return found

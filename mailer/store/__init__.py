@@ -21,6 +21,7 @@ from mailer.store.slots import Slots
 from mailer.store.suppression import Suppression
 from mailer.store.views.audit import Audit
 from mailer.store.views.dead_groups import DeadGroups
+from mailer.store.views.ever import Ever
 from mailer.store.views.payloads import Payloads
 from mailer.store.views.refused import Refused
 from mailer.store.waiting import Waiting
@@ -71,6 +72,11 @@ class Store:
     def dead_groups(self) -> DeadGroups:
         """What needs a human, counted."""
         return DeadGroups(self.client)
+
+    @cached_property
+    def ever(self) -> Ever:
+        """How many recipients ever had which outcome."""
+        return Ever(self.client)
 
     @cached_property
     def refused(self) -> Refused:

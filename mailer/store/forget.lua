@@ -3,7 +3,7 @@
 -- campaigns     zset  -= campaign       forgotten  zset  += campaign → now
 -- forgetting    set   += campaign: its other keys are removed by and by
 -- campaign:<c>  hash  state := cancelled, for whoever does not know of `forgotten`; read: created, active …
--- counts:<c>    hash  read
+-- counts:<c>, backs:<c>   hash  read, and added to   left  hash
 --
 -- ARGV: campaign, now, before (seconds since the epoch: younger ones are left)
 -- Returns {'begun'} | {'gone'} | {'open', n} | {'dead', n} | {'young'} | {'enqueueing'} (nothing was done)
@@ -26,6 +26,11 @@ if dead > 0 then return {'dead', dead} end
 local ended = tonumber(about[4] or about[1])
 if ended > tonumber(ARGV[3]) then return {'young'} end
 if about[3] ~= '1' and about[2] ~= 'cancelled' and now - ended < 600 then return {'enqueueing'} end
+for _, counts in ipairs({'counts:', 'backs:'}) do
+  local flat, kept = redis.call('HGETALL', PREFIX .. counts .. campaign), {}
+  for i = 1, #flat, 2 do kept[flat[i]] = flat[i + 1] end
+  keep_counted(campaign, kept)
+end
 redis.call('HSET', key, 'state', 'cancelled')
 redis.call('SADD', PREFIX .. 'forgetting', campaign)
 redis.call('ZADD', PREFIX .. 'forgotten', now, campaign)

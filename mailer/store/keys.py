@@ -8,6 +8,9 @@ mailer:forgotten             zset    campaign id → when it was forgotten      
 mailer:campaign:<c>          hash    settings, digests, state, start, next        for good
                                      position, until when the last one waits
 mailer:counts:<c>            hash    status letter → number of recipients         for good
+mailer:left                  hash    status letter or kind of what came back, and  for good
+                                     account → recipients that left that outcome,
+                                     or Redis with their campaign
 mailer:status:<c>            string  one status letter per position               for good
 mailer:detail:<c>            hash    position → what the server said (msgpack),   for good, not for accepted
                                      for each recipient that was not accepted
@@ -138,6 +141,7 @@ TIMERS = PREFIX + "timers"
 SWEPT = PREFIX + "swept"
 FORGETTING = PREFIX + "forgetting"
 FORGOTTEN = PREFIX + "forgotten"
+LEFT = PREFIX + "left"
 RESUMED = PREFIX + "resumed"
 SUPPRESSED = PREFIX + "suppressed"
 SUPPRESSED_WHY = PREFIX + "suppressed:why"

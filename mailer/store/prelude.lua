@@ -77,6 +77,17 @@ local function tell(number, ...)
   redis.call('INCRBY', PREFIX .. 'events:added', number)
 end
 
+-- Count on what leaves an outcome (a replayed dead letter), or leaves Redis with its campaign: figures over
+-- all time never fall, else whoever draws them takes it for a restart. *counts* is by letter, or by kind
+-- of what came back.
+local function keep_counted(campaign, counts)
+  local summary = redis.call('HGET', PREFIX .. 'campaign:' .. campaign, 'summary')
+  local account = summary and cjson.decode(summary).account
+  for what, number in pairs(counts) do
+    redis.call('HINCRBY', PREFIX .. 'left', what .. ':' .. (account or ''), number)
+  end
+end
+
 -- Write down what was moved, and by how much the counts change.
 local function note(roll)
   for letter, positions in pairs(roll.moved or {}) do
@@ -89,6 +100,7 @@ local function note(roll)
     if change ~= 0 then
       redis.call('HINCRBY', PREFIX .. 'counts:' .. roll.campaign, letter, change)
     end
+    if change < 0 and not OPEN[letter] then keep_counted(roll.campaign, {[letter] = -change}) end
   end
 end
 
