@@ -125,7 +125,7 @@ class Variant:
         try:
             self._trees[name] = tree = self._environment.parse(source.text, name, source.path)
         except jinja2.TemplateSyntaxError as error:
-            raise explained(error, name, self.filenames, self.folder.line) from error
+            raise explained(error, name, self.filenames, self.folder.place) from error
         if not name.endswith(ESCAPED):
             mark(tree, self._environment)
         return tree
@@ -149,7 +149,7 @@ class Variant:
         try:
             return environment.get_template(name)
         except (jinja2.TemplateError, SyntaxError, RecursionError) as error:
-            raise explained(error, name, self.filenames, self.folder.line) from error
+            raise explained(error, name, self.filenames, self.folder.place) from error
 
     def _load_headers(self, environment: jinja2.Environment) -> dict[str, jinja2.Template]:
         name = self.folder.section("headers.toml", self.language)
@@ -191,7 +191,7 @@ class Variant:
                 self._environment.handle_exception()
         except Exception as error:
             raise explained(
-                error, template.name or "headers.toml", self.filenames, self.folder.line
+                error, template.name or "headers.toml", self.filenames, self.folder.place
             ) from error
 
     def rendered(self, variables: Mapping[str, Any]) -> dict[str, str]:

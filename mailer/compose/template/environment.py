@@ -99,22 +99,22 @@ def explained(
     error: Exception,
     name: str,
     filenames: Mapping[str, str],
-    line_of: Callable[[str, int], int],
+    place_of: Callable[[str, int], str],
 ) -> TemplateError:
     """Return the `TemplateError` for *error*, raised while *name* was loaded or rendered.
 
-    Says file and line. *filenames* maps names of templates to paths, *line_of* the lines that Jinja
-    counts to those of the file. What Python says about values is left out where it could hold an
-    address.
+    Says file and line. *filenames* maps names of templates to paths, *place_of* says which
+    file and line a line is that Jinja counts. What Python says about values is left out where it could
+    hold an address.
     """
     path = filenames.get(name, name)
     if isinstance(error, jinja2.TemplateSyntaxError):
         where = error.filename or filenames.get(error.name or "", path)
-        return TemplateError(f"{where}:{line_of(where, error.lineno)}: {error.message}")
+        return TemplateError(f"{place_of(where, error.lineno)}: {error.message}")
     if isinstance(error, jinja2.TemplateNotFound):
         return TemplateError(f"{path}: there is no file {error.message!r} to extend or include")
     line = _line(error.__traceback__, filenames)
-    where = f"{line[0]}:{line_of(*line)}" if line else path
+    where = place_of(*line) if line else path
     if isinstance(error, jinja2.TemplateError):
         return TemplateError(f"{where}: {error.message}")
     said = str(error)

@@ -8,6 +8,7 @@ looked for beside them first, then from ``templates/`` on (``layouts/base.html``
 What is read here is source text, as Jinja will get it: MJML made HTML, images named by Content-ID.
 """
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -37,11 +38,11 @@ _EMBED: Final = re.compile(r"\bembed\(\s*([\"'])([^\"']+)\1\s*\)")
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One file as Jinja gets it: its text, where it lies, and its *lines* by those of the file."""
+    """One file as Jinja gets it: its text, where it lies, and which *lines* of which file its are."""
 
     text: str
     path: str
-    lines: Mapping[int, int] = field(default_factory=dict)
+    lines: Mapping[int, tuple[str, int]] = field(default_factory=dict)
 
 
 class Folder:
@@ -113,9 +114,9 @@ class Folder:
             if path is None:
                 return None
             text = self._text(path, name)
-            lines: Mapping[int, int] = {}
+            lines: Mapping[int, tuple[str, int]] = {}
             if path.suffix == ".mjml":
-                compiled = html_of_mjml(text, str(path))
+                compiled = html_of_mjml(text, str(path), self._included)
                 text, lines = compiled.html, compiled.lines
             if path.suffix in {".html", ".mjml"}:
                 text = _CID.sub(lambda found: self._embedded(found, path), text)
@@ -123,12 +124,13 @@ class Folder:
             self._sources[name] = Source(text, str(path), lines)
         return self._sources[name]
 
-    def line(self, path: str, number: int) -> int:
-        """Return the line of the file at *path* that line *number*, as Jinja counts, came from."""
+    def place(self, path: str, number: int) -> str:
+        """Return file and line that line *number* of the file at *path*, as Jinja counts, came from."""
         for source in self._sources.values():
             if source.path == path:
-                return source.lines.get(number, number)
-        return number
+                path, number = source.lines.get(number, (path, number))
+                break
+        return f"{path}:{number}"
 
     def _find(self, name: str) -> Path | None:
         """Return the path of *name*, below the template's folder or the root of all templates."""
@@ -138,10 +140,26 @@ class Folder:
 
     def _first_file(self, name: str) -> Path | None:
         """Return the file *name* below the template's folder or the root; a link must stay below it."""
-        top = self.root.resolve()
         for path in (self.path / name, self.root / name):
-            if path.is_file() and (self._trusted or path.resolve().is_relative_to(top)):
+            if self._is_ours(path):
                 return path
+        return None
+
+    def _is_ours(self, path: Path) -> bool:
+        # os.path.isfile is false also for a name that is too long, where Path.is_file raises.
+        return os.path.isfile(path) and (  # noqa: PTH113
+            self._trusted or path.resolve().is_relative_to(self.root.resolve())
+        )
+
+    def _included(self, written: str, beside: str) -> tuple[str, str] | None:
+        """Return text and path of the MJML file *written*, or None; ``..`` may not lead out of *root*."""
+        top = Path(os.path.abspath(self.root))  # noqa: PTH100 - resolve() would follow links
+        for place in (Path(beside).parent, self.path, self.root):
+            for name in (written, f"{written}.mjml"):
+                path = Path(os.path.abspath(place / name))  # noqa: PTH100 - resolve() would follow links
+                if name.isprintable() and path.is_relative_to(top) and self._is_ours(path):
+                    below = path.relative_to(top)
+                    return self._text(path, below.as_posix()), str(self.root / below)
         return None
 
     def _text(self, path: Path, name: str) -> str:
