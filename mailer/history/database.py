@@ -133,6 +133,11 @@ class History:
             self._ids.clear()
             return erasing.drop_before(connection, at)
 
+    def over(self, before: float) -> list[str]:
+        """The campaigns of which nothing happened since then."""
+        with self._begin() as connection:
+            return erasing.over(connection, before)
+
     def forget(self, campaign: str) -> int:
         """Take a campaign out; returns how many messages that took away."""
         with self._begin(writing=True) as connection:

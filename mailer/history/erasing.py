@@ -16,6 +16,13 @@ def drop_before(connection: Connection, at: float) -> int:
     return _number(taken)
 
 
+def over(connection: Connection, before: float) -> list[str]:
+    """The names of the campaigns of which nothing happened since *before*."""
+    since = select(messages.c.campaign_id).where(messages.c.at >= before)
+    wanted = (campaigns.c.first_at < before) & campaigns.c.id.not_in(since)
+    return list(connection.execute(select(campaigns.c.name).where(wanted)).scalars())
+
+
 def forget(connection: Connection, campaign: str) -> int:
     """Delete a campaign with all that is known of its messages; counts these."""
     number = select(campaigns.c.id).where(campaigns.c.name == campaign).scalar_subquery()

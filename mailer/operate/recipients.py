@@ -57,8 +57,9 @@ def accepted(settings: Settings, name: str) -> Recipients:
     for (place, key), letter in zip(
         erased.items(), campaigns.letters(name, list(erased)), strict=True
     ):
-        if place in unsure or Status(letter) in _MAY_HAVE_IT:
+        if place in unsure or letter in _MAY_HAVE_IT:
             has.append(key)
+    campaigns.must_be_there(name)  # else it was forgotten meanwhile: who was unsure, too
     return Recipients(has)
 
 

@@ -1,6 +1,7 @@
 """What is forgotten of what is over: by a person, or by a worker as ``[retention]`` says."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from time import time
 
@@ -39,11 +40,21 @@ def forget(settings: Settings, names: Sequence[str], *, history: bool = False) -
 
 
 def forget_older(settings: Settings, age: float, *, history: bool = False) -> Iterator[Gone]:
-    """Forget every campaign that was over *age* seconds ago; what cannot be forgotten yet is left."""
-    forgetting, now = Forgetting(Producer(settings).client), time()
+    """Forget every campaign that was over *age* seconds ago; what cannot be forgotten yet is left.
+
+    In the *history* also those that Redis has forgotten before.
+    """
+    producer, now = Producer(settings), time()
+    forgetting = Forgetting(producer.client)
     for name in [*forgetting.unfinished(), *forgetting.candidates(now - age)]:
         if forgetting.forget(name, now, now - age).what == "done":
             yield Gone(name, _in_history(settings, name) if history else 0)
+    if history:
+        with closing(opened(settings)) as opened_history:
+            known = set(producer.campaigns.names())
+            for name in opened_history.over(now - age):
+                if name not in known:
+                    yield Gone(name, opened_history.forget(name))
 
 
 def _said(name: str, found: Forgotten) -> str:
@@ -71,8 +82,5 @@ def _said(name: str, found: Forgotten) -> str:
 
 
 def _in_history(settings: Settings, name: str) -> int:
-    history = opened(settings)
-    try:
+    with closing(opened(settings)) as history:
         return history.forget(name)
-    finally:
-        history.close()

@@ -229,9 +229,7 @@ class Campaigns:
                     yield Failure(position, Status(letter), read_detail(packed))
 
     def _remembered(self, name: str) -> "array[int]":
-        with reaching_redis():
-            if not self._client.exists(keys.campaign(name)):
-                raise _not_found(name)
+        self.must_be_there(name)
         positions: set[int] = set()
         cursor = 0
         while True:
@@ -250,10 +248,9 @@ class Campaigns:
         and kept no order of its recipients.
         """
         wanted = {ord(status.value) for status in statuses}
+        self.must_be_there(name)
         with reaching_redis():
             total = int(self._client.hget(keys.campaign(name), "next") or 0)
-            if not self._client.exists(keys.campaign(name)):
-                raise _not_found(name)
         for first in range(0, total, _ORDER_STEP):
             pipe = self._client.pipeline(transaction=False)
             pipe.getrange(keys.status(name), first, first + _ORDER_STEP - 1)
@@ -271,6 +268,13 @@ class Campaigns:
                             "recipients: who of them has which outcome is not known any more"
                         )
                     yield first + place, found
+        self.must_be_there(name)  # else it was forgotten meanwhile, and these are not all
+
+    def must_be_there(self, name: str) -> None:
+        """Raise `CampaignNotFoundError` for a campaign that is not there, or is being forgotten."""
+        with reaching_redis():
+            if self._client.hget(keys.campaign(name), "created") is None:
+                raise _not_found(name)
 
     def unsure(self, name: str) -> set[int]:
         """Positions that were uncertain once, and were replayed or dropped since."""

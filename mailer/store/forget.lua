@@ -2,7 +2,8 @@
 --
 -- campaigns     zset  -= campaign       forgotten  zset  += campaign → now
 -- forgetting    set   += campaign: its other keys are removed by and by
--- campaign:<c>  hash  state := cancelled, for whoever does not know of `forgotten`; read: created, active …
+-- campaign:<c>  hash  state := cancelled, for whoever does not know of `forgotten`; -= created, next: who
+--                     reads it takes the campaign for gone, also while half of its keys are there
 -- counts:<c>, backs:<c>   hash  read, and added to   left  hash
 --
 -- ARGV: campaign, now, before (seconds since the epoch: younger ones are left)
@@ -32,6 +33,7 @@ for _, counts in ipairs({'counts:', 'backs:'}) do
   keep_counted(campaign, kept)
 end
 redis.call('HSET', key, 'state', 'cancelled')
+redis.call('HDEL', key, 'created', 'next')
 redis.call('SADD', PREFIX .. 'forgetting', campaign)
 redis.call('ZADD', PREFIX .. 'forgotten', now, campaign)
 redis.call('ZREM', PREFIX .. 'campaigns', campaign)

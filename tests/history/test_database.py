@@ -1,6 +1,8 @@
 """The history in SQLite and in PostgreSQL: the same answers from both."""
 
+import logging
 import random
+from contextlib import closing
 from dataclasses import replace
 from itertools import permutations
 
@@ -247,6 +249,18 @@ def test_the_migrations_make_the_tables_that_the_schema_shows(history):
 
 def test_to_upgrade_twice_changes_nothing(history):
     assert history.upgrade() == history.upgrade() == newest()
+
+
+def test_the_log_says_once_that_the_tables_changed_and_nothing_of_alembic(tmp_path, caplog):
+    caplog.set_level("INFO")
+    for _ in range(2):
+        with closing(open_history(f"sqlite:///{tmp_path}/new.sqlite")) as history:
+            history.upgrade()
+            history.write([queued(0, "ada@example.org")])
+    (said,) = caplog.messages
+    assert said == f"history: its tables are at step {newest()} now"
+    logging.getLogger("alembic.runtime.migration").info("another's")
+    assert "another's" in caplog.text
 
 
 def test_a_database_without_tables_says_what_to_do(tmp_path):

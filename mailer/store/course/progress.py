@@ -108,7 +108,7 @@ def progresses(client: Client, names: Iterable[str], now: float) -> Iterator[Pro
             found = iter(pipe.execute())
         for name in page:
             about, counts, backs, held, settled = (next(found) for _ in range(5))
-            if about:
+            if b"created" in about:
                 since = buckets[0] * _RATE_BUCKET
                 number = sum(int(one or 0) for one in settled)
                 one = _progress(name, about, _words(counts), _words(backs), (since, number, now))
