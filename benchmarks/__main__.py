@@ -1,10 +1,11 @@
 """How fast is it, and how fast is what a user would pick instead? The whole comparison, in one command.
 
-    make bench                      three rounds, twenty minutes; writes benchmarks/results/
+    make bench                      three rounds, half an hour; writes benchmarks/results/
     make bench ARGS=--quick         one short round, to see that everything works
     python benchmarks --cases mailer,drain,source --kinds newsletter --rtt 0
 
 Cases are interleaved: each round runs all of them. What is printed are medians over the rounds.
+*submission* and *signed* run in the first two rounds only: the whole is to stay within half an hour.
 """
 
 import argparse
@@ -14,16 +15,31 @@ import signal
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import letters
 import plots
 import report
 from cases import CASES, Case, Run, Setting, missing
+from postfix import Postfix
+from postfix import missing as no_postfix
 from report import Measured
 from servers import HERE, Distance, Redis, Sink
 
 RESULTS = HERE / "results"
+AS_SENT_ROUNDS = 2
+"""How many rounds mail is submitted and signed in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """Which kinds of mail go to which server, and with which keys they are signed."""
+
+    kinds: tuple[str, ...]
+    server: Sink | Postfix
+    rounds: int
+    keys: tuple[tuple[str, Path], ...] = ()
 
 
 def main() -> None:
@@ -75,22 +91,60 @@ def _measure(wanted: argparse.Namespace) -> list[Measured]:
         if why := missing(case):
             print(f"{case.name} is left out: {why}")
     cases = [case for case in cases if not missing(case)]
-    with Redis() as redis, Sink() as sink:
+    with contextlib.ExitStack() as stack:
+        redis, sink = stack.enter_context(Redis()), stack.enter_context(Sink())
+        ways = _ways(wanted, sink, stack)
         for number in range(wanted.rounds):
             for milliseconds in wanted.rtt:
                 rtt = float(milliseconds) / 1000
-                with Distance(sink, rtt) if rtt else contextlib.nullcontext(sink) as door:
-                    for case in cases:
-                        folder = Path(tempfile.mkdtemp(prefix="mailer-bench-"))
-                        setting = Setting(redis, sink, door, rtt, folder)
-                        measured += _runs_of(case, setting, wanted, counts, number)
-                        shutil.rmtree(folder, ignore_errors=True)
+                for way in ways:
+                    if number < way.rounds:
+                        measured += _round(way, rtt, redis, cases, wanted, counts, number)
     return measured
+
+
+def _ways(wanted: argparse.Namespace, sink: Sink, stack: contextlib.ExitStack) -> list[Way]:
+    """Into the sink; to a submission service; signed. Only those that are wanted, and can be had."""
+    plain = tuple(kind for kind in letters.PLAIN if kind in wanted.kinds)
+    ways = [Way(plain, sink, wanted.rounds)] if plain else []
+    few = min(wanted.rounds, AS_SENT_ROUNDS)
+    if letters.SUBMISSION in wanted.kinds:
+        if why := no_postfix():
+            print(f"{letters.SUBMISSION} is left out: {why}")
+        else:
+            ways.append(Way((letters.SUBMISSION,), stack.enter_context(Postfix()), few))
+    if letters.SIGNED in wanted.kinds:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mailer-bench-")))
+        ways.append(Way((letters.SIGNED,), sink, few, letters.dkim_keys(folder)))
+    return ways
+
+
+def _round(
+    way: Way,
+    rtt: float,
+    redis: Redis,
+    cases: list[type[Case]],
+    wanted: argparse.Namespace,
+    counts: dict[tuple[str, str, float], int],
+    number: int,
+) -> list[Measured]:
+    """All contenders that send this way, once."""
+    found = []
+    door_or_distance = Distance(way.server, rtt) if rtt else contextlib.nullcontext(way.server)
+    with door_or_distance as door:
+        for case in cases:
+            if kinds := [kind for kind in way.kinds if kind in case.kinds]:
+                folder = Path(tempfile.mkdtemp(prefix="mailer-bench-"))
+                setting = Setting(redis, way.server, door, rtt, folder, keys=way.keys)
+                found += _runs_of(case, setting, kinds, wanted, counts, number)
+                shutil.rmtree(folder, ignore_errors=True)
+    return found
 
 
 def _runs_of(
     case: type[Case],
     setting: Setting,
+    kinds: list[str],
     wanted: argparse.Namespace,
     counts: dict[tuple[str, str, float], int],
     number: int,
@@ -99,9 +153,9 @@ def _runs_of(
     runs = []
     try:
         with case(setting) as contender:
-            for kind in wanted.kinds:
+            for kind in kinds:
                 which = (case.name, kind, setting.rtt)
-                pilot = contender.run(kind, _pilot(case, setting.rtt))
+                pilot = contender.run(kind, _pilot(case, kind, setting.rtt))
                 if which not in counts:
                     least = _least(case, kind, setting.rtt)
                     fitting = max(least, int(pilot.rate * wanted.seconds))
@@ -118,15 +172,19 @@ def _runs_of(
     return runs
 
 
-def _pilot(case: type[Case], rtt: float) -> int:
+def _pilot(case: type[Case], kind: str, rtt: float) -> int:
     """Enough to warm up and to learn the speed; a connection a message is slow from afar."""
-    return max(4, case.pilot // (10 if rtt and case.pilot < 100 else 1))
+    pilot = case.pilot // 4 if kind == letters.SUBMISSION else case.pilot
+    return max(4, pilot // (10 if rtt and case.pilot < 100 else 1))
 
 
 def _least(case: type[Case], kind: str, rtt: float) -> int:
-    """Enough for what begins slowly; a tenth of the attachments are as many octets."""
+    """Enough for what begins slowly; a tenth of the attachments are as many octets.
+
+    A Postfix that hands each mail from process to process takes a tenth of what the sink does.
+    """
     least = case.least if not rtt else min(case.least, 2000)
-    return max(4, least // 4) if kind == "attachment" else least
+    return max(4, least // 4) if kind in {"attachment", letters.SUBMISSION} else least
 
 
 def _line(one: Measured, run: Run) -> str:

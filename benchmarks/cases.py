@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any, Self
 
 import letters
+import postfix
 from processes import cpu_seconds
-from servers import HERE, Child, Redis, Sink, wait_until
+from servers import HERE, PLACES, Child, Redis, Sink, wait_until
 
 from mailer.store import keys
 
@@ -29,7 +30,7 @@ redis = "{redis}"
 templates = "{templates}"
 {settings}
 [accounts.primary]
-url = "smtp://{host}:{port}"
+url = "{url}"
 max_connections = {connections}
 {account}
 """
@@ -40,7 +41,7 @@ class Setting:
     """Where a case runs: servers, the distance to them, a folder of its own."""
 
     redis: Redis
-    sink: Sink
+    sink: Sink | postfix.Postfix
     door: Child
     rtt: float
     folder: Path
@@ -48,6 +49,20 @@ class Setting:
     connections: int = 0
     settings: str = ""
     account: str = ""
+    keys: tuple[tuple[str, Path], ...] = ()
+    """Selectors and private keys of DKIM, where mail is to be signed."""
+
+    @property
+    def authority(self) -> Path | None:
+        """The certificate to trust, where mail goes by STARTTLS and after a login."""
+        return getattr(self.sink, "authority", None)
+
+    @property
+    def url(self) -> str:
+        place = f"{self.door.host}:{self.door.port}"
+        if self.authority is None:
+            return f"smtp://{place}"
+        return f"smtp+starttls://{postfix.USER.replace('@', '%40')}@{place}"
 
     @property
     def most_connections(self) -> int:
@@ -76,6 +91,9 @@ class Speaker:
         door = setting.door
         setup |= {"host": door.host, "port": door.port, "redis": setting.redis.url}
         setup["connections"] = setting.most_connections
+        setup["keys"] = [[selector, str(key)] for selector, key in setting.keys]
+        if setting.authority:
+            setup |= {"user": postfix.USER, "password": postfix.PASSWORD}
         self._errors = (setting.folder / f"{Path(command[-1]).stem}.log").open("ab")
         self.process = subprocess.Popen(
             [*command, json.dumps(setup)],
@@ -122,13 +140,18 @@ class Speaker:
 def environment(setting: Setting) -> dict[str, str]:
     paths = [str(HERE), str(HERE / "contenders"), os.environ.get("PYTHONPATH", "")]
     door = setting.door
+    trusted = dict.fromkeys(("SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS"), str(setting.authority))
     return {
         **os.environ,
+        **(trusted if setting.authority else {}),
         "PYTHONPATH": os.pathsep.join(filter(None, paths)),
         "MAILER_CONFIG": str(setting.folder / "mailer.toml"),
         "BENCH_REDIS": setting.redis.url,
         "BENCH_SMTP": f"{door.host}:{door.port}",
         "BENCH_FOLDER": str(setting.folder),
+        "BENCH_LOGIN": f"{postfix.USER}:{postfix.PASSWORD}" if setting.authority else "",
+        "BENCH_PASSWORD": postfix.PASSWORD,
+        "BENCH_KEYS": json.dumps([[selector, str(key)] for selector, key in setting.keys]),
     }
 
 
@@ -139,6 +162,8 @@ class Case:
     label = ""
     pilot = 200
     least = 200
+    kinds = letters.PLAIN
+    """What it is asked to send."""
 
     def __init__(self, setting: Setting) -> None:
         self.setting = setting
@@ -151,10 +176,9 @@ class Case:
                 redis=setting.redis.url,
                 templates=letters.TEMPLATES,
                 settings=setting.settings,
-                host=setting.door.host,
-                port=setting.door.port,
+                url=setting.url,
                 connections=setting.most_connections,
-                account=setting.account,
+                account=setting.account + _password(setting) + _dkim(setting),
             )
         )
         (setting.folder / letters.ATTACHMENT).write_bytes(letters.catalogue())
@@ -212,6 +236,18 @@ class Case:
 
     def tidy_up(self) -> None:
         """What is not measured either."""
+
+
+def _password(setting: Setting) -> str:
+    return '\npassword_env = "BENCH_PASSWORD"\n' if setting.authority else ""
+
+
+def _dkim(setting: Setting) -> str:
+    return "".join(
+        "\n[[accounts.primary.dkim]]\n"
+        f'domain = "shop.example"\nselector = "{selector}"\nkey_file = "{key}"\n'
+        for selector, key in setting.keys
+    )
 
 
 class Simple(Case):
@@ -286,6 +322,7 @@ class Mailer(WithWorker):
     """This project, from rows to acceptance, with all checks and the whole ledger."""
 
     name = "mailer"
+    kinds = letters.KINDS
     label = "**mailer, end to end with rendering**"
     script = "ours.py"
     application = "mailer"
@@ -320,6 +357,7 @@ class Drain(Mailer):
     """This project's workers alone: the queue is full when the clock starts."""
 
     name = "drain"
+    kinds = letters.PLAIN
     label = "**mailer, workers draining a full queue**"
 
     def prepare(self, kind: str, count: int) -> None:
@@ -370,6 +408,7 @@ class Campaigns(Drain):
 
 class Tutorial(WithWorker):
     name = "tutorial"
+    kinds = letters.KINDS
     label = "tutorial Celery mailer"
     script = "tutorial.py"
     application = "tutorial_tasks"
@@ -382,6 +421,7 @@ class Tutorial(WithWorker):
 
 class PostOffice(Simple):
     name = "post_office"
+    kinds = (*letters.PLAIN, letters.SUBMISSION)
     label = "django-post_office"
     script = "django_post_office.py"
     pilot = 100
@@ -395,6 +435,7 @@ class Aiosmtplib(Simple):
 
 class Nodemailer(Simple):
     name = "nodemailer"
+    kinds = letters.KINDS
     label = "nodemailer, pooled"
 
     def command(self) -> list[str]:
@@ -450,7 +491,7 @@ class Source(Case):
 
     def send(self, kind: str, count: int) -> None:
         sessions = min(self.setting.most_connections, count)
-        binary = shutil.which("smtp-source", path=os.environ.get("PATH", "") + ":/usr/sbin")
+        binary = shutil.which("smtp-source", path=PLACES)
         assert binary is not None
         subprocess.run(
             [

@@ -1,9 +1,11 @@
-"""What is sent: three kinds of mail, their recipients, and how a contender without templates gets one.
+"""What is sent: kinds of mail, two ways of sending one of them, recipients, and mail by `EmailMessage`.
 
 ====================  =====================================================================
 newsletter            about 15 KB: text and HTML, not ASCII, 23 links with the reader's token
 text                  about 1 KB of plain text
 attachment            the newsletter with 100 KB that are the same for all
+submission            the newsletter over STARTTLS, verified, after a login, to a real Postfix
+signed                the newsletter with DKIM signatures by RSA of 2048 bits and Ed25519
 ====================  =====================================================================
 
 The templates use nothing but ``{{ variable }}``, so that Jinja, Django and Handlebars read the same file.
@@ -16,7 +18,9 @@ from email.utils import make_msgid
 from functools import cache
 from pathlib import Path
 
-KINDS = ("newsletter", "text", "attachment")
+PLAIN = ("newsletter", "text", "attachment")
+SUBMISSION, SIGNED = "submission", "signed"
+KINDS = (*PLAIN, SUBMISSION, SIGNED)
 TEMPLATES = Path(__file__).parent / "templates"
 SENDER = "The Shop <news@shop.example>"
 SUBJECT = "subject.txt"
@@ -85,6 +89,27 @@ class PlainComposer:
                 self._attachment, maintype="application", subtype="pdf", filename=ATTACHMENT
             )
         return message
+
+
+def dkim_keys(folder: Path) -> tuple[tuple[str, Path], ...]:
+    """Two selectors with a private key each, written into *folder*: RSA of 2048 bits and Ed25519."""
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - few need one
+    from cryptography.hazmat.primitives.asymmetric import ed25519, rsa  # noqa: PLC0415
+
+    keys = {"r": rsa.generate_private_key(65537, 2048), "e": ed25519.Ed25519PrivateKey.generate()}
+    found = []
+    for selector, key in keys.items():
+        file = folder / f"{selector}.pem"
+        file.touch(0o600)
+        file.write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+        )
+        found.append((selector, file))
+    return tuple(found)
 
 
 def sample(kind: str) -> bytes:

@@ -19,6 +19,8 @@ import redis
 from mailer.local.binary import server_binary
 
 HERE = Path(__file__).parent
+PLACES = os.environ.get("PATH", "") + ":/usr/sbin"
+"""Where programs are: a user's PATH often lacks the servers."""
 
 
 def free_port() -> int:
@@ -146,7 +148,7 @@ class Sink(Child):
         return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
     def command(self) -> list[str]:
-        binary = shutil.which("smtp-sink", path=os.environ.get("PATH", "") + ":/usr/sbin")
+        binary = shutil.which("smtp-sink", path=PLACES)
         if binary is None:
             raise SystemExit("no smtp-sink here: install Postfix (Debian: apt-get install postfix)")
         user = ["-u", "nobody"] if os.geteuid() == 0 else []

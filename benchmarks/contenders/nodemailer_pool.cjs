@@ -15,7 +15,17 @@ const transport = nodemailer.createTransport({
   host: setup.host,
   port: setup.port,
   secure: false,
-  ignoreTLS: true,
+  ignoreTLS: !setup.user,
+  requireTLS: Boolean(setup.user),
+  auth: setup.user ? { user: setup.user, pass: setup.password } : undefined,
+  // It signs by RSA only.
+  dkim: setup.keys.length
+    ? {
+        domainName: "shop.example",
+        keySelector: setup.keys[0][0],
+        privateKey: fs.readFileSync(setup.keys[0][1], "utf8"),
+      }
+    : undefined,
   maxConnections: setup.connections,
   maxMessages: Infinity,
 });

@@ -20,6 +20,8 @@ DATABASES = {
 TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates"}]
 EMAIL_BACKEND = "post_office.EmailBackend"
 EMAIL_HOST, EMAIL_PORT = _SETUP["host"], _SETUP["port"]
+if "user" in _SETUP:
+    EMAIL_USE_TLS, EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = True, _SETUP["user"], _SETUP["password"]
 MEDIA_ROOT = os.environ["BENCH_FOLDER"]
 POST_OFFICE = {
     "BACKENDS": {"default": "django.core.mail.backends.smtp.EmailBackend"},
