@@ -76,8 +76,8 @@ def tables(found: Table, facts: dict[str, Any]) -> str:
         "Medians, in brackets lowest and highest. *CPU* is the contender's own, producer and workers,",
         "without Redis and the receiver. *Ceiling* is smtp-source's rate of the same kind in this run.",
         _connections(),
-        "*Submission* goes to a real Postfix over STARTTLS, verified, after a login; *signed* has DKIM by RSA",
-        "and Ed25519 from mailer, by RSA alone from the others.",
+        "*Submission* goes to a real Postfix over STARTTLS, verified, after a login; *signed* has DKIM",
+        "by RSA and Ed25519 from mailer, by RSA alone from the others.",
         "",
         *_targets(found),
     ]
