@@ -52,12 +52,16 @@ class Page:
     def open(self, url: str, ready: str, within: float = 30.0) -> str:
         """Go to *url*, wait until its text contains *ready*, and return the text."""
         self._ask("Page.navigate", url=url)
+        return self.awaited(ready, within)
+
+    def awaited(self, ready: str, within: float = 30.0) -> str:
+        """Wait until the page's text contains *ready*, and return the text."""
         tick, deadline = threading.Event(), time.monotonic() + within
         while True:
-            text = self.evaluate("document.body ? document.body.innerText : ''")
+            text = self.evaluate("document.body ? document.body.innerText : ''") or ""
             if ready in text:
                 return str(text)
-            assert time.monotonic() < deadline, f"no {ready!r} at {url}: {text[:2000]}"
+            assert time.monotonic() < deadline, f"no {ready!r}: {text[:2000]}"
             tick.wait(0.1)
 
     def evaluate(self, script: str) -> Any:
@@ -93,6 +97,15 @@ class Page:
         login = base64.b64encode(f"{name}:{password}".encode()).decode()
         self._ask("Network.enable")
         self._ask("Network.setExtraHTTPHeaders", headers={"Authorization": f"Basic {login}"})
+
+    def speak(self, languages: str) -> None:
+        """Be the browser of somebody who reads these languages, as Accept-Language says it."""
+        self._ask("Network.enable")
+        self._ask("Network.setExtraHTTPHeaders", headers={"Accept-Language": languages})
+
+    def cookies(self) -> list[dict[str, Any]]:
+        """All cookies that the browser was given."""
+        return list(self._ask("Network.getAllCookies")["cookies"])
 
     def press(self, key: str) -> None:
         """Press and let go a key: ``Tab``, ``Enter``."""
