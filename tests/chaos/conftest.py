@@ -7,7 +7,7 @@ import pytest
 
 from tests.chaos.world import Verdict, World
 
-SHORT_RANDOM = 6
+SHORT_RANDOM = 4
 LONG_RANDOM = 150
 
 

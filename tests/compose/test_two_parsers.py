@@ -77,7 +77,7 @@ def lines(text: str) -> str:
 
 
 @settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     html=st.lists(st.sampled_from(FRAGMENTS), min_size=1, max_size=9).map("\n".join),

@@ -44,6 +44,13 @@ def eventually(condition, within=60.0, every=0.05):
         tick.wait(every)
 
 
+def kill_group(process: subprocess.Popen[bytes]) -> None:
+    """``kill -9`` of a process that heads a group, with all that it has started in it."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
 class Cluster:
     """A folder with a configuration, workers that run in it, and what a test asks of them."""
 
@@ -76,7 +83,8 @@ class Cluster:
     ) -> subprocess.Popen[bytes]:
         """Start a worker of two processes; it is ready when this returns."""
         command = [sys.executable, "-m", "celery", "-A", "mailer", "worker", "-n", f"{name}@test"]
-        command += ["--concurrency", "2", "--loglevel", "INFO", "--without-gossip"]
+        command += ["--concurrency", "2", "--loglevel", "INFO"]
+        command += ["--without-gossip", "--without-mingle"]  # that takes a second
         log = self.folder / f"{name}.log"
         environment = os.environ | {"MAILER_CONFIG": str(self.folder / config)}
         with log.open("wb") as output:
@@ -86,6 +94,7 @@ class Cluster:
                 env=environment,
                 stdout=output,
                 stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
         self.workers.append(worker)
         if wait:
@@ -102,11 +111,9 @@ class Cluster:
             worker.wait(patience)
 
     def close(self) -> None:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.stop(20)
+        """Leave nothing running. What a worker does at its end is none of this: `stop` awaits it."""
         for worker in self.workers:
-            worker.kill()
-            worker.wait()
+            kill_group(worker)
         self.client.close()
 
     def log(self) -> str:

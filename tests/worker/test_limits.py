@@ -120,7 +120,7 @@ def test_rates_hold_over_the_cluster_and_are_used_and_block_nobody_else(cluster,
 def test_two_campaigns_share_an_account_evenly_though_one_was_first_and_is_larger(cluster, smtp):
     configure(cluster, smtp, shared='rate = "100/second"')
     cluster.start("one")
-    enqueue(cluster, "large", "shared", 4_000, batch=100)
+    enqueue(cluster, "large", "shared", 3_000, batch=100)
     enqueue(cluster, "small", "shared", 400, batch=100)
     eventually(lambda: cluster.final("small"), within=PATIENCE)
     begun = next(n for n, mailbox in enumerate(smtp.mailboxes) if mailbox.startswith("small"))
@@ -133,7 +133,7 @@ def test_two_campaigns_share_an_account_evenly_though_one_was_first_and_is_large
 
 @pytest.mark.timeout(300)
 def test_a_server_that_throttles_costs_time_and_nothing_else(cluster, smtp):
-    total, allowed = 1_500, 100
+    total, allowed = 800, 100
     smtp.allowed["ses@shop.example"] = allowed
     configure(cluster, smtp, ses='provider = "ses"')
     cluster.start("one")
@@ -154,7 +154,7 @@ def test_connections_stay_below_the_limit_and_a_dead_workers_are_free_within_its
     smtp.delay = 0.02
     configure(cluster, smtp, few="max_connections = 3")
     first = cluster.start("one")
-    enqueue(cluster, "spring", "few", 3_000, batch=100)
+    enqueue(cluster, "spring", "few", 2_000, batch=100)
     eventually(lambda: len(smtp.open) == 3)
     cluster.start("two")
     os.kill(first.pid, signal.SIGKILL)
@@ -166,4 +166,4 @@ def test_connections_stay_below_the_limit_and_a_dead_workers_are_free_within_its
     eventually(lambda: cluster.final("spring"), within=PATIENCE)
     assert smtp.most_open <= 3
     outcomes = cluster.outcomes("spring")
-    assert outcomes["accepted"] + outcomes.get("uncertain", 0) == 3_000
+    assert outcomes["accepted"] + outcomes.get("uncertain", 0) == 2_000

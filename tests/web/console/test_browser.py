@@ -42,10 +42,12 @@ PAGES = {
 
 @pytest.fixture(scope="module")
 def everything(tmp_path_factory):
-    """A cluster with 100,000 recipients under way, the console over it, and a browser."""
+    """A cluster with a campaign under way, the console over it, and a browser."""
     with (
-        ValkeyServer(port=free_port(), data_dir=tmp_path_factory.mktemp("redis")) as server,
-        world(tmp_path_factory.mktemp("world"), f"redis://127.0.0.1:{server.port}/0") as made,
+        ValkeyServer(
+            port=(port := free_port()), data_dir=tmp_path_factory.mktemp("redis")
+        ),
+        world(tmp_path_factory.mktemp("world"), f"redis://127.0.0.1:{port}/0", recipients=8_000) as made,
         Served(made.settings, application(made.settings, open_console=True)) as served,
         browser(tmp_path_factory.mktemp("chromium")) as page,
     ):
