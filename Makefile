@@ -7,6 +7,9 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST := $(BIN)/python -m pytest
 
+# Twice the processors: many tests wait for servers and workers.
+AT_ONCE = $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2))
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint chaos soak bench wheel clean
 
@@ -24,7 +27,7 @@ demo: $(VENV)/.demo
 	@$(BIN)/python examples/demo
 
 test: $(VENV)/.test
-	$(PYTEST) -n 2 $(ARGS)
+	$(PYTEST) -n $(AT_ONCE) --maxprocesses 8 $(ARGS)
 
 lint: $(VENV)/.test $(VENV)/.lint
 	$(BIN)/ruff check
@@ -32,7 +35,7 @@ lint: $(VENV)/.test $(VENV)/.lint
 	$(BIN)/mypy
 
 chaos: $(VENV)/.test
-	$(PYTEST) tests/chaos --long $(ARGS)
+	$(PYTEST) tests/chaos tests/feedback/test_real_loops.py --long $(ARGS)
 
 soak: $(VENV)/.test
 	$(BIN)/python -m tests.chaos.soak $(ARGS)

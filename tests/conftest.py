@@ -65,6 +65,54 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
                 pytest.skip(f"{program} is not installed")
 
 
+TOGETHER = (
+    "tests/queues/",
+    "tests/smtp/test_exim.py",
+    "tests/smtp/test_postfix.py",
+    "tests/smtp/test_real_servers.py",
+    "tests/test_compose_file.py",
+    "tests/test_demo.py",
+    "tests/web/console/test_browser.py",
+)
+"""Modules, and folders of them, whose tests share servers that take seconds to start."""
+
+SLOW = ("tests/chaos/", "tests/feedback/test_real_loops.py", "tests/worker/")
+"""What waits for real processes: it begins early, so that nothing long is left for the end."""
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give each test to whoever is free; what belongs together to one process, first of all.
+
+    pytest-xdist's own groups are lost without a word from pytest 9.2 on, where a test's id is fixed.
+    """
+    from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415 - only where tests are distributed
+
+    class InGroups(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return next((place for place in TOGETHER if nodeid.startswith(place)), nodeid)
+
+    return InGroups(config, log)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="also what only repeats, at length")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what only repeats; put what is slow first where several processes share the tests."""
+    if not config.getoption("--long"):
+        left_out = [item for item in items if _only_repeats(item)]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: not item.nodeid.startswith(SLOW))
+
+
+def _only_repeats(item: pytest.Item) -> bool:
+    long = item.get_closest_marker("long") is not None
+    return long or any(mark.kwargs.get("long") for mark in item.iter_markers("chaos"))
+
+
 def _ports() -> Iterator[int]:
     """Below the ports that systems give away by themselves; another range for each test process."""
     share = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 8

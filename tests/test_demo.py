@@ -14,7 +14,7 @@ import pytest
 from tests.local.processes import wait_for
 
 ROOT = Path(__file__).parents[1]
-pytestmark = [pytest.mark.timeout(240), pytest.mark.xdist_group("demo")]
+pytestmark = pytest.mark.timeout(240)
 
 DEMO = [sys.executable, str(ROOT / "examples/demo")]
 
@@ -102,7 +102,10 @@ def test_failures_name_everyone_who_was_not_accepted(demo, campaign):
     assert len(named) == len(set(named)) == numbers["total"] - numbers["accepted"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGINT, signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.long)],
+)
 def test_stopped_in_the_middle_it_leaves_no_process(tmp_path, number):
     process = subprocess.Popen(
         DEMO, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

@@ -12,7 +12,6 @@ LONG_RANDOM = 150
 
 
 def pytest_addoption(parser):
-    parser.addoption("--long", action="store_true", help="every named step, many random runs")
     parser.addoption("--runs", type=int, default=LONG_RANDOM, help="random runs with --long")
     parser.addoption("--seed", type=int, default=None, help="repeat the random run of this seed")
     parser.addoption("--seeds", metavar="FIRST-LAST", help="the random runs of these seeds")
@@ -30,24 +29,11 @@ def _seeds(config):
     if several := config.getoption("--seeds", default=None):
         first, _, last = several.partition("-")
         return range(int(first), int(last) + 1)
-    if not config.getoption("--long", default=False):
+    if not config.getoption("--long"):
         return range(1, SHORT_RANDOM + 1)
     # Every worker of pytest-xdist must collect the same tests: the seeds are those of the day's run.
     run = random.Random(config.getoption("--runs"))
     return [run.randrange(1 << 31) for _ in range(config.getoption("--runs"))]
-
-
-def pytest_collection_modifyitems(config, items):
-    """Without --long, leave out the many that are alike (``pytest.mark.chaos(long=True)``)."""
-    if config.getoption("--long", default=False):
-        return
-    left_out = [item for item in items if _is_long(item)]
-    config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if item not in left_out]
-
-
-def _is_long(item):
-    return any(mark.kwargs.get("long") for mark in item.iter_markers("chaos"))
 
 
 @pytest.fixture(autouse=True)
@@ -78,7 +64,7 @@ def pytest_terminal_summary(terminalreporter):
 @pytest.fixture(autouse=True)
 def history(request, monkeypatch):
     """With --long the history is PostgreSQL's; else a file."""
-    if request.config.getoption("--long", default=False):
+    if request.config.getoption("--long"):
         monkeypatch.setattr(World, "history", request.getfixturevalue("postgres_url"))
 
 

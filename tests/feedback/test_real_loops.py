@@ -25,7 +25,6 @@ from tests.servers.dovecot import PASSWORD, Dovecot
 
 pytestmark = [
     pytest.mark.postfix,
-    pytest.mark.xdist_group("loops"),
     pytest.mark.skipif(os.geteuid() != 0, reason="Postfix is started by root only"),
     pytest.mark.skipif(not shutil.which("postfix"), reason="Debian's postfix is not installed"),
     pytest.mark.timeout(240),
@@ -120,7 +119,14 @@ STEPS = {
 }
 
 
-@pytest.mark.parametrize("step", STEPS)
+def some(steps, by_default):
+    """Each step; all but one only in long runs: a process a message takes minutes."""
+    return [
+        pytest.param(step, marks=[] if step == by_default else pytest.mark.long) for step in steps
+    ]
+
+
+@pytest.mark.parametrize("step", some(STEPS, "after it is written down"))
 def test_by_lmtp(shop, step):
     needle, after = STEPS[step]
     port = free_port()
@@ -141,10 +147,7 @@ def test_by_lmtp(shop, step):
         assert "status=sent (250 2.0.0 recorded)" in postfix.log()
 
 
-@pytest.mark.skipif(
-    "not config.getoption('--long', default=False)",
-    reason="a process a message: minutes on a slow machine; pytest --long tests/chaos tests/feedback",
-)
+@pytest.mark.long
 @pytest.mark.parametrize("step", STEPS)
 def test_through_a_pipe(shop, step):
     needle, after = STEPS[step]
@@ -176,7 +179,9 @@ def test_through_a_pipe(shop, step):
 
 
 @pytest.mark.dovecot
-@pytest.mark.parametrize("step", [*STEPS, "before it is acknowledged"])
+@pytest.mark.parametrize(
+    "step", some([*STEPS, "before it is acknowledged"], "before it is acknowledged")
+)
 def test_by_imap(shop, step):
     needle, after = STEPS.get(step, (b"mailer:bookmark", False))
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
@@ -222,6 +227,7 @@ def test_through_a_pipe_while_redis_is_away_the_mail_server_keeps_it(shop):
     assert set(codes) == {0, 75}
 
 
+@pytest.mark.long  # test_lmtp has this without Postfix
 def test_by_lmtp_while_redis_is_away_the_mail_server_keeps_it(shop):
     port = free_port()
     words = ("serve", "--listen", f"127.0.0.1:{port}")

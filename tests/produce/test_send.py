@@ -233,7 +233,7 @@ def test_threads_that_race_for_a_key_send_one_message(client):
 def test_a_producer_that_is_killed_anywhere_and_repeats_sends_one_message(settings, client):
     """Killed at each of its socket writes in turn; the same call, made again, sends nothing more."""
     code = f"""
-        import os, socket, mailer
+        import os, socket, mailer, mailer.compose, mailer.produce.send  # each child has them then
         from itertools import product
         from pathlib import Path
         settings = mailer.Settings(redis={settings.redis!r}, templates=Path({str(settings.templates)!r}),
@@ -247,7 +247,8 @@ def test_a_producer_that_is_killed_anywhere_and_repeats_sends_one_message(settin
                 if when == "after" and not left: os.kill(os.getpid(), 9)
                 left -= 1
             socket.socket.sendall = sendall
-            mailer.send("hello", to="a@example.org", key=key, settings=settings, context={{"name": "Ada"}})
+            mailer.send("hello", to="a@example.org", key=key, settings=settings,
+                context={{"name": "Ada"}})
             os._exit(0)
         for number, when in product(range(30), ("before", "after")):
             key = f"k{{number}}{{when}}"

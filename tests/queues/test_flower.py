@@ -10,7 +10,7 @@ from tests.servers.cluster import eventually
 from .browser import browser, program
 from .scenario import FAILED, PASSWORD
 
-pytestmark = [pytest.mark.timeout(240), pytest.mark.xdist_group("flower")]
+pytestmark = pytest.mark.timeout(240)
 
 SECRETS = ("@example.org", "news@", "the secret body", PASSWORD, "wrong-horse")
 

@@ -17,7 +17,6 @@ EXIM = shutil.which("exim4", path=os.pathsep.join((os.environ.get("PATH", ""), "
 """Not asked for by the marker: Debian's exim4 and postfix exclude each other."""
 
 pytestmark = [
-    pytest.mark.xdist_group("exim"),
     pytest.mark.skipif(os.geteuid() != 0, reason="Exim is started by root only"),
     pytest.mark.skipif(not EXIM, reason="exim4 is not installed; Debian's excludes its postfix"),
 ]

@@ -17,7 +17,6 @@ from tests.conftest import free_port
 
 pytestmark = [
     pytest.mark.postfix,
-    pytest.mark.xdist_group("postfix"),
     pytest.mark.skipif(os.geteuid() != 0, reason="Postfix is started by root only"),
     pytest.mark.skipif(
         not (shutil.which("postfix") and shutil.which("saslpasswd2")),

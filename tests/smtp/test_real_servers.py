@@ -70,8 +70,6 @@ SERVERS = [
     ),
 ]
 
-pytestmark = pytest.mark.xdist_group("real-servers")
-
 
 def _contents(count: int, random_: random.Random) -> Iterator[bytes]:
     """Message bodies of many shapes: dots, empty lines, the longest lines, 8 bits, large ones."""

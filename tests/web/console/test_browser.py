@@ -15,7 +15,7 @@ from tests.servers.cluster import eventually
 from tests.web.conftest import Served
 from tests.web.console.scenario import world
 
-pytestmark = [pytest.mark.chromium, pytest.mark.xdist_group("console"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.chromium, pytest.mark.timeout(900)]
 
 AXE = Path(os.environ.get("MAILER_AXE", Path.home() / ".cache/mailer-tests/axe"))
 AXE /= "node_modules/axe-core/axe.min.js"
@@ -44,10 +44,10 @@ PAGES = {
 def everything(tmp_path_factory):
     """A cluster with a campaign under way, the console over it, and a browser."""
     with (
-        ValkeyServer(
-            port=(port := free_port()), data_dir=tmp_path_factory.mktemp("redis")
-        ),
-        world(tmp_path_factory.mktemp("world"), f"redis://127.0.0.1:{port}/0", recipients=8_000) as made,
+        ValkeyServer(port=(port := free_port()), data_dir=tmp_path_factory.mktemp("redis")),
+        world(
+            tmp_path_factory.mktemp("world"), f"redis://127.0.0.1:{port}/0", recipients=8_000
+        ) as made,
         Served(made.settings, application(made.settings, open_console=True)) as served,
         browser(tmp_path_factory.mktemp("chromium")) as page,
     ):
