@@ -84,7 +84,7 @@ local function keep_counted(campaign, counts)
   local summary = redis.call('HGET', PREFIX .. 'campaign:' .. campaign, 'summary')
   local account = summary and cjson.decode(summary).account
   for what, number in pairs(counts) do
-    redis.call('HINCRBY', PREFIX .. 'left', what .. ':' .. (account or ''), number)
+    if tonumber(number) > 0 then redis.call('HINCRBY', PREFIX .. 'left', what .. ':' .. (account or ''), number) end
   end
 end
 

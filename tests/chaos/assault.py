@@ -50,6 +50,28 @@ def redis(world, workers, rng):
     world.start_redis()
 
 
+def loading_redis(world, workers, rng):
+    """Redis comes back with so much data that it takes seconds to load."""
+    load_slowly(world, rng.uniform(1, 4))
+    wait_until(lambda: not is_loading(world), what="Redis to have loaded its data")
+
+
+def load_slowly(world, seconds):
+    """Restart Redis; it answers LOADING for about that long."""
+    # It answers while it reads a snapshot, and not while it plays what was appended since.
+    world.client.bgrewriteaof()
+    wait_until(lambda: not world.client.info("persistence")["aof_rewrite_in_progress"])
+    pause = int(seconds * 1e6 / world.client.dbsize())
+    kill_host(world.redis)
+    world.start_redis("--loading-process-events-interval-bytes", "1024", "--key-load-delay", pause)
+
+
+def is_loading(world):
+    with contextlib.suppress(redis_errors.RedisError), Redis(port=world.redis_port) as admin:
+        return bool(admin.info("persistence")["loading"])
+    return True
+
+
 def frozen_redis(world, workers, rng):
     """Redis stands still for longer than a lease."""
     world.redis.send_signal(signal.SIGSTOP)
@@ -128,6 +150,7 @@ def busy_redis(world, workers, rng):
 
     wait_until(is_over, what="the end of the script")
     endless.close()
+    world.client.config_set("busy-reply-threshold", "5000")
 
 
 def server(world, workers, rng):
@@ -158,6 +181,7 @@ ALL = (
     host,
     stop,
     redis,
+    loading_redis,
     frozen_redis,
     redis_connections,
     redis_network,

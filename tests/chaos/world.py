@@ -218,10 +218,12 @@ class World:
 
     # Servers.
 
-    def start_redis(self):
+    def start_redis(self, *settings):
         words = [server_binary(), "--port", self.redis_port, "--bind", "127.0.0.1"]
         words += ["--dir", self.folder / "redis", "--save", "", "--appendonly", "yes"]
-        self.redis = self._start(*words, "--appendfsync", "always", *REFUSABLE, log="redis.log")
+        self.redis = self._start(
+            *words, "--appendfsync", "always", *REFUSABLE, *settings, log="redis.log"
+        )
         self._listening(self.redis_port)
 
     def start_smtp(self):

@@ -1,5 +1,6 @@
 """How long people wait for a Redis that stands still, and how many sockets threads keep open."""
 
+import contextlib
 import gc
 import signal
 import threading
@@ -7,6 +8,7 @@ from pathlib import Path
 from time import monotonic
 
 import pytest
+import redis
 
 from mailer.errors import LedgerUnavailableError
 from mailer.store import Store
@@ -62,3 +64,25 @@ def test_clients_that_are_let_go_leave_no_socket_open(tmp_path: Path) -> None:
 
         watcher = server.admin()
         eventually(lambda: int(watcher.info("clients")["connected_clients"]) <= 4)
+
+
+def test_a_script_that_an_administrator_kills_by_mistake_runs_again_for_a_worker(
+    tmp_path: Path,
+) -> None:
+    """Who follows Redis's advice at BUSY may hit one of ours; it has written nothing then."""
+    slow = "while redis.call('EXISTS', 'go') == 0 do end return 'done'"
+    with redis_process(tmp_path, "busy-reply-threshold 20") as server:
+        worker, answers = connect(server.url, lambda: True), []
+        thread = threading.Thread(target=lambda: answers.append(worker.eval(slow, 0)))
+        thread.start()
+        admin, killed = server.admin(), []
+
+        def is_over() -> bool:
+            with contextlib.suppress(redis.RedisError):  # nobody is there to be killed
+                killed.append(admin.script_kill())
+            return bool(killed) and admin.set("go", "1")
+
+        eventually(is_over)
+        thread.join(20)
+
+        assert answers == [b"done"]

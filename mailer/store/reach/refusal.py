@@ -32,6 +32,8 @@ REFUSALS: Final = {
 _IN_SCRIPTS: Final = ("ACL failure in script", "can't run this command", "can't access")
 """How Redis says NOPERM when it is a script's command that is not allowed."""
 
+_KILLED: Final = "Script killed by user"
+"""How Redis says that somebody ended a script of ours, by mistake; it had written nothing yet."""
 
 _SCRIPT: Final = re.compile(r"\.?\s*script: [0-9a-f]{40}\b.*", re.DOTALL)
 """Where a script's error names the script: nothing for people."""
@@ -65,4 +67,6 @@ def refusal(exc: BaseException) -> str | None:
         code = "WRONGPASS"
     if isinstance(exc, redis.ResponseError) and any(words in text for words in _IN_SCRIPTS):
         code = "NOPERM"
+    if isinstance(exc, redis.ResponseError) and text.startswith(_KILLED):
+        code = "BUSY"
     return REFUSALS.get(str(code))
