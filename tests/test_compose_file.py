@@ -18,8 +18,8 @@ import yaml
 from mailer.config import duration, load
 from mailer.local.binary import server_binary
 from tests.conftest import free_port
-from tests.local.processes import wait_for
 from tests.servers.keeping_server import KeepingServer
+from tests.servers.waiting import eventually
 
 ROOT = Path(__file__).parents[1]
 
@@ -115,7 +115,7 @@ def server(compose, tmp_path):
                 with contextlib.suppress(redis.ConnectionError):
                     return client.ping()
 
-            wait_for(pongs)
+            eventually(pongs)
         yield f"redis://127.0.0.1:{port}/0"
 
 
@@ -133,7 +133,7 @@ def test_worker_starts_as_written_and_its_health_check_finds_it(compose, server,
     assert check.startswith("celery ")
     check = f"{sys.executable} -m {check}".replace("$$", "$")
     with running(here(service["command"]), tmp_path, environ):
-        wait_for(lambda: answers(["sh", "-c", check], environ), seconds=60)
+        eventually(lambda: answers(["sh", "-c", check], environ))
 
 
 def test_the_commands_at_its_head_send_a_campaign(compose, server, tmp_path):
@@ -193,4 +193,4 @@ def test_flower_starts_as_written_and_its_health_check_finds_it(compose, server,
     assert kind == "CMD"
     check = [word.replace("5555", port) for word in here(check)]
     with running(words, tmp_path, environ):
-        wait_for(lambda: answers(check), seconds=60)
+        eventually(lambda: answers(check))

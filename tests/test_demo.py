@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.local.processes import wait_for
+from tests.servers.waiting import eventually
 
 ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.timeout(240)
@@ -111,11 +111,11 @@ def test_stopped_in_the_middle_it_leaves_no_process(tmp_path, number):
         DEMO, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     outbox = tmp_path / "outbox"
-    wait_for(lambda: outbox.is_dir() and any(outbox.iterdir()), seconds=60)
+    eventually(lambda: outbox.is_dir() and any(outbox.iterdir()))
     process.send_signal(number)
     process.communicate(timeout=60)
     assert process.returncode == (130 if number != signal.SIGKILL else -signal.SIGKILL)
-    wait_for(lambda: not processes_about(tmp_path, process.pid), seconds=30)
+    eventually(lambda: not processes_about(tmp_path, process.pid))
 
 
 def processes_about(place, pid):

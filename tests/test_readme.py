@@ -16,9 +16,9 @@ from tests.cli.test_first_minutes import (  # noqa: F401 - fixtures
     run,
     typed,
 )
-from tests.servers.cluster import eventually
 from tests.servers.keeping_server import KeepingServer
 from tests.servers.project import Project
+from tests.servers.waiting import eventually
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")

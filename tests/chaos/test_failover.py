@@ -7,9 +7,10 @@ from collections import Counter
 
 import pytest
 
-from tests.servers.cluster import Cluster, eventually
+from tests.servers.cluster import Cluster
 from tests.servers.redis_servers import Replicated, replicated
 from tests.servers.submission_server import SubmissionServer
+from tests.servers.waiting import eventually
 
 pytestmark = [
     pytest.mark.redis_server,

@@ -13,7 +13,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
 from contextlib import closing
@@ -32,9 +31,8 @@ from mailer.store.connection import connect
 from mailer.store.dead_letters import DeadLetters, Filter
 from tests.chaos.proxy import Proxy
 from tests.conftest import free_port
-
-PATIENCE = 120.0
-"""Seconds within which everything must have gone on, whatever was killed."""
+from tests.servers.waiting import PATIENCE
+from tests.servers.waiting import eventually as wait_until
 
 CONFIG = """
 redis = "{redis}"
@@ -90,19 +88,6 @@ print(campaign.enqueue(rows, check=False).queued)
 
 REFUSABLE = ("--enable-protected-configs", "yes")
 """What lets a test make snapshots fail."""
-
-
-def wait_until(condition, seconds=PATIENCE, what="it"):
-    """Return what *condition* returns once that is true; fail when it is not in time."""
-    ends = time.monotonic() + seconds
-    pause = threading.Event()
-    while True:
-        found = condition()
-        if found:
-            return found
-        if time.monotonic() >= ends:
-            raise AssertionError(f"{what} did not come true within {seconds:.0f} seconds")
-        pause.wait(0.03)
 
 
 def script_needle(name):

@@ -22,7 +22,7 @@ from mailer.mail.payload import decode
 from mailer.store.breaker import Breaker
 from mailer.store.connection import connect
 from tests.conftest import free_port
-from tests.local.processes import wait_for
+from tests.servers.waiting import eventually
 
 pytestmark = [
     pytest.mark.timeout(180),
@@ -319,7 +319,7 @@ def test_what_is_waited_for_is_said_while_it_waits(begun, tmp_path):
         return "account primary waits until" in (tmp_path / "err").read_text()
 
     try:
-        wait_for(said, seconds=60)
+        eventually(said)
     finally:
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 130
@@ -371,7 +371,7 @@ def test_ctrl_c_in_send_says_what_is_queued_and_how_it_is_stopped(mailer, place,
         text=True,
     )
     client = connect(redis_url)
-    wait_for(lambda: client.get("mailer:status:spring"), seconds=60)
+    eventually(lambda: client.get("mailer:status:spring"))
     process.send_signal(signal.SIGINT)
     err = process.communicate(timeout=60)[1]
     assert process.returncode == 130

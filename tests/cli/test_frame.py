@@ -11,7 +11,7 @@ import click
 import pytest
 
 from mailer.cli.main import cli
-from tests.local.processes import wait_for
+from tests.servers.waiting import eventually
 
 
 def every_command():
@@ -183,7 +183,7 @@ def test_interrupt_ends_a_command_quietly_with_130(place):
     )
     process.stdin.write("email\n")
     process.stdin.flush()
-    wait_for(lambda: unread(process.stdin) == 0, seconds=60)  # it is at work
+    eventually(lambda: unread(process.stdin) == 0)  # it is at work
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err.strip()) == (130, "", "")

@@ -14,7 +14,7 @@ import pytest
 from aiosmtpd.controller import Controller
 
 from tests.conftest import free_port
-from tests.local.processes import wait_for
+from tests.servers.waiting import eventually
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -129,7 +129,7 @@ def test_two_at_once_in_one_folder_is_refused(mailer, place, recorder):
     process = subprocess.Popen(
         [sys.executable, "-m", "mailer", *RUN], cwd=place, stdout=subprocess.DEVNULL
     )
-    wait_for((place / ".mailer/server.url").exists, seconds=60)
+    eventually((place / ".mailer/server.url").exists)
     done = mailer(*RUN)
     recorder.holds = False
     assert process.wait(120) == 0

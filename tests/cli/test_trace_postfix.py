@@ -3,7 +3,8 @@
 import re
 
 from tests.cli.conftest import mailer, place
-from tests.servers.cluster import Cluster, eventually
+from tests.servers.cluster import Cluster
+from tests.servers.waiting import eventually
 from tests.smtp.conftest import authority
 from tests.smtp.test_postfix import postfix, pytestmark
 

@@ -12,7 +12,7 @@ import pytest
 
 from mailer.config.passwords import matches
 from tests.conftest import free_port
-from tests.servers.cluster import eventually
+from tests.servers.waiting import eventually
 
 
 def test_a_hash_is_made_of_what_is_read(mailer):

@@ -19,8 +19,8 @@ from mailer.deliver.delivery import Delivery
 from mailer.mail.dating import stamped
 from mailer.mail.payload import decode, encode
 from mailer.store.ledger import Ledger
-from tests.servers.cluster import eventually
 from tests.servers.submission_server import SubmissionServer
+from tests.servers.waiting import eventually
 
 LONG_AGO = datetime(2020, 2, 29, 12, tzinfo=UTC)
 ROWS = [{"email": f"r{number}@example.org"} for number in range(3)]

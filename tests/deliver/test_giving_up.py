@@ -11,7 +11,7 @@ from mailer.mail.payload import Entry, encode
 from mailer.store.campaigns import Campaigns
 from mailer.store.dead_letters import DeadLetters, Filter
 from mailer.store.ledger import Ledger
-from tests.servers.cluster import eventually
+from tests.servers.waiting import eventually
 from tests.store.batches import fresh, open_campaign, outcomes
 
 

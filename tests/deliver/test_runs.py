@@ -8,7 +8,7 @@ import pytest
 from mailer.deliver import runs as module
 from mailer.deliver.recorder import Report
 from mailer.deliver.runs import MOST_BESIDE, Run, Runs
-from tests.servers.cluster import eventually
+from tests.servers.waiting import eventually
 
 
 class World:

@@ -7,9 +7,9 @@ import httpx
 import pytest
 
 from tests.conftest import free_port
-from tests.servers.cluster import eventually
 from tests.servers.keeping_server import KeepingServer
 from tests.servers.project import EXAMPLES, Project
+from tests.servers.waiting import eventually
 
 pytestmark = pytest.mark.timeout(180)
 

@@ -16,8 +16,8 @@ from mailer.feedback.intake.mailbox import IntakeError, Mailbox
 from mailer.feedback.intake.pop3 import Pop3
 from tests.conftest import free_port
 from tests.feedback.test_imap import bounce
-from tests.servers.cluster import eventually
 from tests.servers.dovecot import PASSWORD, Dovecot
+from tests.servers.waiting import eventually
 
 pytestmark = pytest.mark.dovecot
 

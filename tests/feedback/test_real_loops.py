@@ -20,8 +20,8 @@ from tests.chaos.proxy import Proxy
 from tests.chaos.world import script_needle
 from tests.conftest import free_port
 from tests.servers.bouncing import bouncing, reader
-from tests.servers.cluster import eventually
 from tests.servers.dovecot import PASSWORD, Dovecot
+from tests.servers.waiting import eventually
 
 pytestmark = [
     pytest.mark.postfix,
@@ -89,7 +89,7 @@ class Shop:
 
     def all_came_back(self):
         """Each bounce is counted, once, and nothing besides."""
-        eventually(lambda: self.came_back().get("bounce", 0) >= GONE, within=90)
+        eventually(lambda: self.came_back().get("bounce", 0) >= GONE)
         assert self.came_back() == {"bounce": GONE, "permanent": GONE}
         failures = [
             json.loads(x) for x in self.mailer("failures", "spring", "--json").out.splitlines()

@@ -13,7 +13,8 @@ import redis
 from mailer.config import load
 from mailer.errors import LocalServerError
 from mailer.local import Folder
-from tests.local.processes import is_alive, wait_for
+from tests.local.processes import is_alive
+from tests.servers.waiting import eventually
 
 USER = """
 import sys
@@ -86,7 +87,7 @@ def test_killed_user_leaves_no_server(another):
     pid = server_pid(url)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    wait_for(lambda: not is_alive(pid))
+    eventually(lambda: not is_alive(pid))
 
 
 def test_server_that_was_killed_is_started_again_with_its_data(folder, another):
@@ -157,7 +158,7 @@ def test_fakeredis_stands_in_with_lua(tmp_path):
     port = tmp_path / "port"
     process = subprocess.Popen([sys.executable, "-m", "mailer.local.fake", str(port)])
     try:
-        wait_for(lambda: port.exists() and port.read_text())
+        eventually(lambda: port.exists() and port.read_text())
         with redis.Redis(port=int(port.read_text())) as client:
             assert client.eval("return redis.call('incrby', KEYS[1], ARGV[1])", 1, "a", 5) == 5
     finally:

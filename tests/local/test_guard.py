@@ -9,7 +9,8 @@ import sys
 import pytest
 
 from mailer.local import guard
-from tests.local.processes import is_alive, wait_for
+from tests.local.processes import is_alive
+from tests.servers.waiting import eventually
 
 PRINTS_ITS_PID = "import os, sys, time; print(os.getpid(), flush=True); time.sleep(600)"
 STUBBORN = (
@@ -65,7 +66,7 @@ def test_command_dies_with_a_killed_guard(guarded):
     process, pid = guarded(PRINTS_ITS_PID)
     process.kill()
     process.wait(60)
-    wait_for(lambda: not is_alive(pid))
+    eventually(lambda: not is_alive(pid))
 
 
 def test_a_second_request_kills_what_ignores_the_first(guarded):

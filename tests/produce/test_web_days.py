@@ -18,7 +18,7 @@ from mailer.config import Settings
 from mailer.errors import LedgerUnavailableError, RedisRefusesError
 from mailer.local.binary import server_binary
 from tests.conftest import free_port
-from tests.local.processes import wait_for
+from tests.servers.waiting import eventually
 
 GIVEN = {"to": "ada@example.org", "context": {"name": "Ada"}}
 
@@ -48,7 +48,7 @@ class Server:
             with contextlib.suppress(redis.ConnectionError, redis.BusyLoadingError):
                 return self.client().ping()
 
-        wait_for(answers)
+        eventually(answers)
 
     def kill(self):
         self.process.send_signal(signal.SIGKILL)

@@ -12,8 +12,9 @@ from urllib.parse import urlencode
 from urllib.request import urlopen
 
 from tests.conftest import free_port
-from tests.servers.cluster import Cluster, eventually, mailbox
+from tests.servers.cluster import Cluster, mailbox
 from tests.servers.submission_server import SubmissionServer
+from tests.servers.waiting import eventually
 
 PASSWORD = "correct-horse-battery"
 

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from tests.servers.cluster import eventually
+from tests.servers.waiting import eventually
 
 from .browser import browser, program
 from .scenario import FAILED, PASSWORD

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -24,6 +23,7 @@ from mailer.store.campaigns import Campaigns
 from mailer.store.connection import connect
 from mailer.store.dead_letters import Filter
 from mailer.store.ledger import BULK, Fresh, Ledger
+from tests.servers.waiting import eventually
 
 ACCOUNT = """
 [accounts.{name}]
@@ -32,16 +32,6 @@ password_file = "{name}.password"
 max_connections = {connections}
 max_messages_per_connection = 50
 """
-
-
-def eventually(condition, within=60.0, every=0.05):
-    """Wait until *condition* returns something true, and return it; fail after *within* seconds."""
-    tick, deadline = threading.Event(), time.monotonic() + within
-    while True:
-        if found := condition():
-            return found
-        assert time.monotonic() < deadline, f"not within {within:g} s"
-        tick.wait(every)
 
 
 def kill_group(process: subprocess.Popen[bytes]) -> None:

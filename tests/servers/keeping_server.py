@@ -8,7 +8,7 @@ from typing import Any, Self
 from aiosmtpd.controller import Controller
 
 from tests.conftest import free_port
-from tests.servers.cluster import eventually
+from tests.servers.waiting import eventually
 
 
 class KeepingServer:

@@ -13,7 +13,7 @@ from celery import Celery
 from mailer.mail.status import OPEN
 from mailer.store.campaigns import Campaigns
 from mailer.store.connection import connect
-from tests.servers.cluster import eventually
+from tests.servers.waiting import eventually
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

@@ -1,10 +1,8 @@
 """Real Redis servers as people run them: over TLS, on a socket, with users, full, behind Sentinel."""
 
-import contextlib
 import signal
 import subprocess
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +10,8 @@ from pathlib import Path
 import redis
 
 from tests.conftest import free_port
+from tests.servers import waiting
+from tests.servers.waiting import PATIENCE
 
 
 class RedisProcess:
@@ -57,15 +57,9 @@ class RedisProcess:
         self._log.close()
 
 
-def eventually(condition: object, seconds: float = 20.0) -> None:
+def eventually(condition: Callable[[], object], within: float = PATIENCE) -> None:
     """Wait until *condition* holds; errors of Redis count as no."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        with contextlib.suppress(redis.RedisError, OSError):
-            if condition():  # type: ignore[operator]
-                return
-        time.sleep(0.05)
-    raise AssertionError(f"not within {seconds} s: {condition}")
+    waiting.eventually(condition, within, no=(redis.RedisError, OSError))
 
 
 @contextmanager

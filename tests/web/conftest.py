@@ -10,7 +10,7 @@ from mailer.config import Settings
 from mailer.web.application import application
 from mailer.web.patience import Patient
 from tests.conftest import free_port
-from tests.servers.cluster import eventually
+from tests.servers.waiting import eventually
 
 
 class Served:

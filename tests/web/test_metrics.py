@@ -12,8 +12,9 @@ from mailer.store.breaker import Breaker
 from mailer.store.events import Aside, EventStream
 from mailer.store.feedback.records import Brake, Feedback, Note, Returned
 from mailer.store.views.dead_groups import DeadGroups
-from tests.servers.cluster import Cluster, eventually
+from tests.servers.cluster import Cluster
 from tests.servers.submission_server import SubmissionServer
+from tests.servers.waiting import eventually
 from tests.web.conftest import Served
 
 TOTAL = 60

@@ -10,9 +10,9 @@ import pytest
 import redis
 from celery import Celery
 
-from tests.servers.cluster import eventually
 from tests.servers.keeping_server import KeepingServer
 from tests.servers.project import Project
+from tests.servers.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "docs" / "celery.md").read_text(encoding="utf-8")

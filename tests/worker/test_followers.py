@@ -13,7 +13,7 @@ from mailer.mail.status import Status
 from mailer.store.events import EventStream
 from mailer.worker.followers import Follower
 from mailer.worker.history_writer import HistoryWriter
-from tests.servers.cluster import eventually
+from tests.servers.waiting import eventually
 from tests.store.batches import claim, enqueue, open_campaign
 from tests.store.test_events import settle
 

@@ -10,7 +10,7 @@ import pytest
 
 from mailer.history import open_history
 from mailer.store.events import EventStream
-from tests.servers.cluster import eventually
+from tests.servers.waiting import eventually
 
 pytestmark = pytest.mark.postgresql
 
@@ -59,7 +59,7 @@ def test_a_campaign_is_sent_while_the_database_is_away_and_is_whole_there_afterw
     finally:
         postgres_server.start()
 
-    eventually(lambda: counted(postgres_url) == {"accepted": TOTAL}, within=90)
+    eventually(lambda: counted(postgres_url) == {"accepted": TOTAL})
     eventually(lambda: EventStream(cluster.client).unread() == {"history": 0})
     eventually(lambda: "history" not in status(cluster))
     with closing(open_history(postgres_url)) as history:
@@ -85,5 +85,5 @@ def test_beyond_the_backlog_sending_waits_for_the_history_and_goes_on_with_it(
     finally:
         postgres_server.start()
 
-    eventually(lambda: cluster.final("spring"), within=120)
-    eventually(lambda: counted(postgres_url) == {"accepted": TOTAL}, within=60)
+    eventually(lambda: cluster.final("spring"))
+    eventually(lambda: counted(postgres_url) == {"accepted": TOTAL})

@@ -9,7 +9,8 @@ import pytest
 
 from mailer.store.dead_letters import DeadLetters
 from mailer.worker.dead_letters import DeadLetterDuty
-from tests.servers.cluster import eventually, mailbox
+from tests.servers.cluster import mailbox
+from tests.servers.waiting import eventually
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(240)]
 
@@ -47,7 +48,7 @@ def test_a_worker_killed_while_it_buries_leaves_each_message_in_one_letter_that_
     worker.wait()
     assert buried(cluster) < TOTAL, "it was killed too late to show anything"
     cluster.start("two")
-    eventually(lambda: buried(cluster) == TOTAL, within=120)
+    eventually(lambda: buried(cluster) == TOTAL)
     letters = cluster.letters()
     assert sum(letter.messages for letter in letters) == TOTAL
     assert len({position for letter in letters for position in letter.positions}) == TOTAL
@@ -60,7 +61,7 @@ def test_a_replay_killed_in_the_middle_and_run_again_sends_everything_once(clust
     smtp.passwords["primary"] = "changed"
     cluster.start("one")
     cluster.enqueue("spring", "primary", TOTAL, BATCH)
-    eventually(lambda: buried(cluster) == TOTAL, within=120)
+    eventually(lambda: buried(cluster) == TOTAL)
     eventually(lambda: shows_all(cluster))
     cluster.set_password("primary", "changed")
     cluster.breaker.start("primary", time.time())
@@ -73,7 +74,7 @@ def test_a_replay_killed_in_the_middle_and_run_again_sends_everything_once(clust
     again = mailer(cluster, "dead", "replay")
     _, said = again.communicate(timeout=120)
     assert again.returncode == 0, said
-    eventually(lambda: cluster.final("spring"), within=120)
+    eventually(lambda: cluster.final("spring"))
     assert cluster.outcomes("spring") == {"accepted": TOTAL}, cluster.reasons("spring")
     assert sorted(smtp.accepted["primary"]) == sorted(
         mailbox("spring", number) for number in range(TOTAL)

@@ -17,7 +17,7 @@ from mailer.config import load
 from mailer.mail.payload import decode
 from mailer.operate import campaigns
 from mailer.store.breaker import RUNNING
-from tests.servers.cluster import eventually
+from tests.servers.waiting import eventually
 
 RECORDED = Path(__file__).parent / "recorded"
 TOTALS = {"spring": 25, "shared": 3, "deferred": 4, "paused": 3, "refused": 12, "send.letter": 1}
@@ -60,7 +60,7 @@ def test_what_the_last_version_queued_is_delivered_once(cluster, smtp):
     composed = dates_of(cluster.client)
     cluster.start("new")
     for name in ("spring", "shared", "deferred", "send.letter"):
-        eventually(lambda name=name: cluster.final(name), within=60)
+        eventually(lambda name=name: cluster.final(name))
         assert cluster.outcomes(name) == {"accepted": TOTALS[name]}, name
 
     assert cluster.outcomes("paused") == {"queued": 3}

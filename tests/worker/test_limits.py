@@ -13,8 +13,9 @@ from mailer.mail.policy import CampaignPolicy
 from mailer.queues.broker import Task
 from mailer.store.ledger import BULK, Fresh, Ledger
 from tests.conftest import has_the_machine_to_itself
-from tests.servers.cluster import Cluster, eventually
+from tests.servers.cluster import Cluster
 from tests.servers.counting_server import CountingServer
+from tests.servers.waiting import eventually
 
 PATIENCE = 120.0
 """Seconds within which anything happens, on whatever machine."""

@@ -7,7 +7,7 @@ from mailer.config import load
 from mailer.mail.said import Said
 from mailer.store.breaker import OPERATOR, RUNNING, STOPPED, Refusal, Trouble
 from mailer.worker.probe import Probes, start
-from tests.servers.cluster import eventually
+from tests.servers.waiting import eventually
 
 WRONG = Said("AUTH", 535, "5.7.8", "no", "auth_fail", "AUTH 535")
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers.cluster import Cluster, eventually
+from tests.servers.cluster import Cluster
 from tests.servers.redis_servers import RedisProcess, redis_process, replicated
+from tests.servers.waiting import eventually
 
 COUNT = 2000
 

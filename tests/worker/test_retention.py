@@ -6,7 +6,7 @@ from mailer.config import load
 from mailer.store import keys
 from mailer.store.campaigns import Campaigns
 from mailer.worker.retention import Retention
-from tests.servers.cluster import eventually
+from tests.servers.waiting import eventually
 
 DAY = 86400.0
 

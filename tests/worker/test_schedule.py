@@ -4,7 +4,7 @@ import time
 
 from mailer.config import load
 from mailer.operate import campaigns
-from tests.servers.cluster import eventually
+from tests.servers.waiting import eventually
 
 
 def test_a_campaign_is_held_back_and_let_go(cluster, smtp):

@@ -7,7 +7,8 @@ import pytest
 
 from mailer.store import keys
 from mailer.store.breaker import COOLING, OPERATOR, RUNNING, STOPPED, UNKNOWN
-from tests.servers.cluster import eventually, mailbox
+from tests.servers.cluster import mailbox
+from tests.servers.waiting import eventually
 
 TOTAL = 10_000
 PROCESSES = 4
@@ -26,7 +27,7 @@ def test_a_password_that_turns_wrong_stops_the_account_and_loses_and_doubles_not
     cluster.start("two")
     cluster.enqueue("spring", "primary", TOTAL)
     cluster.enqueue("news", "other", TOTAL // 10)
-    eventually(lambda: cluster.final("spring") and cluster.final("news"), within=120)
+    eventually(lambda: cluster.final("spring") and cluster.final("news"))
 
     assert 1 <= smtp.refused["primary"] <= PROCESSES
     assert cluster.state("primary") == STOPPED
@@ -46,7 +47,7 @@ def test_a_password_that_turns_wrong_stops_the_account_and_loses_and_doubles_not
     assert len(cluster.queue) == 0
     again = Counter(one.how for one in cluster.office.replay(letters))
     assert again == {"gone": len(letters)}
-    eventually(lambda: cluster.final("spring"), within=120)
+    eventually(lambda: cluster.final("spring"))
     assert cluster.outcomes("spring") == {"accepted": TOTAL}
     assert smtp.refused["primary"] == refused
     assert sorted(smtp.accepted["primary"]) == sorted(
@@ -71,7 +72,7 @@ def test_a_temporary_refusal_at_login_only_waits(cluster, smtp):
     assert cluster.outcomes("news") == {"accepted": 1_000}
     assert set(cluster.outcomes("spring")) <= {"queued", "deferred"}
     del smtp.auth_reply["primary"]
-    eventually(lambda: cluster.final("spring"), within=90)
+    eventually(lambda: cluster.final("spring"))
     assert cluster.outcomes("spring") == {"accepted": 2_000}
     assert len(set(smtp.accepted["primary"])) == len(smtp.accepted["primary"]) == 2_000
     assert cluster.letters() == []

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.servers.cluster import eventually
+from tests.servers.waiting import eventually
 
 
 @pytest.mark.timeout(120)

@@ -7,7 +7,8 @@ import pytest
 
 from mailer.mail.payload import VERSION
 from mailer.store.workers.able import Able
-from tests.servers.cluster import ACCOUNT, eventually
+from tests.servers.cluster import ACCOUNT
+from tests.servers.waiting import eventually
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -30,7 +31,7 @@ def test_a_worker_with_the_older_configuration_leaves_a_new_account_to_the_other
     cluster.enqueue("spring", "new", 200, batch=20)
     eventually(lambda: "waits for a worker that can" in cluster.log())
     cluster.start("new", config="new.toml")
-    eventually(lambda: cluster.final("spring"), 120)
+    eventually(lambda: cluster.final("spring"))
     assert cluster.outcomes("spring") == {"accepted": 200}, cluster.reasons("spring")
     assert not cluster.letters()
 
@@ -56,7 +57,7 @@ def test_a_secret_that_one_host_cannot_read_stops_no_account(cluster, smtp):
     eventually(lambda: "waits for a worker that can" in cluster.log())
     assert cluster.state("primary") in ("unknown", "running")
     cluster.start("open")
-    eventually(lambda: cluster.final("spring"), 120)
+    eventually(lambda: cluster.final("spring"))
     assert cluster.outcomes("spring") == {"accepted": 60}, cluster.reasons("spring")
     assert not smtp.refused
 

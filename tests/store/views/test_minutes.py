@@ -7,8 +7,9 @@ from mailer.mail.status import Status
 from mailer.operate import campaigns
 from mailer.operate.timeline import timeline
 from mailer.store.views.minutes import minutes
-from tests.servers.cluster import Cluster, eventually, mailbox
+from tests.servers.cluster import Cluster, mailbox
 from tests.servers.submission_server import SubmissionServer
+from tests.servers.waiting import eventually
 
 
 def test_each_outcome_is_in_its_minute_once(tmp_path, redis_url):

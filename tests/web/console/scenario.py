@@ -10,8 +10,9 @@ from mailer import Campaign
 from mailer.config import Settings, load
 from mailer.operate import campaigns
 from mailer.operate.barring import suppression
-from tests.servers.cluster import Cluster, eventually
+from tests.servers.cluster import Cluster
 from tests.servers.submission_server import SubmissionServer
+from tests.servers.waiting import eventually
 
 REPOSITORY = Path(__file__).parents[3]
 DOMAINS = ("gmail.example", "outlook.example", "yahoo.example", "gmx.example", "proton.example")

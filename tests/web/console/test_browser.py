@@ -11,7 +11,7 @@ from mailer.operate import audit, campaigns
 from mailer.web.application import application
 from tests.conftest import free_port
 from tests.queues.browser import browser
-from tests.servers.cluster import eventually
+from tests.servers.waiting import eventually
 from tests.web.conftest import Served
 from tests.web.console.scenario import world
 

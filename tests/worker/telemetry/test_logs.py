@@ -9,7 +9,7 @@ import pytest
 
 from mailer.config.telemetry import Log
 from mailer.worker.telemetry.logs import use_format
-from tests.servers.cluster import eventually
+from tests.servers.waiting import eventually
 
 TOTAL = 30
 GONE = "spring-3@example.org"

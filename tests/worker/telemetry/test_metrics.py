@@ -13,7 +13,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.conftest import free_port
-from tests.servers.cluster import eventually
+from tests.servers.waiting import eventually
 
 TOTAL = 120
 POOLS = ("prefork", "threads", "solo")
@@ -88,7 +88,7 @@ def test_a_child_that_takes_the_place_of_another_leaves_the_port_to_its_parent(c
     eventually(lambda: replies(scrape(port)[1], stage="final", code="250") == TOTAL)
     worker.kill()
     worker.wait(30)
-    eventually(lambda: refused(port), within=30)
+    eventually(lambda: refused(port))
 
 
 def refused(port):
@@ -110,7 +110,7 @@ def test_the_counts_folder_goes_with_its_worker_or_with_the_next(
     first.kill()
     first.wait(30)
     (old,) = left()
-    eventually(lambda: refused(port), within=30)
+    eventually(lambda: refused(port))
     second = cluster.start("second")
     assert len(left()) == 1
     assert old not in left()

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from tests.servers.cluster import eventually
 from tests.servers.collector import Collector
+from tests.servers.waiting import eventually
 
 GONE = "grace@example.org"
 PRODUCER = """

@@ -14,7 +14,7 @@ from mailer.errors import EventsNotTakenError
 from mailer.worker.telling.helper import Helper
 from mailer.worker.telling.shown import delivery
 from mailer.worker.telling.ways import orders
-from tests.servers.cluster import eventually
+from tests.servers.waiting import eventually
 
 SHOP = """
 import asyncio, ctypes, json, os, signal, subprocess, sys, time
@@ -176,7 +176,7 @@ def test_it_ends_with_its_worker_after_what_is_under_way(shop):
     os.kill(worker.pid, signal.SIGKILL)
     worker.wait()
 
-    eventually(lambda: not _lives(int(began)), within=60)
+    eventually(lambda: not _lives(int(began)))
     assert told(shop) == ["e1"]
 
 

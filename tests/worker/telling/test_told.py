@@ -14,8 +14,9 @@ import pytest
 
 from mailer.history import open_history
 from mailer.store.events import EventStream
-from tests.servers.cluster import Cluster, eventually
+from tests.servers.cluster import Cluster
 from tests.servers.submission_server import SubmissionServer
+from tests.servers.waiting import eventually
 from tests.worker.telling.receiver import Receiver
 
 SHOP = """
@@ -126,10 +127,10 @@ def test_a_worker_that_is_killed_in_mid_delivery_loses_nothing_and_another_goes_
         cluster.enqueue("spring", "primary", 400)
         assert killed.wait(120)
         cluster.start("w2")
-        eventually(lambda: cluster.final("spring"), within=120)
+        eventually(lambda: cluster.final("spring"))
         accepted = cluster.outcomes("spring")["accepted"]
 
-        eventually(lambda: len(told(receiver, "accepted")) == accepted, within=120)
+        eventually(lambda: len(told(receiver, "accepted")) == accepted)
         assert in_order(receiver.events)
 
 
@@ -168,10 +169,10 @@ def test_beyond_the_backlog_what_a_dead_server_does_not_take_is_set_aside_and_ma
     )
     cluster.start("w1")
     cluster.enqueue("spring", "primary", 700, batch=50)
-    eventually(lambda: cluster.final("spring"), within=120)
+    eventually(lambda: cluster.final("spring"))
     assert cluster.outcomes("spring") == {"accepted": 700}
 
-    eventually(lambda: waiting(cluster)["webhook"] <= 200, within=120)
+    eventually(lambda: waiting(cluster)["webhook"] <= 200)
     assert "events of" in _mailer(cluster, "status").stderr
     cluster.stop()
     aside = set_aside(cluster)
@@ -181,10 +182,10 @@ def test_beyond_the_backlog_what_a_dead_server_does_not_take_is_set_aside_and_ma
         text = (cluster.folder / "mailer.toml").read_text()
         cluster.configure(text.replace("http://localhost:1/", receiver.url))
         cluster.start("w2")
-        eventually(lambda: len(told(receiver)) >= 700 - len(aside), within=120)
+        eventually(lambda: len(told(receiver)) >= 700 - len(aside))
         assert not told(receiver).intersection(aside)
         assert "events to be told again" in _mailer(cluster, "events", "replay").stdout
-        eventually(lambda: len(told(receiver)) == 700, within=120)
+        eventually(lambda: len(told(receiver)) == 700)
 
 
 SHOP_APP = """
