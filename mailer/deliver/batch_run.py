@@ -88,14 +88,19 @@ class BatchRun:
             goes_on = not self._held_back() and self._deliver()
 
     @property
-    def only_awaits(self) -> bool:
-        """Whether nothing more is to be begun: nothing is left to do but to read replies.
+    def leaves_room(self) -> bool:
+        """Whether its account's next batch may begin beside it; another thread asks.
 
-        Another thread asks.
+        It may where nothing is left to do but to read replies. And where the batch, having lost one
+        worker, uses a single connection: a host that was cut off hands all its batches to others, and
+        one after the other they would hold up the account. After a second death, the batch itself
+        may be what kills: then nothing of its account is put at risk beside it.
         """
         if self._current is None:
             return False
-        return self._current.only_awaits or self._asked() is Proceed.BEGIN_NOTHING
+        if self._claim.deaths == 1 or self._current.only_awaits:
+            return True
+        return self._asked() is Proceed.BEGIN_NOTHING
 
     # Before anything is sent.
 

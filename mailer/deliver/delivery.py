@@ -180,7 +180,7 @@ class Delivery:
             run.report,
             lambda: self._asked(run),
         )
-        run.only_awaits = lambda: work.only_awaits
+        run.leaves_room = lambda: work.leaves_room
         work.run()
 
     def _asked(self, run: Run) -> Proceed:

@@ -7,6 +7,7 @@ batch. The ledger has known all along what is sent; the broker's task message wa
 
 An account has at most one batch beside that still has messages to begin; its further batches wait in
 Redis. One that only awaits replies does not count: a dead connection delays nobody but its own messages.
+Nor does one that sends over a single connection, because it has lost a worker.
 """
 
 import logging
@@ -48,14 +49,15 @@ class Run:
     """One batch being sent by its own thread.
 
     *wants_end* is set to ask it to end as at SIGTERM; *wants_room* to begin nothing more, and to give the
-    rest back once what is in flight is answered. *only_awaits* says whether all its messages are begun.
+    rest back once what is in flight is answered. *leaves_room* says whether its account's next batch may
+    begin beside it.
     """
 
     account: str
     report: Report
     wants_end: threading.Event = field(default_factory=threading.Event)
     wants_room: threading.Event = field(default_factory=threading.Event)
-    only_awaits: Callable[[], bool] = lambda: False
+    leaves_room: Callable[[], bool] = lambda: False
     is_beside: bool = False
     began: float = field(default_factory=monotonic)
     looked: float = 0.0
@@ -153,7 +155,7 @@ class Runs:
         return len(self._beside)
 
     def _busy(self) -> set[str]:
-        return {run.account for run in self._beside if not run.only_awaits()}
+        return {run.account for run in self._beside if not run.leaves_room()}
 
     def _may_leave(self, run: Run) -> bool:
         """Whether the process is wanted elsewhere more than here."""
@@ -165,15 +167,15 @@ class Runs:
         run.looked = now
         with self._lock:
             besides = self._busy()
-        # Its own account's next batch may begin once all of this one is under way.
-        return self._others_wait(besides if run.only_awaits() else besides | {run.account})
+        # Its own account's next batch may begin once this one leaves room.
+        return self._others_wait(besides if run.leaves_room() else besides | {run.account})
 
     def _step_aside(self, run: Run) -> bool:
         """Let *run* go on beside; False where it has just ended, or where too much is beside already."""
         with self._lock:
             if run.ended.is_set():
                 return False
-            if sum(not other.only_awaits() for other in self._beside) >= MOST_BESIDE:
+            if sum(not other.leaves_room() for other in self._beside) >= MOST_BESIDE:
                 run.wants_room.set()
             if len(self._beside) >= MOST_ENDING:
                 return False

@@ -123,3 +123,22 @@ def test_a_batch_whose_place_is_wanted_waits_for_the_replies_to_what_it_has_sent
     assert set(outcomes) == {"accepted", "queued"}
     assert outcomes["accepted"] == len(server.accepted["good"]) < 10
     assert report.queued == ["spring:1"]
+
+
+@pytest.mark.parametrize(("deaths", "leaves_room"), [(0, False), (1, True), (2, False)])
+def test_a_batch_that_lost_a_worker_leaves_the_other_connections_to_the_next_one(
+    settings, client, server, delivery, deaths, leaves_room
+):
+    """It uses one. After a second death it may be to blame, and nothing is put at risk beside it."""
+    campaign(settings, account="good").enqueue(ROWS[:10])
+    client.hset(keys.batch("spring:1"), "deaths", deaths)
+    seen = []
+
+    def look(_user, number):
+        if number == 1:
+            seen.extend(run.leaves_room() for run in delivery.runs._fronts.values())
+
+    server.on_accepted = look
+    delivery.deliver("spring:1")
+    assert len(server.accepted["good"]) == 10
+    assert seen == [leaves_room]

@@ -25,10 +25,10 @@ class World:
         self.looked += 1
         return bool(self.waiting - besides)
 
-    def start(self, account, *, only_awaits=False):
+    def start(self, account, *, leaves_room=False):
         gate = threading.Event()
         self.gates.append(gate)
-        run = Run(account, Report(f"{account}:{len(self.gates)}"), only_awaits=lambda: only_awaits)
+        run = Run(account, Report(f"{account}:{len(self.gates)}"), leaves_room=lambda: leaves_room)
 
         def work():
             while not (gate.is_set() or run.wants_end.is_set() or run.wants_room.is_set()):
@@ -71,7 +71,7 @@ def test_work_of_its_own_account_is_no_reason_until_all_of_the_batch_is_begun(wo
     world.waiting = {"a"}
     threading.Timer(0.2, world.let_go).start()
     assert world.start("a")[1]
-    assert not world.start("a", only_awaits=True)[1]
+    assert not world.start("a", leaves_room=True)[1]
     assert world.runs.has_room("a"), "it only awaits replies: the next batch may begin"
 
 
