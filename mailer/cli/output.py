@@ -3,19 +3,26 @@
 The one way out to a person: all text passes through `mailer.mail.foreign`, and none is read as markup.
 """
 
+from __future__ import annotations
+
 import csv
 import json
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from mailer.cli.lines import broken
 from mailer.mail.foreign import csv_cell, one_line, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from rich.console import Console
+    from rich.text import Text
+
+# Rich is for terminals: who writes into a pipe does not load it.
 
 _STYLES = {
     "accepted": "green",
@@ -35,6 +42,8 @@ _GAP = 3
 
 def console() -> Console:
     """The terminal, or whatever standard output is; made anew because tests change it."""
+    from rich.console import Console  # noqa: PLC0415
+
     return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
 
 
@@ -50,6 +59,8 @@ def say(text: str = "", *, err: bool = False) -> None:
 
 def styled(word: str) -> Text:
     """*word*, coloured by what it means."""
+    from rich.text import Text  # noqa: PLC0415
+
     return Text(one_line(word), style=_STYLES.get(word, ""))
 
 
@@ -70,6 +81,8 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
 
 
 def _drawn(headings: Sequence[str], texts: list[list[str]], right: list[bool]) -> None:
+    from rich.table import Table  # noqa: PLC0415
+
     drawn = Table(box=None, header_style="bold", pad_edge=False, padding=(0, _GAP, 0, 0))
     for heading, is_number, width in zip(headings, right, _widths(headings, texts), strict=True):
         drawn.add_column(heading, justify="right" if is_number else "left", width=width)
@@ -84,13 +97,15 @@ def _widths(headings: Sequence[str], texts: list[list[str]]) -> list[int]:
     widths = [max(map(_longest_word, column)) for column in columns]
     left = console().width - _narrowest(headings, texts)
     for number, column in enumerate(columns):
-        more = min(left, max(Text(cell).cell_len for cell in column) - widths[number])
+        more = min(left, max(map(_cells, column)) - widths[number])
         widths[number] += more
         left -= more
     return widths
 
 
 def _as_paragraphs(headings: Sequence[str], texts: list[list[str]]) -> None:
+    from rich.text import Text  # noqa: PLC0415
+
     widest = max(map(len, headings))
     for row in texts:
         for heading, cell in zip(headings, row, strict=True):
@@ -117,7 +132,13 @@ def _narrowest(headings: Sequence[str], texts: list[list[str]]) -> int:
 
 
 def _longest_word(text: str) -> int:
-    return max((Text(word).cell_len for word in text.split()), default=0)
+    return max(map(_cells, text.split()), default=0)
+
+
+def _cells(text: str) -> int:
+    from rich.cells import cell_len  # noqa: PLC0415
+
+    return cell_len(text)
 
 
 def as_csv(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -9,11 +9,10 @@ from typing import Final
 from mailer.config import Settings
 from mailer.errors import CampaignChangedError
 from mailer.mail.policy import CampaignPolicy
-from mailer.operate.failures import unaccepted
 from mailer.operate.states import STATES, states_of, told
 from mailer.queues.connections import Producer
 from mailer.queues.publish import publish
-from mailer.store.campaigns import CANCELLED, PAUSED, RUNNING, Campaigns, Failure
+from mailer.store.campaigns import CANCELLED, PAUSED, RUNNING, Failure
 from mailer.store.course.pending import Pending
 from mailer.store.course.progress import Progress as Status
 from mailer.store.course.schedule import Schedule
@@ -126,6 +125,8 @@ def page(
 
 def failures(settings: Settings, name: str) -> Iterator[Failure]:
     """Everyone in the campaign who was not accepted, and why. Raises `CampaignNotFoundError`."""
+    from mailer.operate.failures import unaccepted  # noqa: PLC0415 - `status` does without
+
     return unaccepted(settings, name)
 
 
@@ -135,7 +136,7 @@ def pause(settings: Settings, name: str) -> bool:
     False where it is over: its state stays as it is.
     """
     campaigns = Producer(settings).campaigns
-    if _is_over(campaigns, name):
+    if _is_over(campaigns.progress(name, time())):
         return False
     if campaigns.set_state(name, PAUSED) == CANCELLED:
         raise _already_cancelled(name)
@@ -160,9 +161,9 @@ def cancel(settings: Settings, name: str) -> int | None:
     replayed: a campaign with such is not over here.
     """
     campaigns = Producer(settings).campaigns
-    outcomes = campaigns.progress(name, time()).outcomes
-    has_letters = any(outcomes.get(word) for word in ("dead", "uncertain"))
-    if _is_over(campaigns, name) and not has_letters:
+    progress = campaigns.progress(name, time())
+    has_letters = any(progress.outcomes.get(word) for word in ("dead", "uncertain"))
+    if _is_over(progress) and not has_letters:
         return None
     campaigns.set_state(name, CANCELLED)
     return sum(campaigns.cancel_batches(name))
@@ -179,9 +180,8 @@ def set_aside(settings: Settings) -> Mapping[str, int]:
     return Aside(Producer(settings).client).counts()
 
 
-def _is_over(campaigns: Campaigns, name: str) -> bool:
+def _is_over(progress: Status) -> bool:
     """Whether nobody of it is open any more, and nobody stopped it before."""
-    progress = campaigns.progress(name, time())
     return progress.final and progress.state == RUNNING
 
 

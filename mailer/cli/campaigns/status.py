@@ -1,21 +1,27 @@
 """`mailer status`: campaigns, their outcomes, rate and time left, once or as a live view."""
 
+from __future__ import annotations
+
 import time
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import TYPE_CHECKING
 
 import click
-from rich.live import Live
-from rich.table import Table
 
 from mailer.cli.output import as_json, console, count, on_terminal, plural, say, span, styled, table
 from mailer.cli.session import Session, pass_session
 from mailer.cli.times import past
-from mailer.config import Settings
 from mailer.operate import campaigns
-from mailer.operate.campaigns import Status
 from mailer.operate.states import at_rest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from rich.table import Table
+
+    from mailer.config import Settings
+    from mailer.operate.campaigns import Status
 
 INTERVAL = 1.0
 """Seconds between two looks of a live view."""
@@ -72,6 +78,8 @@ def status(  # noqa: PLR0913 - the options
         for found in looks:
             as_json(found[0].as_json() if name else [one.as_json() for one in found])
     elif watch and on_terminal():
+        from rich.live import Live  # noqa: PLC0415 - for terminals only
+
         with Live(console=console(), auto_refresh=False) as live:
             for found in looks:
                 live.update(_drawn(found, name), refresh=True)
@@ -190,6 +198,8 @@ def _share(number: int, total: int) -> str:
 
 
 def _drawn(found: Sequence[Status], name: str | None) -> Table:
+    from rich.table import Table  # noqa: PLC0415 - for terminals only
+
     grid = Table(box=None, header_style="bold", padding=(0, 3, 0, 0))
     if name:
         one = found[0]
