@@ -154,7 +154,11 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         with contextlib.suppress(ValkeyServerStartupError):
             server.start()
             break
-    yield f"redis://127.0.0.1:{server.port}/0"
+    url = f"redis://127.0.0.1:{server.port}/0"
+    client = connect(url)
+    client.config_set("save", "86400 100000000")  # one that keeps nothing is warned of
+    client.close()
+    yield url
     server.stop()
 
 

@@ -19,6 +19,7 @@ from mailer.errors import ConfigError, SubmissionError
 from mailer.mail.receivers.finding import Finding
 from mailer.mail.said import without_addresses
 from mailer.operate.accounts import AccountOffice, Standing
+from mailer.operate.health import forgetful
 from mailer.smtp import AccountCheck
 from mailer.worker import probe as operators
 
@@ -87,6 +88,8 @@ def check(
             _object(found[name])
     if json_:
         as_json([_found(name, trial, found[name]) for name, trial in trials.items()])
+    if session.local is None and (said := forgetful(settings)):
+        say(f"mailer: {said}", err=True)
     failed = [name for name, trial in trials.items() if trial.judgement is not None]
     if failed:
         raise SubmissionError(f"{', '.join(failed)} cannot be used")

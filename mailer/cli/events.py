@@ -66,7 +66,7 @@ def list_(session: Session, *, json_: bool) -> None:
     for name, number in lost.items():
         say(f"{name}: {plural(number, 'event')} had to go, as too many lay aside")
     if aside:
-        say("`mailer events replay` has them told again; --json shows them")
+        say(f"`{session.command('events replay')}` has them told again; --json shows them")
 
 
 @events.command(short_help="Have told again what was set aside.")
@@ -81,9 +81,12 @@ def replay(session: Session, consumer: str | None) -> None:
     Example:
       mailer events replay webhook
     """  # noqa: D301
-    for name, number in operated.replay(session.settings, consumer).items():
+    found = operated.replay(session.settings, consumer)
+    for name, number in found.items():
         if number or consumer:
             say(f"{name}: {plural(number, 'event')} to be told again")
+    if not consumer and not any(found.values()):
+        say("nothing lies aside: nobody is to be told again")
 
 
 @events.command(short_help="Keep nothing more for a consumer that is configured no longer.")

@@ -7,6 +7,7 @@ import click
 from mailer.cli.output import as_json, plural, say, table
 from mailer.cli.session import Session, pass_session
 from mailer.cli.times import age
+from mailer.cli.values import mailbox
 from mailer.operate import erasing, retention
 
 
@@ -69,6 +70,7 @@ def erase(session: Session, address: str, *, yes: bool, json_: bool) -> None:
     Example:
       mailer erase ada@example.org
     """  # noqa: D301
+    mailbox(address, "ADDRESS")
     if not yes and sys.stdin.isatty() and not click.confirm(f"Erase {address}, for good?"):
         say("nothing was erased")
         return

@@ -68,6 +68,7 @@ _SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "history": ("history:history", "What became of every message: the database of it."),
     },
 }
+NAMES = frozenset(name for section in _SECTIONS.values() for name in section)
 _PLACES = {name: place for section in _SECTIONS.values() for name, (place, _) in section.items()}
 
 

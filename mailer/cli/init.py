@@ -19,6 +19,8 @@ from mailer.errors import InputError
 from mailer.produce.design import design, recipient
 
 CONFIG: Final = "mailer.toml"
+EXAMPLE: Final = "you@example.org"
+"""Who sends, as it is written: to be replaced before anything is sent."""
 _KEY: Final = "unsubscribe.key"
 _URL: Final = 'url = "smtp+starttls://you%40example.org@smtp.example.org:587"'
 _PASSWORD: Final = 'password_env = "SMTP_PASSWORD"'  # noqa: S105 - where it is

@@ -5,13 +5,26 @@ from typing import Any
 
 import click
 
+from mailer.cli.values import given
+from mailer.mail.lists.decoding import known
 from mailer.mail.recipients import read_rows
 from mailer.mail.rows import Row
 
 Command = Callable[..., Any]
 
+
+def _known(
+    _context: click.Context, _parameter: click.Parameter, encoding: str | None
+) -> str | None:
+    with given():
+        return encoding and known(encoding)
+
+
 encoding_option: Callable[[Command], Command] = click.option(
-    "--encoding", metavar="E", help="Of RECIPIENTS, where it is not UTF-8: windows-1252, …"
+    "--encoding",
+    metavar="E",
+    callback=_known,
+    help="Of RECIPIENTS, where it is not UTF-8: windows-1252, …",
 )
 
 

@@ -14,6 +14,7 @@ code  meaning
 
 import gc
 import os
+import shlex
 import sys
 import traceback
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ from pathlib import Path
 import click
 
 from mailer.cli.group import MailerGroup
+from mailer.cli.hints import pasteable
 from mailer.cli.lines import broken
 from mailer.cli.session import Session
 from mailer.errors import (
@@ -77,7 +79,8 @@ def cli(context: click.Context, config: Path | None, local: Path | None, *, debu
 
     if said := intrusion():
         click.echo(f"mailer: {said}", err=True)
-    context.obj = context.with_resource(Session(config, local))
+    session = context.with_resource(context.ensure_object(Session))
+    session.place(config, local)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -96,16 +99,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _run(words: list[str]) -> int:  # noqa: PLR0911 - one line for each way to end
+    session = Session()
     try:
-        result = cli.main(words, prog_name="mailer", standalone_mode=False)
+        result = cli.main(words, prog_name="mailer", standalone_mode=False, obj=session)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
         return USAGE
     except click.ClickException as error:
-        return _complain(words, error, _usage(error), error.exit_code)
+        return _complain(words, error, _usage(error), error.exit_code, session)
     except click.exceptions.Exit as exit_:
         return exit_.exit_code
     except (click.Abort, KeyboardInterrupt):
+        click.echo("mailer: interrupted", err=True)
         return INTERRUPTED
     except SystemExit as ended:
         # click ends by itself after a completion script, and when nobody reads any more: it marks that.
@@ -115,27 +120,27 @@ def _run(words: list[str]) -> int:  # noqa: PLR0911 - one line for each way to e
     except LedgerUnavailableError as error:
         is_there = isinstance(error, (RedisRefusesError, RedisSilentError))
         hint = "" if is_there else f"; {_hint(words)}"
-        return _complain(words, error, f"{error}{hint}", FAILED)
+        return _complain(words, error, f"{error}{hint}", FAILED, session)
     except MailerError as error:
-        return _complain(words, error, str(error), FAILED)
+        return _complain(words, error, str(error), FAILED, session)
     except Exception as error:  # noqa: BLE001 - the promise: no traceback, unless asked for
         text = f"unexpected {type(error).__name__}: {error} (mailer --debug … shows where)"
-        return _complain(words, error, text, FAULT)
+        return _complain(words, error, text, FAULT, session)
     return result if isinstance(result, int) else OK
 
 
 def _hint(words: list[str]) -> str:
     """What to do about a Redis that cannot be reached."""
     if "--local" not in words and Path(".mailer").is_dir():
-        return _FOLDER_HINT.format(" ".join(words))
+        return _FOLDER_HINT.format(shlex.join(words))
     return _REDIS_HINT
 
 
-def _complain(words: list[str], error: Exception, text: str, code: int) -> int:
+def _complain(words: list[str], error: Exception, text: str, code: int, session: Session) -> int:
     if "--debug" in words:
         traceback.print_exception(error)
     for line in text.splitlines() or [type(error).__name__]:
-        click.echo(broken(f"mailer: {shown(line)}"), err=True)
+        click.echo(broken(f"mailer: {shown(pasteable(line, session))}"), err=True)
     return code
 
 

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mailer.cli.hints import pasteable
 from mailer.cli.lines import broken
+from mailer.mail.durations import spoken
 from mailer.mail.foreign import csv_cell, one_line, shown
 
 if TYPE_CHECKING:
@@ -53,8 +55,11 @@ def on_terminal() -> bool:
 
 
 def say(text: str = "", *, err: bool = False) -> None:
-    """Print *text*, on standard error with *err*; what would act on a terminal is written out."""
-    click.echo(broken(shown(text)) if err else shown(text), err=err)
+    """Print *text*; what would act on a terminal is written out.
+
+    With *err* it goes to standard error, and the commands that it names can be pasted.
+    """
+    click.echo(broken(shown(pasteable(text))) if err else shown(text), err=err)
 
 
 def styled(word: str) -> Text:
@@ -166,17 +171,7 @@ def plural(number: int, noun: str) -> str:
 
 def span(seconds: float | None) -> str:
     """*seconds* as a person says them: ``3 min``, ``2 h 5 min``; a dash where unknown."""
-    if seconds is None:
-        return "-"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    minutes, hours = whole // 60, whole // 3600
-    if minutes < 60:
-        return f"{minutes} min"
-    if hours < 48:
-        return f"{hours} h {minutes % 60} min" if minutes % 60 else f"{hours} h"
-    return f"{hours // 24} days"
+    return "-" if seconds is None else spoken(seconds)
 
 
 def moment(at: float | None) -> str:

@@ -25,10 +25,14 @@ class Session:
     configuration unless another is named.
     """
 
-    def __init__(self, config: Path | None = None, local: Path | None = None) -> None:
-        self._config = config
-        self.local = local
+    def __init__(self) -> None:
+        self._config: Path | None = None
+        self.local: Path | None = None
         self._stack = ExitStack()
+
+    def place(self, config: Path | None, local: Path | None) -> None:
+        """Hear which configuration and folder the command line names."""
+        self._config, self.local = config, local
 
     def __enter__(self) -> Self:
         return self
@@ -81,8 +85,15 @@ class Session:
     def command(self, words: str) -> str:
         """The command line of *words* as it is to be typed next, with this one's global options."""
         options = [("--config", self._config), ("--local", self.local)]
-        given = [f"{name} {shlex.quote(str(path))} " for name, path in options if path is not None]
+        given = [
+            f"{name} {shlex.quote(shortest(path))} " for name, path in options if path is not None
+        ]
         return f"mailer {''.join(given)}{words}"
+
+
+def shortest(path: Path) -> str:
+    """*path* as one would type it here."""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 pass_session = click.make_pass_decorator(Session)

@@ -12,12 +12,23 @@ from mailer.cli.group import HelpfulGroup
 from mailer.cli.lists import encoding_option
 from mailer.cli.output import as_json, moment, plural, say, table
 from mailer.cli.session import Session, pass_session
+from mailer.cli.values import given, mailbox
 from mailer.errors import InputError
+from mailer.mail.barring.scopes import checked
 from mailer.operate.barring import suppression
 from mailer.operate.barring.files import written
 
+
+def _checked(_context: click.Context, _parameter: click.Parameter, scope: str | None) -> str | None:
+    with given():
+        return scope and checked(scope)
+
+
 _scope: Callable[[Callable[..., Any]], Callable[..., Any]] = click.option(
-    "--scope", metavar="S", help="all mail, bulk mail (receipts still go), or a List-ID."
+    "--scope",
+    metavar="S",
+    callback=_checked,
+    help="all mail, bulk mail (receipts still go), or a List-ID.",
 )
 
 
@@ -58,12 +69,16 @@ def add(  # noqa: PLR0913, PLR0917 - click's
     """  # noqa: D301
     if days and until:
         raise click.UsageError("--days and --until exclude each other")
-    given = _given(emails)
+    if until and until.timestamp() <= time.time():
+        raise click.BadParameter(
+            f"{until} is over: nobody was put on the list", param_hint="--until"
+        )
+    named = _given(emails)
     ends = time.time() + days * 86400 if days else until
     added = suppression.add(
-        given, reason=reason, scope=scope or "all", until=ends, settings=session.settings
+        named, reason=reason, scope=scope or "all", until=ends, settings=session.settings
     )
-    say(_added(added, len(given)))
+    say(_added(added, len(named)))
 
 
 @suppress.command(short_help="Take addresses off the list.")
@@ -77,11 +92,11 @@ def remove(session: Session, emails: tuple[str, ...], scope: str | None) -> None
     Example:
       mailer suppress remove ada@example.org
     """  # noqa: D301
-    given = _given(emails)
-    removed = suppression.remove(given, scope=scope, settings=session.settings)
+    named = _given(emails)
+    removed = suppression.remove(named, scope=scope, settings=session.settings)
     say(f"{plural(removed, 'address')} removed")
-    if removed < len(given):
-        raise InputError(f"{plural(len(given) - removed, 'address')} not on the list")
+    if removed < len(named):
+        raise InputError(f"{plural(len(named) - removed, 'address')} not on the list")
 
 
 @suppress.command(name="list", short_help="Show the list.")
@@ -168,9 +183,9 @@ def _lines(emails: tuple[str, ...]) -> Iterator[str]:
         if email == "-":
             yield from (line.strip() for line in sys.stdin if line.strip())
         else:
-            yield email
+            yield mailbox(email, "EMAIL")
 
 
-def _added(added: int, given: int) -> str:
-    known = f", {given - added} had been on the list" if given > added else ""
+def _added(added: int, named: int) -> str:
+    known = f", {named - added} had been on the list" if named > added else ""
     return f"{plural(added, 'address')} added{known}"

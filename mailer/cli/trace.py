@@ -6,6 +6,7 @@ import click
 
 from mailer.cli.output import as_json, moment, say
 from mailer.cli.session import Session, pass_session
+from mailer.cli.values import mailbox
 from mailer.mail.record import Record
 from mailer.operate.trace import trace as traced
 
@@ -29,6 +30,8 @@ def trace(session: Session, what: str, *, json_: bool) -> None:
       mailer trace ada@example.org
       mailer trace '<17.spring@shop.example>' --json
     """  # noqa: D301 - click's mark against rewrapping
+    if not what.startswith("<"):
+        mailbox(what, "ADDRESS|MESSAGE-ID")
     found = traced(what, session.settings)
     if json_:
         as_json([asdict(one) for one in found])

@@ -34,6 +34,7 @@ __all__ = [
     "set_aside",
     "status",
     "statuses",
+    "unattended",
 ]
 
 
@@ -178,6 +179,16 @@ def late(settings: Settings) -> list[Backlog]:
 def set_aside(settings: Settings) -> Mapping[str, int]:
     """How many deliveries of events lie aside, by consumer."""
     return Aside(Producer(settings).client).counts()
+
+
+def unattended(settings: Settings) -> int:
+    """How many recipients could be sent to now, where no worker says that it lives; else 0."""
+    producer, now = Producer(settings), time()
+    if producer.links.able.lives(now):
+        return 0
+    newest = islice(producer.campaigns.names(), _PAGE)
+    found = producer.campaigns.progresses(newest, now)
+    return sum(one.open for one in found if one.state == RUNNING and one.start <= now)
 
 
 def _is_over(progress: Status) -> bool:

@@ -9,6 +9,7 @@ from mailer.config import Settings
 from mailer.errors import MailerError
 from mailer.operate.history import opened
 from mailer.queues.connections import Producer
+from mailer.store.reach.fitness import warning
 
 _LATE: Final = 10.0
 _LEAST: Final = 30.0
@@ -26,6 +27,14 @@ class Check:
     def ok(self) -> bool:
         """Whether it is well."""
         return not self.said
+
+
+def forgetful(settings: Settings) -> str | None:
+    """What is to be said of a Redis that forgets all when it is started again; None of a good one.
+
+    Nothing of one that is away, or does not say: who works with it hears that.
+    """
+    return warning(Producer(settings).client)
 
 
 def readiness(settings: Settings) -> Iterator[Check]:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from celery import Celery
 
@@ -41,6 +41,9 @@ from mailer.worker.redis_patience import RedisPatience
 from mailer.worker.retention import Retention
 from mailer.worker.sweep import Sweeper
 from mailer.worker.telemetry.watch import Watch
+
+if TYPE_CHECKING:
+    from mailer.feedback.polling import Polling
 
 log = logging.getLogger(__name__)
 
@@ -100,6 +103,7 @@ class Worker:
         self._is_child = False
         self._sweeper: Sweeper | None = None
         self._consumers: list[Callable[[Client], Consumer]] = []
+        self._fetching: Polling | None = None
         self._followers: list[Follower | MailboxReader] = []
         self._presence: Presence | None = None
         self._watch: Watch | None = None
@@ -170,7 +174,7 @@ class Worker:
             load(self.settings.file, secrets=True)
             hooks(self.settings)
             self._consumers = consumers(self.settings)
-            polling(self.settings)
+            self._fetching = polling(self.settings)
             said = look(self.settings.redis_url)
             self._watch = Watch(self.settings)
         except ConfigError as exc:
@@ -212,8 +216,8 @@ class Worker:
             for follower in followers:
                 follower.register()
         self._followers += followers
-        if fetching := polling(self.settings):
-            self._followers.append(MailboxReader(self.settings, client, fetching))
+        if self._fetching:
+            self._followers.append(MailboxReader(self.settings, client, self._fetching))
         for thread in self._followers:
             thread.start()
         self._freeze()

@@ -172,7 +172,7 @@ def unread(pipe):
     return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
 
 
-def test_interrupt_ends_a_command_quietly_with_130(place):
+def test_interrupt_ends_a_command_in_one_line_with_130(place):
     process = subprocess.Popen(
         [sys.executable, "-m", "mailer", "suppress", "import", "-"],
         cwd=place,
@@ -186,7 +186,7 @@ def test_interrupt_ends_a_command_quietly_with_130(place):
     eventually(lambda: unread(process.stdin) == 0)  # it is at work
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
-    assert (process.returncode, out, err.strip()) == (130, "", "")
+    assert (process.returncode, out, err.strip()) == (130, "", "mailer: interrupted")
 
 
 def test_debug_shows_where_an_error_comes_from(place):

@@ -116,6 +116,10 @@ def test_killed_or_interrupted_it_goes_on_where_it_stopped(mailer, place, record
     _, err = process.communicate(timeout=60)
     assert process.returncode == (-signal.SIGKILL if number == signal.SIGKILL else 130)
     assert "Traceback" not in err
+    if number == signal.SIGINT:
+        assert "mailer: stopping; what is being transmitted is finished first" in err
+        assert re.search(r"interrupted; \d+ of 201 recipients of \w+ are final, \d+ wait in", err)
+        assert "The same command goes on; mailer --local .mailer cancel" in err
     done = json.loads(mailer(*RUN, "--json").out)
     outcomes = done["outcomes"]
     assert sum(outcomes.values()) == 201

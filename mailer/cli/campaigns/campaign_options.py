@@ -1,15 +1,20 @@
 """What `send` and `run` ask about a campaign, and the `Campaign` that follows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from email.utils import parseaddr
 from pathlib import Path
 from typing import Any
 
 import click
 
 from mailer import Attachment, Campaign, Receipt
+from mailer.cli.init import EXAMPLE
 from mailer.cli.lists import encoding_option, rows
 from mailer.cli.times import coming
+from mailer.cli.values import given as wrong
+from mailer.compose.headers import one_mailbox, some_mailboxes
 from mailer.config import Settings, duration
+from mailer.errors import ConfigError
 from mailer.operate.recipients import accepted, failed
 from mailer.produce.dry_run import rehearse
 
@@ -114,6 +119,34 @@ def campaign(settings: Settings, name: str, given: dict[str, Any]) -> Campaign:
     if settings.accounts:  # a producer's file may leave them all to the workers
         for account in accounts:
             settings.account(account)
+    _check_mailboxes(settings, given)
+    attachments = [Attachment.from_path(path) for path in given["attach"]]
+    images = [Attachment.from_path(path) for path in given["inline"]]
+    with wrong():
+        return _made(settings, name, given, accounts, attachments, images)
+
+
+def _check_mailboxes(settings: Settings, given: dict[str, Any]) -> None:
+    """Refuse a sender or a reply-to that is no mailbox, and the sender that only stands for one."""
+    with wrong("--from"):
+        _ = given["sender"] and one_mailbox("sender", given["sender"])
+    with wrong("--reply-to"):
+        _ = given["reply_to"] and some_mailboxes("reply_to", given["reply_to"])
+    if parseaddr(given["sender"] or settings.sender or "")[1] == EXAMPLE:
+        raise ConfigError(
+            f"{settings.file or 'mailer.toml'}: the sender is still {EXAMPLE}, as mailer init wrote it: "
+            "say there who you are"
+        )
+
+
+def _made(  # noqa: PLR0913, PLR0917 - what was read of files comes beside the options
+    settings: Settings,
+    name: str,
+    given: dict[str, Any],
+    accounts: Mapping[str, float],
+    attachments: Sequence[Attachment],
+    images: Sequence[Attachment],
+) -> Campaign:
     return Campaign(
         name,
         template=given["template"],
@@ -121,8 +154,8 @@ def campaign(settings: Settings, name: str, given: dict[str, Any]) -> Campaign:
         account=accounts,
         pins=pairs(given["pins"], "--pin"),
         context=pairs(given["settings_"]),
-        attachments=[Attachment.from_path(path) for path in given["attach"]],
-        inline_images=[Attachment.from_path(path) for path in given["inline"]],
+        attachments=attachments,
+        inline_images=images,
         reply_to=given["reply_to"],
         list_id=given["list_id"],
         headers=headers(given["header"]),

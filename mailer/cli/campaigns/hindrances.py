@@ -2,13 +2,21 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from time import time
+from typing import Final
+
+import click
 
 from mailer import Campaign
 from mailer.cli.output import count, moment, plural, say
-from mailer.cli.session import Session
+from mailer.cli.session import Session, shortest
 from mailer.errors import MailerError
 from mailer.operate.accounts import AccountOffice, Standing
+from mailer.operate.health import forgetful
+
+_ENDED: Final = click.exceptions.Exit(130)
+"""Ctrl-C of which everything is said."""
 
 
 def found(session: Session, campaign: Campaign) -> Iterator[str]:
@@ -33,9 +41,43 @@ def _in_the_way(session: Session, one: Standing) -> str:
 
 
 def warn(session: Session, campaign: Campaign) -> None:
-    """Say on standard error why what was queued will not leave now."""
+    """Say on standard error why what was queued will not leave now, or may leave twice one day."""
+    if said := forgetful(session.settings):
+        say(f"mailer: {said}", err=True)
     for sentence in found(session, campaign):
         say(f"mailer: {sentence}", err=True)
+
+
+@contextmanager
+def resumable(session: Session, campaign: Campaign) -> Iterator[None]:
+    """Where Ctrl-C ends `mailer run`, say what is where by then, and how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        try:
+            status = campaign.status()
+        except MailerError:
+            say("mailer: interrupted; nothing was queued", err=True)
+            raise _ENDED from None
+        name, done = campaign.name, status.total - status.open
+        where = shortest(session.local or Path())
+        say(
+            f"mailer: interrupted; {count(done)} of {plural(status.total, 'recipient')} of {name} are "
+            f"final, {count(status.open)} wait in {where}, and nothing is sent meanwhile. "
+            f"The same command goes on; {session.command(f'cancel {name}')} ends it",
+            err=True,
+        )
+        raise _ENDED from None
+
+
+@contextmanager
+def finishing() -> Iterator[None]:
+    """Where Ctrl-C ends the block, say why it takes a moment until all stands."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        say("mailer: stopping; what is being transmitted is finished first", err=True)
+        raise
 
 
 @contextmanager
@@ -50,7 +92,7 @@ def interruptible(session: Session, campaign: Campaign) -> Iterator[None]:
             queued = 0
         if not queued:
             say("mailer: interrupted; nothing was queued", err=True)
-            raise
+            raise _ENDED from None
         name = campaign.name
         say(
             f"mailer: interrupted; {plural(queued, 'recipient')} of {name} "
@@ -58,7 +100,7 @@ def interruptible(session: Session, campaign: Campaign) -> Iterator[None]:
             f"{session.command(f'pause {name}')} or {session.command(f'cancel {name}')} stops it",
             err=True,
         )
-        raise
+        raise _ENDED from None
 
 
 def deferred(campaign: Campaign, number: int) -> str:

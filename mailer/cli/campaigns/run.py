@@ -1,7 +1,6 @@
 """`mailer run`: queue and deliver on this machine alone, until every recipient is final."""
 
 import time
-from pathlib import Path
 from typing import Any
 
 import click
@@ -61,14 +60,19 @@ def run(session: Session, /, name: str, recipients: str, *, json_: bool, **given
             concurrency=given["concurrency"],
             history=settings.history.url,
         )
-        with worker, bars() as progress:
+        with (
+            hindrances.resumable(session, made),
+            worker,
+            hindrances.finishing(),
+            bars() as progress,
+        ):
             bar = progress.add_task("queueing", total=None)
             receipt = enqueued(made, recipients, given, lambda n: progress.advance(bar, n))
             if not json_:
                 receipts.show(receipt, json_=False)
             status = _deliver(session, made, worker, progress, bar)
         in_the_way = [*hindrances.found(session, made)]
-    _report(status, receipt.as_json(), folder.path, json_=json_)
+    _report(session, status, receipt.as_json(), json_=json_)
     receipts.verdict(receipt)
     _verdict(status, in_the_way)
 
@@ -102,34 +106,27 @@ def _deliver(
 
 def _verdict(status: Status, in_the_way: list[str]) -> None:
     """Raise `SubmissionError` where somebody did not get it and it is not their server's word."""
-    left = status.outcomes["dead"] + status.outcomes["uncertain"]
-    if not left:
+    dead, uncertain = status.outcomes["dead"], status.outcomes["uncertain"]
+    parts = [f"{plural(dead, 'recipient')} did not get it"] if dead else []
+    if uncertain:
+        parts.append(f"{plural(uncertain, 'recipient')} may have got it, for the reply was lost")
+    if not parts:
         return
-    why = in_the_way[0] if in_the_way else "see why above"
+    why = f": {in_the_way[0]}" if in_the_way else ""
     raise SubmissionError(
-        f"{plural(left, 'recipient')} did not get it for sure: {why}; "
-        "the same command goes on once that is mended"
+        f"{' and '.join(parts)}{why}; once that is mended, the same command goes on"
     )
 
 
-def _report(status: Status, receipt: dict[str, Any], folder: Path, *, json_: bool) -> None:
+def _report(session: Session, status: Status, receipt: dict[str, Any], *, json_: bool) -> None:
     if json_:
         as_json({"receipt": receipt, **status.as_json()})
         return
     outcomes = ", ".join(f"{count(n)} {word}" for word, n in status.outcomes.items() if n)
     took = (status.active or 0.0) - (status.started or 0.0)
     click.echo(f"{status.campaign}: {outcomes or 'nobody to send to'}, in {span(max(took, 0.0))}")
-    where = f"mailer --local {_shown(folder)}"
     bad = {word: status.outcomes[word] for word in ("rejected", "uncertain", "dead")}
     if any(bad.values()):
-        click.echo(f"who and why:  {where} failures {status.campaign}")
+        say(f"who and why:  {session.command(f'failures {status.campaign}')}")
     if bad["dead"] or bad["uncertain"]:
-        click.echo(f"to be judged: {where} dead list")
-
-
-def _shown(folder: Path) -> str:
-    """*folder* as one would type it here."""
-    try:
-        return str(folder.relative_to(Path.cwd()))
-    except ValueError:
-        return str(folder)
+        say(f"to be judged: {session.command('dead list')}")

@@ -11,6 +11,7 @@ from mailer.cli.lists import rows
 from mailer.cli.output import plural, say
 from mailer.cli.progress import bars
 from mailer.cli.session import Session, pass_session
+from mailer.cli.values import mailbox
 from mailer.produce.trial import send_trial
 
 
@@ -61,6 +62,8 @@ def send(  # noqa: PLR0913 - the options
         receipts.show(receipt, json_=json_, verb="could be queued")
         receipts.verdict(receipt)
         return
+    if test_to:
+        mailbox(test_to, "--test-to")
     made = campaign(session.settings, name, given)
     if test_to:
         listed = rows(recipients, given["encoding"])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mailer.cli.hints import pasteable
 from mailer.cli.output import as_json, console, count, on_terminal, plural, say, span, styled, table
 from mailer.cli.session import Session, pass_session
 from mailer.cli.times import past
@@ -92,6 +93,15 @@ def status(  # noqa: PLR0913 - the options
         for consumer, number in campaigns.set_aside(session.settings).items():
             said = f"events of {plural(number, 'batch')} set aside"
             say(f"mailer: {consumer}: {said}: `mailer events list`", err=True)
+        if waiting := campaigns.unattended(session.settings):
+            who = plural(waiting, "recipient")
+            say(f"mailer: no worker runs, and {who} wait: {_start(session)}", err=True)
+
+
+def _start(session: Session) -> str:
+    if session.local is not None:
+        return "the `mailer run` of before goes on"
+    return "start one: celery -A mailer worker --loglevel INFO"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +132,10 @@ def _looks(session: Session, which: _Which, *, forever: bool) -> Iterator[Sequen
         yield found[: which.last]
         if not forever or all(one.final for one in found):
             return
-        time.sleep(INTERVAL)
+        try:
+            time.sleep(INTERVAL)
+        except KeyboardInterrupt:
+            raise click.exceptions.Exit(130) from None  # the usual end of a watch
 
 
 def _plain(looks: Iterator[Sequence[Status]], which: _Which) -> None:
@@ -139,7 +152,7 @@ def _plain(looks: Iterator[Sequence[Status]], which: _Which) -> None:
         elif which.since or which.state:
             say("No such campaigns.")
         else:
-            say("No campaigns yet: mailer send NAME --template T --from F RECIPIENTS")
+            say(pasteable("No campaigns yet: mailer send NAME --template T --from F RECIPIENTS"))
 
 
 def _all(found: Sequence[Status]) -> None:
@@ -163,11 +176,12 @@ def _all(found: Sequence[Status]) -> None:
 def _one(one: Status) -> None:
     say(f"{one.campaign}: {one.says}, {count(one.total)} recipients")
     if one.why:
-        say(f"  It paused itself: {one.why}. `mailer resume {one.campaign}` goes on.")
-    for domain, why in one.held.items():
         say(
-            f"  Nothing is sent to {domain}: {why}. `mailer resume {one.campaign} --accept-rate` goes on."
+            f"  It paused itself: {one.why}. {pasteable(f'`mailer resume {one.campaign}`')} goes on."
         )
+    for domain, why in one.held.items():
+        mend = pasteable(f"`mailer resume {one.campaign} --accept-rate`")
+        say(f"  Nothing is sent to {domain}: {why}. {mend} goes on.")
     for column in _COLUMNS:
         if number := one.outcomes.get(column, 0):
             say(f"  {column:<11}{count(number):>12}{_share(number, one.total):>9}")

@@ -8,8 +8,8 @@ from time import time
 
 from mailer.deliver.batch import Batch
 from mailer.deliver.outcome import Outcome
-from mailer.mail.barring.dropping import Policy, dropping
-from mailer.mail.said import without_addresses
+from mailer.mail.barring.dropping import Dropping, Policy, dropping
+from mailer.mail.said import Said, without_addresses
 from mailer.mail.status import Status
 from mailer.smtp.replies.reasons import diagnose
 from mailer.smtp.reply import Stage
@@ -17,6 +17,16 @@ from mailer.store.feedback.records import Brake, Feedback, Note, Returned
 
 _NO_BRAKE = Brake(None, None)
 _PERMANENT = frozenset({"mailbox_unknown", "mailbox_moved", "domain_unknown"})
+
+
+def dropped(said: Said, policy: Policy) -> tuple[str, Dropping] | None:
+    """Why and when a mailbox of which a server *said* that is written to no more; None for never."""
+    if said.stage != Stage.RCPT.value or said.enhanced.startswith("5.7."):
+        return None  # 5.7.x is policy about who sends, whatever the text says
+    found = diagnose(said.text, code=said.code, enhanced=said.enhanced or None, stage=Stage.RCPT)
+    reason = found.reason.value
+    rule = dropping("bounce", reason, permanent=reason in _PERMANENT, policy=policy)
+    return (reason, rule) if rule else None
 
 
 class Dropper:
@@ -32,17 +42,9 @@ class Dropper:
             return
         for offset, outcome in settled:
             said = outcome.detail.said
-            if outcome.status is not Status.REJECTED or said.stage != Stage.RCPT.value:
+            if outcome.status is not Status.REJECTED or not (found := dropped(said, self._policy)):
                 continue
-            if said.enhanced.startswith("5.7."):
-                continue  # policy about who sends, whatever the text says
-            found = diagnose(
-                said.text, code=said.code, enhanced=said.enhanced or None, stage=Stage.RCPT
-            )
-            reason = found.reason.value
-            rule = dropping("bounce", reason, permanent=reason in _PERMANENT, policy=self._policy)
-            if rule is None:
-                continue
+            reason, rule = found
             entry = batch.entries[offset]
             told = Returned(
                 kind="refused",

@@ -42,7 +42,7 @@ def lines_of(
     guess. Raises `InputError` for an octet that the encoding does not have, with its line.
     """
     head, rest = _head(blocks)
-    encoding = _known(encoding) if encoding else _recognised(head)
+    encoding = known(encoding) if encoding else _recognised(head)
     if encoding is None:
         encoding = _guessed(blocks if whole else (head,), head)
         if encoding != "utf-8":
@@ -66,7 +66,8 @@ def _head(blocks: Iterable[bytes]) -> tuple[bytes, Iterator[bytes]]:
     return next(rest, b""), rest
 
 
-def _known(encoding: str) -> str:
+def known(encoding: str) -> str:
+    """The name of *encoding* as Python has it. Raises `InputError`."""
     try:
         return codecs.lookup(encoding).name
     except LookupError:

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from time import time
 from typing import Final
 
+from mailer.mail.durations import spoken
 from mailer.operate.campaigns import Status
 
 NONE: Final = "\u2013"
@@ -37,17 +38,7 @@ def share(part: float, whole: float) -> str:
 
 def span(seconds: float | None) -> str:
     """*seconds* as a person says them: ``3 min``, ``2 h 5 min``; a dash where unknown."""
-    if seconds is None:
-        return NONE
-    whole = max(round(seconds), 0)
-    if whole < 60:
-        return f"{whole} s"
-    minutes, hours = whole // 60, whole // 3600
-    if minutes < 60:
-        return f"{minutes} min"
-    if hours < 48:
-        return f"{hours} h {minutes % 60} min" if minutes % 60 else f"{hours} h"
-    return f"{hours // 24} days"
+    return NONE if seconds is None else spoken(seconds)
 
 
 def rate(per_second: float) -> str:
