@@ -13,6 +13,7 @@ code  meaning
 """
 
 import gc
+import logging
 import os
 import shlex
 import sys
@@ -100,6 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _run(words: list[str]) -> int:  # noqa: PLR0911 - one line for each way to end
     session = Session()
+    _hear_the_log()
     try:
         result = cli.main(words, prog_name="mailer", standalone_mode=False, obj=session)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -127,6 +129,20 @@ def _run(words: list[str]) -> int:  # noqa: PLR0911 - one line for each way to e
         text = f"unexpected {type(error).__name__}: {error} (mailer --debug … shows where)"
         return _complain(words, error, text, FAULT, session)
     return result if isinstance(result, int) else OK
+
+
+class _Complaints(logging.Handler):
+    """What the package logs while a command runs, as all complaints are written."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the line on what is standard error just now: tests change it."""
+        click.echo(broken(f"mailer: {shown(pasteable(record.getMessage()))}"), err=True)
+
+
+def _hear_the_log() -> None:
+    log = logging.getLogger("mailer")
+    if not logging.root.handlers and not any(isinstance(one, _Complaints) for one in log.handlers):
+        log.addHandler(_Complaints(logging.WARNING))
 
 
 def _hint(words: list[str]) -> str:

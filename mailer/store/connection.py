@@ -61,7 +61,7 @@ def connect(url: str, go_on: Callable[[], bool] | None = None) -> Client:
     options: dict[str, Any] = {
         "socket_timeout": timeout,
         "health_check_interval": 30,
-        "retry": Attempts(go_on),
+        "retry": Attempts(go_on, between=bool(address.service)),
         "protocol": 2,
         "db": address.database,
         **address.login,

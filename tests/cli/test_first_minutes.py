@@ -237,7 +237,8 @@ def test_what_init_has_written_names_no_server_and_is_asked_for_too(empty, mailb
 def test_a_file_that_somebody_has_edited_is_not_written_over(empty, capsys):
     assert run("init") == 0
     file = empty / "mailer.toml"
-    file.write_text(file.read_text().replace("[accounts.primary]", "[accounts.other]"))
+    text = file.read_text().replace("<you@example.org>", "<ada@example.org>")
+    file.write_text(text.replace("[accounts.primary]", "[accounts.other]"))
     before = file.read_text()
     code, seen = typed((*RUN, "--account", "primary"), [])
     assert code == 1

@@ -2,18 +2,22 @@
 
 import contextlib
 import gc
+import itertools
 import signal
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
 
 import pytest
 import redis
+from redis.sentinel import MasterNotFoundError
 
 from mailer.errors import LedgerUnavailableError
 from mailer.store import Store
 from mailer.store.connection import connect
 from mailer.store.ledger import Fresh
+from mailer.store.reach.attempts import Attempts
 from tests.servers.redis_servers import eventually, redis_process
 
 pytestmark = [
@@ -33,6 +37,39 @@ def test_a_redis_that_stands_still_is_given_up_after_five_seconds(tmp_path: Path
             store.campaigns.names()
 
         assert 2 < monotonic() - began < 10
+
+
+def between_masters(number: int) -> Callable[[], str]:
+    """A call that fails *number* times: Sentinel names nobody, then the one that is deposed refuses."""
+    failures = itertools.count()
+
+    def call() -> str:
+        if (failed := next(failures)) >= number:
+            return "done"
+        if failed % 2:
+            raise redis.ReadOnlyError("READONLY You can't write against a read only replica.")
+        raise MasterNotFoundError("No master found for 'main'")
+
+    return call
+
+
+def test_between_two_masters_a_person_waits_and_hears_for_what(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    behind_sentinel = Attempts(between=True)
+
+    assert behind_sentinel.call_with_retry(between_masters(6), lambda _error: None) == "done"
+
+    said = [record.getMessage() for record in caplog.records]
+    assert [one.partition(":")[0] for one in said] == [
+        "waiting for the next master",
+        "Redis serves again",
+    ]
+
+
+def test_without_sentinel_a_redis_that_refuses_at_once_is_given_up_at_once() -> None:
+    with pytest.raises(redis.ReadOnlyError):
+        Attempts().call_with_retry(between_masters(6), lambda _error: None)
 
 
 def test_threads_that_end_leave_no_socket_open(tmp_path: Path) -> None:

@@ -119,19 +119,23 @@ def campaign(settings: Settings, name: str, given: dict[str, Any]) -> Campaign:
     if settings.accounts:  # a producer's file may leave them all to the workers
         for account in accounts:
             settings.account(account)
-    _check_mailboxes(settings, given)
+    _check_mailboxes(given)
     attachments = [Attachment.from_path(path) for path in given["attach"]]
     images = [Attachment.from_path(path) for path in given["inline"]]
     with wrong():
         return _made(settings, name, given, accounts, attachments, images)
 
 
-def _check_mailboxes(settings: Settings, given: dict[str, Any]) -> None:
-    """Refuse a sender or a reply-to that is no mailbox, and the sender that only stands for one."""
+def _check_mailboxes(given: dict[str, Any]) -> None:
+    """Refuse a sender or a reply-to that is no mailbox."""
     with wrong("--from"):
         _ = given["sender"] and one_mailbox("sender", given["sender"])
     with wrong("--reply-to"):
         _ = given["reply_to"] and some_mailboxes("reply_to", given["reply_to"])
+
+
+def refuse_example(settings: Settings, given: dict[str, Any]) -> None:
+    """Raise `ConfigError` where the sender only stands for one: nothing is to leave under it."""
     if parseaddr(given["sender"] or settings.sender or "")[1] == EXAMPLE:
         raise ConfigError(
             f"{settings.file or 'mailer.toml'}: the sender is still {EXAMPLE}, as mailer init wrote it: "

@@ -10,7 +10,12 @@ from mailer import Campaign
 from mailer.cli import setup
 from mailer.cli.campaigns import hindrances, mending
 from mailer.cli.campaigns import receipt as receipts
-from mailer.cli.campaigns.campaign_options import campaign, campaign_options, enqueued
+from mailer.cli.campaigns.campaign_options import (
+    campaign,
+    campaign_options,
+    enqueued,
+    refuse_example,
+)
 from mailer.cli.output import as_json, count, plural, say, span
 from mailer.cli.progress import bars
 from mailer.cli.session import Session, pass_session
@@ -45,6 +50,7 @@ def run(session: Session, /, name: str, recipients: str, *, json_: bool, **given
     folder = Folder(session.local or DEFAULT_FOLDER)
     session.local = folder.path
     setup.ensure(session)
+    refuse_example(session.configured, given)
     with folder.exclusively(), folder.entered() as url:
         settings = folder.settings(session.configured, url)
         made = campaign(settings, name, given)

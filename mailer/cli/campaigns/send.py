@@ -6,7 +6,13 @@ import click
 
 from mailer.cli.campaigns import hindrances
 from mailer.cli.campaigns import receipt as receipts
-from mailer.cli.campaigns.campaign_options import campaign, campaign_options, enqueued, rehearsed
+from mailer.cli.campaigns.campaign_options import (
+    campaign,
+    campaign_options,
+    enqueued,
+    refuse_example,
+    rehearsed,
+)
 from mailer.cli.lists import rows
 from mailer.cli.output import plural, say
 from mailer.cli.progress import bars
@@ -62,6 +68,7 @@ def send(  # noqa: PLR0913 - the options
         receipts.show(receipt, json_=json_, verb="could be queued")
         receipts.verdict(receipt)
         return
+    refuse_example(session.configured, given)
     if test_to:
         mailbox(test_to, "--test-to")
     made = campaign(session.settings, name, given)

@@ -24,6 +24,12 @@ ATTEMPTS: Final = 3
 BUDGET: Final = 4.0
 """Seconds after the first failure in which a person's call is still repeated."""
 
+_NOTICED: Final = 3
+"""Failures after which somebody at a terminal wonders."""
+
+_DEPOSED: Final = ("READONLY", "MASTERDOWN", "LOADING")
+"""How a server refuses that was master, or will be."""
+
 _BACKOFF: Final = ExponentialBackoff(cap=1.0, base=0.1)
 _AWAY: Final = (redis.ConnectionError, redis.TimeoutError, TimeoutError)
 
@@ -31,13 +37,17 @@ _AWAY: Final = (redis.ConnectionError, redis.TimeoutError, TimeoutError)
 class Attempts(Retry):
     """The attempts of one client's calls; with *go_on*, rounds of them until it says no.
 
+    With *between*, one behind Sentinel: between two masters every call fails at once, so a person's call
+    is repeated for all of `BUDGET`, and says what it waits for.
+
     redis-py nests them, a command's around a connect's. They share this object, so that the time since
     the first failure is one for all.
     """
 
-    def __init__(self, go_on: Callable[[], bool] | None = None) -> None:
+    def __init__(self, go_on: Callable[[], bool] | None = None, *, between: bool = False) -> None:
         super().__init__(_BACKOFF, ATTEMPTS, (*_AWAY, redis.RedisError))
         self._go_on = go_on
+        self._between = between
         self._failing_since: float | None = None
         self._told = False
 
@@ -75,17 +85,27 @@ class Attempts(Retry):
         why = refusal(exc)
         if isinstance(exc, _AWAY) and not isinstance(exc, redis.AuthenticationError):
             return True
+        if self._between and str(exc).startswith(_DEPOSED):
+            return True
         return why is not None and self._go_on is not None
 
     def _gives_up(self, exc: Exception, failures: int) -> bool:
         if self._go_on is None:
-            return failures > ATTEMPTS or monotonic() - (self._failing_since or 0.0) >= BUDGET
+            is_over = monotonic() - (self._failing_since or 0.0) >= BUDGET
+            if not self._between or is_over:
+                return failures > ATTEMPTS or is_over
+            if failures == _NOTICED:
+                self._tell(exc, "waiting for the next master: %s")
+            return False
         if failures % (ATTEMPTS + 1):
             return False
+        self._tell(exc, "waiting for Redis: %s")
+        return not self._go_on()
+
+    def _tell(self, exc: Exception, text: str) -> None:
         if not self._told:
             self._told = True
-            log.warning("waiting for Redis: %s", refusal(exc) or exc)
-        return not self._go_on()
+            log.warning(text, refusal(exc) or exc)
 
     def _tell_that_it_is_over(self) -> None:
         if self._told:
