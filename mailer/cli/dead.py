@@ -12,7 +12,7 @@ from mailer.cli.group import HelpfulGroup
 from mailer.cli.output import as_json, moment, plural, say, span, table
 from mailer.cli.progress import bars
 from mailer.cli.session import Session, pass_session
-from mailer.cli.times import age
+from mailer.cli.typed.times import age
 from mailer.errors import InputError, PayloadError
 from mailer.mail.said import without_addresses
 from mailer.operate.dead_letters import REASONS, DeadLetter, DeadLetterOffice, Filter, Moved

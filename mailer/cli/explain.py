@@ -5,7 +5,7 @@ from typing import Final
 
 import click
 
-from mailer.cli.hints import pasteable
+from mailer.cli.lines import pasteable
 from mailer.cli.output import as_json, say
 from mailer.cli.session import Session, pass_session
 from mailer.deliver import server

@@ -6,8 +6,8 @@ import click
 
 from mailer.cli.output import as_json, plural, say, table
 from mailer.cli.session import Session, pass_session
-from mailer.cli.times import age
-from mailer.cli.values import mailbox
+from mailer.cli.typed.times import age
+from mailer.cli.typed.values import mailbox
 from mailer.operate import erasing, retention
 
 

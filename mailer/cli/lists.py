@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from mailer.cli.values import given
+from mailer.cli.typed.values import given
 from mailer.mail.lists.decoding import known
 from mailer.mail.recipients import read_rows
 from mailer.mail.rows import Row

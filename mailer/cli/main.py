@@ -24,8 +24,7 @@ from pathlib import Path
 import click
 
 from mailer.cli.group import MailerGroup
-from mailer.cli.hints import pasteable
-from mailer.cli.lines import broken
+from mailer.cli.lines import broken, pasteable
 from mailer.cli.session import Session
 from mailer.errors import (
     LedgerUnavailableError,

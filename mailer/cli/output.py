@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mailer.cli.hints import pasteable
-from mailer.cli.lines import broken
+from mailer.cli.lines import broken, pasteable
 from mailer.mail.durations import spoken
 from mailer.mail.foreign import csv_cell, one_line, shown
 

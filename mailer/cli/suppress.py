@@ -12,7 +12,7 @@ from mailer.cli.group import HelpfulGroup
 from mailer.cli.lists import encoding_option
 from mailer.cli.output import as_json, moment, plural, say, table
 from mailer.cli.session import Session, pass_session
-from mailer.cli.values import given, mailbox
+from mailer.cli.typed.values import given, mailbox
 from mailer.errors import InputError
 from mailer.mail.barring.scopes import checked
 from mailer.operate.barring import suppression

@@ -6,7 +6,7 @@ import click
 
 from mailer.cli.output import as_json, moment, say
 from mailer.cli.session import Session, pass_session
-from mailer.cli.values import mailbox
+from mailer.cli.typed.values import mailbox
 from mailer.mail.record import Record
 from mailer.operate.trace import trace as traced
 

@@ -6,7 +6,7 @@ import json
 def test_says_action_and_rule(mailer):
     done = mailer("explain", "AUTH", "535 5.7.8 Authentication credentials invalid")
     assert done.code == 0
-    action, rule = done.out.splitlines()
+    action, rule, *_ = done.out.splitlines()
     assert action == "auth_fail"
     assert rule.startswith("rule: ")
 

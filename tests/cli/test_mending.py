@@ -90,7 +90,7 @@ def test_wrong_password_is_seen_mended_and_replayed_once(mailer, place, server):
         1,
         (
             "mailer: 1 dead letter stayed, for the account is stopped: "
-            "mailer accounts start primary, or --through another\n"
+            "mailer --local .mailer accounts start primary, or --through another\n"
         ),
     )
     still_wrong = mailer(*LOCAL, "accounts", "start", "primary")

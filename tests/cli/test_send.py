@@ -7,7 +7,7 @@ import pytest
 from click import BadParameter
 
 from mailer.cli.campaigns.campaign_options import headers, pairs
-from mailer.cli.times import coming as moment
+from mailer.cli.typed.times import coming as moment
 
 SEND = ("send", "spring", "-t", "hello", "--set", "season=May")
 

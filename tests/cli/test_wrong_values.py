@@ -62,7 +62,7 @@ OF_THE_WORLD = [
         for words in ("status", "failures", "pause", "resume", "cancel --yes", "forget --yes")
     ),
     (("schedule", "winter", "--now"), "no campaign 'winter'"),
-    (("export", "winter"), "no history"),
+    (("export", "winter"), "no campaign 'winter'"),
     (("history", "upgrade"), "no history"),
     (("dead", "show", "none"), "no dead letter"),
     (("dead", "replay", "none"), "no dead letter"),

@@ -10,8 +10,8 @@ import click
 from mailer import Attachment, Campaign, Receipt
 from mailer.cli.init import EXAMPLE
 from mailer.cli.lists import encoding_option, rows
-from mailer.cli.times import coming
-from mailer.cli.values import given as wrong
+from mailer.cli.typed.times import coming
+from mailer.cli.typed.values import given as wrong
 from mailer.compose.headers import one_mailbox, some_mailboxes
 from mailer.config import Settings, duration
 from mailer.errors import ConfigError

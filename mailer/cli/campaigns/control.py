@@ -7,7 +7,7 @@ import click
 
 from mailer.cli.output import moment, plural, say
 from mailer.cli.session import Session, pass_session
-from mailer.cli.times import coming
+from mailer.cli.typed.times import coming
 from mailer.operate import campaigns
 
 

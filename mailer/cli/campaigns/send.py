@@ -17,7 +17,7 @@ from mailer.cli.lists import rows
 from mailer.cli.output import plural, say
 from mailer.cli.progress import bars
 from mailer.cli.session import Session, pass_session
-from mailer.cli.values import mailbox
+from mailer.cli.typed.values import mailbox
 from mailer.produce.trial import send_trial
 
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mailer.cli.hints import pasteable
+from mailer.cli.lines import pasteable
 from mailer.cli.output import as_json, console, count, on_terminal, plural, say, span, styled, table
 from mailer.cli.session import Session, pass_session
-from mailer.cli.times import past
+from mailer.cli.typed.times import past
 from mailer.operate import campaigns
 from mailer.operate.states import at_rest
 

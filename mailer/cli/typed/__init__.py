@@ -1,0 +1,1 @@
+"""What people type: times, addresses, values that can never be right."""
