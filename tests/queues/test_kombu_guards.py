@@ -73,3 +73,27 @@ def test_a_redis_that_becomes_a_replica_while_a_worker_waits_is_a_connection_tha
             admin.replicaof("127.0.0.1", free_port())
             with pytest.raises(RedisConnectionError, match="this Redis became a replica"):
                 waiting.read_response()
+
+
+@pytest.mark.parametrize(
+    ("hurt", "says"),
+    [
+        pytest.param(("maxmemory", "1"), "Redis is out of memory", id="full"),
+        pytest.param(("min-replicas-to-write", "1"), "too few replicas", id="alone"),
+    ],
+)
+def test_a_redis_that_refuses_between_a_command_and_its_exec_is_a_connection_that_is_lost(
+    hurt, says
+):
+    with ValkeyServer(port=free_port()) as server, Redis(port=server.port) as admin:
+        app = application(f"redis://127.0.0.1:{server.port}/0")
+        with app.connection_for_read() as connection:
+            client = connection.channel().client
+            transaction = client.connection_pool.get_connection()
+            for words in (("MULTI",), ("SET", "a", "b")):
+                transaction.send_command(*words)
+                transaction.read_response()
+            admin.config_set(*hurt)
+            transaction.send_command("EXEC")
+            with pytest.raises(RedisConnectionError, match=says):
+                transaction.read_response()

@@ -42,6 +42,9 @@ _SCRIPT: Final = re.compile(r"\.?\s*script: [0-9a-f]{40}\b.*", re.DOTALL)
 _IN_PIPELINE: Final = re.compile(r"Command # \d+ \(.*\) of pipeline caused error: ", re.DOTALL)
 """What the client puts before Redis's words where several commands were sent together, with arguments."""
 
+_IN_TRANSACTION: Final = "Transaction discarded because of: "
+"""What Redis puts before the reason where the commands were taken and their EXEC is not."""
+
 
 def words(exc: BaseException) -> str:
     """What Redis, or its client, said; to be put into a sentence."""
@@ -62,7 +65,8 @@ def refusal(exc: BaseException) -> str | None:
     if not isinstance(exc, redis.RedisError):
         return None
     text = _IN_PIPELINE.sub("", str(exc))
-    code = getattr(exc, "status_code", None) or text.partition(" ")[0]
+    reason = text.removeprefix(_IN_TRANSACTION)
+    code = (reason == text and getattr(exc, "status_code", None)) or reason.partition(" ")[0]
     if isinstance(exc, redis.AuthenticationError) and code not in REFUSALS:
         code = "WRONGPASS"
     if isinstance(exc, redis.ResponseError) and any(words in text for words in _IN_SCRIPTS):
