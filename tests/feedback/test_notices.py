@@ -11,6 +11,10 @@ from typing import NamedTuple
 import pytest
 
 from mailer.feedback import read
+from mailer.feedback.returns import Returns
+from mailer.store.feedback.records import Brake, Feedback
+from tests.feedback.test_returns import to as return_path
+from tests.store.batches import open_campaign
 
 FOLDER = Path(__file__).with_name("notices")
 CHARSETS = ("koi8-r", "iso-2022-jp")
@@ -57,3 +61,23 @@ def test_it_is_read_for_what_it_is(notice):
         assert report.status in notice.statuses
     if notice.reasons:
         assert report.reason in notice.reasons
+
+
+def test_nothing_harmless_takes_anybody_off_although_it_comes_to_a_right_return_path(client):
+    open_campaign(client)
+    returns = Returns(client, ["s"], Brake())
+    for notice in notices():
+        if "bounce" not in notice.kinds:
+            returns.take(notice.octets, "test", [return_path("ada@example.org", "spring", "s")])
+    assert not {"bounce", "complaint", "unsubscribe"} & set(Feedback(client).counts("spring"))
+    assert client.exists("mailer:suppressed") == 0
+
+
+def test_no_notice_acts_on_anybody_without_a_proof(client):
+    open_campaign(client)
+    returns = Returns(client, ["s"], Brake())
+    kept = [returns.take(notice.octets, "test", ["bounces@shop.example"]) for notice in notices()]
+    assert {(one.match, one.dropped) for taken in kept for one in taken} == {(None, False)}
+    assert Feedback(client).counts("spring") == {}
+    assert len(Feedback(client).unknown()) == len(kept)
+    assert client.exists("mailer:suppressed") == 0

@@ -1,0 +1,107 @@
+"""From `send` to `bounced` in `status` with Exim as the receiver that bounces, and a vacation among it.
+
+Whoever reads is killed before a bounce is written down: it is counted once, and none is lost.
+"""
+
+import json
+import os
+import shutil
+
+import pytest
+
+from mailer import Campaign
+from mailer.config import load
+from mailer.deliver.delivery import Delivery
+from mailer.mail.barring.scopes import ALL
+from mailer.mail.recipients import fingerprint
+from mailer.store.suppression import Suppression
+from tests.chaos.proxy import Proxy
+from tests.chaos.world import script_needle
+from tests.conftest import PLACES, free_port
+from tests.servers.bouncing import reader
+from tests.servers.cluster import eventually
+from tests.servers.returning_exim import LDA, returning_exim
+
+pytestmark = [
+    pytest.mark.exim,
+    pytest.mark.dovecot,
+    pytest.mark.xdist_group("loops"),
+    pytest.mark.skipif(os.geteuid() != 0, reason="Exim is started by root only"),
+    pytest.mark.skipif(not shutil.which("exim4", path=PLACES), reason="exim4 is not installed"),
+    pytest.mark.skipif(not LDA.exists(), reason="Dovecot's delivery agent is not installed"),
+    pytest.mark.timeout(240),
+]
+
+PEOPLE = ("no1", "no2", "here", "zoe")
+
+
+@pytest.fixture(scope="module")
+def lmtp():
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def exim(lmtp):
+    with returning_exim(lmtp) as running:
+        yield running
+
+
+@pytest.fixture
+def shop(place, exim):
+    (place / "secret").write_text("s\n")
+    (place / "secret").chmod(0o600)
+    file = place / "mailer.toml"
+    text = file.read_text().replace("smtp://localhost:1", f"smtp://127.0.0.1:{exim.port}")
+    file.write_text(
+        f'{text}[feedback]\nreturn_path = "bounces@mail.shop.example"\nsecret_file = "secret"\n'
+        "workers_poll = false\n"
+    )
+    return load(file)
+
+
+def sent(settings, client):
+    """The campaign, once the server has taken all of it."""
+    campaign = Campaign("spring", template="hello", context={"season": "May"}, settings=settings)
+    campaign.enqueue([{"email": f"{name}@gone.example", "name": name} for name in PEOPLE])
+    delivery = Delivery(settings, client)
+    try:
+        while queued := client.zrange("mailer:queued:bulk", 0, 0):
+            delivery.deliver(queued[0].decode())
+    finally:
+        delivery.close()
+    assert campaign.status().outcomes["accepted"] == len(PEOPLE)
+    return campaign
+
+
+def test_a_reader_is_killed_and_each_bounce_counts_once_and_a_vacation_for_nothing(
+    shop, client, place, mailer, lmtp, redis_url
+):
+    proxy = Proxy(int(redis_url.rpartition(":")[2].partition("/")[0]))
+    environ = {n: v for n, v in os.environ.items() if not n.startswith("MAILER_")}
+    environ |= {"MAILER_REDIS": f"redis://127.0.0.1:{proxy.port}/0"}
+    words = ("serve", "--listen", f"127.0.0.1:{lmtp}")
+    trap = proxy.trap(script_needle("come_back"), skip=1, after=False)
+    first = reader(*words, folder=place, environ=environ)
+    try:
+        campaign = sent(shop, client)
+        eventually(trap.sprung.is_set, within=90)
+    finally:
+        first.kill()
+        first.communicate(timeout=20)
+        trap.released.set()
+    second = reader(*words, folder=place, environ=environ)
+    expected = {"bounce": 2, "permanent": 2, "auto_reply": 1}
+    try:
+        eventually(lambda: campaign.status().came_back == expected, within=90)
+    finally:
+        second.terminate()
+        second.communicate(timeout=30)
+        proxy.close()
+
+    barred = Suppression(client).among(
+        [fingerprint(f"{name}@gone.example") for name in PEOPLE], ALL
+    )
+    assert list(barred) == [True, True, False, False]
+    said = [json.loads(line) for line in mailer("failures", "spring", "--json").out.splitlines()]
+    assert sorted(one["email"] for one in said) == ["no1@gone.example", "no2@gone.example"]
+    assert "of these 2 bounced" in mailer("status", "spring").out
