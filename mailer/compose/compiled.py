@@ -58,7 +58,7 @@ class Output:
         self._closed = bool(pieces) and isinstance(pieces[-1], str)
         self._octets, self._high = weight("".join(texts))
         # So many characters of values cannot make it base64, whatever they are (4 octets each).
-        self._ample = max(self._octets - 6 * self._high, 0) // 20
+        self._ample = (self._octets - 6 * self._high) // 20
         if self._closed:
             self._chunks[-1] = quoted.spliced(self._chunks[-1])
 

@@ -39,12 +39,15 @@ _VOID: Final = frozenset("area base br col embed hr img input link meta source t
 _HIDING: Final = re.compile(
     r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*hidden|(?:left|text-indent)\s*:\s*-\d{4}"
     r"|opacity\s*:\s*0*\.?0*\s*(?=$|;|!)|(?:max-)?(?:height|width)\s*:\s*0(?:px|em|pt|%)?\s*(?=$|;|!)"
-    r"|font-size\s*:\s*0(?:px|em|pt|%)?\s*(?=$|;|!))",
+    r"|font-size\s*:\s*0(?:\.0*)?(?:px|em|pt|%)?\s*(?=$|;|!))",
     re.IGNORECASE,
 )
 _CLIPPED: Final = re.compile(r"(?:^|;)\s*overflow(?:-[xy])?\s*:\s*hidden", re.IGNORECASE)
 _ZERO_SIZE: Final = re.compile(r"^\s*;?\s*(?:max-)?(?:height|width)", re.IGNORECASE)
 _ZERO_TEXT: Final = re.compile(r"^\s*;?\s*font-size", re.IGNORECASE)
+_SHOWN: Final = re.compile(r"(?:^|;)\s*display\s*:\s*(?!none)\w", re.IGNORECASE)
+# What would end a URL in angle brackets.
+_IN_BRACKETS: Final = str.maketrans({" ": "%20", "<": "%3C", ">": "%3E"})
 _BLOCKS: Final = frozenset(
     "table div p h1 h2 h3 h4 h5 h6 ul ol dl center blockquote section article header footer".split()  # noqa: SIM905
 )
@@ -136,12 +139,13 @@ def _prepare(tree: Any) -> None:
 def _is_hidden(element: Any) -> bool:
     if "hidden" in element.attrib or element.tag in {"head", "style", "template"}:
         return bool(element.tag != "html")
-    hiding = {_kind(found[0]) for found in _HIDING.finditer(element.get("style") or "")}
+    style = element.get("style") or ""
+    hiding = {_kind(found, style) for found in _HIDING.finditer(style)}
     # An element of no height shows what flows over, unless that is cut off; columns stand in cells
     # without a size of text, which they set themselves.
     return (
         "always" in hiding
-        or ("size" in hiding and bool(_CLIPPED.search(element.get("style"))))
+        or ("size" in hiding and bool(_CLIPPED.search(style)))
         or (
             "text" in hiding
             and not any("font-size" in (e.get("style") or "") for e in element.iterdescendants())
@@ -149,10 +153,15 @@ def _is_hidden(element: Any) -> bool:
     )
 
 
-def _kind(found: str) -> str:
-    if _ZERO_SIZE.match(found):
+def _kind(found: re.Match[str], style: str) -> str:
+    if _ZERO_SIZE.match(found[0]):
         return "size"
-    return "text" if _ZERO_TEXT.match(found) else "always"
+    if _ZERO_TEXT.match(found[0]):
+        return "text"
+    important = style[found.end() :].lstrip().lower().startswith("!")
+    # The last declaration holds, unless an earlier one is important.
+    again = "display" in found[0].lower() and _SHOWN.search(style, found.end())
+    return "never" if again and not important else "always"
 
 
 def _drop(element: Any) -> None:
@@ -169,6 +178,8 @@ def _keep_layout(element: Any) -> None:
             part.split("!")[0]
             for part in style.split(";")
             if part.strip().lower().startswith(("display", "white-space"))
+            # Of what is left here none is hidden: another declaration holds.
+            and not _HIDING.match(part)
         ]
         if kept:
             element.set("style", ";".join(kept))
@@ -176,7 +187,7 @@ def _keep_layout(element: Any) -> None:
 
 def _show_link(link: Any) -> None:
     """Write a link as plain mail does, in angle brackets; RFC 3986 appendix C recommends them."""
-    target = "".join((link.get("href") or "").split("\n")).strip().replace(" ", "%20")
+    target = "".join((link.get("href") or "").split("\n")).strip().translate(_IN_BRACKETS)
     if not target or target.startswith("#"):
         return
     words = " ".join(_words(link)).split()

@@ -42,6 +42,8 @@ _CONTROL: Final = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ud800-\ud
 _ENCODED_WORD: Final = re.compile(r"=\?([^?\s]*)\?([bqBQ])\?([^?]*)\?=")
 _NAME: Final = re.compile(r"[!-9;-~]{1,76}")
 _TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`{|}~-]+")
+# Tokens may hold them, but readers take an apostrophe for RFC 2231's, and a slash for a type's.
+_QUOTED: Final = re.compile("[/']")
 _PLAIN_PHRASE: Final = re.compile(
     r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
 )
@@ -257,7 +259,7 @@ def fold_parameters(name: str, value: str, parameters: Iterable[tuple[str, str]]
         atoms[-1] += ";"
         if not content.isascii() or "=?" in content:
             atoms.append(f"{key}*=utf-8''{quote(content, safe='!#$&+^`{}|')}")
-        elif _TOKEN.fullmatch(content) and key != "charset" and "/" not in content:
+        elif _TOKEN.fullmatch(content) and key != "charset" and not _QUOTED.search(content):
             atoms.append(f"{key}={content}")
         else:
             escaped = content.replace("\\", "\\\\").replace('"', '\\"')

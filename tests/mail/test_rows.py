@@ -49,7 +49,7 @@ def test_a_short_row_is_filled_up_and_empty_cells_too_many_are_dropped():
 
 def test_a_cell_too_many_that_says_something_breaks_its_row_only():
     assert rows("email,x\nc@d.de,1,2\ne@f.de,3\n") == [
-        BrokenRow("line 2: the row has 3 fields where there are 2 columns"),
+        BrokenRow("line 2: the row has 3 fields where there are 2 columns with a name"),
         {"email": "e@f.de", "x": "3"},
     ]
 

@@ -9,7 +9,8 @@ several lines is looked at again. When it cannot be what was meant, the line wit
 import csv
 import re
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Final
 
 from mailer.errors import InputError
@@ -18,6 +19,12 @@ from mailer.mail.lists.columns import BrokenRow, Row, email_columns
 _DELIMITERS: Final = (",", ";", "\t", "|")
 _SEPARATOR: Final = re.compile(r'"?sep=(.)"?[\r\n]*', re.IGNORECASE)
 _ADDRESS: Final = re.compile(r"[^\s@,;<>\"]+@[^\s@,;<>\"]+\.[^\s@,;<>\"]+")
+_END_OF_FILE: Final = "\x1a"
+"""Ctrl-Z: how programs of DOS's time end a file."""
+
+_LOOKED_AT: Final = 20
+"""Lines or rows in which column names are looked for that are not in the first."""
+
 _QUOTED: Final = re.compile(r'"[^"]*"')
 
 # A cell may be as long as a line (`mailer.mail.lists.decoding`): an article, a picture in base64.
@@ -58,7 +65,7 @@ class CsvRows:
             fault = self._fault()
             if fault:
                 yield self._broken(fault)
-            elif any(map(str.strip, cells)):
+            elif any(map(str.strip, cells)) and cells != [_END_OF_FILE]:
                 yield self._row(cells)
 
     # Lines.
@@ -117,7 +124,12 @@ class CsvRows:
                 f"{self._name}, line {self._taken[0][0]}: a quote in the line of column names is "
                 "not closed"
             )
-        check_columns(columns, self._name)
+        check_columns(columns, self._name, self._later())
+
+    def _later(self) -> Iterator[tuple[int, list[str]]]:
+        """Yield number and cells of the lines after the first."""
+        for number, line in enumerate(self._source, self._number + 1):
+            yield number, line.strip().replace('"', "").split(_delimiter(line))
 
     # One row.
 
@@ -128,8 +140,8 @@ class CsvRows:
             cells += [""] * missing
         elif missing < 0 and any(map(str.strip, cells[len(columns) :])):
             return BrokenRow(
-                f"line {self._taken[0][0]}: the row has {len(cells)} fields where there are "
-                f"{len(columns)} columns"
+                f"line {self._taken[0][0]}: the row has {len(cells)} fields where there "
+                f"{named_columns(len(columns))}"
             )
         return {column: cell for column, cell in zip(columns, cells, strict=False) if column}
 
@@ -188,8 +200,18 @@ class CsvRows:
         return False
 
 
-def check_columns(columns: Sequence[str], name: str) -> None:
-    """Raise `InputError` unless *columns* name each thing once, and one of them the address."""
+def named_columns(count: int) -> str:
+    """Return how many columns have a name, in words that follow "there"."""
+    return "is 1 column with a name" if count == 1 else f"are {count} columns with a name"
+
+
+def check_columns(
+    columns: Sequence[str], name: str, later: Iterable[tuple[int, Sequence[object]]] = ()
+) -> None:
+    """Raise `InputError` unless *columns* name each thing once, and one of them the address.
+
+    *later* are the rows after them, with their numbers: some lists begin with a title.
+    """
     named = Counter(column for column in columns if column)
     twice = sorted(column for column, count in named.items() if count > 1)
     if twice:
@@ -200,12 +222,21 @@ def check_columns(columns: Sequence[str], name: str) -> None:
         shown = ", ".join(repr(column) for column in list(named)[:20] if "@" not in column)
         raise InputError(
             f"{name} has no column 'email'; its first line names {shown or 'no columns at all'}"
+            + _below(later)
         )
     if len(found) > 1:
         both = " and ".join(map(repr, found[:3]))
         raise InputError(
             f"{name} has {len(found)} columns with an address, {both}: keep one, or rename the others"
         )
+
+
+def _below(later: Iterable[tuple[int, Sequence[object]]]) -> str:
+    """Return where the column names are, if they are in one of the next rows."""
+    for number, cells in islice(later, _LOOKED_AT):
+        if email_columns(cells):
+            return f"; line {number} names one: delete the lines above it"
+    return ""
 
 
 def _delimiter(first: str) -> str:

@@ -14,7 +14,7 @@ from typing import IO, Any, Final
 
 from mailer.errors import InputError
 from mailer.mail.lists.columns import BrokenRow, Row
-from mailer.mail.lists.csv_rows import check_columns
+from mailer.mail.lists.csv_rows import check_columns, named_columns
 from mailer.mail.lists.decoding import Notice
 
 _ZIP: Final = b"PK\x03\x04"
@@ -75,19 +75,21 @@ def _rows(book: Any, name: str, notice: Notice) -> Iterator[Row]:
     if others:
         notice(f"{name}: the sheet {sheet.title!r} is read, of {len(others) + 1}")
     sheet.reset_dimensions()  # some programs write it wrongly, and rows would be cut off
-    cells = sheet.iter_rows()
+    cells = enumerate(sheet.iter_rows(), 1)
     columns = _columns(cells, name)
-    for number, row in enumerate(cells, 2):
+    for number, row in cells:
         read = _row(columns, row, number)
         if read is not None:
             yield read
 
 
-def _columns(rows: Iterator[Any], name: str) -> list[str]:
-    for row in rows:
+def _columns(rows: Iterator[tuple[int, Any]], name: str) -> list[str]:
+    for _, row in rows:
         columns = [" ".join(str(_value(cell)).split()) for cell in row]
-        if any(columns):
-            check_columns(columns, name)
+        while columns and not columns[-1]:
+            columns.pop()
+        if columns:
+            check_columns(columns, name, ((n, [_value(cell) for cell in row]) for n, row in rows))
             return columns
     raise InputError(f"{name} is empty: its first row must hold the names of the columns")
 
@@ -101,7 +103,7 @@ def _row(columns: list[str], row: Any, number: int) -> Row | None:
             return BrokenRow(f"cell {cell.coordinate} holds the error {cell.value}")
     if any(value != "" for value in values[len(columns) :]):
         return BrokenRow(
-            f"line {number}: the row has {len(values)} cells where there are {len(columns)} columns"
+            f"line {number}: the row has {len(values)} cells where there {named_columns(len(columns))}"
         )
     values += [""] * (len(columns) - len(values))
     return {column: value for column, value in zip(columns, values, strict=False) if column}
