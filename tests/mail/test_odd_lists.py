@@ -109,7 +109,6 @@ def test_each_row_is_read_or_named(text, expected, encoding):
         "e_mail",
         "mail·address",
         "E-mail·1·-·Value",
-        "E-mail·Address",
         "Adresse·e-mail",
         "Correo·electrónico",
         "Adres·e-mail",
