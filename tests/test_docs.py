@@ -44,6 +44,69 @@ def test_reference_shows_every_command_and_option_of_the_group():
         assert re.search(rf"`[^`]*\b{name}\b", text), name
 
 
+def _anchors(document):
+    """The anchors of headings, as GitHub makes them."""
+    text = re.sub(r"```.*?```", "", document.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for heading in re.findall(r"^#+ (.*)$", text, re.MULTILINE):
+        words = re.sub(r"[`*]|\[([^\]]*)\]\([^)]*\)", r"\1", heading)
+        yield re.sub(r"[^\w\- ]", "", words.lower()).replace(" ", "-")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda file: file.name)
+def test_anchors_of_links_are_headings(document):
+    missing = []
+    for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#([^)]+)\)", document.read_text()):
+        other = document.parent / target if target else document
+        if other.suffix == ".md" and anchor not in _anchors(other):
+            missing.append(f"{target}#{anchor}")
+    assert missing == []
+
+
+def _options(command):
+    return {option for one in command.params for option in (*one.opts, *one.secondary_opts)}
+
+
+def _options_of(words):
+    """The options of a command line's group and command."""
+    command, known = cli, _options(cli) | {"--help"}
+    for word in words:
+        inner = isinstance(command, click.Group) and command.get_command(click.Context(cli), word)
+        if inner:
+            command = inner
+            known |= _options(command)
+    return known
+
+
+def _every_option(command=cli):
+    found = _options(command) | {"--help"}
+    if isinstance(command, click.Group):
+        context = click.Context(cli)
+        for name in command.list_commands(context):
+            found |= _every_option(command.get_command(context, name))
+    return found
+
+
+# Of pip-compile, pytest, Celery, Flower, gunicorn and of scripts below benchmarks/.
+FOREIGN = {
+    *("--upgrade", "--long", "--destination", "--persistent", "--basic_auth"),
+    *("--logfile", "--pairs", "--preload"),
+}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda file: file.name)
+def test_options_exist(document):
+    text = document.read_text(encoding="utf-8").replace("\\\n", " ")
+    missing = []
+    for line in re.findall(r"(?:^ {4}(?:\$ )?|^\$ |`|&& |\| )mailer ([^`\n]*)", text, re.MULTILINE):
+        words = re.split(r" [|&;>#]", line)[0].split()
+        named = [
+            found[0] for word in words if (found := re.match(r"--[a-z][\w-]*", word.lstrip("[(")))
+        ]
+        missing += [f"{line}: {name}" for name in named if name not in _options_of(words)]
+    missing += set(re.findall(r"`(--[a-z][\w-]*)", text)) - _every_option() - FOREIGN
+    assert missing == []
+
+
 def test_the_distribution_has_one_name_everywhere():
     """``pip install mailer`` brings another project."""
     files = [*DOCUMENTS, *(ROOT / "mailer").rglob("*.py"), *ROOT.glob("examples/**/*.py")]

@@ -89,7 +89,7 @@ def duration(value: object) -> float:
 
 _PERIODS = {"second": 1, "sec": 1, "s": 1, "minute": 60, "min": 60, "m": 60}
 _PERIODS |= {"hour": 3600, "h": 3600, "day": 86400, "d": 86400}
-_RATE = re.compile(r"([\d_]+)\s*(?:/|\bper\b)\s*(\d+)?\s*([a-z]+)")
+_RATE = re.compile(r"(\d+(?:_\d+)*)\s*(?:/|\bper\b)\s*(\d+)?\s*([a-z]+)")
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,9 +18,11 @@ def count(number: float) -> str:
 
 def short(number: float) -> str:
     """*number* as it fits a narrow place: ``1.2 M``."""
-    for size, unit in ((1e6, "M"), (1e3, "k")):
-        if number >= 10 * size or (unit == "M" and number >= size):
-            return f"{number / size:.3g} {unit}"
+    # From where three digits would round to a thousand of the smaller unit.
+    for size, unit, least in ((1e6, "M", 999_500), (1e3, "k", 10_000)):
+        if number >= least:
+            found = number / size
+            return f"{found:.3g} {unit}" if found < 999.5 else f"{count(found)} {unit}"
     return count(number)
 
 
