@@ -89,9 +89,10 @@ def _got(loc: Location, value: object) -> str:
 
 def _unknown(loc: Location) -> str:
     key = str(loc[-1])
-    if key in ("password", "token", "client_secret", "refresh_token", "secret"):
+    fields = _model(loc).model_fields
+    if f"{key}_env" in fields:
         return f"a secret may not stand here; use {key}_env, {key}_file or {key}_command"
-    known = [name for name in _model(loc).model_fields if name != "name"]
+    known = [name for name in fields if name != "name"]
     near = difflib.get_close_matches(key, known, 1)
     return "unknown key; " + (
         f"did you mean {near[0]!r}?" if near else f"known are {', '.join(_short(known))}"

@@ -62,8 +62,12 @@ def text_lines(pieces: Iterable[str], name: str) -> Iterator[str]:
 
 
 def _head(blocks: Iterable[bytes]) -> tuple[bytes, Iterator[bytes]]:
+    """Return enough of the first octets to tell the encoding by, and the blocks after them."""
     rest = iter(blocks)
-    return next(rest, b""), rest
+    head = next(rest, b"")
+    while len(head) < len(codecs.BOM_UTF8) and (more := next(rest, b"")):
+        head += more
+    return head, rest
 
 
 def known(encoding: str) -> str:
