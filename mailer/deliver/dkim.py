@@ -36,6 +36,7 @@ _LEAST_RSA_BITS: Final = 1024
 _FIELD: Final = re.compile(rb"([!-9;-~]+)[ \t]*:((?:[^\r\n]*\r\n[ \t])*[^\r\n]*\r\n)")
 _BLANKS: Final = re.compile(rb"[ \t]+")
 _SEVERAL: Final = re.compile(rb"  +")
+_AT_END: Final = re.compile(rb" \r\n")
 
 
 class Signer:
@@ -203,8 +204,7 @@ def _body_hash(chunks: Sequence[bytes]) -> bytes:
     if b"\t" in body:
         body = body.replace(b"\t", b" ")
     body = _SEVERAL.sub(b" ", body)
-    if b" \r\n" in body:
-        body = body.replace(b" \r\n", b"\r\n")
+    body = _AT_END.sub(b"\r\n", body)
     trimmed = body.rstrip(b"\r\n")
     kept = body[len(trimmed) :]
     # A lone CR or LF cannot be in content that may leave; the whole rest is CRLFs.
