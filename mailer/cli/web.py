@@ -85,15 +85,16 @@ def _hashed() -> str:
 
 
 def _serve(session: Session, host: str | None, port: int | None, *, open_console: bool) -> None:
-    uvicorn, patient, application = _installed()
+    uvicorn, patient, application, server = _installed()
     from mailer.web.listening import listen  # noqa: PLC0415
 
     settings = session.settings
     where = host or settings.web.host, settings.web.port if port is None else port
     if open_console:
         _check_open(settings, where[0])
+    served = application(settings, open_console=open_console)
     config = uvicorn.Config(
-        application(settings, open_console=open_console),
+        served,
         http=patient,
         log_level="warning",  # no line a request: addresses hold tokens
         access_log=False,
@@ -102,12 +103,12 @@ def _serve(session: Session, host: str | None, port: int | None, *, open_console
         proxy_headers=False,
         timeout_keep_alive=15,
         limit_concurrency=1000,
-        timeout_graceful_shutdown=5,  # live figures go on until the browser leaves
+        timeout_graceful_shutdown=5,
     )
     place, sockets = listen(*where)
     say(f"listening on http://{place}")
     with suppress(KeyboardInterrupt):  # that is how one stops it
-        uvicorn.Server(config).run(sockets=sockets)
+        server(config, served).run(sockets=sockets)
 
 
 def _check_open(settings: Settings, host: str) -> None:
@@ -129,12 +130,13 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _installed() -> tuple[Any, Any, Any]:
+def _installed() -> tuple[Any, Any, Any, Any]:
     try:
         import uvicorn  # noqa: PLC0415 - an extra
 
         from mailer.web.application import application  # noqa: PLC0415
         from mailer.web.patience import Patient  # noqa: PLC0415
+        from mailer.web.serving import Server  # noqa: PLC0415
     except ModuleNotFoundError as exc:
         raise ConfigError(f"{exc.name} is not installed: pip install 'celery-mailer[web]'") from exc
-    return uvicorn, Patient, application
+    return uvicorn, Patient, application, Server

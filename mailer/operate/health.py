@@ -66,6 +66,11 @@ def swept_lately(settings: Settings, swept: float, now: float) -> str:
     return "" if now - swept <= patience else f"no worker has swept for {now - swept:.0f} s"
 
 
+def nobody_works(settings: Settings) -> str:
+    """Why mail that is queued does not move: no worker sweeps; empty where one does."""
+    return swept_lately(settings, Producer(settings).store.waiting.swept(), time())
+
+
 def _history(settings: Settings) -> str:
     """Why the history cannot be asked; empty where it can, and has the tables of this version."""
     try:

@@ -14,6 +14,7 @@ from mailer.feedback.returns import returns_of
 from mailer.feedback.unsubscribing import Unsubscribing
 from mailer.web.console.access import Gate
 from mailer.web.console.frame import PREFIX
+from mailer.web.console.live import Streams
 from mailer.web.console.routes import console, home
 from mailer.web.health import healthz, readyz
 from mailer.web.metrics import metrics
@@ -49,6 +50,7 @@ def application(settings: Settings, *, open_console: bool = False) -> Starlette:
     )
     made.router.redirect_slashes = False
     made.state.settings = settings
+    made.state.streams = Streams()
     made.state.hooks = Hooks(settings, returns_of(settings))
     made.state.unsubscribing = Unsubscribing(settings)
     return made

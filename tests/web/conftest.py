@@ -9,6 +9,7 @@ import uvicorn
 from mailer.config import Settings
 from mailer.web.application import application
 from mailer.web.patience import Patient
+from mailer.web.serving import Server
 from tests.conftest import free_port
 from tests.servers.waiting import eventually
 
@@ -19,8 +20,9 @@ class Served:
     def __init__(self, settings, app=None):
         self.settings = settings
         self.port = free_port()
-        config = uvicorn.Config(
-            app or application(settings),
+        self.app = app or application(settings)
+        self.config = config = uvicorn.Config(
+            self.app,
             port=self.port,
             log_level="warning",
             access_log=False,
@@ -28,7 +30,8 @@ class Served:
             http=Patient,
             timeout_graceful_shutdown=1,
         )
-        self._server = uvicorn.Server(config)
+        ours = hasattr(getattr(self.app, "state", None), "streams")
+        self._server = Server(config, self.app) if ours else uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, daemon=True)
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=30)
 
@@ -39,6 +42,15 @@ class Served:
 
     def __exit__(self, *_exc):
         self.client.close()
+        self.stop()
+
+    @property
+    def alive(self):
+        """Whether it still runs."""
+        return self._thread.is_alive()
+
+    def stop(self):
+        """Stop as SIGTERM does."""
         self._server.should_exit = True
         self._thread.join(20)
 

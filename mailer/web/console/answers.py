@@ -29,7 +29,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 _THREADS: Final = ThreadPoolExecutor(8, thread_name_prefix="mailer-console")
 _MOST_FIELDS: Final = 50
-_ABOUT: Final = ("address", "campaign", "account", "reason", "identifier", "to")
+_ABOUT: Final = ("address", "campaign", "account", "reason", "scope", "identifier", "to")
 
 
 def showing(make: Callable[[Request], Response]) -> Endpoint:
@@ -124,7 +124,8 @@ def _foreign(request: Request, form: Form) -> str:
 
 
 async def _form(request: Request) -> Form:
-    """The fields of the form; of files, the content as text. Empty for what is no form."""
+    """The fields of the form; a file's octets are in the request's state. Empty for what is no form."""
+    request.state.file = b""
     try:
         async with request.form(max_files=1, max_fields=_MOST_FIELDS) as form:
             found = {}
@@ -132,7 +133,7 @@ async def _form(request: Request) -> Form:
                 if isinstance(value, str):
                     found[name] = value
                 else:
-                    found[name] = (await value.read()).decode("utf-8-sig", "replace")
+                    request.state.file = await value.read()
             return found
     except HTTPException:
         return {}

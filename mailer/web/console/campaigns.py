@@ -7,8 +7,11 @@ from urllib.parse import quote
 from starlette.requests import Request
 from starlette.responses import Response
 
+from mailer.config import Settings
 from mailer.errors import InputError
 from mailer.operate import campaigns
+from mailer.operate.campaigns import Status
+from mailer.operate.health import nobody_works
 from mailer.operate.refusals import refusals
 from mailer.operate.states import STATES
 from mailer.operate.timeline import timeline
@@ -22,7 +25,8 @@ def listed(request: Request) -> Response:
     name, state = text_in(request, "name"), text_in(request, "state")
     state = state if state in STATES else ""
     start = number_in(request, "start")
-    found = campaigns.page(settings_of(request), start=start, name=name, state=state)
+    settings = settings_of(request)
+    found = campaigns.page(settings, start=start, name=name, state=state)
     return page(
         request,
         "campaigns.html",
@@ -32,6 +36,7 @@ def listed(request: Request) -> Response:
         state=state,
         start=start,
         states=STATES,
+        idle=_idle(settings, *found.campaigns),
     )
 
 
@@ -47,7 +52,13 @@ def one(request: Request) -> Response:
         refusals=refusals(settings, status),
         timeline=timeline(settings, status),
         policy=campaigns.policy(settings, status.campaign),
+        idle=_idle(settings, status),
     )
+
+
+def _idle(settings: Settings, *shown: Status) -> str:
+    """Why nothing of them is sent, where somebody waits for it: no worker runs."""
+    return nobody_works(settings) if any(one.open for one in shown) else ""
 
 
 def asked_to_cancel(request: Request) -> Response:

@@ -194,6 +194,7 @@ def _environment() -> Environment:
         "line": one_line,
         "segment": lambda text: quote(str(text), safe=""),
         "says": words.says,
+        "took": words.took,
     }
     made.globals |= {"share": words.share, "plural": words.plural}
     return made

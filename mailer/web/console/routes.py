@@ -92,7 +92,7 @@ def _suppression() -> list[Route]:
     to = suppression.page_of
     return [
         Route("/suppression", showing(suppression.listed)),
-        Route("/suppression/export.csv", showing(suppression.exported)),
+        Route("/suppression/export.{form}", showing(suppression.exported)),
         *_act("/suppression/add", acting("suppress", suppression.add, to)),
         *_act("/suppression/remove", acting("unsuppress", suppression.remove, to)),
         *_act("/suppression/import", acting("import suppression", suppression.read_in, to)),

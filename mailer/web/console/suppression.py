@@ -1,36 +1,51 @@
 """The suppression list: who gets no mail and why; looked for, put on, taken off, read in, written out."""
 
 import csv
-from collections.abc import Iterator
-from io import StringIO
+import json
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from io import BytesIO, StringIO
 from time import time
 from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from mailer.config import Settings
 from mailer.errors import InputError
+from mailer.mail.barring.scopes import ALL, BULK, checked
 from mailer.mail.foreign import csv_cell
-from mailer.mail.rows import Row, read_rows
 from mailer.operate.barring import suppression
+from mailer.operate.barring.files import COLUMNS, written
 from mailer.web.console.answers import Form
 from mailer.web.console.frame import HEADERS, number_in, page, settings_of, text_in
-from mailer.web.console.words import machine, plural
+from mailer.web.console.words import count, moment, plural
 
 _SIZE: Final = 50
+_LOOKED_AT: Final = 5_000
+"""Entries that one page looks at, at most, where only some are wanted."""
+
 _SHOWN_FAULTS: Final = 5
 _LASTING: Final = {"30": "30 days", "90": "90 days", "365": "a year"}
+_NAMES: Final = {ALL: "all mail", BULK: "bulk mail"}
+_FORMS: Final = {
+    "csv": "text/csv; charset=utf-8",
+    "jsonl": "application/x-ndjson",
+}
 
 
 def listed(request: Request) -> Response:
     """Those of one address, or some of the list, in no order."""
     settings, address = settings_of(request), text_in(request, "address")
+    scope, reason = text_in(request, "scope"), text_in(request, "reason")
     found, fault, more = [], "", 0
     try:
+        fits = _fitting(scope, reason)
         if address:
-            found = suppression.find(address, settings=settings)
+            found = [one for one in suppression.find(address, settings=settings) if fits(one)]
         else:
-            found, more = suppression.page(number_in(request, "start"), _SIZE, settings=settings)
+            size = _LOOKED_AT if scope or reason else _SIZE
+            found, more = _some(settings, number_in(request, "start"), size, fits)
     except InputError as exc:
         fault = str(exc)
     return page(
@@ -38,78 +53,139 @@ def listed(request: Request) -> Response:
         "suppression.html",
         section="suppression",
         address=address,
+        scope=scope,
+        reason=reason,
         found=found,
         fault=fault,
         more=more,
         start=number_in(request, "start"),
         total=suppression.number(settings=settings),
         lasting=_LASTING,
+        names=_NAMES,
     )
 
 
 def exported(request: Request) -> Response:
-    """The whole list as CSV, streamed; no cell is one that a spreadsheet runs."""
-    headers = {**HEADERS, "Content-Disposition": 'attachment; filename="suppressed.csv"'}
-    lines = _lines(suppression.entries(settings=settings_of(request)))
-    return StreamingResponse(lines, media_type="text/csv; charset=utf-8", headers=headers)
+    """The whole list, streamed, as `mailer suppress import` reads it."""
+    form = request.path_params["form"]
+    if form not in _FORMS:
+        raise InputError("the list is written as csv or jsonl")
+    name = f'attachment; filename="suppressed.{form}"'
+    entries = map(written, suppression.entries(settings=settings_of(request)))
+    lines = _csv(entries) if form == "csv" else (f"{json.dumps(one)}\n" for one in entries)
+    headers = {**HEADERS, "Content-Disposition": name}
+    return StreamingResponse(lines, media_type=_FORMS[form], headers=headers)
 
 
 def add(request: Request, form: Form) -> str:
-    """Put an address on the list, for good or for some days."""
+    """Put an address on the list: for all mail or some, for good or for a time."""
     address, reason = form.get("address", "").strip(), form.get("reason", "").strip()
-    days = form.get("days", "")
-    until = time() + int(days) * 86400 if days in _LASTING else None
+    scope, until = checked(form.get("scope", "").strip() or ALL), _until(form)
     added = suppression.add(
-        address, reason=reason[:200] or "by hand", until=until, settings=settings_of(request)
+        address,
+        reason=reason[:200] or "by hand",
+        scope=scope,
+        until=until,
+        settings=settings_of(request),
     )
-    return f"{address} is on the list." if added else f"{address} had been on the list already."
+    if not added:
+        return f"{address} had been on the list already."
+    which = f" for {_NAMES.get(scope, scope)}" if scope != ALL else ""
+    return f"{address} is on the list{which}{f', until {moment(until)}' if until else ''}."
 
 
 def remove(request: Request, form: Form) -> str:
-    """Take an address off the list."""
-    address = form.get("address", "").strip()
-    if not suppression.remove(address, settings=settings_of(request)):
+    """Take an address off the list: one of its entries, or all."""
+    address, scope = form.get("address", "").strip(), form.get("scope") or None
+    if not suppression.remove(address, scope=scope, settings=settings_of(request)):
         raise InputError(f"{address} is not on the list")
-    return f"{address} is off the list: it may get mail again."
+    return f"{address} is off the list{f' of {_NAMES.get(scope, scope)}' if scope else ''}."
 
 
 def read_in(request: Request, form: Form) -> str:
     """Put the addresses of a file, or of a field, on the list."""
-    text = form.get("file") or form.get("addresses") or ""
-    if not text.strip():
+    octets = request.state.file or form.get("addresses", "").encode("utf-8", "replace")
+    if not octets.strip():
         raise InputError("there is no address in it: choose a file, or write addresses")
-    reason = form.get("reason", "").strip()[:200] or "imported"
-    done = suppression.put_rows(_rows(text), reason=reason, settings=settings_of(request))
-    said = f"{plural(done.added, 'address')} added"
+    notices: list[str] = []
+    done = suppression.load(
+        _with_heading(octets),
+        reason=form.get("reason", "").strip()[:200] or "imported",
+        scope=form.get("scope", "").strip() or ALL,
+        notice=notices.append,
+        settings=settings_of(request),
+    )
+    said = [f"{plural(done.added, 'address')} added"]
     if known := done.read - done.added:
-        said += f", {known} had been on the list"
+        said.append(f"{count(known)} had been on the list")
+    if done.passed_over:
+        said.append(f"{plural(done.passed_over, 'row')} passed over: they may be mailed")
+    parts = [", ".join(said)]
     if done.faults:
         rows = "; ".join(f"row {one.row}: {one.reason}" for one in done.faults[:_SHOWN_FAULTS])
-        said += f". {plural(len(done.faults), 'row')} left out: {rows}"
-        said += " …" if len(done.faults) > _SHOWN_FAULTS else ""
-    return f"{said}."
+        more = " …" if len(done.faults) > _SHOWN_FAULTS else ""
+        parts.append(f"{plural(len(done.faults), 'row')} left out: {rows}{more}")
+    return ". ".join([*parts, *notices]) + "."
 
 
-def page_of(_request: Request, _form: Form) -> str:
+def page_of(_request: Request, form: Form) -> str:
     """Where one goes after an act."""
+    del form
     return "/suppression"
 
 
-def _rows(text: str) -> Iterator[Row]:
-    """Rows out of CSV or JSON Lines; or one address a line, without a heading."""
-    first = text.lstrip().partition("\n")[0]
-    has_no_heading = "@" in first and not first.startswith("{")
-    return read_rows(StringIO(f"email\n{text}" if has_no_heading else text))
+def _fitting(scope: str, reason: str) -> Callable[[suppression.Suppressed], bool]:
+    """Whether an entry has that scope and those words in its reason, and is not over."""
+    which, words, now = checked(scope) if scope else "", reason.lower(), time()
+
+    def fits(one: suppression.Suppressed) -> bool:
+        lasts = one.until is None or one.until > now
+        return lasts and which in ("", one.scope) and words in one.reason.lower()
+
+    return fits
 
 
-def _lines(entries: Iterator[suppression.Suppressed]) -> Iterator[str]:
-    yield _line(("email", "reason", "since", "until", "source", "scope"))
+def _some(
+    settings: Settings, start: int, most: int, fits: Callable[[suppression.Suppressed], bool]
+) -> tuple[list[suppression.Suppressed], int]:
+    """About a page of entries that fit, and where to go on; looks at about *most* entries."""
+    found: list[suppression.Suppressed] = []
+    looked = 0
+    while looked < most and len(found) < _SIZE:
+        some, start = suppression.page(start, min(most, 500), settings=settings)
+        looked += max(len(some), 1)
+        found += filter(fits, some)
+        if not start:
+            break
+    return found, start
+
+
+def _until(form: Form) -> float | None:
+    """When an entry is over: the date that is given, or after so many days; None for never."""
+    at, days = form.get("until", "").strip(), form.get("days", "")
+    if not at:
+        return time() + int(days) * 86400 if days in _LASTING else None
+    try:
+        return datetime.fromisoformat(at).replace(tzinfo=UTC).timestamp()
+    except (ValueError, OverflowError):
+        raise InputError("until when? give a date, such as 2026-05-01") from None
+
+
+def _with_heading(octets: bytes) -> BytesIO:
+    """A list as files have it; one of an address a line gets a heading."""
+    plain = octets.removeprefix(b"\xef\xbb\xbf")
+    first = plain.lstrip().partition(b"\n")[0]
+    has_no_heading = b"@" in first and first[:1] not in {b"{", b"["} and b"\0" not in first
+    return BytesIO(b"email\n" + plain if has_no_heading else octets)
+
+
+def _csv(entries: Iterator[Mapping[str, str]]) -> Iterator[str]:
+    yield _line(COLUMNS)
     for one in entries:
-        until = machine(one.until) if one.until else ""
-        yield _line((one.mailbox, one.reason, machine(one.since), until, one.source, one.scope))
+        yield _line([one[column] for column in COLUMNS])
 
 
-def _line(cells: tuple[str, ...]) -> str:
-    written = StringIO()
-    csv.writer(written, lineterminator="\r\n").writerow([csv_cell(cell) for cell in cells])
-    return written.getvalue()
+def _line(cells: "tuple[str, ...] | list[str]") -> str:
+    written_out = StringIO()
+    csv.writer(written_out, lineterminator="\r\n").writerow([csv_cell(cell) for cell in cells])
+    return written_out.getvalue()

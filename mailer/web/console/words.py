@@ -6,6 +6,7 @@ from typing import Final
 
 from mailer.mail.durations import spoken
 from mailer.operate.campaigns import Status
+from mailer.operate.states import at_rest
 
 NONE: Final = "\u2013"
 """What stands where there is nothing to say."""
@@ -75,6 +76,14 @@ def ago(at: float | None) -> str:
         return "never"
     passed = time() - at
     return f"in {span(-passed)}" if passed < -1 else f"{span(passed)} ago"
+
+
+def took(one: Status) -> float | None:
+    """Seconds from a campaign's beginning to its newest outcome, or until now where it goes on."""
+    if not one.started:
+        return None
+    ends = one.active or one.started
+    return (ends if one.final or at_rest(one) else time()) - one.started
 
 
 def says(one: Status) -> str:
