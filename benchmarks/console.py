@@ -3,7 +3,8 @@
     python benchmarks/console.py [--recipients 100000] [--dead 2000] [--times 20]
 
 Campaigns with refusals and dead letters are written into a Redis and a history of their own, as workers
-write them. Prints the median and the slowest of each page, and fails where a median is over 300 ms.
+write them. Prints the first, the median and the slowest time of each page, and fails where the median or
+the first is over 300 ms: nobody waits for what could have been made ready at the start.
 """
 
 import argparse
@@ -46,7 +47,12 @@ PAGES = (
     "/accounts",
     "/suppression",
     "/suppression?address=r77@x.example",
+    "/suppression?scope=bulk",
     "/audit",
+    "/templates",
+    "/templates/of/news",
+    "/templates/html/news",
+    "/campaigns/spring/live?once=1",
 )
 
 
@@ -61,6 +67,13 @@ def main() -> None:
         file.write_text(
             f'redis = "{redis.url}"\n[history]\nurl = "sqlite:///{folder}/history.db"\n'
             '[accounts.primary]\nurl = "smtp://localhost:1"\nrate = ["14/second", "50000/day"]\n'
+        )
+        template = Path(folder) / "templates" / "news"
+        template.mkdir(parents=True)
+        (template / "subject.txt").write_text("{{ name }}, spring is here")
+        (template / "body.html").write_text(
+            "<html><head><style>p { margin: 0 } .x { color: red }</style></head><body>"
+            + "<p class='x'>Dear {{ name }}</p>" * 200
         )
         filled(redis.url, f"sqlite:///{folder}/history.db", wanted.recipients, wanted.dead)
         server = subprocess.Popen(
@@ -152,10 +165,11 @@ def measured(times: int) -> int:
     """Ask for each page so many times; returns how many pages are too slow."""
     slow = 0
     for path in PAGES:
-        took = sorted(asked(path) for _ in range(times))
+        first, *others = (asked(path) for _ in range(times))
+        took = sorted(others)
         median = took[len(took) // 2]
-        slow += median > BOUND
-        print(f"{1000 * median:7.1f} ms  {1000 * took[-1]:7.1f} ms  {path}")
+        slow += max(first, median) > BOUND
+        print(f"{1000 * first:7.1f} {1000 * median:7.1f} {1000 * took[-1]:7.1f} ms  {path}")
     return slow
 
 

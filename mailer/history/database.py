@@ -117,10 +117,10 @@ class History:
         with self._begin() as connection:
             return reading.counts(connection, campaign)
 
-    def persons(self, campaign: str, outcome: str) -> Iterator[int]:
-        """The recipients with that outcome, each as its fingerprint in a number."""
+    def persons(self, campaign: str, outcomes: Sequence[str]) -> Iterator[int]:
+        """The recipients who ever had one of those outcomes, each as its fingerprint in a number."""
         with self._begin() as connection:
-            yield from reading.persons(connection, campaign, outcome)
+            yield from reading.persons(connection, campaign, outcomes)
 
     # Retention.
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, select
+from sqlalchemy import Connection, Row, Select, func, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from mailer.history.folding import person
@@ -70,12 +70,15 @@ def counts(connection: Connection, campaign: str) -> Mapping[str, int]:
     return {row.outcome: row.number for row in connection.execute(query)}
 
 
-def persons(connection: Connection, campaign: str, outcome: str) -> Iterator[int]:
-    """The recipients with that outcome as numbers."""
-    query = (
-        select(messages.c.person)
-        .join(campaigns)
-        .where(campaigns.c.name == campaign, messages.c.outcome == outcome)
+def persons(connection: Connection, campaign: str, outcomes: Sequence[str]) -> Iterator[int]:
+    """The recipients who ever had one of those outcomes as numbers, whatever became of them since."""
+    number = select(campaigns.c.id).where(campaigns.c.name == campaign).scalar_subquery()
+    ever = select(events.c.position).where(
+        events.c.campaign_id == number, events.c.outcome.in_(outcomes)
+    )
+    query = select(messages.c.person).where(
+        messages.c.campaign_id == number,
+        or_(messages.c.outcome.in_(outcomes), messages.c.position.in_(ever)),
     )
     yield from connection.execution_options(yield_per=_PAGE).execute(query).scalars()
 

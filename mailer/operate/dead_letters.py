@@ -8,6 +8,7 @@ must hear of it; killed between the two, a worker makes up for it (`mailer.worke
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from email import message_from_bytes, policy
+from email.message import Message
 from time import time
 from typing import Final
 
@@ -109,7 +110,7 @@ class DeadLetterOffice:
             head = message_from_bytes(
                 first.partition(b"\r\n\r\n")[0] + b"\r\n\r\n", policy=_READING
             )
-            fields = tuple((name, str(value)) for name, value in head.items())
+            fields = tuple(_fields(head))
             yield Head(message.reverse_path, message.forward_path, fields, message.size)
 
     # Moving.
@@ -169,6 +170,15 @@ class DeadLetterOffice:
         return encode(
             [replace(entry, message=with_sender(entry.message, sender)) for entry in entries]
         )
+
+
+def _fields(head: Message) -> Iterator[tuple[str, str]]:
+    """Each header field, decoded; as it stands where it cannot be."""
+    for name, value in head.raw_items():
+        try:
+            yield name, str(_READING.header_fetch_parse(name, value))
+        except Exception:  # noqa: BLE001 - the stdlib's parser raises what it likes at odd fields
+            yield name, str(value)
 
 
 def office(settings: Settings) -> DeadLetterOffice:

@@ -5,12 +5,13 @@ So a campaign that was cancelled half-way goes on under another name, and nobody
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from mailer.config import Settings
-from mailer.errors import InputError
+from mailer.errors import CampaignNotFoundError, InputError
 from mailer.mail.recipients import fingerprint
 from mailer.mail.status import Status
+from mailer.operate.history import opened
 from mailer.queues.connections import Producer
 from mailer.store.campaigns import Campaigns
 
@@ -46,9 +47,22 @@ def accepted(settings: Settings, name: str) -> Recipients:
     """Everyone who has got the campaign, or may have: accepted, or transmitted and the reply lost.
 
     Who was uncertain once is among them, whatever became of the dead letter; so is who was erased since.
-    Raises `InputError` while somebody is open, who may get it yet: cancel the campaign first.
+    Where there is a history, so is everyone of whom it knows that: a ledger that was restored from a
+    backup does not. Raises `InputError` while somebody is open, who may get it yet: cancel the campaign
+    first.
     """
+    told = list(_told_by_history(settings, name))
     campaigns = _settled(settings, name)
+    try:
+        campaigns.must_be_there(name)
+    except CampaignNotFoundError:
+        if not (told and _history_is_whole(settings, name)):
+            raise
+        return Recipients(told)
+    return Recipients([*told, *_by_ledger(campaigns, name)])
+
+
+def _by_ledger(campaigns: Campaigns, name: str) -> list[bytes]:
     has = [key for _, key in campaigns.fingerprints(name, _MAY_HAVE_IT)]
     # Read after the letters: whom a purge or an erasure took from there meanwhile stands here.
     unsure, erased = campaigns.unsure(name), campaigns.erased(name)
@@ -60,20 +74,42 @@ def accepted(settings: Settings, name: str) -> Recipients:
         if place in unsure or letter in _MAY_HAVE_IT:
             has.append(key)
     campaigns.must_be_there(name)  # else it was forgotten meanwhile: who was unsure, too
-    return Recipients(has)
+    return has
+
+
+def _told_by_history(settings: Settings, name: str) -> Iterator[bytes]:
+    if settings.history.url is None:
+        return
+    history = opened(settings)
+    try:
+        for number in history.persons(name, [status.word for status in _MAY_HAVE_IT]):
+            yield number.to_bytes(8, "big", signed=True)
+    finally:
+        history.close()
+
+
+def _history_is_whole(settings: Settings, name: str) -> bool:
+    """Whether it knows every recipient: none is missing before the last."""
+    history = opened(settings)
+    try:
+        number = sum(history.counts(name).values())
+        return [one.position for one in history.page(name, number - 1, 2)] == [number - 1]
+    finally:
+        history.close()
 
 
 def failed(settings: Settings, name: str) -> Recipients:
     """Everyone who has certainly not got the campaign: rejected, dead, dropped, cancelled.
 
-    Not who was uncertain once, and not who was erased.
-    Raises `InputError` while somebody is open.
+    Not who was uncertain once, not who was erased, and not of whom a history knows otherwise. Raises
+    `InputError` while somebody is open.
     """
+    told = Recipients(_told_by_history(settings, name))
     campaigns = _settled(settings, name)
     while True:
         unsure = campaigns.unsure(name)
         found = campaigns.fingerprints(name, _HAS_IT_NOT)
-        has_not = Recipients(key for place, key in found if place not in unsure)
+        has_not = Recipients(key for place, key in found if place not in unsure and key not in told)
         if campaigns.unsure(name) == unsure:  # else a purge went on meanwhile
             return has_not
 

@@ -1,6 +1,6 @@
 """How `mailer web` stops: live figures end at once, all else is finished."""
 
-import socket
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
@@ -13,7 +13,7 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._app = app
 
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+    async def shutdown(self, sockets: list[Any] | None = None) -> None:
         """Take nothing more, end the streams, finish the rest."""
         self._app.state.streams.end()
         await super().shutdown(sockets)
