@@ -110,7 +110,7 @@ DOORS = {
     "click": ("mailer.cli",),
     "rich": ("mailer.cli",),
     "starlette": ("mailer.web",),
-    "uvicorn": ("mailer.cli.web", "mailer.web.patience"),
+    "uvicorn": ("mailer.cli.web", "mailer.web.patience", "mailer.web.serving"),
     "prometheus_client": ("mailer.web.metrics", "mailer.worker.telemetry.metrics"),
     "opentelemetry": ("mailer.queues.traces", "mailer.worker.telemetry.spans"),
     "structlog": ("mailer.worker.telemetry.logs",),

@@ -33,7 +33,8 @@ def listed(request: Request) -> Response:
     groups = at.groups(time())
     fitting = [one for one in groups if all(v in ("", getattr(one, f)) for f, v in which.items())]
     start = number_in(request, "start")
-    letters, more = at.page(_filter(which), start, _SIZE)
+    # Where the counts say that there is none, no letter is looked at.
+    letters, more = at.page(_filter(which), start, _SIZE) if fitting else ([], None)
     totals = {field: Counter({getattr(one, field): 0 for one in groups}) for field in _FIELDS}
     for one in groups:
         for field in _FIELDS:

@@ -193,6 +193,7 @@ def _environment() -> Environment:
         "span": words.span,
         "rate": words.rate,
         "moment": words.moment,
+        "day": words.day,
         "machine": words.machine,
         "clock": words.clock,
         "ago": words.ago,

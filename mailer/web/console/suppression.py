@@ -22,7 +22,7 @@ from mailer.web.console.frame import HEADERS, number_in, page, settings_of, text
 from mailer.web.console.words import count, moment, plural
 
 _SIZE: Final = 50
-_LOOKED_AT: Final = 5_000
+_LOOKED_AT: Final = 2_000
 """Entries that one page looks at, at most, where only some are wanted."""
 
 _SHOWN_FAULTS: Final = 5

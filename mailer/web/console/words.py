@@ -60,6 +60,11 @@ def moment(at: float | None) -> str:
     return f"{datetime.fromtimestamp(at, UTC):%d %b %Y, %H:%M:%S} UTC" if at else NONE
 
 
+def day(at: float) -> str:
+    """The day of *at*, where the hour matters to nobody."""
+    return f"{datetime.fromtimestamp(at, UTC):%d %b %Y}"
+
+
 def machine(at: float) -> str:
     """*at* as HTML's ``datetime`` wants it."""
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")

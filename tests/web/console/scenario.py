@@ -26,9 +26,12 @@ REFUSED = {
 TEMPLATE = {
     "subject.txt": "{{ name }}, spring is here",
     "body.html": (
-        "<html lang='en'><head><title>Spring</title></head>"
-        "<body style='margin:0;background:#f2f4ee;font-family:Georgia,serif'>"
-        "<div style='max-width:560px;margin:0 auto;background:#fff'>"
+        "<html lang='en'><head><meta name='color-scheme' content='light dark'>"
+        "<title>Spring</title><style>"
+        "@media (prefers-color-scheme: dark) { .page { background: #16201b !important } "
+        ".card { background: #1f2d26 !important; color: #e6efe9 !important } }</style></head>"
+        "<body class='page' style='margin:0;background:#f2f4ee;font-family:Georgia,serif'>"
+        "<div class='card' style='max-width:560px;margin:0 auto;background:#fff'>"
         "<div style='background:#2f6b4f;color:#fff;padding:32px'><h1 style='margin:0'>Spring at "
         "Ferngrove</h1></div><div style='padding:32px;line-height:1.6'><p>Dear {{ name }},</p>"
         "<p>the first seedlings are out: rosemary, thyme and nine kinds of tomato.</p>"

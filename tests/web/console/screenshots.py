@@ -21,6 +21,7 @@ from mailer.operate.barring import suppression
 from mailer.web.application import application
 from tests.conftest import free_port
 from tests.queues.browser import browser, program
+from tests.servers.cluster import eventually
 from tests.web.conftest import Served
 
 from .scenario import World, world
@@ -88,7 +89,9 @@ def main() -> None:
                 page.emulate(width=shot.size[0], height=shot.size[1], dark=shot.dark)
                 path = shot.path.format(letter=_letter(made))
                 page.open(f"http://127.0.0.1:{served.port}/console{path}", shot.ready)
-                page.evaluate("window.scrollTo(0, 0)")
+                eventually(
+                    lambda: page.evaluate("document.readyState") == "complete"
+                )  # frames, too
                 page.capture(IMAGES / f"console-{name}.png")
                 sys.stdout.write(f"docs/images/console-{name}.png\n")
 
