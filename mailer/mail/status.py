@@ -46,6 +46,14 @@ class Status(StrEnum):
         """The status as people read it: ``accepted``."""
         return self.name.lower()
 
+    @classmethod
+    def read(cls, letter: str) -> "Status":
+        """The status of a *letter* that is shown; one that is none of ours says that nobody knows."""
+        try:
+            return cls(letter)
+        except ValueError:
+            return cls.UNCERTAIN
+
 
 OPEN: Final = frozenset({Status.QUEUED, Status.DEFERRED, Status.TRANSMITTING})
 

@@ -165,5 +165,5 @@ def ledger_record(settings: Settings, campaign: str, position: int) -> Record:
 
 
 def _word(letter: str) -> str:
-    found = Status(letter)
+    found = Status.read(letter)
     return Status.QUEUED.word if found is Status.TRANSMITTING else found.word

@@ -50,7 +50,7 @@ def _in_ledger(settings: Settings, name: str) -> Iterator[Record]:
         places = range(first, min(first + _STEP, progress.total))
         back = store.feedback.returned_at(name, places) if any_back else {}
         for place, letter in zip(places, store.payloads.letters(name, places), strict=False):
-            status, failure = Status(letter), by_place.take(place)
+            status, failure = Status.read(letter), by_place.take(place)
             if status is Status.TRANSMITTING:
                 status = Status.QUEUED
             detail = failure.detail if failure and status is not Status.ACCEPTED else None

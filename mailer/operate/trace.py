@@ -93,7 +93,7 @@ class _Ledger:
             position,
             mailbox or detail.mailbox,
             message_id,
-            Status(letter).word,
+            Status.read(letter).word,
             detail.at or 0.0,
             attempts=detail.attempts,
             stage=detail.stage,

@@ -14,6 +14,7 @@ from mailer.mail.said import without_addresses
 from mailer.store import keys
 from mailer.store.client import Client
 from mailer.store.connection import load, reaching_redis
+from mailer.store.reach import reading
 
 ACCOUNT_STOPPED: Final = "account_stopped"
 ACCOUNT_STARTED: Final = "account_started"
@@ -97,10 +98,15 @@ class Outbox:
 
     def take(self, now: float) -> tuple[str, Event] | None:
         """An event that this caller is to tell of, and the token to strike it out with."""
-        found: bytes | None = self._take(now, now + LEASE)
-        if found is None:
-            return None
-        return found.decode(), Event(**json.loads(found)[1])
+        while found := self._take(now, now + LEASE):
+            token = reading.text(found)
+            try:
+                return token, Event(**json.loads(found)[1])
+            except (ValueError, TypeError, LookupError):
+                reading.passed_over(keys.ALERTS)
+                with reaching_redis():
+                    self._client.zrem(keys.ALERTS, found)
+        return None
 
     def strike_out(self, token: str) -> None:
         """Somebody was told."""

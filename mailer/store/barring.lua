@@ -12,7 +12,7 @@
 local LISTED = PREFIX .. 'suppressed'
 
 local function scopes_of(fingerprint)
-  return cjson.decode(redis.call('HGET', PREFIX .. 'suppressed:scoped', fingerprint) or '{}')
+  return decoded(redis.call('HGET', PREFIX .. 'suppressed:scoped', fingerprint) or '{}')
 end
 
 local function applies(scope, mail)
@@ -23,7 +23,7 @@ end
 local function barred(fingerprint, mail, now)
   local entry = redis.call('HGET', LISTED, fingerprint)
   if not entry then return false end
-  if not cjson.decode(entry)[4] then return true end
+  if not decoded(entry)[4] then return true end
   for scope, one in pairs(scopes_of(fingerprint)) do
     if applies(scope, mail) and (one[3] == 0 or one[3] > tonumber(now)) then return true end
   end
@@ -48,7 +48,7 @@ local function bar_scoped(fingerprint, known, one)
   local scopes = scopes_of(fingerprint)
   local before = scopes[one.scope]
   if before and (before[3] == 0 or (one.ends > 0 and one.ends <= before[3] + DAY)) then return false end
-  local why = cjson.decode(one.why)
+  local why = decoded(one.why)
   scopes[one.scope] = {one.reason, one.since, one.ends, why.source or '', why.evidence or ''}
   redis.call('HSET', PREFIX .. 'suppressed:scoped', fingerprint, cjson.encode(scopes))
   if not known then
@@ -64,7 +64,7 @@ end
 -- since, ends (0: for good), scope, and why: source and evidence (JSON).
 local function bar(fingerprint, one)
   local known = redis.call('HGET', LISTED, fingerprint)
-  known = known and cjson.decode(known)
+  known = known and decoded(known)
   local add = one.scope == 'all' and bar_all or bar_scoped
   local is_new = add(fingerprint, known, one)
   if is_new then redis.call('INCR', PREFIX .. 'suppressed:changes') end
@@ -76,7 +76,7 @@ end
 local function unbar(fingerprint, scope, reason)
   local entry = redis.call('HGET', LISTED, fingerprint)
   if not entry then return 0 end
-  local known, scopes, taken = cjson.decode(entry), scopes_of(fingerprint), 0
+  local known, scopes, taken = decoded(entry), scopes_of(fingerprint), 0
   local for_all = not known[4]
   if for_all and (scope == '' or scope == 'all') and (reason == '' or reason == known[2]) then
     redis.call('HDEL', PREFIX .. 'suppressed:why', fingerprint)

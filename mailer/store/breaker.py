@@ -44,6 +44,7 @@ from mailer.mail.said import Said
 from mailer.store import keys
 from mailer.store.alerts import ACCOUNT_STARTED, ACCOUNT_STOPPED, Event, written
 from mailer.store.connection import Client, load, reaching_redis
+from mailer.store.reach import reading
 
 RUNNING: Final = "running"
 COOLING: Final = "cooling"
@@ -243,7 +244,8 @@ class Breaker:
 def _state(account: str, row: dict[bytes, bytes], now: float) -> AccountState:
     fields: dict[str, Any] = {key.decode(): value for key, value in row.items()}
     state = fields.get("state", b"unknown").decode()
-    since, until = float(fields.get("since", 0)), float(fields.get("until", 0))
+    place = keys.account(account)
+    since, until = (reading.number(fields.get(name), place) for name in ("since", "until"))
     if state == COOLING and until <= now:
         state, since, until = UNKNOWN, until, 0.0
     return AccountState(
@@ -253,6 +255,6 @@ def _state(account: str, row: dict[bytes, bytes], now: float) -> AccountState:
         until,
         fields.get("reason", b"").decode(),
         Said.read(fields["said"]) if "said" in fields else Said(),
-        int(fields.get("ok", 0)),
-        int(fields.get("failed", 0)),
+        reading.whole(fields.get("ok"), place),
+        reading.whole(fields.get("failed"), place),
     )

@@ -15,6 +15,7 @@ from mailer.store.connection import Client, load, reaching_redis
 from mailer.store.course import changes
 from mailer.store.course.pending import Pending, pending
 from mailer.store.course.progress import Progress, progresses
+from mailer.store.reach import reading
 from mailer.store.reach.fitness import refuse_eviction
 
 RUNNING, PAUSED, CANCELLED = "running", "paused", "cancelled"
@@ -171,7 +172,7 @@ class Campaigns:
         """The sender that the campaign names; empty where there is no such campaign."""
         with reaching_redis():
             (summary,) = self._client.hmget(keys.campaign(name), ["summary"])
-        return str(json.loads(summary or "{}").get("sender") or "")
+        return str(reading.table(summary, keys.campaign(name)).get("sender") or "")
 
     def counts_by_account(self) -> Iterator[tuple[str, dict[Status, int], dict[str, int]]]:
         """For each campaign its accounts (``a, b``), recipients by status, and what came back by kind."""
@@ -185,10 +186,11 @@ class Campaigns:
             with reaching_redis():
                 found = pipe.execute()
             for (summary,), counts, backs in zip(found[::3], found[1::3], found[2::3], strict=True):
+                known = {k.decode(): reading.whole(n, "mailer:counts") for k, n in counts.items()}
                 yield (
-                    json.loads(summary or "{}").get("account", ""),
-                    {Status(k.decode()): int(number) for k, number in counts.items()},
-                    {kind.decode(): int(number) for kind, number in backs.items()},
+                    str(reading.table(summary, "mailer:campaign").get("account") or ""),
+                    {one: known[one.value] for one in Status if one.value in known},
+                    {kind.decode(): reading.whole(n, "mailer:backs") for kind, n in backs.items()},
                 )
 
     def open_recipients(self, name: str) -> int:
@@ -226,7 +228,7 @@ class Campaigns:
             letters = self.letters(name, page)
             for position, packed, letter in zip(page, found, letters, strict=True):
                 if packed is not None:  # accepted meanwhile
-                    yield Failure(position, Status(letter), read_detail(packed))
+                    yield Failure(position, Status.read(letter), read_detail(packed))
 
     def _remembered(self, name: str) -> "array[int]":
         self.must_be_there(name)

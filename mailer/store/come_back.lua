@@ -119,7 +119,7 @@ if redis.call('EXISTS', key) == 0 then return {'gone', '', '', ''} end
 local back, field, answer = PREFIX .. 'back:' .. campaign, kind .. fingerprint, 'new'
 local before = redis.call('HGET', back, field)
 if before then
-  if not permanent or cjson.decode(before).permanent == true then return {'known', '', '', ''} end
+  if not permanent or decoded(before).permanent == true then return {'known', '', '', ''} end
   answer = 'worse'
 end
 redis.call('HSET', back, field, ARGV[5])

@@ -18,7 +18,7 @@ if not campaign then return {'gone'} end
 if how == 'replay' and redis.call('HGET', PREFIX .. 'campaign:' .. campaign, 'state') == 'cancelled' then
   return {'cancelled'}
 end
-count_dead(fields[6], account, campaign, -tonumber(fields[7]), -1)
+count_dead(fields[6], account, campaign, -(tonumber(fields[7]) or 0), -1)
 if ARGV[4] ~= '' then account = ARGV[4] end
 
 local letter = (how == 'replay') and 'q' or 'p'

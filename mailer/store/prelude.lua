@@ -6,6 +6,12 @@
 --   u uncertain, held       z dead                              (final, or kept by a dead letter)
 
 local PREFIX = 'mailer:'
+-- A JSON table as it lies there; an empty one for what cannot be read: junk in one record ends no script.
+local function decoded(text)
+  local ok, found = pcall(cjson.decode, text)
+  return ok and type(found) == 'table' and found or {}
+end
+
 local OPEN = {q = true, d = true, t = true}
 
 local function campaign_of(ref)
@@ -82,7 +88,7 @@ end
 -- of what came back.
 local function keep_counted(campaign, counts)
   local summary = redis.call('HGET', PREFIX .. 'campaign:' .. campaign, 'summary')
-  local account = summary and cjson.decode(summary).account
+  local account = summary and decoded(summary).account
   for what, number in pairs(counts) do
     if tonumber(number) > 0 then redis.call('HINCRBY', PREFIX .. 'left', what .. ':' .. (account or ''), number) end
   end

@@ -7,6 +7,7 @@ more than its fair share while another goes short learns at its next renewal how
 
 from mailer.store import keys
 from mailer.store.connection import Client, load, reaching_redis
+from mailer.store.reach import reading
 
 
 class Slots:
@@ -56,7 +57,7 @@ class Slots:
             found = self._client.hgetall(keys.held(account))
         # Beside the processes stand the limit as it was last told, and what each still asks for.
         processes = (name for name in found if name != b"maximum" and not name.startswith(b"+"))
-        return sum(int(found[name]) for name in processes)
+        return sum(reading.whole(found[name], keys.held(account)) for name in processes)
 
     def release(self, account: str, count: int, owner: str, now: float | None = None) -> int:
         """Tell that *count* of the owner's connections are closed; returns how many it still has."""

@@ -5,12 +5,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from time import time
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from mailer.mail.barring.scopes import ALL, applies
 from mailer.mail.event import Told
 from mailer.store import keys
 from mailer.store.connection import Client, load, reaching_redis
+from mailer.store.reach import reading
 
 _STEP: Final = 500
 """Entries that one call writes or reads."""
@@ -142,11 +143,12 @@ class Suppression:
             until = self._client.zmscore(keys.SUPPRESSED_UNTIL, people)
         scopes = self._scopes(people)
         for place, (fingerprint, packed) in enumerate(page.items()):
-            mailbox, reason, since, *_ = json.loads(packed)
+            known = reading.value(packed, keys.SUPPRESSED)
+            mailbox, reason, since, *_ = known if _is_entry(known) else ("", "", 0.0)
             who = mailbox or f"#{fingerprint.hex()}"
             entry = Suppressed(who, reason, since, until[place])
             if not _is_scoped(packed):
-                more = json.loads(why[place] or b"{}")
+                more = reading.table(why[place], keys.SUPPRESSED_WHY)
                 yield replace(
                     entry, source=more.get("source", ""), evidence=more.get("evidence", "")
                 )
@@ -160,9 +162,14 @@ class Suppression:
         with reaching_redis():
             found = self._client.hmget(keys.SUPPRESSED_SCOPED, fingerprints)
         return {
-            fingerprint: json.loads(packed or b"{}")
+            fingerprint: reading.table(packed, keys.SUPPRESSED_SCOPED)
             for fingerprint, packed in zip(fingerprints, found, strict=True)
         }
+
+
+def _is_entry(known: object) -> TypeGuard[list[Any]]:
+    """Whether it says who, why and since when; who is barred by another is barred all the same."""
+    return isinstance(known, list) and len(known) >= 3
 
 
 def _is_scoped(packed: bytes) -> bool:

@@ -1,6 +1,5 @@
 """How far is a campaign, as plain values."""
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -11,6 +10,7 @@ from mailer.mail.policy import CampaignPolicy
 from mailer.mail.status import Status
 from mailer.store import keys
 from mailer.store.connection import Client, reaching_redis
+from mailer.store.reach import reading
 
 _RATE_BUCKET: Final = 10
 _RATE_WINDOW: Final = 60
@@ -110,9 +110,9 @@ def progresses(client: Client, names: Iterable[str], now: float) -> Iterator[Pro
             about, counts, backs, held, settled = (next(found) for _ in range(5))
             if b"created" in about:
                 since = buckets[0] * _RATE_BUCKET
-                number = sum(int(one or 0) for one in settled)
+                number = sum(reading.whole(one, "mailer:rate") for one in settled)
                 one = _progress(name, about, _words(counts), _words(backs), (since, number, now))
-                yield replace(one, held={key.decode(): why.decode() for key, why in held.items()})
+                yield replace(one, held=_texts(held))
 
 
 def _progress(
@@ -124,32 +124,43 @@ def _progress(
 ) -> Progress:
     since, number, now = settled
     outcomes = _outcomes(counts)
-    started = float(about[b"started"]) if b"started" in about else None
+    place = keys.campaign(name)
+
+    def moment(what: bytes) -> float:
+        return reading.number(about.get(what), place)
+
+    started = moment(b"started") or None
     rate = number / max(now - max(since, started or 0.0), 1.0)
     remaining = outcomes["queued"] + outcomes["deferred"]
-    begins = float(about.get(b"start") or 0.0)
-    waits = max(begins, float(about.get(b"latest") or 0.0)) - now
+    begins = moment(b"start")
+    waits = max(begins, moment(b"latest")) - now
     return Progress(
         campaign=name,
-        state=about[b"state"].decode(),
+        state=reading.text(about.get(b"state", b"")),
         total=sum(outcomes.values()),
         outcomes=outcomes,
         rate=rate if remaining else 0.0,
         time_left=_time_left(remaining, rate, waits),
         enqueued=about.get(b"enqueued") == b"1",
-        created=float(about[b"created"]),
+        created=moment(b"created"),
         started=started,
-        active=float(about[b"active"]) if b"active" in about else None,
-        summary=json.loads(about[b"summary"]),
-        why=about.get(b"why", b"").decode(),
+        active=moment(b"active") or None,
+        summary=reading.table(about.get(b"summary"), place),
+        why=reading.text(about.get(b"why", b"")),
         came_back=backs,
         start=begins,
         window=_window(about.get(b"policy", b"")),
     )
 
 
+def _texts(found: Mapping[bytes, bytes]) -> dict[str, str]:
+    return {reading.text(key): reading.text(value) for key, value in found.items()}
+
+
 def _words(found: Mapping[bytes, bytes]) -> dict[str, int]:
-    return {key.decode(): int(value) for key, value in found.items()}
+    return {
+        reading.text(key): reading.whole(value, "mailer:counts") for key, value in found.items()
+    }
 
 
 def _outcomes(counts: Mapping[str, int]) -> dict[str, int]:

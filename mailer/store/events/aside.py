@@ -9,6 +9,7 @@ from typing import Final
 from mailer.mail.recipients import fingerprint
 from mailer.store import keys
 from mailer.store.connection import Client, load, reaching_redis
+from mailer.store.reach import reading
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -69,7 +70,7 @@ class Aside:
         """How many events had to go, by consumer, because too many lay aside."""
         with reaching_redis():
             found = self._client.hgetall(keys.EVENTS_LOST)
-        return {name.decode(): int(number) for name, number in found.items()}
+        return {name.decode(): reading.whole(n, keys.EVENTS_LOST) for name, n in found.items()}
 
     def replay(self, consumer: str) -> int:
         """Have all that lies aside for *consumer* told again; returns of how many events."""

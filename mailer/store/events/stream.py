@@ -5,6 +5,7 @@ One process reads for it at a time, under a lease; it moves the cursor after it 
 that each entry is read at least once, in order. What all consumers have read is taken away.
 """
 
+import re
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from mailer.errors import PayloadError, PayloadTooNewError
 from mailer.mail.event import ORDER_BITS, Event, decode_entry, moved
 from mailer.store import keys
 from mailer.store.connection import Client, load, reaching_redis
+from mailer.store.reach import reading
 
 LEASE: Final = 15.0
 """Seconds that a process which reads may be silent before another takes its place, unless told else."""
@@ -48,6 +50,9 @@ class Backlog:
     messages: int
     age: float
     trouble: str = ""
+
+
+_CURSOR: Final = re.compile(r"\d+(-\d+)?")
 
 
 class EventStream:
@@ -110,9 +115,9 @@ class EventStream:
         return [
             Backlog(
                 name.decode(),
-                max(added - int(read.get(name, 0)), 0),
-                self._age(cursor.decode(), now),
-                troubles.get(name, b"").decode(),
+                max(added - reading.whole(read.get(name), keys.EVENTS_READ), 0),
+                self._age(reading.text(cursor), now),
+                reading.text(troubles.get(name, b"")),
             )
             for name, cursor in sorted(cursors.items())
         ]
@@ -140,6 +145,9 @@ class EventStream:
         return unread
 
     def _age(self, cursor: str, now: float) -> float:
+        if not _CURSOR.fullmatch(cursor):
+            reading.passed_over(keys.CONSUMERS)
+            cursor = "0"
         with reaching_redis():
             found = self._client.xrange(keys.EVENTS, f"({cursor}", "+", 1)
         return max(now - _milliseconds(found[0][0]) / 1000, 0.0) if found else 0.0

@@ -5,6 +5,7 @@ from typing import Final
 
 from mailer.store import keys
 from mailer.store.connection import Client, load, reaching_redis
+from mailer.store.reach import reading
 
 MOST: Final = 5000
 """Domains counted of a campaign: those beyond are too small for the brake to judge."""
@@ -27,7 +28,7 @@ class Receivers:
         """Whose mail waits until somebody says ``--accept-rate``, and why."""
         with reaching_redis():
             found = self._client.hgetall(keys.stopped(campaign))
-        return {domain.decode(): why.decode() for domain, why in found.items()}
+        return {reading.text(domain): reading.text(why) for domain, why in found.items()}
 
     def let_go(self, campaign: str) -> None:
         """Hold nothing back any more, now and later: somebody has looked."""

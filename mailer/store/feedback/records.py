@@ -11,6 +11,7 @@ from mailer.mail.event import CAME_BACK, Event, Told, encode_came_back
 from mailer.store import keys
 from mailer.store.connection import Client, load_many, reaching_redis
 from mailer.store.feedback.places import place
+from mailer.store.reach import reading
 
 _UNASKED: Final = b"?"
 
@@ -171,20 +172,20 @@ class Feedback:
         """How many recipients, by kind; ``permanent`` are those that bounced for good."""
         with reaching_redis():
             found = self._client.hgetall(keys.backs(campaign))
-        return {kind.decode(): int(number) for kind, number in found.items()}
+        return {kind.decode(): reading.whole(n, keys.backs(campaign)) for kind, n in found.items()}
 
     def returned(self, campaign: str) -> Iterator[Returned]:
         """Every record of a campaign, in no order."""
         with reaching_redis():
             for _, packed in self._client.hscan_iter(keys.back(campaign), count=500):
-                yield Returned(**json.loads(packed))
+                yield from _read(packed)
 
     def returned_of(self, campaign: str, key: bytes) -> list[Returned]:
         """What came back of the message to one recipient, the first first."""
         fields = [kind.encode() + key for kind in CAME_BACK]
         with reaching_redis():
             found = self._client.hmget(keys.back(campaign), fields)
-        back = [Returned(**json.loads(packed)) for packed in found if packed]
+        back = [one for packed in found if packed for one in _read(packed)]
         return sorted(back, key=lambda one: one.at)
 
     def returned_at(self, campaign: str, places: range) -> Mapping[int, list[Returned]]:
@@ -202,8 +203,7 @@ class Feedback:
         kinds, back = len(CAME_BACK), dict[int, list[Returned]]()
         for number, packed in enumerate(found):
             if packed:
-                one = Returned(**json.loads(packed))
-                back.setdefault(places.start + number // kinds, []).append(one)
+                back.setdefault(places.start + number // kinds, []).extend(_read(packed))
         return back
 
     def keep(self, summary: Mapping[str, object], now: float) -> None:
@@ -218,7 +218,8 @@ class Feedback:
         """What proved nothing, each with its time, the newest first."""
         with reaching_redis():
             found = self._client.zrange(keys.UNKNOWN, 0, -1, withscores=True)
-        return [(at, json.loads(packed)) for packed, at in reversed(found)]
+        read = ((at, reading.table(packed, keys.UNKNOWN)) for packed, at in reversed(found))
+        return [(at, summary) for at, summary in read if summary]
 
     def bookmark(self, place: str) -> str:
         """How far *place* was read; empty where it never was."""
@@ -245,3 +246,11 @@ class Feedback:
         if identifiers:
             with reaching_redis():
                 self._client.srem(keys.read_there(place), *identifiers)
+
+
+def _read(packed: bytes) -> Iterator[Returned]:
+    """Yield the record; nothing where it is another version's, or junk."""
+    try:
+        yield Returned(**json.loads(packed))
+    except (ValueError, TypeError):
+        reading.passed_over("mailer:back")

@@ -32,7 +32,7 @@ class Refused:
         drawn = list(zip(flat[::2], flat[1::2], strict=True))
         letters = self._campaigns.letters(name, [int(position) for position, _ in drawn])
         failures = (
-            Failure(int(position), Status(letter), read_detail(packed))
+            Failure(int(position), Status.read(letter), read_detail(packed))
             for (position, packed), letter in zip(drawn, letters, strict=True)
         )
         return Sample(max(total, len(drawn)), tuple(failures))
