@@ -42,11 +42,12 @@ _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 # Characters without width, and those that turn the direction of writing: in an address they make it
 # look like another one, and nobody typed them on purpose.
 _INVISIBLE: Final = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]")
-_BREAKS: Final = re.compile("[\t ]*(?:\r\n|[\r\n\x0b\x0c\x85\u2028\u2029])[\t ]*")
+_BREAKS: Final = re.compile("[\t ]*(?:\r\n|[\r\n\x0b\x0c\x85\u2028\u2029])[\t ]*|\t+")
 # "Ada Lovelace" <ada@example.org>, as address books copy it.
 _WITH_NAME: Final = re.compile(r'\s*(?:"((?:[^"\\]|\\.)*)"|([^"<>]*?))\s*<([^<>\s]*)>\s*')
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _LINE_BREAK: Final = "the line break in the name was made a blank"
+_TAB: Final = "the tab in the name was made a blank"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,13 +164,13 @@ def _apart(
 
 
 def _in_one_line(name: str, fields: Mapping[str, object]) -> tuple[str, Mapping[str, object], str]:
-    """Make line breaks in the display name blanks, in the row's field too."""
+    """Make line breaks and tabs in the display name blanks, in the row's field too."""
     one_line = _BREAKS.sub(" ", name)
     changed = {
         field_name: one_line if isinstance(value, str) and value.strip() == name else value
         for field_name, value in fields.items()
     }
-    return one_line, changed, _LINE_BREAK
+    return one_line, changed, _LINE_BREAK if len(name.splitlines()) > 1 else _TAB
 
 
 def _name(value: object) -> str | None:
