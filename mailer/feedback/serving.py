@@ -1,13 +1,17 @@
 """The LMTP listener as a process of its own, until it is asked to stop."""
 
 import asyncio
+import os
 import signal
 from collections.abc import Callable
+from typing import Final
 
 from mailer.config import Settings
 from mailer.errors import ConfigError
 from mailer.feedback.intake.lmtp import Listener
 from mailer.feedback.returns import Tally, returns_of
+
+_HIGHEST_PORT: Final = 65535
 
 
 def serve(
@@ -19,13 +23,14 @@ def serve(
     be listened at.
     """
     host, _, port = where.rpartition(":")
-    if not host or not port.isascii() or not port.isdigit():
+    if not host or not port.isascii() or not port.isdigit() or int(port[:6]) > _HIGHEST_PORT:
         raise ConfigError(f"feedback.lmtp: {where!r} is no host and port, such as 127.0.0.1:2424")
     listener = Listener(returns_of(settings), done)
     try:
         asyncio.run(_until_stopped(listener, host.strip("[]"), int(port), say))
-    except (OSError, OverflowError) as exc:
-        raise ConfigError(f"cannot listen at {where}: {exc.__class__.__name__}") from exc
+    except OSError as exc:
+        why = os.strerror(exc.errno) if exc.errno and exc.errno > 0 else exc.strerror
+        raise ConfigError(f"cannot listen at {where}: {why or type(exc).__name__}") from exc
 
 
 async def _until_stopped(

@@ -105,3 +105,38 @@ def test_a_reader_is_killed_and_each_bounce_counts_once_and_a_vacation_for_nothi
     said = [json.loads(line) for line in mailer("failures", "spring", "--json").out.splitlines()]
     assert sorted(one["email"] for one in said) == ["no1@gone.example", "no2@gone.example"]
     assert "of these 2 bounced" in mailer("status", "spring").out
+
+
+@pytest.mark.skipif(
+    "not config.getoption('--long', default=False)",
+    reason="thousands of messages through an Exim; pytest --long tests/chaos tests/feedback",
+)
+def test_a_campaign_of_which_15_percent_bounce_by_dsn_pauses_itself(
+    shop, client, place, mailer, lmtp, record_property
+):
+    """Each message is taken with a 250; the DSNs come while the campaign is sent."""
+    environ = {n: v for n, v in os.environ.items() if not n.startswith("MAILER_")}
+    campaign = Campaign("spring", template="hello", batch_size=20, settings=shop)
+    names = [f"{'no' if number % 20 < 3 else 'u'}{number}" for number in range(2000)]
+    campaign.enqueue(
+        [{"email": f"{name}@gone.example", "name": name, "season": "May"} for name in names]
+    )
+    delivery = Delivery(shop, client)
+    listener = reader("serve", "--listen", f"127.0.0.1:{lmtp}", folder=place, environ=environ)
+    try:
+        while queued := client.zrange("mailer:queued:bulk", 0, 0):
+            delivery.deliver(queued[0].decode())
+        eventually(lambda: campaign.status().state == "paused", within=120)
+        progress = campaign.status()
+        accepted = progress.outcomes["accepted"]
+        record_property("paused_at", f"paused at {accepted} of 2,000 accepted: {progress.why}")
+        assert accepted >= 200
+        assert accepted + progress.outcomes["queued"] == 2000
+        assert "bounced for good" in progress.why
+        assert "bounced" in mailer("status", "spring").out
+        mailer("resume", "spring", "--accept-rate")
+        assert campaign.status().state == "running"
+    finally:
+        delivery.close()
+        listener.terminate()
+        listener.communicate(timeout=30)
