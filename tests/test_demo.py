@@ -14,7 +14,7 @@ import pytest
 from tests.servers.waiting import eventually
 
 ROOT = Path(__file__).parents[1]
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 
 DEMO = [sys.executable, str(ROOT / "examples/demo")]
 

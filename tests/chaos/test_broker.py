@@ -7,7 +7,7 @@ import pytest
 from tests.chaos.assault import elapse
 from tests.chaos.world import PATIENCE, Verdict, World, kill_host, wait_until
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 
 REDELIVERY = """
 broker_transport_options = {

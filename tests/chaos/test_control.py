@@ -8,7 +8,7 @@ from mailer.operate import campaigns
 from tests.chaos.world import Verdict, World, wait_until
 from tests.conftest import has_the_machine_to_itself
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 
 COUNT = 2_000
 

@@ -15,7 +15,7 @@ from tests.servers.waiting import eventually
 pytestmark = [
     pytest.mark.redis_server,
     pytest.mark.chaos,
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(600),
     # Connections that are cut while they are read.
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]

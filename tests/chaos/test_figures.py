@@ -12,7 +12,7 @@ from tests.chaos import assault
 from tests.chaos.world import Verdict, World, wait_until
 from tests.conftest import free_port
 
-pytestmark = [pytest.mark.chaos(long=True), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.chaos(long=True), pytest.mark.timeout(600)]
 
 COUNT, SEED, BATCH = 120, 5, 20
 

@@ -8,7 +8,7 @@ import pytest
 from mailer.store import keys
 from tests.chaos.world import PATIENCE, Verdict, World, kill_host, script_needle, wait_until
 
-pytestmark = [pytest.mark.chaos(long=True), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.chaos(long=True), pytest.mark.timeout(600)]
 
 COUNT = 45
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.chaos.world import Verdict, World, wait_until
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 
 LATER = "451 4.7.1 greylisted, try again later"
 

@@ -12,7 +12,7 @@ import pytest
 from tests.chaos import assault
 from tests.chaos.world import PATIENCE, Verdict, kill_host, script_needle
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 
 COUNT = 60
 

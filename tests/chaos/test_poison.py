@@ -10,7 +10,7 @@ from mailer.store.ledger import BULK, Ledger
 from tests.chaos.world import Verdict, World
 from tests.store.batches import fresh, open_campaign
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 
 KILLER = """
 import os

@@ -11,7 +11,7 @@ from tests.chaos.world import PATIENCE, Verdict, World
 pytestmark = [
     pytest.mark.chaos,
     pytest.mark.rabbitmq,
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(600),
     pytest.mark.skipif(
         not is_installed(), reason="wants RabbitMQ (apt-get install rabbitmq-server)"
     ),

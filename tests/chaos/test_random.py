@@ -8,7 +8,7 @@ from tests.chaos import assault, guarded
 from tests.chaos.guarded import GuardedWorld
 from tests.chaos.world import PATIENCE, Verdict, World, kill_host, wait_until
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 
 
 def test_whatever_is_killed_whenever_nobody_is_lost_or_mailed_twice(seed, tmp_path):

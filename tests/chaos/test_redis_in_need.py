@@ -10,7 +10,7 @@ import pytest
 from tests.chaos import assault
 from tests.chaos.world import PATIENCE, Verdict, World, wait_until
 
-pytestmark = [pytest.mark.chaos(long=True), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.chaos(long=True), pytest.mark.timeout(600)]
 
 COUNT = 200
 

@@ -25,7 +25,7 @@ from tests.conftest import free_port
 from tests.servers.waiting import eventually
 
 pytestmark = [
-    pytest.mark.timeout(180),
+    pytest.mark.timeout(600),
     pytest.mark.filterwarnings("ignore:Requiring AUTH"),  # on loopback
 ]
 

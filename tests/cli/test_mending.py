@@ -10,7 +10,7 @@ from aiosmtpd.smtp import AuthResult
 from tests.conftest import free_port
 
 pytestmark = [
-    pytest.mark.timeout(180),
+    pytest.mark.timeout(600),
     pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS:UserWarning"),
 ]
 

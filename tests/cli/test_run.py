@@ -16,7 +16,7 @@ from aiosmtpd.controller import Controller
 from tests.conftest import free_port
 from tests.servers.waiting import eventually
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(600)
 
 
 class Recorder:

@@ -13,7 +13,7 @@ from mailer.compose.fenced.inside import MEMORY, SECONDS
 from mailer.errors import InputError, TemplateError
 from tests.compose.conftest import assert_equal, row
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(600)
 
 TOO_MUCH = {
     "nested loops": "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",

@@ -11,7 +11,7 @@ from tests.servers.keeping_server import KeepingServer
 from tests.servers.project import EXAMPLES, Project
 from tests.servers.waiting import eventually
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(600)
 
 ADA = {"email": "ada@example.org", "name": "Ada"}
 

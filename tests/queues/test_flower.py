@@ -10,7 +10,7 @@ from tests.servers.waiting import eventually
 from .browser import browser, program
 from .scenario import FAILED, PASSWORD
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 
 SECRETS = ("@example.org", "news@", "the secret body", PASSWORD, "wrong-horse")
 

@@ -12,7 +12,7 @@ from mailer.web.pages import words
 from tests.queues.browser import browser
 from tests.web.conftest import Served
 
-pytestmark = [pytest.mark.chromium, pytest.mark.xdist_group("console"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.chromium, pytest.mark.xdist_group("console"), pytest.mark.timeout(600)]
 
 NEWS = "news.shop.example"
 LANGUAGES = ("de-CH,de;q=0.9,en;q=0.5", "pl", "fr-FR,en;q=0.8")

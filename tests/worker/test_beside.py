@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "docs" / "celery.md").read_text(encoding="utf-8")
 IN_THE_FLEET = ("--include", "mailer.tasks", "-Q", "celery,mailer.priority,mailer.bulk")
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture

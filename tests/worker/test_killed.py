@@ -12,7 +12,7 @@ from mailer.worker.dead_letters import DeadLetterDuty
 from tests.servers.cluster import mailbox
 from tests.servers.waiting import eventually
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 
 TOTAL, BATCH = 3_000, 10
 

@@ -54,7 +54,7 @@ def mailboxes(campaign):
     return {f"{campaign}-{n}@{domain}" for n in range(TOTALS[campaign])}
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(600)
 def test_what_the_last_version_queued_is_delivered_once(cluster, smtp):
     restore(cluster.client, RECORDED / "redis-0.1.0.json")
     composed = dates_of(cluster.client)

@@ -82,7 +82,7 @@ def share_used(times, count):
     return (len(times) - count) / count / (times[-1] - times[0])
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_rates_hold_over_the_cluster_and_are_used_and_block_nobody_else(cluster, smtp):
     configure(
         cluster,
@@ -117,7 +117,7 @@ def test_rates_hold_over_the_cluster_and_are_used_and_block_nobody_else(cluster,
     assert len(set(smtp.mailboxes)) == len(smtp.mailboxes)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_two_campaigns_share_an_account_evenly_though_one_was_first_and_is_larger(cluster, smtp):
     configure(cluster, smtp, shared='rate = "100/second"')
     cluster.start("one")
@@ -132,7 +132,7 @@ def test_two_campaigns_share_an_account_evenly_though_one_was_first_and_is_large
     assert smtp.most_within("shared@shop.example", 1.0) <= 100
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_a_server_that_throttles_costs_time_and_nothing_else(cluster, smtp):
     total, allowed = 800, 100
     smtp.allowed["ses@shop.example"] = allowed
@@ -148,7 +148,7 @@ def test_a_server_that_throttles_costs_time_and_nothing_else(cluster, smtp):
         assert taken[-1] - taken[0] <= 1.3 * total / allowed
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_connections_stay_below_the_limit_and_a_dead_workers_are_free_within_its_lease(
     cluster, smtp
 ):

@@ -11,7 +11,7 @@ import pytest
 
 from tests.chaos.world import PATIENCE, Verdict, World, wait_until
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 POOLS = ("prefork", "threads", "solo")
 

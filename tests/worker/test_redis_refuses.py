@@ -11,7 +11,7 @@ from tests.servers.waiting import eventually
 
 COUNT = 2000
 
-pytestmark = [pytest.mark.redis_server, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.redis_server, pytest.mark.timeout(600)]
 
 RIGHTS = next(
     line.partition(">password ")[2]

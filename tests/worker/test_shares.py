@@ -48,7 +48,7 @@ def seconds_for(cluster, campaign):
     return time.monotonic() - began
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_beside_a_tarpit_an_account_keeps_half_of_its_rate_and_single_messages_their_second(
     cluster, healthy, tarpit
 ):

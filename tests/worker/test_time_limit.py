@@ -5,7 +5,7 @@ import pytest
 from tests.servers.waiting import eventually
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(600)
 def test_a_soft_time_limit_in_mid_reply_gives_the_rest_back_and_leaves_nothing_in_doubt(
     cluster, smtp
 ):

@@ -10,7 +10,7 @@ from mailer.store.workers.able import Able
 from tests.servers.cluster import ACCOUNT
 from tests.servers.waiting import eventually
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(600)
 
 WORKER = "[worker]\nsweep_every = 0.5\nrequeue_after = 5\n"
 
