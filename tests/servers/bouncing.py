@@ -11,13 +11,13 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.conftest import free_port
 from tests.servers.real import keeper
+from tests.servers.waiting import listening
 
 SHOP = "mail.shop.example"
 
@@ -140,15 +140,22 @@ def bouncing(
         port = free_port()
         master = _MASTER.format(port=f"127.0.0.1:{port}", home=home, handed=hand)
         (home / "config/master.cf").write_text(master)
-        command = ["postfix", "-c", home / "config"]
-        started = subprocess.run([*command, "start"], capture_output=True, text=True, check=False)
-        assert started.returncode == 0, started.stderr
-        try:
-            _await(port)
+        with running(home, port):
             yield Bouncing(port, home)
-        finally:
-            subprocess.run([*command, "stop"], capture_output=True, check=False)
-            shutil.rmtree(home, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def running(home: Path, port: int) -> Iterator[None]:
+    """Run the Postfix that is configured in *home*; the folder goes with it."""
+    command = ["postfix", "-c", home / "config"]
+    started = subprocess.run([*command, "start"], capture_output=True, text=True, check=False)
+    assert started.returncode == 0, started.stderr
+    try:
+        listening(port, greets=True)
+        yield
+    finally:
+        subprocess.run([*command, "stop"], capture_output=True, check=False)
+        shutil.rmtree(home, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -175,18 +182,6 @@ def _handing(handed: Handed) -> Iterator[int]:
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
         thread.join(10)
-
-
-def _await(port: int) -> None:
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            with socket.create_connection(("127.0.0.1", port), 5) as probe:
-                probe.recv(100)
-                return
-        except OSError:
-            assert time.monotonic() < deadline, "Postfix did not come up"
-            time.sleep(0.05)
 
 
 def reader(*words: str, folder: Path, environ: dict[str, str]) -> subprocess.Popen[bytes]:

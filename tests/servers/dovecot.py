@@ -5,10 +5,10 @@ import grp
 import os
 import pwd
 import shutil
-import socket
 import subprocess
-import time
 from pathlib import Path
+
+from tests.servers.waiting import listening
 
 PASSWORD = "geheim"
 
@@ -94,7 +94,7 @@ class Dovecot:
         program = shutil.which("dovecot", path=f"{os.environ['PATH']}:/usr/sbin")
         assert program
         self._process = subprocess.Popen([program, "-F", "-c", folder / "dovecot.conf"])
-        self._wait(port)
+        listening(port)
 
     def deliver(self, name: str, octets: bytes) -> None:
         """Put a message into the mailbox."""
@@ -105,14 +105,4 @@ class Dovecot:
     def close(self) -> None:
         """End it."""
         self._process.terminate()
-        self._process.wait(10)
-
-    def _wait(self, port: int) -> None:
-        for _ in range(100):
-            try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
-            except OSError:
-                time.sleep(0.05)
-            else:
-                return
-        raise TimeoutError("Dovecot does not listen")
+        self._process.wait(60)

@@ -3,6 +3,7 @@
 A deadline is there to end a test that fails. It says nothing of how soon a thing happens.
 """
 
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -35,3 +36,13 @@ def eventually(
             pass
         assert time.monotonic() < deadline, f"{what} did not happen within {within:g} s"
         tick.wait(every)
+
+
+def listening(port: int, *, greets: bool = False) -> None:
+    """Wait until a server takes connections at *port* of this machine, and *greets* whoever comes."""
+
+    def answers() -> bool:
+        with socket.create_connection(("127.0.0.1", port), PATIENCE) as probe:
+            return not greets or bool(probe.recv(100))
+
+    eventually(answers, what=f"a server at port {port}", no=(OSError,))

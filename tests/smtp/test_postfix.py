@@ -3,10 +3,8 @@
 import os
 import re
 import shutil
-import socket
 import subprocess
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +12,8 @@ import pytest
 
 from mailer.smtp import Action, Driver, Fate, Security, Submission, Timeouts, try_account
 from tests.conftest import free_port
+from tests.servers.bouncing import running
+from tests.servers.waiting import eventually
 
 pytestmark = [
     pytest.mark.postfix,
@@ -114,26 +114,8 @@ def postfix(authority, tmp_path_factory):
         input=b"secret", check=True, capture_output=True,
     )  # fmt: skip
     shutil.chown(home / "sasldb2", "postfix")
-    command = ["postfix", "-c", home / "config"]
-    started = subprocess.run([*command, "start"], capture_output=True, text=True, check=False)
-    assert started.returncode == 0, started.stderr
-    try:
-        _await_port(port)
+    with running(home, port):
         yield Postfix(port, home, ca_file)
-    finally:
-        subprocess.run([*command, "stop"], capture_output=True, check=False)
-        shutil.rmtree(home, ignore_errors=True)
-
-
-def _await_port(port: int) -> None:
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            with socket.create_connection(("127.0.0.1", port), 5) as probe:
-                probe.recv(100)
-                return
-        except OSError:
-            assert time.monotonic() < deadline, "Postfix did not come up"
 
 
 @pytest.fixture
@@ -179,7 +161,7 @@ def test_tls_sessions_are_taken_up_again(postfix, account, gate, journal):
     results = driver.send(submissions(*"abcdef"), journal)
     driver.close()
     assert {result.fate for result in results} == {Fate.ACCEPTED}
-    _await(lambda: len(postfix.logged("Reusing old session")) == before + 2)
+    eventually(lambda: len(postfix.logged("Reusing old session")) == before + 2)
 
 
 @pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256"])
@@ -196,7 +178,7 @@ def test_a_wrong_password_is_tried_once(postfix, account, gate, journal):
     results = driver.send(submissions(*"abcdefghijklmnop"), journal)
     driver.close()
     assert {(result.fate, result.action) for result in results} == {(Fate.UNSENT, Action.AUTH_FAIL)}
-    _await(lambda: len(postfix.logged("authentication failed")) > before)
+    eventually(lambda: len(postfix.logged("authentication failed")) > before)
     assert len(postfix.logged("authentication failed")) == before + 1
 
 
@@ -240,10 +222,3 @@ def test_a_trial_says_in_one_line_what_is_wrong(account):
     untrusted = try_account(account(ca_file=None))
     assert untrusted.judgement.action is Action.ACCOUNT_CONFIG
     assert "certificate" in untrusted.reason
-
-
-def _await(condition, seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        os.sched_yield()
