@@ -82,3 +82,10 @@ def test_a_replica_is_named_as_one(tmp_path):
         said, _ = mailer(tmp_path, server.url, "suppress", "add", "a@example.org")
     assert "replica" in said
     assert HINT not in said
+
+
+def test_a_database_that_is_not_there_is_named_as_one(tmp_path):
+    with redis_process(tmp_path / "redis") as server:
+        said, _ = mailer(tmp_path, server.url.removesuffix("/0") + "/99", "status")
+    assert "has no database of that number" in said
+    assert HINT not in said

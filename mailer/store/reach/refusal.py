@@ -29,6 +29,10 @@ REFUSALS: Final = {
 }
 """What a reply means, by its first word."""
 
+NO_DATABASE: Final = (
+    "this Redis has no database of that number: name one below its `databases`, such as /0"
+)
+
 _IN_SCRIPTS: Final = ("ACL failure in script", "can't run this command", "can't access")
 """How Redis says NOPERM when it is a script's command that is not allowed."""
 
@@ -69,6 +73,8 @@ def refusal(exc: BaseException) -> str | None:
     code = (reason == text and getattr(exc, "status_code", None)) or reason.partition(" ")[0]
     if isinstance(exc, redis.AuthenticationError) and code not in REFUSALS:
         code = "WRONGPASS"
+    if "DB index is out of range" in text:
+        return NO_DATABASE
     if isinstance(exc, redis.ResponseError) and any(words in text for words in _IN_SCRIPTS):
         code = "NOPERM"
     if isinstance(exc, redis.ResponseError) and text.startswith(_KILLED):
