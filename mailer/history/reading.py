@@ -3,7 +3,20 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, or_, select
+from sqlalchemy import (
+    ARRAY,
+    Connection,
+    Integer,
+    Row,
+    Select,
+    cast,
+    func,
+    literal_column,
+    or_,
+    select,
+    true,
+    tuple_,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from mailer.history.folding import person
@@ -23,10 +36,9 @@ def trace(connection: Connection, what: str) -> list[Record]:
     is_id = what.startswith("<")
     wanted = messages.c.message_id == what if is_id else messages.c.person == person(what)
     query = _messages().where(wanted).order_by(messages.c.at.desc())
-    return [
-        _record(row, _steps(connection, row.campaign_id, row.position))
-        for row in connection.execute(query).all()
-    ]
+    rows = connection.execute(query).all()
+    steps = _steps(connection, rows)
+    return [_record(row, tuple(steps[_place(row)])) for row in rows]
 
 
 def export(connection: Connection, campaign: str, outcomes: Sequence[str]) -> Iterator[Record]:
@@ -56,7 +68,7 @@ def message(connection: Connection, campaign: str, position: int) -> Record | No
     row = connection.execute(_messages().where(*wanted)).one_or_none()
     if row is None:
         return None
-    return _record(row, _steps(connection, row.campaign_id, row.position))
+    return _record(row, tuple(_steps(connection, [row])[_place(row)]))
 
 
 def counts(connection: Connection, campaign: str) -> Mapping[str, int]:
@@ -87,24 +99,45 @@ def _messages() -> Select[Any]:
     return select(messages, campaigns.c.name.label("campaign")).join(campaigns)
 
 
-def _steps(connection: Connection, campaign_id: int, position: int) -> tuple[Step, ...]:
-    query = (
-        select(events)
-        .where(events.c.campaign_id == campaign_id, events.c.position == position)
-        .order_by(events.c.ordered, events.c.at)
-    )
-    return tuple(
-        Step(
-            row.outcome,
-            row.at,
-            row.account,
-            row.attempt,
-            row.stage,
-            row.reply,
-            row.reason,
-            bool(row.permanent),
-        )
-        for row in connection.execute(query)
+def _steps(
+    connection: Connection, rows: Sequence[Row[Any]]
+) -> Mapping[tuple[int, int], list[Step]]:
+    """The events of these messages in their order, by campaign and position."""
+    found: dict[tuple[int, int], list[Step]] = {_place(row): [] for row in rows}
+    for first in range(0, len(rows), _PAGE):
+        for row in connection.execute(_events_of(connection, rows[first : first + _PAGE])):
+            found[_place(row)].append(_step(row))
+    return found
+
+
+def _place(row: Row[Any]) -> tuple[int, int]:
+    return row.campaign_id, row.position
+
+
+def _events_of(connection: Connection, rows: Sequence[Row[Any]]) -> Select[Any]:
+    places = [_place(row) for row in rows]
+    if connection.dialect.name != "postgresql" or len(places) == 1:
+        query = select(events).where(tuple_(events.c.campaign_id, events.c.position).in_(places))
+        return query.order_by(events.c.ordered, events.c.at)
+    # By the key, message by message, whatever is planned: a table that was just filled has no statistics,
+    # and PostgreSQL would read all of each month. OFFSET keeps it from joining in another way.
+    arrays = [cast(list(numbers), ARRAY(Integer)) for numbers in zip(*places, strict=True)]
+    wanted = func.unnest(*arrays).table_valued("campaign_id", "position").render_derived()
+    here = (events.c.campaign_id == wanted.c.campaign_id, events.c.position == wanted.c.position)
+    its = select(events).where(*here).correlate(wanted).offset(literal_column("0")).lateral()
+    return select(its).join_from(wanted, its, true()).order_by(its.c.ordered, its.c.at)
+
+
+def _step(row: Row[Any]) -> Step:
+    return Step(
+        row.outcome,
+        row.at,
+        row.account,
+        row.attempt,
+        row.stage,
+        row.reply,
+        row.reason,
+        bool(row.permanent),
     )
 
 

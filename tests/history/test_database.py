@@ -8,7 +8,7 @@ from itertools import permutations
 
 import pytest
 from alembic import command
-from sqlalchemy import inspect
+from sqlalchemy import event, inspect
 
 from mailer.errors import ConfigError, HistoryUnavailableError
 from mailer.history import open_history
@@ -86,6 +86,33 @@ def test_two_spellings_are_one_person_and_a_message_id_finds_its_message(history
     assert history.trace("ada@example.org")[0].position == 0
     assert [one.mailbox for one in history.trace("<spring.1@shop.example>")] == ["bob@example.org"]
     assert history.trace("eve@example.org") == []
+
+
+def test_who_got_a_hundred_campaigns_over_the_years_is_found_by_two_questions(history):
+    events = []
+    for number in range(100):
+        hers = queued(1, "ada@example.org", f"c{number}", MARCH + number * 20 * 86400)
+        others = queued(0, f"p{number}@example.org", f"c{number}", hers.at)
+        events += [others, tried(others, "rejected", 2), hers, tried(hers, "deferred", 2)]
+        events += [tried(hers, "accepted", 3), tried(hers, "bounced", 4 + number % 3)]
+    history.write(events)
+    asked = []
+    event.listen(
+        history._engine, "before_cursor_execute", lambda *told: asked.append((told[2], told[3]))
+    )
+
+    found = history.trace("ada@example.org")
+
+    assert [one.campaign for one in found] == [f"c{number}" for number in reversed(range(100))]
+    assert {tuple(step.outcome for step in one.steps) for one in found} == {
+        ("deferred", "accepted", "bounced")
+    }
+    assert sum("FROM" in text for text, _ in asked) == 2
+    if history.is_postgresql:
+        with history._engine.begin() as connection:
+            text, values = asked[-1]
+            plan = connection.exec_driver_sql(f"EXPLAIN {text}", values).scalars().all()
+        assert not any("Seq Scan" in line for line in plan)  # never analysed
 
 
 def test_an_export_is_in_the_order_of_the_list_and_can_be_of_one_outcome(history):
