@@ -22,6 +22,9 @@ MESSAGE_COLUMNS: Final = (
     "attempts", "stage", "code", "reply", "later", "row", "ordered",
 )  # fmt: skip
 
+LONGEST_MESSAGE_ID: Final = 600
+"""Characters of a Message-ID that are kept: PostgreSQL finds nothing of more than 2,700 octets."""
+
 KEPT: Final = ("person", "mailbox", "message_id", "row")
 """Columns of a message that a later event does not empty."""
 
@@ -72,13 +75,13 @@ def message_rows(
         later = "" if one.outcome in WORDS else one.outcome
         if before is not None and later:
             before[12], before[14] = weightier(before[12], later), one.order
-            before[4] = before[4] or one.message_id
+            before[4] = before[4] or one.message_id[:LONGEST_MESSAGE_ID]
             continue
         row = [
             *key,
             _person(one),
             one.mailbox,
-            one.message_id,
+            one.message_id[:LONGEST_MESSAGE_ID],
             "" if later else one.outcome,
             one.at,
             one.account,

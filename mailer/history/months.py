@@ -16,8 +16,11 @@ _OURS = re.compile(rf"(?:^|\.){_PREFIX}(\d{{4}}_(?:0[1-9]|1[0-2]))$")
 
 
 def month_of(at: float) -> str:
-    """The month that *at* lies in: ``2026_03``."""
-    return time.strftime("%Y_%m", time.gmtime(at))
+    """The month that *at* lies in: ``2026_03``. Raises `ValueError`, `OverflowError` where it is none."""
+    try:
+        return time.strftime("%Y_%m", time.gmtime(at))
+    except OSError as exc:
+        raise OverflowError(str(exc)) from None
 
 
 def bounds(month: str) -> tuple[int, int]:

@@ -19,7 +19,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from mailer.history.folding import person
+from mailer.history.folding import LONGEST_MESSAGE_ID, person
 from mailer.history.schema import campaigns, events, messages
 from mailer.mail.record import Record, Step, columns_of
 
@@ -34,7 +34,11 @@ def inserting(connection: Connection) -> Callable[..., Any]:
 def trace(connection: Connection, what: str) -> list[Record]:
     """Every message to the mailbox *what*, or the one of that Message-ID, the newest first."""
     is_id = what.startswith("<")
-    wanted = messages.c.message_id == what if is_id else messages.c.person == person(what)
+    wanted = (
+        messages.c.message_id == what[:LONGEST_MESSAGE_ID]
+        if is_id
+        else messages.c.person == person(what)
+    )
     query = _messages().where(wanted).order_by(messages.c.at.desc())
     rows = connection.execute(query).all()
     steps = _steps(connection, rows)

@@ -14,7 +14,7 @@ from typing import Final
 from mailer.config import Settings
 from mailer.errors import InputError
 from mailer.mail.event import CAME_BACK, weightier
-from mailer.mail.recipients import fingerprint
+from mailer.mail.recipients import Rejected, fingerprint, parse
 from mailer.mail.record import Record, Step
 from mailer.mail.seal import message_hash
 from mailer.mail.status import Detail, Status
@@ -36,7 +36,23 @@ def trace(
     Without a history, *newest* says in how many campaigns is looked at most, for a Message-ID also at how
     many recipients; that of a single message, or one of the application's own, is not found.
     """
-    settings = Producer(settings).settings
+    settings, what = Producer(settings).settings, _asked(what)
+    found = _found(what, settings, newest)
+    if found or what.startswith("<") or settings.history.url is None:
+        return found
+    return _found(f"<{what}>", settings, newest)  # a Message-ID as some programs show it
+
+
+def _asked(what: str) -> str:
+    """The mailbox, or the Message-ID, as it is written down."""
+    what = what.strip()
+    if what.startswith("<"):
+        return what
+    one = parse({"email": what}, 1)
+    return what if isinstance(one, Rejected) else one.mailbox
+
+
+def _found(what: str, settings: Settings, newest: int | None) -> list[Record]:
     if settings.history.url is not None:
         history = opened(settings)
         try:

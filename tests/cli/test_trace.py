@@ -223,6 +223,35 @@ def test_without_a_history_python_has_everybody_and_after_a_while_no_replies(mai
     ]
 
 
+@pytest.mark.parametrize(
+    "what", ["ADA@Example.org", " ada@EXAMPLE.org ", "Ada <ada@example.org>", "0@x", "<0@x>"]
+)
+def test_a_person_and_a_message_id_are_found_in_every_spelling(
+    mailer, client, place, history, what
+):
+    sent(mailer, client)
+    followed(client, place)
+    assert "spring: accepted" in mailer("trace", what).out
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_domain_in_letters_of_its_own_is_found_in_every_spelling(
+    mailer, client, place, request, known
+):
+    if known:
+        request.getfixturevalue("history")
+    settings = load(place / "mailer.toml", {})
+    if known:
+        EventStream(client).register("history")
+    campaign = Campaign("books", template="hello", context={"season": "s"}, settings=settings)
+    campaign.enqueue([{"email": "ada@bücher.example", "name": "Ada"}])
+    if known:
+        followed(client, place)
+    for what in ("Ada@BÜCHER.example", "ada@bücher.example", "ada@xn--bcher-kva.example"):
+        (found,) = json.loads(mailer("trace", what, "--json").out)
+        assert (found["campaign"], found["outcome"]) == ("books", "queued")
+
+
 def test_what_was_sent_before_there_was_a_history_is_what_the_ledger_knows(mailer, client, request):
     sent(mailer, client)
     request.getfixturevalue("history")

@@ -4,9 +4,11 @@ import base64
 import json
 import re
 import socket
+import sqlite3
 import ssl
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -24,13 +26,20 @@ BODY = delivery([{"id": "e1", "mailbox": "jürgen@example.org"}])
 WHSEC = "whsec_" + base64.b64encode(b"0123456789abcdef0123456789abcdef").decode()
 
 
-def verified(secret, headers, body):
-    """The snippet of docs/events.md, as it stands there."""
+def snippet(name):
+    """The function of that name out of docs/events.md, as it stands there."""
     text = (Path(__file__).parents[3] / "docs/events.md").read_text()
-    (snippet,) = re.findall(r"```python\n(import base64.*?)```", text, re.DOTALL)
+    (found,) = [
+        one for one in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if f"def {name}(" in one
+    ]
     place = {}
-    exec(compile(snippet, "docs/events.md", "exec"), place)
-    return place["verified"](secret, {name.lower(): value for name, value in headers.items()}, body)
+    exec(compile(found, "docs/events.md", "exec"), place)
+    return place[name]
+
+
+def verified(secret, headers, body):
+    headers = {name.lower(): value for name, value in headers.items()}
+    return snippet("verified")(secret, headers, body)
 
 
 @pytest.fixture
@@ -73,6 +82,20 @@ def test_a_delivery_is_verified_by_the_snippet_of_the_documents(receiver, hook, 
     assert not verified(secret, late, body)
     moved = headers | {"Webhook-Timestamp": str(int(headers["Webhook-Timestamp"]) + 1)}
     assert not verified(secret, moved, body)
+
+
+def test_a_delivery_that_comes_again_is_done_once_by_the_snippet_of_the_documents(receiver, hook):
+    take, done = snippet("take"), []
+    for _ in range(2):
+        hook(receiver.url).post(BODY)
+    first, again = (body for _, _, body in receiver.requests)
+    with closing(sqlite3.connect(":memory:")) as db:
+        db.execute("CREATE TABLE seen (id TEXT PRIMARY KEY)")
+        with pytest.raises(ZeroDivisionError):
+            take(first, db, lambda _event: 1 / 0)  # what was not done is not seen
+        take(first, db, done.append)
+        take(again, db, done.append)
+    assert done == json.loads(BODY)["events"]
 
 
 def test_while_a_secret_is_changed_both_verify(receiver, hook, tmp_path):
