@@ -44,7 +44,7 @@ def sent(mailer, client):
     ok = Detail("", "final", 250, "2.0.0", "Ok: queued as 4B1C", attempts=1)
     no = Detail("bob@example.org", "RCPT", 550, "5.1.1", "no such user", attempts=1, at=NOW)
     happened = [
-        Happened(0, Status.ACCEPTED, "ada@example.org", "<0@x>", ok),
+        Happened(0, Status.ACCEPTED, "ada@example.org", "<0@x.example>", ok),
         Happened(1, Status.REJECTED, "bob@example.org", "<1@x>", no),
     ]
     told = encode_outcomes("spring:1", claimed.fence, "primary", NOW, happened)
@@ -224,7 +224,14 @@ def test_without_a_history_python_has_everybody_and_after_a_while_no_replies(mai
 
 
 @pytest.mark.parametrize(
-    "what", ["ADA@Example.org", " ada@EXAMPLE.org ", "Ada <ada@example.org>", "0@x", "<0@x>"]
+    "what",
+    [
+        "ADA@Example.org",
+        " ada@EXAMPLE.org ",
+        "Ada <ada@example.org>",
+        "0@x.example",
+        "<0@x.example>",
+    ],
 )
 def test_a_person_and_a_message_id_are_found_in_every_spelling(
     mailer, client, place, history, what
