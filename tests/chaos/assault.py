@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import threading
+from pathlib import Path
 
 from redis import Redis
 from redis import exceptions as redis_errors
@@ -35,12 +36,19 @@ def host(world, workers, rng):
 def stop(world, workers, rng):
     """SIGTERM to a worker, as in a deployment; another takes its place."""
     victim = rng.choice(workers)
-    # One that is still being imported has no handler, and ends of the signal: its pool comes after that.
-    wait_until(lambda: children(victim), what="the worker to start")
+    # One that is still being imported has no handler, and ends of the signal; children it may have.
+    wait_until(lambda: children(victim) and _minds_term(victim), what="the worker to start")
     victim.terminate()
     assert victim.wait(PATIENCE) == 0, world.words()
     workers.remove(victim)
     workers.append(world.start_worker(concurrency=rng.choice([1, 2])))
+
+
+def _minds_term(process):
+    """Whether the process has a handler for SIGTERM."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    caught = int(status.partition("SigCgt:")[2].split()[0], 16)
+    return bool(caught >> (signal.SIGTERM - 1) & 1)
 
 
 def redis(world, workers, rng):
