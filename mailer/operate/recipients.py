@@ -6,6 +6,7 @@ So a campaign that was cancelled half-way goes on under another name, and nobody
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
+from itertools import groupby
 
 from mailer.config import Settings
 from mailer.errors import CampaignNotFoundError, InputError
@@ -25,7 +26,9 @@ class Recipients:
     """A set of recipients, eight octets each; ``"ada@example.org" in it`` asks for one."""
 
     def __init__(self, keys: Iterable[bytes]) -> None:
-        self._keys = array("Q", sorted(int.from_bytes(key, "big") for key in keys))
+        # Ledger and history may both know somebody. Not by a set: of millions, that is a gigabyte.
+        numbers = sorted(int.from_bytes(key, "big") for key in keys)
+        self._keys = array("Q", (number for number, _ in groupby(numbers)))
 
     def __contains__(self, who: object) -> bool:
         """Whether a mailbox, or a recipient's fingerprint, is in the set."""

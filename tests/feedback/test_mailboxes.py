@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -206,11 +207,10 @@ def test_a_mailbox_that_is_away_is_said_once_and_tried_again(sent, mailer, place
         process = start(place, "mailer", "feedback", "poll", "--follow")
         try:
             assert "what comes back waits: imap 127.0.0.1" in process.stdout.readline()
-            server = Dovecot(Path(folder), port)
-            server.deliver("1", bounce("ada@example.org"))
-            assert process.stdout.readline() == "what comes back is fetched again\n"
-            assert process.stdout.readline() == "1 message: 1 bounce\n"
-            server.close()
+            with closing(Dovecot(Path(folder), port)) as server:
+                server.deliver("1", bounce("ada@example.org"))
+                assert process.stdout.readline() == "mailer: what comes back is fetched again\n"
+                assert process.stdout.readline() == "1 message: 1 bounce\n"
         finally:
             process.terminate()
             process.communicate(timeout=30)

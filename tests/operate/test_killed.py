@@ -32,9 +32,6 @@ from tests.store.test_forgetting import left
 
 __all__ = ["settings", "store"]
 
-NOW = time()
-
-
 STRIDE = 8
 
 
@@ -81,14 +78,15 @@ def read(campaign):
 
 def over(settings, store):
     """A campaign of three: two have it, one was refused; the history knows of one."""
+    now = time()
     enqueue(settings, "spring", ADA, BOB, "eve@example.org")
-    claim = store.ledger.claim("spring:1", "w", NOW, NOW + 15)
-    done = [Settlement(0, Status.REJECTED, Detail(ADA, text="no", at=NOW))]
+    claim = store.ledger.claim("spring:1", "w", now, now + 15)
+    done = [Settlement(0, Status.REJECTED, Detail(ADA, text="no", at=now))]
     done += [Settlement(place, Status.ACCEPTED) for place in (1, 2)]
-    store.ledger.commit(claim, done, (), NOW, None)
-    store.ledger.give_back(claim, NOW)
+    store.ledger.commit(claim, done, (), now, None)
+    store.ledger.give_back(claim, now)
     with closing(opened(settings)) as history:
-        history.write([Event("spring", 0, "accepted", NOW, mailbox=ADA)])
+        history.write([Event("spring", 1, "accepted", now, mailbox=BOB)])
 
 
 @pytest.fixture
@@ -158,7 +156,7 @@ def prepared(settings, store):
     bury(store, "dead", "d1")
     enqueue(settings, "hers", ADA)
     bury(store, "hers", "d2", Status.UNCERTAIN)
-    returned = Returned("bounce", ADA, NOW, permanent=True, reason="mailbox_unknown")
+    returned = Returned("bounce", ADA, time(), permanent=True, reason="mailbox_unknown")
     store.feedback.note(Note("waits", fingerprint(ADA), returned, None, Brake()))
     store.client.hset(keys.refusals(fingerprint(ADA)), "times", "1")
     store.events.register("hook")
@@ -166,14 +164,14 @@ def prepared(settings, store):
     Aside(store.client).put("hook", json.dumps({"id": "d", "events": bodies}).encode(), 2, "why")
     store.events.drop("hook-that-was")
     with closing(opened(settings)) as history:
-        history.write([Event("waits", 0, "accepted", NOW, mailbox=ADA)])
+        history.write([Event("waits", 0, "accepted", time(), mailbox=ADA)])
 
 
 def counted(store):
     """The counts of each campaign, which must be those of its letters."""
     found = {}
     for name in store.campaigns.names():
-        outcomes = store.campaigns.progress(name, NOW).outcomes
+        outcomes = store.campaigns.progress(name, time()).outcomes
         letters = store.payloads.letters(name, range(9))
         assert {word: n for word, n in outcomes.items() if n} == Counter(
             Status(letter).word for letter in letters
