@@ -120,3 +120,64 @@ def test_other_formats_of_spreadsheets_are_refused_with_what_to_do():
 def test_a_workbook_without_one_column_of_addresses_is_refused(rows):
     with pytest.raises(InputError, match=r"is empty|no column 'email'|2 columns with an address"):
         list(read_rows(io.BytesIO(workbook(*rows))))
+
+
+def test_hidden_rows_are_read_and_counted_aloud():
+    book = openpyxl.Workbook()
+    for row in (["email"], ["a@b.de"], ["b@b.de"], ["c@b.de"]):
+        book.active.append(row)
+    book.active.row_dimensions[3].hidden = book.active.row_dimensions[4].hidden = True
+    octets, said = io.BytesIO(), []
+    book.save(octets)
+    octets.seek(0)
+    assert len(list(read_rows(octets, notice=said.append))) == 3
+    assert said == ["the stream: 2 hidden rows of the sheet 'Sheet' are read, too"]
+
+
+def with_cells(cells: str) -> bytes:
+    """A workbook whose sheet is written by hand, as other programs do."""
+    octets = io.BytesIO()
+    with ZipFile(io.BytesIO(workbook(["email"]))) as old, ZipFile(octets, "w") as new:
+        for part in old.namelist():
+            sheet = part == "xl/worksheets/sheet1.xml"
+            new.writestr(part, cells if sheet else old.read(part))
+    return octets.getvalue()
+
+
+SHEET = (
+    '<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>'
+    '<row r="1"><c r="A1" t="inlineStr"><is><t>email</t></is></c></row>{}</sheetData></worksheet>'
+)
+
+
+@pytest.mark.parametrize("result", ["", "<v></v>", "<v/>"])
+@pytest.mark.parametrize("formula", ["<f>B2</f>", '<f t="shared" si="0"/>'])
+@pytest.mark.parametrize("before", ["", " " * ((1 << 20) - 300)])
+def test_a_formula_that_was_never_calculated_loses_nobody_silently(formula, result, before):
+    sheet = SHEET.format(f'{before}<row r="2"><c r="A2" s="0">{formula}{result}</c></row>')
+    with pytest.raises(InputError, match="results of 1 formulas are not in the file: open it in"):
+        list(read_rows(io.BytesIO(with_cells(sheet))))
+
+
+def test_a_formula_with_a_result_is_read_also_where_that_is_empty_text():
+    sheet = SHEET.format(
+        '<row r="2"><c r="A2" t="str"><f>B2</f><v>a@b.de</v></c></row>'
+        '<row r="3"><c r="A3" t="str"><f>B3</f><v></v></c></row>'
+    )
+    assert list(read_rows(io.BytesIO(with_cells(sheet)))) == [{"email": "a@b.de"}]
+
+
+def test_a_workbook_with_a_password_is_named_as_one():
+    octets = b"\xd0\xcf\x11\xe0" + b"\0" * 600 + "EncryptedPackage".encode("utf-16-le")
+    with pytest.raises(InputError, match=r"protected with a password: take it off, or save it as"):
+        list(read_rows(io.BytesIO(octets)))
+
+
+def test_damage_behind_the_first_rows_is_said_in_one_line():
+    rows = '<row r="2"><c r="A2" t="inlineStr"><is><t>a@b.de</t></is></c></row>'
+    octets = with_cells(SHEET.format(rows + " " * 200_000 + "<row"))
+    with pytest.raises(InputError, match=r"cannot be read as an Excel workbook \(ParseError\)"):
+        list(read_rows(io.BytesIO(octets)))
+    damaged = octets.replace(b"a@b.de", b"b@b.de", 1)
+    with pytest.raises(InputError, match=r"cannot be read as an Excel workbook \(BadZipFile\)"):
+        list(read_rows(io.BytesIO(damaged)))
