@@ -72,6 +72,10 @@ class LedgerUnavailableError(MailerError, ConnectionError):
     """Redis could not be asked; never to be read as "not sent yet"."""
 
 
+class BrokerUnavailableError(LedgerUnavailableError):
+    """The broker could not be asked, which need not be the ledger's Redis."""
+
+
 class HistoryUnavailableError(MailerError, ConnectionError):
     """The history's database could not be asked, or its tables are not those of this version."""
 

@@ -27,6 +27,7 @@ from mailer.cli.group import MailerGroup
 from mailer.cli.lines import broken, pasteable
 from mailer.cli.session import Session
 from mailer.errors import (
+    BrokerUnavailableError,
     LedgerUnavailableError,
     MailerError,
     RedisRefusesError,
@@ -40,6 +41,7 @@ _YOUNG = 50_000
 OK, FAILED, USAGE, FAULT, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 70, 130, 141
 
 _REDIS_HINT = "start it, say where it is with redis in mailer.toml, or do without: mailer run"
+_BROKER_HINT = "start it, or say where it is with broker in mailer.toml"
 _FOLDER_HINT = "is it the one that `mailer run` made here that you mean? mailer --local .mailer {}"
 
 
@@ -120,7 +122,7 @@ def _run(words: list[str]) -> int:  # noqa: PLR0911 - one line for each way to e
         return ended.code if isinstance(ended.code, int) else OK
     except LedgerUnavailableError as error:
         is_there = isinstance(error, (RedisRefusesError, RedisSilentError))
-        hint = "" if is_there else f"; {_hint(words)}"
+        hint = "" if is_there else f"; {_hint(words, error)}"
         return _complain(words, error, f"{error}{hint}", FAILED, session)
     except MailerError as error:
         return _complain(words, error, str(error), FAILED, session)
@@ -144,8 +146,10 @@ def _hear_the_log() -> None:
         log.addHandler(_Complaints(logging.WARNING))
 
 
-def _hint(words: list[str]) -> str:
-    """What to do about a Redis that cannot be reached."""
+def _hint(words: list[str], error: LedgerUnavailableError) -> str:
+    """What to do about a Redis, or a broker, that cannot be reached."""
+    if isinstance(error, BrokerUnavailableError):
+        return _BROKER_HINT
     if "--local" not in words and Path(".mailer").is_dir():
         return _FOLDER_HINT.format(shlex.join(words))
     return _REDIS_HINT

@@ -1,6 +1,6 @@
 """How a campaign's messages are composed: template and row in, finished mail out."""
 
-from mailer.compose.attachment import Attachment
+from mailer.compose.attachment import Attachment, attached
 from mailer.compose.composer import Composer
 from mailer.compose.design import Design
 from mailer.compose.fenced.composer import composer_of
@@ -16,6 +16,7 @@ __all__ = [
     "Design",
     "Unsubscribe",
     "Unsubscribed",
+    "attached",
     "composer_of",
     "read_token",
     "verp_key",

@@ -12,6 +12,7 @@ import binascii
 import mimetypes
 import re
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
@@ -235,3 +236,18 @@ def base64_lines(octets: bytes) -> bytes:
 def _parameters(value: str, parameters: list[tuple[str, str]]) -> str:
     written = words.fold_parameters("X", value, parameters)
     return written.removeprefix("X: ").replace("\r\n", "")
+
+
+def attached(files: Iterable[Attachment]) -> tuple[Attachment, ...]:
+    """Return *files* as they are; raise `AttachmentError` where one is a name instead of a file.
+
+    A name alone would have to be looked for somewhere, and who calls may have got it from a stranger.
+    """
+    found = tuple(files)
+    for file in found:
+        if not isinstance(file, Attachment):
+            raise AttachmentError(
+                f"attachments hold {type(file).__name__} instead of Attachment; "
+                "make one of a file with Attachment.from_path(…)"
+            )
+    return found

@@ -16,7 +16,7 @@ from pathlib import Path
 from time import time
 from typing import Any, Final
 
-from mailer.compose import Attachment, Composer, Unsubscribe, composer_of
+from mailer.compose import Attachment, Composer, Unsubscribe, attached, composer_of
 from mailer.config import Settings
 from mailer.errors import InputError
 from mailer.mail.barring.scopes import mail_of
@@ -137,7 +137,7 @@ class Campaign:
             sender,
             next(iter(self._routes.weights)),
             context=dict(context or {}),
-            attachments=tuple(attachments),
+            attachments=attached(attachments),
             inline_images=tuple(inline_images),
             reply_to=reply_to,
             headers=dict(headers or {}),

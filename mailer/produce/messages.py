@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from email.message import EmailMessage, Message
 from typing import Any
 
-from mailer.compose import Attachment
+from mailer.compose import Attachment, attached
 from mailer.compose.given import Given, given
 from mailer.config import Settings
 from mailer.errors import ConfigError, HeaderError, InputError
@@ -170,7 +170,7 @@ def _made(
     message.set_content(text)
     if html is not None:
         message.add_alternative(html, subtype="html")
-    for file in attachments:
+    for file in attached(attachments):
         major, _, minor = file.content_type.partition("/")
         message.add_attachment(file.content, major, minor, filename=file.filename)
     return message

@@ -8,7 +8,7 @@ from time import time
 from typing import Any, ParamSpec
 from uuid import uuid4
 
-from mailer.compose import Attachment, Design
+from mailer.compose import Attachment, Design, attached
 from mailer.config import Settings
 from mailer.mail.recipients import Recipient
 from mailer.produce.composers import Ready, composer, stamped
@@ -95,7 +95,7 @@ def _design(  # noqa: PLR0913, PLR0917 - what `send` was given
         template,
         sender,
         account,
-        attachments=tuple(attachments),
+        attachments=attached(attachments),
         reply_to=reply_to,
         headers=dict(headers or {}),
         bulk=False,

@@ -16,7 +16,7 @@ from uuid import uuid4
 from celery import Celery
 from kombu.exceptions import ChannelError, OperationalError
 
-from mailer.errors import LedgerUnavailableError, RedisRefusesError
+from mailer.errors import BrokerUnavailableError, RedisRefusesError
 from mailer.queues.application import DELIVER, PREFIX, QUEUES
 from mailer.store.reach.refusal import behind, words
 
@@ -72,7 +72,7 @@ class OwnConnections:
 
     @contextmanager
     def connection(self) -> Iterator[Any]:
-        """A connection for this block. Raises `LedgerUnavailableError` when the broker is away."""
+        """A connection for this block. Raises `BrokerUnavailableError` when the broker is away."""
         with self._opened() as (connection, _):
             yield connection
 
@@ -104,7 +104,7 @@ class OwnConnections:
             if isinstance(exc, unreachable):
                 if why := behind(exc):
                     raise RedisRefusesError(why) from exc
-                raise LedgerUnavailableError(f"the broker cannot be reached: {words(exc)}") from exc
+                raise BrokerUnavailableError(f"the broker cannot be reached: {words(exc)}") from exc
             raise
         self._idle.append((connection, producer))
 
@@ -174,7 +174,7 @@ class Broker:
     def publish(self, tasks: Iterable[Task]) -> int:
         """Publish the task message of each batch; returns how many.
 
-        Raises `LedgerUnavailableError` when the broker does not take them; those not published are
+        Raises `BrokerUnavailableError` when the broker does not take them; those not published are
         found by the workers' sweep all the same.
         """
         published = 0
@@ -200,6 +200,6 @@ class Broker:
         return found
 
     def check(self) -> None:
-        """Raise `LedgerUnavailableError` unless the broker answers."""
+        """Raise `BrokerUnavailableError` unless the broker answers."""
         with self._own.connection() as connection:
             connection.ensure_connection(max_retries=1, timeout=5)

@@ -2,6 +2,8 @@
 
 import pytest
 
+from tests.conftest import free_port
+
 SEND = ("send", "spring", "-t", "hello", "--set", "season=spring", "--skip-faulty", "people.csv")
 
 WRONG = [
@@ -87,3 +89,15 @@ def test_what_is_wrong_is_one_line_and_the_exit_code_says_whose_it_is(mailer, wo
     assert ran.err.startswith("mailer: ")
     assert said in ran.err
     assert ran.err.count("\n") == 1
+
+
+def test_a_broker_that_is_not_there_is_named_by_its_own_key(mailer, place):
+    text = (place / "mailer.toml").read_text()
+    away = f'broker = "redis://127.0.0.1:{free_port()}/0"\n'
+    (place / "mailer.toml").write_text(away + text + "[unsubscribe]\nmailto = 'off@shop.example'\n")
+    (place / "templates/hello/body.html").write_text("<p>Dear {{ name }}</p>")
+    (place / "people.csv").write_text("email,name\nada@example.org,Ada\n")
+    done = mailer("send", "spring", "--template", "hello", "people.csv")
+    assert done.code == 1
+    assert "the broker cannot be reached" in done.err
+    assert "say where it is with broker in mailer.toml" in " ".join(done.err.split())

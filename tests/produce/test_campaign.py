@@ -5,12 +5,14 @@ import sys
 import textwrap
 import time
 from email import message_from_bytes, policy
+from pathlib import Path
 
 import pytest
 
 from mailer import Campaign, send
 from mailer.config import Settings
 from mailer.errors import (
+    AttachmentError,
     CampaignChangedError,
     CampaignNotFoundError,
     InputError,
@@ -262,3 +264,9 @@ def test_a_worker_imports_no_template_machinery_and_a_producer_no_servers():
         """
     )
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("files", [["price.pdf"], "price.pdf", [Path("price.pdf")]])
+def test_a_name_instead_of_an_attachment_is_refused_in_words(make, files):
+    with pytest.raises(AttachmentError, match=r"Attachment\.from_path"):
+        make(attachments=files)

@@ -10,7 +10,12 @@ import urllib.parse
 import pytest
 import trustme
 
-from mailer.errors import ConfigError, SecretUnavailableError, TokenRefusedError
+from mailer.errors import (
+    ConfigError,
+    SecretUnavailableError,
+    TokenRefusedError,
+    TokenUnavailableError,
+)
 from mailer.smtp import Action, Driver, Fate, Security, Stage, Timeouts
 from mailer.smtp.login import sasl
 
@@ -489,6 +494,15 @@ def test_a_secret_that_cannot_be_had_is_judged_by_its_reason(playing, refused, e
     result = refused(playing(GREETING + OFFER.format("PLAIN")), username="shop", password=password)
     assert (result.stage, result.action) == (Stage.AUTH, action)
     assert "secret in a message" not in result.rule
+
+
+def test_a_token_that_cannot_be_had_now_says_why(playing, refused):
+    def token(_refused):
+        raise TokenUnavailableError("token command ended with 1")
+
+    result = refused(playing(GREETING + OFFER.format("XOAUTH2")), username="shop", token=token)
+    assert result.action is Action.AUTH_RETRY
+    assert "token command ended with 1" in result.rule
 
 
 def test_a_server_without_a_login_that_we_know_is_the_account_s_fault(playing, refused):

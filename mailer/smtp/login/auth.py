@@ -16,6 +16,7 @@ from mailer.errors import (
     ConfigError,
     SecretUnavailableError,
     TokenRefusedError,
+    TokenUnavailableError,
 )
 from mailer.smtp.dialogue import Ask, RefusedError, Say, Step
 from mailer.smtp.extensions import Extensions
@@ -151,7 +152,7 @@ def _without_secret(error: Exception) -> RefusedError:
     match error:
         case TokenRefusedError():
             return RefusedError(Stage.AUTH, None, Judgement(Action.AUTH_FAIL, f"local: {error}"))
-        case SecretUnavailableError():
+        case SecretUnavailableError() | TokenUnavailableError():
             # Not here and not now: a vault that is sealed, a file that is being replaced, another host's.
             judgement = Judgement(Action.AUTH_RETRY, f"local: {error}")
         case ConfigError():
