@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import trustme
 from aiosmtpd.controller import Controller
 
 from tests.conftest import PLACES, free_port
@@ -115,7 +116,7 @@ keep_environment =
 primary_hostname = mx.example
 daemon_smtp_ports = {port}
 local_interfaces = 127.0.0.1
-tls_advertise_hosts =
+tls_advertise_hosts = {tls}
 pipelining_advertise_hosts = {pipelining}
 chunking_advertise_hosts = {chunking}
 smtputf8_advertise_hosts = *
@@ -128,11 +129,32 @@ message_size_limit = 20M
 smtp_accept_max_nonmail = 1000
 acl_smtp_rcpt = recipients
 acl_smtp_data = accept
+{main}
 begin acl
 recipients:
   deny local_parts = ^no
        message = Unrouteable address
   accept
+{sections}
+"""
+
+# A certificate that the authority has signed is enough for TLS; EXTERNAL says whose it is.
+_BY_CERTIFICATE = """
+tls_certificate = {home}/server.pem
+tls_privatekey = {home}/server.pem
+tls_verify_certificates = {home}/authority.pem
+tls_try_verify_hosts = *
+acl_smtp_mail = ${{if eq{{$authenticated_id}}{{shop}}{{accept}}{{deny}}}}
+"""
+_EXTERNAL = """
+begin authenticators
+by_certificate:
+  driver = external
+  public_name = EXTERNAL
+  server_advertise_condition = $tls_in_certificate_verified
+  server_param2 = ${{certextract{{subj_altname,dns,>:}}{{$tls_in_peercert}}}}
+  server_condition = ${{if inlist{{$auth1.example}}{{$auth2}}}}
+  server_set_id = $auth1
 """
 
 
@@ -148,15 +170,31 @@ def _message(header_file: Path) -> bytes:
 
 
 @contextlib.contextmanager
-def exim(*, pipelining: bool = True, chunking: bool = True) -> Iterator[RealServer]:
-    """An Exim that keeps all in its spool; only root can start one."""
+def exim(
+    *, pipelining: bool = True, chunking: bool = True, authority: trustme.CA | None = None
+) -> Iterator[RealServer]:
+    """An Exim that keeps all in its spool; only root can start one.
+
+    With an *authority* it speaks TLS, and takes mail of `shop` only: by a certificate of `shop.example`.
+    """
     program, port = shutil.which("exim4", path=PLACES), free_port()
     assert program is not None
     with _folder("exim") as home:
         (home / "spool").mkdir()
-        for path in (home, home / "spool"):
+        if authority is not None:
+            authority.cert_pem.write_to_path(home / "authority.pem")
+            authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(
+                home / "server.pem"
+            )
+        for path in (home, *home.iterdir()):
             shutil.chown(path, "nobody", "nogroup")
-        switches = {"pipelining": "*" if pipelining else "", "chunking": "*" if chunking else ""}
+        switches = {
+            "pipelining": "*" if pipelining else "",
+            "chunking": "*" if chunking else "",
+            "tls": "*" if authority else "",
+            "main": _BY_CERTIFICATE.format(home=home) if authority else "",
+            "sections": _EXTERNAL.format() if authority else "",
+        }
         (home / "conf").write_text(_EXIM.format(home=home, port=port, **switches))
 
         def taken() -> Taken:

@@ -9,7 +9,7 @@ from secrets import token_hex
 
 import pytest
 
-from mailer.smtp import Action, Driver, Fate, Submission, Timeouts
+from mailer.smtp import Action, Driver, Fate, Security, Submission, Timeouts
 from tests.conftest import PLACES
 from tests.servers import real
 
@@ -137,3 +137,37 @@ def test_outcomes_are_what_the_server_counted(start, changes, settings, gate, jo
         wrong = [who for who, message in taken if _body(message) != _body(expected[who])]
         assert not wrong
         assert gate.admitted == gate.gone
+
+
+@pytest.mark.exim
+@pytest.mark.skipif(not IS_ROOT, reason="Exim is started by root only")
+@pytest.mark.parametrize(
+    ("certificate", "fate"),
+    [
+        ("shop.example", Fate.ACCEPTED),
+        ("rival.example", Fate.UNSENT),
+        (None, Fate.UNSENT),
+    ],
+)
+def test_a_server_knows_an_account_by_its_certificate(
+    settings, gate, journal, authority, ca_file, tmp_path, certificate, fate
+):
+    client_cert = None
+    if certificate is not None:
+        client_cert = tmp_path / "client.pem"
+        issued = authority.issue_cert(certificate)
+        issued.private_key_and_cert_chain_pem.write_to_path(client_cert)
+    with real.exim(authority=authority) as server:
+        account = settings(
+            server.port,
+            security=Security.STARTTLS,
+            ca_file=ca_file,
+            client_cert=client_cert,
+            username="shop",
+            mechanism="EXTERNAL",
+        )
+        driver = Driver(account, gate)
+        results = driver.send(_submissions(4, "cert"), journal)
+        driver.close()
+        assert {result.fate for result in results} == {fate}
+        assert len(server.taken()) == (4 if fate is Fate.ACCEPTED else 0)
