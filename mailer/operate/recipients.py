@@ -7,6 +7,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from itertools import groupby
+from time import time
 
 from mailer.config import Settings
 from mailer.errors import CampaignNotFoundError, InputError
@@ -14,7 +15,7 @@ from mailer.mail.recipients import fingerprint
 from mailer.mail.status import Status
 from mailer.operate.history import opened
 from mailer.queues.connections import Producer
-from mailer.store.campaigns import Campaigns
+from mailer.store.campaigns import CANCELLED, Campaigns
 
 __all__ = ["Recipients", "accepted", "failed"]
 
@@ -121,8 +122,13 @@ def _settled(settings: Settings, name: str) -> Campaigns:
     """The ledger, where nobody of the campaign is open."""
     campaigns = Producer(settings).campaigns
     if left := campaigns.open_recipients(name):
+        open_ = f"campaign {name!r} still has {left} recipients open, who may get it yet: "
+        if campaigns.progress(name, time()).state == CANCELLED:
+            raise InputError(
+                f"{open_}it is cancelled, and workers settle what they hold. "
+                f"Try again when mailer status {name} shows none queued; a worker must be running"
+            )
         raise InputError(
-            f"campaign {name!r} still has {left} recipients open, who may get it yet: "
-            f"wait until they are final, or cancel it first: mailer cancel {name}"
+            f"{open_}wait until they are final, or cancel it first: mailer cancel {name}"
         )
     return campaigns

@@ -31,6 +31,19 @@ def test_the_cancelled_campaign_replayed_under_another_name_doubles_nobody(maile
     assert [one["row"] for one in receipt["complaints"] if one["kind"] == "skipped"] == [1]
 
 
+def test_a_cancelled_campaign_whose_batch_is_held_says_that_workers_settle_it(mailer, client):
+    mailer("send", "spring", *HELLO, "people.csv")
+    Ledger(client).claim("spring:1", "w1", time(), time() + 15)
+
+    cancelled = mailer("cancel", "spring").out
+    ran = mailer("send", "spring-2", *HELLO, "--skip-accepted-of", "spring", "people.csv")
+
+    assert "0 recipients will get nothing; workers hold 2 more" in cancelled
+    assert ran.code == 1
+    assert "it is cancelled, and workers settle what they hold" in ran.err
+    assert "mailer cancel spring" not in ran.err
+
+
 def test_only_those_who_failed_are_tried_again(mailer, client):
     mailer("send", "spring", *HELLO, "people.csv")
     settle(client, "spring:1", [Status.ACCEPTED, Status.REJECTED])

@@ -95,4 +95,7 @@ def cancel(session: Session, name: str, *, yes: bool) -> None:
     if number is None:
         say(f"campaign {name!r} is over: nothing to cancel")
         return
-    say(f"{name}: cancelled, {plural(number, 'recipient')} will get nothing")
+    said = f"{name}: cancelled, {plural(number, 'recipient')} will get nothing"
+    if held := campaigns.status(session.settings, name).open:
+        said += f"; workers hold {held:,} more: they finish what is begun and cancel the rest"
+    say(said)
