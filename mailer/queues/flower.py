@@ -10,13 +10,14 @@ nobody consumes. Here is what changes that:
    although no worker consumes it; adding it as a consumer from Flower is refused.
 4. Flower itself counts it among the queues to show, also while no worker has told it its own: one that
    is busy or gone does not hide what waits for a person (`show_dead_queue`).
+5. What came back of a campaign is shown as a task that is done, although no task did it (`show_done`).
 """
 
 import sys
 from collections.abc import Iterable
 from typing import Any, Final
 
-from celery import Task
+from celery import Celery, Task
 from celery.worker.control import active_queues as consumed_queues
 from celery.worker.control import add_consumer as consume_also
 from celery.worker.control import control_command, inspect_command
@@ -56,6 +57,24 @@ class ShownTask(Task):  # type: ignore[misc] # Celery is untyped
             self.send_event(event, retry=False, result=words)
         except (OperationalError, OSError):
             return
+
+
+def show_done(  # noqa: PLR0913, PLR0917 - what Flower has columns for
+    app: Celery, hostname: str, name: str, identifier: str, args: str, kwargs: str, result: str
+) -> None:
+    """Show something that is done as a task that succeeded on the worker *hostname*; nothing is queued.
+
+    Not being heard is no failure.
+    """
+    if not app.conf.worker_send_task_events:
+        return
+    task = {"uuid": identifier, "name": name, "args": args, "kwargs": kwargs}
+    try:
+        with app.events.default_dispatcher(hostname=hostname) as told:
+            told.send("task-received", **task)
+            told.send("task-succeeded", uuid=identifier, result=result, runtime=0.0)
+    except (OperationalError, OSError):
+        return
 
 
 @inspect_command(name="active_queues")  # type: ignore[untyped-decorator]

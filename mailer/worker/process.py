@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,13 +26,14 @@ from mailer.deliver.recorder import Report
 from mailer.errors import ConfigError, LedgerUnavailableError, MailerError
 from mailer.queues.application import PREFIX, Application, application
 from mailer.queues.broker import Broker
-from mailer.queues.flower import refuse_dead_queue
+from mailer.queues.flower import refuse_dead_queue, show_done
 from mailer.queues.publish import publish
 from mailer.store.connection import Client, connect
 from mailer.store.ledger import PRIORITY
 from mailer.store.reach.fitness import look
 from mailer.store.suppression import Suppression
 from mailer.worker.alerts import Alerts, hooks
+from mailer.worker.came_back import CameBack
 from mailer.worker.dead_letters import DeadLetterDuty
 from mailer.worker.followers import Consumer, Follower, consumers
 from mailer.worker.mailboxes import MailboxReader, polling
@@ -98,6 +100,7 @@ class Worker:
         self._desk: Desk | None = None
         self._pid = 0
         self._main = 0
+        self._hostname = ""
         self._busy = 0
         self._terminated = False
         self._is_child = False
@@ -182,6 +185,7 @@ class Worker:
         if said:
             log.warning("%s", said)
         self._main = os.getpid()
+        self._hostname = str(sender.hostname)
         self._flag[0] = 0
 
     def format_log(self, logger: logging.Logger) -> None:
@@ -204,6 +208,7 @@ class Worker:
             probes.sweep,
             Retention(self.settings, client).sweep,
             Suppression(client).expire,
+            CameBack(partial(show_done, self._app, self._hostname), client).sweep,
         ]
         self._sweeper = Sweeper(self.settings, client, self.broker, duties)
         if self._watch:

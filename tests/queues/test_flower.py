@@ -2,9 +2,13 @@
 
 import ast
 import threading
+import time
 
 import pytest
 
+from mailer.store import keys
+from mailer.store.feedback.records import Brake, Feedback, Note, Returned
+from tests.servers.cluster import fresh, mailbox
 from tests.servers.waiting import eventually
 
 from .browser import browser, program
@@ -98,6 +102,24 @@ def test_the_worker_page_and_inspect_show_words_instead_of_arguments(cluster, fl
         smtp.on_accepted = lambda _user, _number: None
         seen.set()
     eventually(lambda: cluster.final("slow"))
+
+
+def test_what_came_back_is_a_task_with_the_counts_of_its_campaign(cluster, flower):
+    record = Feedback(cluster.client)
+    for number, kind in enumerate(("bounce", "bounce", "complaint")):
+        one = Returned(kind, mailbox("welcome", number), time.time(), said="no such user")
+        note = Note("welcome", fresh("welcome", number).fingerprint, one, None, Brake())
+        assert record.note(note).answer == "new"
+    cluster.client.delete(keys.lock("flower"))  # a minute later
+    eventually(lambda: flower.search("result:complained"))
+    told = [task for task in flower.tasks(state="SUCCESS") if task["name"] == "mailer.feedback"]
+    # Its minute may have been over before all had come back: then there is an earlier one, too.
+    (task,) = (task for task in told if "complained" in task["result"])
+    assert task["result"] == "1 complained, 2 bounced"
+    assert task["args"] == "(welcome: what came back)"
+    assert ast.literal_eval(task["kwargs"]) == {"campaign": "welcome"}
+    assert task["worker"] == "one@test"
+    assert flower.queues()["mailer.bulk"] == 0
 
 
 def test_each_task_has_a_page_that_says_why(flower):
