@@ -123,10 +123,19 @@ class Suppression:
             if cursor == 0:
                 return
 
-    def page(self, cursor: int, number: int) -> tuple[list[Suppressed], int]:
-        """The entries of about *number* mailboxes, in no order, and where to go on; 0 at the end."""
+    def page(
+        self, cursor: int, number: int, *, scoped: bool = False
+    ) -> tuple[list[Suppressed], int]:
+        """The entries of about *number* mailboxes, in no order, and where to go on; 0 at the end.
+
+        *scoped* looks only at mailboxes that have an entry for less than all mail.
+        """
+        table = keys.SUPPRESSED_SCOPED if scoped else keys.SUPPRESSED
         with reaching_redis():
-            cursor, page = self._client.hscan(keys.SUPPRESSED, cursor, count=number)
+            cursor, page = self._client.hscan(table, cursor, count=number)
+            if scoped and page:
+                found = self._client.hmget(keys.SUPPRESSED, list(page))
+                page = {who: entry for who, entry in zip(page, found, strict=True) if entry}
         return list(self._entries(page)), cursor
 
     def __len__(self) -> int:

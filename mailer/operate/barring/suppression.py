@@ -142,10 +142,13 @@ def put_rows(
 
 
 def page(
-    cursor: int, size: int, *, settings: Settings | None = None
+    cursor: int, size: int, *, scoped: bool = False, settings: Settings | None = None
 ) -> tuple[list[Suppressed], int]:
-    """About *size* entries, in no order, and the cursor to go on from; 0 at the end."""
-    return _list(settings).page(cursor, size)
+    """About *size* entries, in no order, and the cursor to go on from; 0 at the end.
+
+    *scoped* looks only at mailboxes that have an entry for less than all mail.
+    """
+    return _list(settings).page(cursor, size, scoped=scoped)
 
 
 def number(*, settings: Settings | None = None) -> int:

@@ -4,6 +4,7 @@ import csv
 import json
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from io import BytesIO, StringIO
 from time import time
 from typing import Final
@@ -11,7 +12,6 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from mailer.config import Settings
 from mailer.errors import InputError
 from mailer.mail.barring.scopes import ALL, BULK, checked
 from mailer.mail.foreign import csv_cell
@@ -45,7 +45,8 @@ def listed(request: Request) -> Response:
             found = [one for one in suppression.find(address, settings=settings) if fits(one)]
         else:
             size = _LOOKED_AT if scope or reason else _SIZE
-            found, more = _some(settings, number_in(request, "start"), size, fits)
+            look = partial(suppression.page, scoped=checked(scope or ALL) != ALL, settings=settings)
+            found, more = _some(look, number_in(request, "start"), size, fits)
     except InputError as exc:
         fault = str(exc)
     return page(
@@ -146,13 +147,16 @@ def _fitting(scope: str, reason: str) -> Callable[[suppression.Suppressed], bool
 
 
 def _some(
-    settings: Settings, start: int, most: int, fits: Callable[[suppression.Suppressed], bool]
+    look: Callable[[int, int], tuple[list[suppression.Suppressed], int]],
+    start: int,
+    most: int,
+    fits: Callable[[suppression.Suppressed], bool],
 ) -> tuple[list[suppression.Suppressed], int]:
     """About a page of entries that fit, and where to go on; looks at about *most* entries."""
     found: list[suppression.Suppressed] = []
     looked = 0
     while looked < most and len(found) < _SIZE:
-        some, start = suppression.page(start, min(most, 500), settings=settings)
+        some, start = look(start, min(most, 500))
         looked += max(len(some), 1)
         found += filter(fits, some)
         if not start:

@@ -125,3 +125,13 @@ def test_who_is_over_is_not_shown(console, settings, client):
     assert shown(console) == set()
     text = console.operator.get(PAGE, params={"address": "ada@x.example"}).text
     assert "ada@x.example is not on the list" in text
+
+
+def test_a_search_by_scope_passes_no_entries_for_all_mail(console, settings, people):
+    many = [f"r{n}@y.example" for n in range(3000)]
+    suppression.add(many, reason="left", settings=settings)
+    text = console.operator.get(PAGE, params={"scope": LIST}).text
+    assert "eve@x.example" in text
+    assert "Further" not in text
+    suppression.add("eve@x.example", reason="complaint", settings=settings)
+    assert shown(console, scope=LIST) == {"eve@x.example"}
