@@ -66,8 +66,11 @@ class Unsubscribe:
 
     @property
     def is_one_click(self) -> bool:
-        """Whether List-Unsubscribe-Post may be said."""
-        return self.one_click and self.url is not None
+        """Whether List-Unsubscribe-Post may be said.
+
+        Not where the URL is the same for all: a bare POST would take nobody off (RFC 8058 section 3.1).
+        """
+        return self.one_click and self.url is not None and bool(_HOLE.search(self.url))
 
 
 @dataclass(frozen=True, slots=True)

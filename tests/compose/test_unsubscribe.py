@@ -114,3 +114,10 @@ def test_http_is_taken_when_one_click_is_not_wanted(make):
         {"body.txt": "x"}, unsubscribe=Unsubscribe("http://x.example/u", one_click=False)
     )
     assert "List-Unsubscribe-Post" not in read(bytes_of(composer, row()))
+
+
+@pytest.mark.parametrize(
+    ("url", "says"), [("https://x.example/u", False), ("https://x.example/{id}", True)]
+)
+def test_a_url_that_is_the_same_for_all_is_not_announced_as_one_click(url, says):
+    assert Unsubscribe(url).is_one_click is says
