@@ -8,7 +8,7 @@ import threading
 import uuid
 from dataclasses import replace
 from email.utils import parseaddr
-from time import time
+from time import monotonic, time
 from typing import Final
 
 from mailer.config import Account
@@ -23,6 +23,10 @@ from mailer.store.slots import Slots
 
 QUOTA_WAIT: Final = 3600.0
 """Seconds that an account rests after its quota was used up, where nobody knows when it is renewed."""
+
+RESTS_AFTER: Final = 1.0
+"""Seconds without a batch after which idle connections are rather others': between two batches they
+are used again at once."""
 
 _BEFORE_MAIL: Final = frozenset({Stage.CONNECT, Stage.EHLO, Stage.STARTTLS, Stage.AUTH})
 
@@ -48,6 +52,8 @@ class Gate:
         self._counting = threading.Lock()
         self._has_turn = False
         self._taken_at: float | None = None
+        self.idle_since: float | None = None
+        """When the last batch gave the driver back, by `monotonic`; None while one has it."""
         self.observer = Observer()
         self.troubled = False
         self.unable = ""
@@ -141,8 +147,11 @@ class Gate:
         with self._counting:
             if self._held > 0:
                 # A call that was repeated, its reply lost, counted twice: this count is the true one.
-                held = self._held
-                self.surplus = self._slots.renew(name, self._owner, None, self._lease, held)
+                held, idle = self._held, self.idle_since
+                rests = idle is not None and monotonic() - idle >= RESTS_AFTER
+                self.surplus = self._slots.renew(
+                    name, self._owner, None, self._lease, held, rests=rests
+                )
 
     @property
     def limit(self) -> int:

@@ -6,6 +6,7 @@ Made once a process and shared by its threads. A batch's run reads all of it and
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
+from time import monotonic
 
 from mailer.config import Settings
 from mailer.deliver.barring.dropper import Dropper
@@ -88,10 +89,12 @@ class Connections:
             idle = self._idle.setdefault(account, [])
             # The one used last comes first: it has the most connections open.
             pair = idle.pop() if idle else self._make(account)
+            pair[1].idle_since = None
         try:
             yield pair
         finally:
             with self._lock:
+                pair[1].idle_since = monotonic()
                 idle.append(pair)
 
     def reap(self) -> None:

@@ -6,12 +6,13 @@
 -- pace:<a>   hash  read: connections after a throttling reply
 --
 -- ARGV: account, process, now ('': by Redis's clock), seconds that the lease lasts,
---       then 'acquire', how many more, the limit, how many at most now | 'renew', how many it has ('': as known)
---       | 'release', how many
+--       then 'acquire', how many more, the limit, how many at most now | 'renew', how many it has ('': as known),
+--       'rests' where it uses none of them just now | 'release', how many
 -- Returns: acquire: how many more may be opened | renew: how many to close | release: how many it has
 --
 -- Fair: the limit is dealt out one by one to whoever wants another (max-min). Whoever holds more than
--- that is told at its next renewal to close the surplus, as far as others go short of their share.
+-- that is told at its next renewal to close the surplus, as far as others go short of their share. Who rests
+-- wants none: what it keeps open for the next batch goes first.
 
 local account, process, now = ARGV[1], ARGV[2], clock(ARGV[3])
 local ends = string.format('%.6f', now + tonumber(ARGV[4]))
@@ -82,7 +83,9 @@ local others = total - (held[process] or 0)
 if what == 'renew' and ARGV[6] ~= '' then own = number end
 
 -- What others may still have of their fair share; it stays theirs although it is free.
-local share = shares_with(own + (what == 'acquire' and number or 0))
+local want = own + (what == 'acquire' and number or 0)
+if what == 'renew' and ARGV[7] == 'rests' then want = 0 end
+local share = shares_with(want)
 local short = 0
 for _, name in ipairs(living) do
   if name ~= process then short = short + math.max(0, share[name] - held[name]) end

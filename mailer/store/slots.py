@@ -39,17 +39,26 @@ class Slots:
         what = ("acquire", most, maximum, most if at_once is None else min(most, at_once))
         return int(self._script(account, owner, _moment(now), lease, *what))
 
-    def renew(
-        self, account: str, owner: str, now: float | None, lease: float, held: int | None = None
+    def renew(  # noqa: PLR0913 - one row of the semaphore
+        self,
+        account: str,
+        owner: str,
+        now: float | None,
+        lease: float,
+        held: int | None = None,
+        *,
+        rests: bool = False,
     ) -> int:
         """Keep the owner's lease for *lease* seconds more; returns how many connections to close.
 
         They count as open until `release` is told of them. After a lapse, when others may have taken
         the owner's place, that is each one for which there is no room any more. *held* is how many the
-        owner knows to be open, which mends a count that a lost call has left wrong.
+        owner knows to be open, which mends a count that a lost call has left wrong. One that *rests*
+        has no use for them just now, and closes as many as others want.
         """
         known = "" if held is None else held
-        return int(self._script(account, owner, _moment(now), lease, "renew", known))
+        how = ("rests",) if rests else ()
+        return int(self._script(account, owner, _moment(now), lease, "renew", known, *how))
 
     def held(self, account: str) -> int:
         """How many connections all workers together have open for *account*."""

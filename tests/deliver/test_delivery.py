@@ -9,6 +9,7 @@ from mailer import Campaign
 from mailer.config import Settings
 from mailer.deliver.delivery import Delivery
 from mailer.store import keys
+from mailer.store.slots import Slots
 from tests.servers.submission_server import SubmissionServer
 
 ROWS = [{"email": f"r{number}@example.org"} for number in range(40)]
@@ -142,3 +143,17 @@ def test_a_batch_that_lost_a_worker_leaves_the_other_connections_to_the_next_one
     delivery.deliver("spring:1")
     assert len(server.accepted["good"]) == 10
     assert seen == [leaves_room]
+
+
+def test_a_driver_that_has_had_no_batch_for_a_second_closes_what_another_worker_wants(
+    settings, client, server, delivery, monkeypatch
+):
+    monkeypatch.setattr("mailer.deliver.gate.RESTS_AFTER", 0.0)
+    campaign(settings, account="good").enqueue(ROWS)
+    work(delivery, client)
+    slots, most = Slots(client), settings.accounts["good"].max_connections
+    held = slots.held("good")
+    assert held > 0
+    assert slots.acquire("good", most, most, "another", None, 15.0) == most - held
+    delivery.reap()
+    assert slots.acquire("good", held, most, "another", None, 15.0) == held

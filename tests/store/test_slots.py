@@ -81,6 +81,22 @@ def test_nobody_is_asked_to_close_while_there_is_room_for_all(slots):
     assert slots.renew("a", "p2", 101.0, LEASE) == 0
 
 
+@pytest.mark.parametrize(
+    ("wanted", "rests", "surplus"), [(10, True, 5), (7, True, 2), (10, False, 0)]
+)
+def test_who_rests_closes_as_many_as_others_want(slots, wanted, rests, surplus):
+    slots.acquire("a", 5, 10, "p1", 100.0, LEASE)
+    assert slots.acquire("a", wanted, 10, "p2", 100.0, LEASE) == 5
+    assert slots.renew("a", "p1", 101.0, LEASE, 5, rests=rests) == surplus
+
+
+def test_who_rests_keeps_what_nobody_wants(slots):
+    slots.acquire("a", 5, 10, "p1", 100.0, LEASE)
+    slots.acquire("a", 3, 10, "p2", 100.0, LEASE)
+    assert slots.renew("a", "p1", 101.0, LEASE, 5, rests=True) == 0
+    assert slots.acquire("a", 1, 10, "p3", 101.0, LEASE) == 1
+
+
 def test_a_wish_that_is_not_repeated_is_forgotten(slots):
     slots.acquire("a", 10, 10, "rich", 100.0, LEASE)
     slots.acquire("a", 10, 10, "gone", 101.0, LEASE)
@@ -129,7 +145,7 @@ def test_living_leases_never_hold_more_than_the_limit_whatever_happens(client, l
             held[who] += slots.acquire("a", count, limit, str(who), now, LEASE)
             ends[who] = now + LEASE
         elif what == "renew" and held[who]:
-            assert slots.renew("a", str(who), now, LEASE) <= held[who]
+            assert slots.renew("a", str(who), now, LEASE, rests=count % 2 == 0) <= held[who]
             ends[who] = now + LEASE
         elif what == "release":
             closed = min(count, held[who])
