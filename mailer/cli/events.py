@@ -55,7 +55,10 @@ def list_(session: Session, *, json_: bool) -> None:
         )
         return
     if not readers:
-        say("nobody reads events: [events] and [history] in mailer.toml say who is to")
+        if session.settings.follows:
+            say("nobody has read events yet: the first worker that runs begins")
+        else:
+            say("nobody reads events: [events] and [history] in mailer.toml say who is to")
         return
     table(
         ["consumer", "waiting", "oldest", "trouble"],

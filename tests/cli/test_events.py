@@ -47,6 +47,12 @@ def test_where_nobody_reads_it_says_how_to_have_one(mailer):
     assert "[events]" in mailer("events", "list").out
 
 
+def test_where_no_worker_has_run_yet_it_does_not_ask_for_what_is_configured(mailer, place):
+    with (place / "mailer.toml").open("a") as file:
+        file.write('[history]\nurl = "sqlite:///history.sqlite"\n')
+    assert "the first worker that runs begins" in mailer("events", "list").out
+
+
 def test_status_warns_of_what_waits_and_of_what_lies_aside(mailer, hook):
     said = mailer("status").err
 

@@ -84,10 +84,14 @@ def resume(request: Request, form: Form) -> str:
 
 def cancel(request: Request, _form: Form) -> str:
     """Send nothing more, for good."""
-    number = campaigns.cancel(settings_of(request), request.path_params["campaign"])
+    settings, name = settings_of(request), request.path_params["campaign"]
+    number = campaigns.cancel(settings, name)
     if number is None:
         return "It is over: nothing to cancel."
-    return f"Cancelled: {plural(number, 'recipient')} will get nothing any more."
+    said = f"Cancelled: {plural(number, 'recipient')} will get nothing any more."
+    if held := campaigns.status(settings, name).open:
+        said += f" Workers hold {held:,} more: they finish what is begun and cancel the rest."
+    return said
 
 
 def schedule(request: Request, form: Form) -> str:
