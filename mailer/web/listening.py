@@ -41,6 +41,9 @@ def _open(host: str, port: int, sockets: list[socket.socket]) -> None:
                 raise
             missing = exc
             continue
+        # Its connections inherit it. asyncio's own loop sets it for none of such a socket, and a page's
+        # head and body, which leave in two writes, would wait 40 ms for each other (Nagle's algorithm).
+        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sockets.append(opened)
         port = opened.getsockname()[1]
     if not sockets:
