@@ -3,25 +3,20 @@
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from servers import PLACES, Child, Sink
 
+from tests.servers.configurations import POSTFIX, POSTFIX_SERVICES
+
 USER, PASSWORD = "shop@mx.example", "secret"
 
-_MAIN = """
-compatibility_level = 3.6
-queue_directory = {home}/spool
-data_directory = {home}/data
-maillog_file_prefixes = {home}
-maillog_file = {home}/log
-mail_owner = postfix
-myhostname = mx.example
-mydestination =
-inet_interfaces = 127.0.0.1
-inet_protocols = ipv4
-alias_maps =
-local_recipient_maps =
+_MAIN = (
+    POSTFIX
+    + """
 default_transport = discard
 default_process_limit = 300
 smtpd_client_connection_count_limit = 0
@@ -37,20 +32,14 @@ smtpd_sasl_local_domain = mx.example
 smtpd_relay_restrictions = permit_sasl_authenticated, reject
 header_checks = static:DISCARD
 """
-_MASTER = """
+)
+_MASTER = (
+    POSTFIX_SERVICES
+    + """
 127.0.0.1:{port} inet n - n - - smtpd
-postlog unix-dgram n - n - 1 postlogd
-cleanup unix n - n - 0 cleanup
-qmgr unix n - n 300 1 qmgr
-tlsmgr unix - - n 1000? 1 tlsmgr
-rewrite unix - - n - - trivial-rewrite
-bounce unix - - n - 0 bounce
-defer unix - - n - 0 bounce
-proxymap unix - - n - - proxymap
-anvil unix - - n - 1 anvil
 discard unix - - n - - discard
-error unix - - n - - error
 """
+)
 _SASL = """
 pwcheck_method: auxprop
 auxprop_plugin: sasldb

@@ -8,8 +8,9 @@ the tests: an older version's is read by every newer consumer, a newer one's wai
 """
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any, Final, cast
 
 import msgpack
@@ -174,6 +175,11 @@ def encode_came_back(event: Event) -> Told:
 def weightier(older: str, newer: str) -> str:
     """Which of two words for what came later says more of the message."""
     return newer if WEIGHTS.get(newer, 0) >= WEIGHTS.get(older, 0) else older
+
+
+def weightiest(words: Iterable[str]) -> str:
+    """The one of *words*, from the oldest to the newest, that says most; empty where there is none."""
+    return reduce(weightier, words, "")
 
 
 def decode_entry(entry: bytes, start: int, order: int, ref: str = "") -> Iterator[Event]:

@@ -54,6 +54,12 @@ class Status(StrEnum):
         except ValueError:
             return cls.UNCERTAIN
 
+    @classmethod
+    def told(cls, letter: str) -> str:
+        """The word for a *letter*, in which who is just being transmitted to waits as others do."""
+        found = cls.read(letter)
+        return (cls.QUEUED if found is cls.TRANSMITTING else found).word
+
 
 OPEN: Final = frozenset({Status.QUEUED, Status.DEFERRED, Status.TRANSMITTING})
 

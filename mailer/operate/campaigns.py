@@ -25,6 +25,7 @@ __all__ = [
     "Status",
     "cancel",
     "failures",
+    "held",
     "late",
     "page",
     "pause",
@@ -174,6 +175,14 @@ def late(settings: Settings) -> list[Backlog]:
     """Who follows what happens, and is late or does not get on."""
     found = Producer(settings).store.events.backlogs(time())
     return [one for one in found if one.messages and (one.trouble or one.age > LATE)]
+
+
+def held(settings: Settings, name: str) -> str:
+    """What is to be said of those of a cancelled campaign whom workers hold; empty where none are."""
+    number = status(settings, name).open
+    if not number:
+        return ""
+    return f"workers hold {number:,} more: they finish what is begun and cancel the rest"
 
 
 def set_aside(settings: Settings) -> Mapping[str, int]:

@@ -1,6 +1,7 @@
 """How one person is taken out of everything, and what is found of her on the way."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from time import time
 
@@ -43,12 +44,9 @@ def erase(settings: Settings, address: str) -> Erased:
     if number := Aside(store.client).erase(one.mailbox):
         found.append(Found("events set aside", "", number))
     if settings.history.url is not None:
-        history = opened(settings)
-        try:
+        with closing(opened(settings)) as history:
             if number := history.erase(one.mailbox):
                 found.append(Found("history", "", number))
-        finally:
-            history.close()
     return Erased(
         [one for one in found if one.place != "being sent"],
         bool(store.suppression.find(fingerprint(one.mailbox))),

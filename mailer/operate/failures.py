@@ -9,6 +9,7 @@ from contextlib import closing
 from dataclasses import replace
 from heapq import merge
 from time import time
+from typing import Generic, TypeVar
 
 from mailer.config import Settings
 from mailer.errors import PayloadError
@@ -20,7 +21,10 @@ from mailer.queues.connections import Producer
 from mailer.store.campaigns import Failure
 from mailer.store.dead_letters import DeadLetter, DeadLetters, Filter
 
-__all__ = ["Failure", "records_back", "unaccepted", "with_records"]
+__all__ = ["ByPlace", "Failure", "records_back", "unaccepted", "with_records"]
+
+_Placed = TypeVar("_Placed", Failure, Record)
+"""What knows its *position* in the list."""
 
 
 def unaccepted(settings: Settings, name: str) -> Iterator[Failure]:
@@ -54,12 +58,9 @@ def with_records(
     if settings.history.url is None:
         yield from ((failure, None) for failure in found)
         return
-    records = _in_history(settings, name)
-    record = next(records, None)
+    records = ByPlace(_in_history(settings, name))
     for failure in found:
-        while record and record.position < failure.position:
-            record = next(records, None)
-        yield failure, record if record and record.position == failure.position else None
+        yield failure, records.take(failure.position)
 
 
 def records_back(settings: Settings, name: str) -> Mapping[str, Record]:
@@ -72,6 +73,20 @@ def records_back(settings: Settings, name: str) -> Mapping[str, Record]:
 def _in_history(settings: Settings, name: str, outcomes: Sequence[str] = ()) -> Iterator[Record]:
     with closing(opened(settings)) as history:
         yield from history.export(name, outcomes)
+
+
+class ByPlace(Generic[_Placed]):
+    """What comes by position, asked for by positions that grow."""
+
+    def __init__(self, found: Iterator[_Placed]) -> None:
+        self._found: Iterator[_Placed] = found
+        self._next: _Placed | None = next(found, None)
+
+    def take(self, place: int) -> _Placed | None:
+        """What there is of *place*; None where there is nothing."""
+        while self._next and self._next.position < place:
+            self._next = next(self._found, None)
+        return self._next if self._next and self._next.position == place else None
 
 
 def _position(failure: Failure) -> int:

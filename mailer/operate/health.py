@@ -1,6 +1,7 @@
 """Is everything that mail needs reachable: Redis, the broker, the history, a worker that sweeps."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from time import time
 from typing import Final
@@ -74,11 +75,8 @@ def nobody_works(settings: Settings) -> str:
 def _history(settings: Settings) -> str:
     """Why the history cannot be asked; empty where it can, and has the tables of this version."""
     try:
-        history = opened(settings)
-        try:
+        with closing(opened(settings)) as history:
             history.counts("")
-        finally:
-            history.close()
     except MailerError as exc:
         return str(exc)
     return ""

@@ -5,6 +5,7 @@ reply. The bytes are kept while somebody may still send them: in a batch, or in 
 """
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from time import time
@@ -57,11 +58,8 @@ def page(settings: Settings, campaign: str, start: int, outcome: str = "") -> Pa
     Raises `CampaignNotFoundError` where nobody knows the campaign.
     """
     if settings.history.url is not None:
-        history = opened(settings)
-        try:
+        with closing(opened(settings)) as history:
             found = history.page(campaign, start, SIZE + 1, outcome)
-        finally:
-            history.close()
         if found:
             more = found[SIZE].position if len(found) > SIZE else None
             return Page(tuple(found[:SIZE]), more)
@@ -75,12 +73,9 @@ def message(settings: Settings, campaign: str, position: int) -> Record:
     Raises `CampaignNotFoundError` where nobody knows the campaign, `InputError` for another position.
     """
     if settings.history.url is not None and position <= _LAST:
-        history = opened(settings)
-        try:
+        with closing(opened(settings)) as history:
             if found := history.message(campaign, position):
                 return found
-        finally:
-            history.close()
     return ledger_record(settings, campaign, position)
 
 
@@ -137,7 +132,7 @@ def _having(settings: Settings, campaign: str, places: range, outcome: str) -> I
     """The positions among *places* whose recipients have that outcome; all where none is named."""
     letters = Producer(settings).store.payloads.letters(campaign, places)
     for position, letter in zip(places, letters, strict=False):
-        if outcome in ("", _word(letter)):
+        if outcome in ("", Status.told(letter)):
             yield position
 
 
@@ -155,15 +150,10 @@ def ledger_record(settings: Settings, campaign: str, position: int) -> Record:
         position,
         detail.mailbox if detail else "",
         "",
-        _word(letter),
+        Status.told(letter),
         detail.at if detail else 0.0,
         account=account,
         attempts=detail.attempts if detail else 0,
         stage=detail.stage if detail else "",
         reply=detail.reply if detail else "",
     )
-
-
-def _word(letter: str) -> str:
-    found = Status.read(letter)
-    return Status.QUEUED.word if found is Status.TRANSMITTING else found.word

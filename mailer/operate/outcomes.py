@@ -6,15 +6,14 @@ the mailbox and the last reply while ``[retention] replies`` lasts.
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
-from functools import reduce
 from time import time
 from typing import Final
 
 from mailer.config import Settings
-from mailer.mail.event import CAME_BACK, weightier
+from mailer.mail.event import CAME_BACK, weightiest
 from mailer.mail.record import Record
 from mailer.mail.status import Detail, Status
-from mailer.operate.failures import Failure, unaccepted
+from mailer.operate.failures import ByPlace, unaccepted
 from mailer.operate.history import opened
 from mailer.queues.connections import Producer
 from mailer.store.feedback.records import Returned
@@ -45,16 +44,14 @@ def _in_ledger(settings: Settings, name: str) -> Iterator[Record]:
     store = Producer(settings).store
     progress = store.campaigns.progress(name, time())
     any_back = bool(store.feedback.counts(name))
-    by_place = _ByPlace(unaccepted(settings, name))
+    by_place = ByPlace(unaccepted(settings, name))
     for first in range(0, progress.total, _STEP):
         places = range(first, min(first + _STEP, progress.total))
         back = store.feedback.returned_at(name, places) if any_back else {}
         for place, letter in zip(places, store.payloads.letters(name, places), strict=False):
-            status, failure = Status.read(letter), by_place.take(place)
-            if status is Status.TRANSMITTING:
-                status = Status.QUEUED
-            detail = failure.detail if failure and status is not Status.ACCEPTED else None
-            yield _record(name, place, status.word, detail, back.get(place, ()))
+            failure, outcome = by_place.take(place), Status.told(letter)
+            detail = failure.detail if failure and outcome != Status.ACCEPTED.word else None
+            yield _record(name, place, outcome, detail, back.get(place, ()))
 
 
 def _record(
@@ -72,19 +69,5 @@ def _record(
         attempts=known.attempts,
         stage=known.stage,
         reply=known.reply,
-        later=reduce(weightier, (CAME_BACK[one.kind] for one in back), ""),
+        later=weightiest(CAME_BACK[one.kind] for one in back),
     )
-
-
-class _ByPlace:
-    """Failures that come by position, asked for by positions that grow."""
-
-    def __init__(self, failures: Iterator[Failure]) -> None:
-        self._failures = failures
-        self._next = next(failures, None)
-
-    def take(self, place: int) -> Failure | None:
-        """The failure of *place*; None where there is none."""
-        while self._next and self._next.position < place:
-            self._next = next(self._failures, None)
-        return self._next if self._next and self._next.position == place else None

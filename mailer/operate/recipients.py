@@ -6,6 +6,7 @@ So a campaign that was cancelled half-way goes on under another name, and nobody
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from itertools import groupby
 from time import time
 
@@ -84,22 +85,16 @@ def _by_ledger(campaigns: Campaigns, name: str) -> list[bytes]:
 def _told_by_history(settings: Settings, name: str) -> Iterator[bytes]:
     if settings.history.url is None:
         return
-    history = opened(settings)
-    try:
+    with closing(opened(settings)) as history:
         for number in history.persons(name, [status.word for status in _MAY_HAVE_IT]):
             yield number.to_bytes(8, "big", signed=True)
-    finally:
-        history.close()
 
 
 def _history_is_whole(settings: Settings, name: str) -> bool:
     """Whether it knows every recipient: none is missing before the last."""
-    history = opened(settings)
-    try:
+    with closing(opened(settings)) as history:
         number = sum(history.counts(name).values())
         return [one.position for one in history.page(name, number - 1, 2)] == [number - 1]
-    finally:
-        history.close()
 
 
 def failed(settings: Settings, name: str) -> Recipients:

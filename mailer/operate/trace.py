@@ -6,14 +6,13 @@ Message-ID, but that of a campaign's message is made from its recipient, and can
 """
 
 from collections.abc import Iterator
-from contextlib import suppress
-from functools import reduce
+from contextlib import closing, suppress
 from itertools import islice
 from typing import Final
 
 from mailer.config import Settings
 from mailer.errors import InputError
-from mailer.mail.event import CAME_BACK, weightier
+from mailer.mail.event import CAME_BACK, weightiest
 from mailer.mail.recipients import Rejected, fingerprint, parse
 from mailer.mail.record import Record, Step
 from mailer.mail.seal import message_hash
@@ -54,11 +53,8 @@ def _asked(what: str) -> str:
 
 def _found(what: str, settings: Settings, newest: int | None) -> list[Record]:
     if settings.history.url is not None:
-        history = opened(settings)
-        try:
+        with closing(opened(settings)) as history:
             return history.trace(what)
-        finally:
-            history.close()
     ledger = _Ledger(settings, newest)
     return list(ledger.by_message_id(what) if what.startswith("<") else ledger.by_mailbox(what))
 
@@ -114,7 +110,7 @@ class _Ledger:
             attempts=detail.attempts,
             stage=detail.stage,
             reply=detail.reply,
-            later=reduce(weightier, (CAME_BACK[one.kind] for one in back), ""),
+            later=weightiest(CAME_BACK[one.kind] for one in back),
             steps=tuple(_step(one) for one in back),
         )
 

@@ -1,13 +1,12 @@
 """What came back, told to Flower: by whichever way it came in, a finished task for each campaign."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 from uuid import NAMESPACE_OID, uuid5
 
 from mailer.mail.event import CAME_BACK
 from mailer.store.campaigns import Campaigns
 from mailer.store.connection import Client, take_turn
-from mailer.store.feedback.records import Feedback
 
 EVERY: Final = 60.0
 """Seconds between two looks; however much comes back, Flower's list is not flooded."""
@@ -26,14 +25,14 @@ class CameBack:
         self._show = show
         self._client = client
         self._campaigns = Campaigns(client)
-        self._feedback = Feedback(client)
         self._shown: dict[str, str] = {}
 
-    def sweep(self, _now: float) -> None:
+    def sweep(self, now: float) -> None:
         """Look, if it is this worker's turn. Raises `LedgerUnavailableError`."""
         if not take_turn(self._client, DUTY, EVERY):
             return
-        found = {name: self._words(name) for name in self._campaigns.names()}
+        progresses = self._campaigns.progresses(self._campaigns.names(), now)
+        found = {one.campaign: _words(one.came_back) for one in progresses}
         for name, words in found.items():
             if words and words != self._shown.get(name):
                 # Another worker may tell the same: of one identifier, Flower shows one task.
@@ -42,9 +41,7 @@ class CameBack:
                 self._show(TASK, identifier, args, kwargs, words)
         self._shown = found
 
-    def _words(self, campaign: str) -> str:
-        counts = self._feedback.counts(campaign)
-        told = [
-            f"{counts[kind]} {CAME_BACK[kind]}" for kind in reversed(CAME_BACK) if kind in counts
-        ]
-        return ", ".join(told)
+
+def _words(counts: Mapping[str, int]) -> str:
+    told = [f"{counts[kind]} {CAME_BACK[kind]}" for kind in reversed(CAME_BACK) if kind in counts]
+    return ", ".join(told)

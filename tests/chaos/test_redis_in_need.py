@@ -19,21 +19,32 @@ def words(world):
     return (world.folder / "worker.log").read_text()
 
 
+def begun(world):
+    """Two workers that are in the middle of a campaign."""
+    world.wish({"delay": 0.05})
+    workers = [world.start_worker(), world.start_worker("threads")]
+    world.enqueue(COUNT)
+    assault.after_accepted(world, 20)
+    return workers
+
+
+def is_well(world, workers):
+    """Everybody got it once, and the workers go on."""
+    Verdict(world, COUNT).is_once(at_most_uncertain=40)
+    assert [worker.poll() for worker in workers] == [None, None]
+    assert "Unrecoverable" not in words(world)
+
+
 def test_a_redis_that_loads_for_seconds_is_waited_for_and_people_are_told(tmp_path):
     with World(tmp_path / "world") as world:
-        world.wish({"delay": 0.05})
-        workers = [world.start_worker(), world.start_worker("threads")]
-        world.enqueue(COUNT)
-        assault.after_accepted(world, 20)
+        workers = begun(world)
         assault.load_slowly(world, 8)
         status = world._start(sys.executable, "-m", "mailer", "status", log="status.log")
         assert status.wait(PATIENCE) != 0
         said = (world.folder / "status.log").read_text()
         assert "Redis is loading its data" in said, said
         wait_until(lambda: not assault.is_loading(world), what="Redis to have loaded")
-        Verdict(world, COUNT).is_once(at_most_uncertain=40)
-        assert [worker.poll() for worker in workers] == [None, None]
-        assert "Unrecoverable" not in words(world)
+        is_well(world, workers)
 
 
 class SmallDisk(World):
@@ -61,16 +72,11 @@ class SmallDisk(World):
 
 def test_a_full_disk_is_waited_for_until_there_is_room(tmp_path):
     with SmallDisk(tmp_path / "world") as world:
-        world.wish({"delay": 0.05})
-        workers = [world.start_worker(), world.start_worker("threads")]
-        world.enqueue(COUNT)
-        assault.after_accepted(world, 20)
+        workers = begun(world)
         world.fill()
         wait_until(lambda: "waiting for Redis" in words(world), what="workers to notice")
         pause = world._start(sys.executable, "-m", "mailer", "pause", "spring", log="pause.log")
         assert pause.wait(PATIENCE) != 0
         assert "cannot write to its disk" in (world.folder / "pause.log").read_text()
         world.make_room()
-        Verdict(world, COUNT).is_once(at_most_uncertain=40)
-        assert [worker.poll() for worker in workers] == [None, None]
-        assert "Unrecoverable" not in words(world)
+        is_well(world, workers)

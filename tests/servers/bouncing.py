@@ -16,26 +16,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.conftest import free_port
+from tests.servers.configurations import POSTFIX, POSTFIX_SERVICES
 from tests.servers.real import keeper
 from tests.servers.waiting import listening
 
 SHOP = "mail.shop.example"
 
-_MAIN = """
-compatibility_level = 3.6
-queue_directory = {home}/spool
-data_directory = {home}/data
-maillog_file_prefixes = {home}
-maillog_file = {home}/log
-mail_owner = postfix
-myhostname = mx.example
-mydestination =
+_MAIN = (
+    POSTFIX
+    + """
 mynetworks = 127.0.0.0/8
-inet_interfaces = 127.0.0.1
-inet_protocols = ipv4
-alias_maps =
 alias_database =
-local_recipient_maps =
 recipient_delimiter = +
 relay_domains = gone.example {relayed}
 transport_maps = texthash:{home}/transport
@@ -49,6 +40,7 @@ pipe_destination_recipient_limit = 1
 transport_retry_time = 1s
 {virtual}
 """
+)
 
 _VIRTUAL = """
 virtual_mailbox_domains = mail.shop.example
@@ -60,30 +52,23 @@ virtual_minimum_uid = 1
 virtual_transport = virtual
 """
 
-_MASTER = """
+_MASTER = (
+    POSTFIX_SERVICES
+    + """
 {port} inet n - n - - smtpd
-postlog unix-dgram n - n - 1 postlogd
 pickup unix n - n 60 1 pickup
-cleanup unix n - n - 0 cleanup
-qmgr unix n - n 300 1 qmgr
-tlsmgr unix - - n 1000? 1 tlsmgr
-rewrite unix - - n - - trivial-rewrite
-bounce unix - - n - 0 bounce
-defer unix - - n - 0 bounce
 trace unix - - n - 0 bounce
 verify unix - - n - 1 verify
 flush unix n - n 1000? 0 flush
-proxymap unix - - n - - proxymap
 smtp unix - - n - - smtp
 lmtp unix - - n - - lmtp
 virtual unix - n n - - virtual
-anvil unix - - n - 1 anvil
 scache unix - - n - 1 scache
-error unix - - n - - error
 retry unix - - n - - error
 reader unix - n n - 1 pipe
   flags=R user=nobody argv=/usr/bin/python3 {home}/hand-over.py {handed} ${{recipient}}
 """
+)
 
 # A pipe runs as an unprivileged user, who may not read this project: what it is given it passes on to the
 # test, which runs the reader, and ends as that ended.

@@ -18,6 +18,7 @@ import trustme
 from aiosmtpd.controller import Controller
 
 from tests.conftest import PLACES, free_port
+from tests.servers.configurations import EXIM
 
 PATIENCE = 60.0
 """Seconds that a server has to come up, or to file what it has taken."""
@@ -78,7 +79,7 @@ def keeper() -> Iterator[tuple[int, Taken]]:
 
 
 @contextlib.contextmanager
-def _folder(name: str) -> Iterator[Path]:
+def folder(name: str) -> Iterator[Path]:
     home = Path(tempfile.mkdtemp(prefix=f"mailer-{name}-"))
     home.chmod(0o755)
     try:
@@ -88,7 +89,7 @@ def _folder(name: str) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _running(command: list[str | Path], home: Path, port: int, **more) -> Iterator[None]:
+def running(command: list[str | Path], home: Path, port: int, **more) -> Iterator[None]:
     with (home / "out").open("wb") as out:
         server = subprocess.Popen(command, stdout=out, stderr=out, cwd=home, **more)
     try:
@@ -107,15 +108,9 @@ def _running(command: list[str | Path], home: Path, port: int, **more) -> Iterat
 
 # Exim.
 
-_EXIM = """
-exim_user = nobody
-exim_group = nogroup
-spool_directory = {home}/spool
-log_file_path = {home}/log-%s
-keep_environment =
-primary_hostname = mx.example
-daemon_smtp_ports = {port}
-local_interfaces = 127.0.0.1
+_EXIM = (
+    EXIM
+    + """
 tls_advertise_hosts = {tls}
 pipelining_advertise_hosts = {pipelining}
 chunking_advertise_hosts = {chunking}
@@ -123,7 +118,6 @@ smtputf8_advertise_hosts = *
 accept_8bitmime = true
 smtp_accept_max_per_connection = 0
 smtp_accept_max = 50
-host_lookup =
 queue_only = true
 message_size_limit = 20M
 smtp_accept_max_nonmail = 1000
@@ -137,6 +131,7 @@ recipients:
   accept
 {sections}
 """
+)
 
 # A certificate that the authority has signed is enough for TLS; EXTERNAL says whose it is.
 _BY_CERTIFICATE = """
@@ -179,7 +174,7 @@ def exim(
     """
     program, port = shutil.which("exim4", path=PLACES), free_port()
     assert program is not None
-    with _folder("exim") as home:
+    with folder("exim") as home:
         (home / "spool").mkdir()
         if authority is not None:
             authority.cert_pem.write_to_path(home / "authority.pem")
@@ -201,7 +196,7 @@ def exim(
             headers = (home / "spool/input").rglob("*-H")
             return [(_recipient(path), _message(path)) for path in headers]
 
-        with _running([program, "-C", home / "conf", "-bdf"], home, port):
+        with running([program, "-C", home / "conf", "-bdf"], home, port):
             yield RealServer(port, taken)
 
 
@@ -244,11 +239,11 @@ def dovecot() -> Iterator[RealServer]:
     """Dovecot's submission service; any password will do. Only root can start it."""
     program, port = shutil.which("dovecot", path=PLACES), free_port()
     assert program is not None
-    with _folder("dovecot") as home, keeper() as (relay, taken):
+    with folder("dovecot") as home, keeper() as (relay, taken):
         (home / "mail").mkdir()
         shutil.chown(home / "mail", "nobody", "nogroup")
         (home / "conf").write_text(_DOVECOT.format(home=home, port=port, relay=relay))
-        with _running([program, "-F", "-c", home / "conf"], home, port):
+        with running([program, "-F", "-c", home / "conf"], home, port):
             yield RealServer(port, lambda: list(taken))
 
 
@@ -276,7 +271,7 @@ exports.hook_queue = (next, connection) => {
 def haraka() -> Iterator[RealServer]:
     """A Haraka with a plugin that keeps what is queued."""
     port = free_port()
-    with _folder("haraka") as home:
+    with folder("haraka") as home:
         for name in ("config", "plugins", "mail", "queue"):
             (home / name).mkdir()
         (home / "plugins/keep.js").write_text(_KEEP_JS)
@@ -300,7 +295,7 @@ def haraka() -> Iterator[RealServer]:
             ]
 
         command = ["node", HARAKA / "node_modules/Haraka/bin/haraka", "-c", home]
-        with _running(command, home, port):
+        with running(command, home, port):
             yield RealServer(port, taken)
 
 
@@ -320,10 +315,10 @@ def opensmtpd() -> Iterator[RealServer]:
     """OpenSMTPD, which drops clients that pipeline; its spool is the system's. Only root can start it."""
     program, port = shutil.which("smtpd", path=PLACES), free_port()
     assert program is not None
-    with _folder("opensmtpd") as home, keeper() as (relay, taken):
+    with folder("opensmtpd") as home, keeper() as (relay, taken):
         (home / "no").write_text("@nowhere.example.org\n")
         conf = home / "conf"
         conf.write_text(_OPENSMTPD.format(home=home, port=port, relay=relay))
         conf.chmod(0o600)
-        with _running([program, "-d", "-f", conf], home, port):
+        with running([program, "-d", "-f", conf], home, port):
             yield RealServer(port, lambda: list(taken))

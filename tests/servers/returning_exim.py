@@ -11,23 +11,17 @@ from pathlib import Path
 
 from tests.conftest import PLACES, free_port
 from tests.servers.bouncing import Bouncing
-from tests.servers.real import _folder, _running
+from tests.servers.configurations import EXIM
+from tests.servers.real import folder, running
 
 LDA = Path("/usr/lib/dovecot/dovecot-lda")
 
-_EXIM = """
-exim_user = nobody
-exim_group = nogroup
+_EXIM = (
+    EXIM
+    + """
 exim_path = {program}
 deliver_drop_privilege = true
-spool_directory = {home}/spool
-log_file_path = {home}/log-%s
-keep_environment =
-primary_hostname = mx.example
-daemon_smtp_ports = {port}
-local_interfaces = 127.0.0.1
 tls_advertise_hosts =
-host_lookup =
 smtp_accept_max = 50
 acl_smtp_rcpt = takes_all
 begin acl
@@ -74,6 +68,7 @@ delivery_agent:
 begin retry
 * * F,1h,1s
 """
+)
 
 _DOVECOT = """
 protocols =
@@ -112,7 +107,7 @@ def returning_exim(lmtp: int) -> Iterator[Bouncing]:
     """Run it; what it returns goes by LMTP to that port, and is tried again each second."""
     program, port = shutil.which("exim4", path=PLACES), free_port()
     assert program is not None
-    with _folder("returning-exim") as home:
+    with folder("returning-exim") as home:
         values = {"home": home, "port": port, "lmtp": lmtp, "lda": LDA, "program": program}
         (home / "conf").write_text(_EXIM.format(**values))
         (home / "dovecot.conf").write_text(_DOVECOT.format(**values))
@@ -122,5 +117,5 @@ def returning_exim(lmtp: int) -> Iterator[Bouncing]:
         (home / "zoe/away.sieve").write_text(_SIEVE)
         for path in (home, home / "spool", home / "zoe"):
             shutil.chown(path, "nobody", "nogroup")
-        with _running([program, "-C", home / "conf", "-bdf", "-q1s"], home, port):
+        with running([program, "-C", home / "conf", "-bdf", "-q1s"], home, port):
             yield Bouncing(port, home)

@@ -2,16 +2,13 @@
 
 import os
 import shutil
-import socket
-import subprocess
-import tempfile
-import time
-from pathlib import Path
 
 import pytest
 
 from mailer.smtp import Action, Driver, Fate, Submission, Timeouts
 from tests.conftest import free_port
+from tests.servers import configurations
+from tests.servers.real import folder, running
 
 EXIM = shutil.which("exim4", path=os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin"))) or ""
 """Not asked for by the marker: Debian's exim4 and postfix exclude each other."""
@@ -21,21 +18,14 @@ pytestmark = [
     pytest.mark.skipif(not EXIM, reason="exim4 is not installed; Debian's excludes its postfix"),
 ]
 
-CONFIGURATION = """
-exim_user = nobody
-exim_group = nogroup
-spool_directory = {home}/spool
-log_file_path = {home}/log-%s
-keep_environment =
-primary_hostname = mx.example
-daemon_smtp_ports = {port}
-local_interfaces = 127.0.0.1
+CONFIGURATION = (
+    configurations.EXIM
+    + """
 tls_advertise_hosts =
 pipelining_advertise_hosts =
 chunking_advertise_hosts =
 smtp_accept_max_per_connection = 3
 smtp_accept_max = 30
-host_lookup =
 queue_only = true
 acl_smtp_rcpt = recipients
 acl_smtp_data = accept
@@ -56,33 +46,19 @@ drop:
   file = /dev/null
   user = nobody
 """
+)
 
 
 @pytest.fixture(scope="module")
 def exim_port():
     port = free_port()
-    home = Path(tempfile.mkdtemp(prefix="mailer-exim-"))
-    home.chmod(0o755)
-    shutil.chown(home, "nobody")
-    (home / "spool").mkdir()
-    shutil.chown(home / "spool", "nobody")
-    (home / "conf").write_text(CONFIGURATION.format(home=home, port=port))
-    with (home / "out").open("wb") as out:
-        server = subprocess.Popen([EXIM, "-C", home / "conf", "-bdf"], stdout=out, stderr=out)
-    try:
-        deadline = time.monotonic() + 60
-        while True:
-            assert server.poll() is None, (home / "out").read_text()
-            try:
-                socket.create_connection(("127.0.0.1", port), 5).close()
-                break
-            except OSError:
-                assert time.monotonic() < deadline, "Exim did not come up"
-        yield port
-    finally:
-        server.terminate()
-        server.wait(60)
-        shutil.rmtree(home, ignore_errors=True)
+    with folder("exim") as home:
+        (home / "spool").mkdir()
+        for path in (home, home / "spool"):
+            shutil.chown(path, "nobody")
+        (home / "conf").write_text(CONFIGURATION.format(home=home, port=port))
+        with running([EXIM, "-C", home / "conf", "-bdf"], home, port):
+            yield port
 
 
 def test_step_by_step_over_connections_that_take_three_messages_each(

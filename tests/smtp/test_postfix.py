@@ -13,6 +13,7 @@ import pytest
 from mailer.smtp import Action, Driver, Fate, Security, Submission, Timeouts, try_account
 from tests.conftest import free_port
 from tests.servers.bouncing import running
+from tests.servers.configurations import POSTFIX, POSTFIX_SERVICES
 from tests.servers.waiting import eventually
 
 pytestmark = [
@@ -24,19 +25,9 @@ pytestmark = [
     ),
 ]
 
-MAIN = """
-compatibility_level = 3.6
-queue_directory = {home}/spool
-data_directory = {home}/data
-maillog_file_prefixes = {home}
-maillog_file = {home}/log
-mail_owner = postfix
-myhostname = mx.example
-mydestination =
-inet_interfaces = 127.0.0.1
-inet_protocols = ipv4
-alias_maps =
-local_recipient_maps =
+MAIN = (
+    POSTFIX
+    + """
 default_transport = discard
 relay_transport = discard
 smtpd_tls_security_level = may
@@ -53,24 +44,18 @@ smtpd_data_restrictions = reject_unauth_pipelining
 message_size_limit = 100000
 smtputf8_enable = yes
 """
-MASTER = """
+)
+MASTER = (
+    POSTFIX_SERVICES
+    + """
 {port} inet n - n - - smtpd
-postlog unix-dgram n - n - 1 postlogd
-cleanup unix n - n - 0 cleanup
-qmgr unix n - n 300 1 qmgr
-tlsmgr unix - - n 1000? 1 tlsmgr
-rewrite unix - - n - - trivial-rewrite
-bounce unix - - n - 0 bounce
-defer unix - - n - 0 bounce
 trace unix - - n - 0 bounce
 verify unix - - n - 1 verify
-proxymap unix - - n - - proxymap
-anvil unix - - n - 1 anvil
 scache unix - - n - 1 scache
 discard unix - - n - - discard
-error unix - - n - - error
 retry unix - - n - - error
 """
+)
 ACCESS = """
 no@example.org 550 5.1.1 no such user
 later@example.org 450 4.7.1 greylisted

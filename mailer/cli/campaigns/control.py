@@ -96,6 +96,5 @@ def cancel(session: Session, name: str, *, yes: bool) -> None:
         say(f"campaign {name!r} is over: nothing to cancel")
         return
     said = f"{name}: cancelled, {plural(number, 'recipient')} will get nothing"
-    if held := campaigns.status(session.settings, name).open:
-        said += f"; workers hold {held:,} more: they finish what is begun and cancel the rest"
-    say(said)
+    held = campaigns.held(session.settings, name)
+    say(f"{said}; {held}" if held else said)

@@ -29,20 +29,11 @@ class Direct:
         self._pool = pool
         self._own = threading.local()
 
-    def call(self, digest: bytes, args: Sequence[object]) -> Any:
-        """Run the script of that SHA-1 *digest* (in hex) and return its reply.
-
-        Where Sentinel watches, the reply counts only when all replicas have what the script has changed.
-        Raises `redis.RedisError` of any kind when something is not as it should be; whether the script
-        has run is not known then.
-        """
-        (reply,) = self.call_all(digest, (args,))
-        return reply
-
     def call_all(self, digest: bytes, calls: Sequence[Sequence[object]]) -> list[Any]:
         """Run the script once with each of *calls*, in one round trip; their replies, in their order.
 
-        One that raises does not keep the others from running.
+        One that raises does not keep the others from running. Raises `redis.RedisError` of any kind when
+        something is not as it should be; whether the script has run is not known then.
         """
         packed: list[bytes] = []
         for args in calls:

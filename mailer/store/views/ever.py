@@ -9,9 +9,12 @@ from mailer.mail.status import OPEN, Status
 from mailer.store import keys
 from mailer.store.campaigns import Campaigns
 from mailer.store.connection import Client, reaching_redis
+from mailer.store.reach import reading
 
 _TRIES: Final = 5
 """Readings of all campaigns, while some of them are leaving Redis meanwhile."""
+
+_FINAL: Final = {one.value: one.word for one in Status if one not in OPEN}
 
 Labels = tuple[str, str]
 """A status word, or a kind of what came back; and the account, or ``a, b``, that its campaign names."""
@@ -45,8 +48,8 @@ class Ever:
         for what, account, number in _read(left):
             if len(what) > 1:
                 found.came_back[what, account] += number
-            elif (status := Status(what)) not in OPEN:
-                found.outcomes[status.word, account] += number
+            elif word := _FINAL.get(what):
+                found.outcomes[word, account] += number
         return found
 
     def _of_campaigns(self) -> Counted:
@@ -67,5 +70,5 @@ class Ever:
 
 def _read(left: dict[bytes, bytes]) -> Iterator[tuple[str, str, int]]:
     for name, number in left.items():
-        what, _, account = name.decode().partition(":")
-        yield what, account, int(number)
+        what, _, account = reading.text(name).partition(":")
+        yield what, account, reading.whole(number, keys.LEFT)

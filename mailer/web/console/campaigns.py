@@ -89,9 +89,8 @@ def cancel(request: Request, _form: Form) -> str:
     if number is None:
         return "It is over: nothing to cancel."
     said = f"Cancelled: {plural(number, 'recipient')} will get nothing any more."
-    if held := campaigns.status(settings, name).open:
-        said += f" Workers hold {held:,} more: they finish what is begun and cancel the rest."
-    return said
+    held = campaigns.held(settings, name)
+    return f"{said} {held.capitalize()}." if held else said
 
 
 def schedule(request: Request, form: Form) -> str:

@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from io import BytesIO, StringIO
@@ -129,9 +129,8 @@ def read_in(request: Request, form: Form) -> str:
     return ". ".join([*parts, *notices]) + "."
 
 
-def page_of(_request: Request, form: Form) -> str:
+def page_of(_request: Request, _form: Form) -> str:
     """Where one goes after an act."""
-    del form
     return "/suppression"
 
 
@@ -189,7 +188,7 @@ def _csv(entries: Iterator[Mapping[str, str]]) -> Iterator[str]:
         yield _line([one[column] for column in COLUMNS])
 
 
-def _line(cells: "tuple[str, ...] | list[str]") -> str:
+def _line(cells: Sequence[str]) -> str:
     written_out = StringIO()
     csv.writer(written_out, lineterminator="\r\n").writerow([csv_cell(cell) for cell in cells])
     return written_out.getvalue()

@@ -11,7 +11,7 @@ from typing import Final, NoReturn
 
 from mailer.compose.spans import ATTRIBUTES, COMMENT, Span, attributes, spans
 from mailer.compose.template.mjml.places import Place, Places
-from mailer.compose.template.mjml.repairs import WRITTEN
+from mailer.compose.template.mjml.repairs import WRITTEN, elements
 from mailer.compose.template.mjml.tokens import JINJA, JINJA_ENDS
 from mailer.errors import TemplateError
 
@@ -24,13 +24,7 @@ _MOST: Final = 500
 _LONGEST: Final = 1 << 22
 
 _PROLOGUE: Final = re.compile(r"\A\s*(?:<\?xml[^>]*\?>\s*|<!DOCTYPE[^>]*>\s*)+", re.IGNORECASE)
-_CLOSED: Final = {
-    f"mj_{name}": re.compile(rf"</mj-{name.replace('_', '-')}\s*>") for name in (*WRITTEN, "style")
-}
-_TEXT: Final = "|".join(
-    rf"(?P<mj_{name}><mj-{name.replace('_', '-')}(?![\w-]){ATTRIBUTES}(?<!/)>)"
-    for name in (*WRITTEN, "style")
-)
+_TEXT, _CLOSED = elements(*WRITTEN, "style")
 _FOUND: Final = re.compile(
     rf"{JINJA}|(?P<remark><!--)|{_TEXT}"
     rf"|(?P<include><mj-include(?![\w-]){ATTRIBUTES}>(?:(?<=/>)|\s*</mj-include\s*>))"
@@ -85,7 +79,7 @@ class _Document:
 
     def add(self, source: str, path: str) -> None:
         """Add the file *source* at *path*, where the document ends now."""
-        text = source.replace("\r\n", "\n").replace("\r", "\n")
+        text = _at_line_feeds(source)
         text = _PROLOGUE.sub(lambda found: "\n" * found[0].count("\n"), text)
         self._length += len(text)
         is_part = bool(self._trail)
@@ -176,7 +170,7 @@ class _Document:
         else:
             opening, closing = "<mj-raw>\n", "\n</mj-raw>\n"
         self._into.append((opening, (path, 1)))
-        line = self._put(text.replace("\r\n", "\n").replace("\r", "\n"), path, 1)
+        line = self._put(_at_line_feeds(text), path, 1)
         self._put(closing, path, line)
         self._into = here
 
@@ -207,6 +201,11 @@ def _attributes(include: Span) -> dict[str, str]:
     found = _INCLUDE.match(include.text)
     assert found is not None
     return attributes(found[1])
+
+
+def _at_line_feeds(text: str) -> str:
+    """Return *text* with LF at the end of each line."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _lines(text: str) -> list[str]:

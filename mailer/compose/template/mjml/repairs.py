@@ -33,12 +33,19 @@ _PARTS: Final = {
     )
     for part in ("mj-head", "mj-raw", "mj-style")
 }
-_HTML: Final = re.compile(
-    "|".join(
-        rf"(?P<{name}><mj-{name.replace('_', '-')}(?![\w-]){ATTRIBUTES}(?<!/)>)" for name in WRITTEN
+
+
+def elements(*names: str) -> tuple[str, dict[str, re.Pattern[str]]]:
+    """What opens these elements, one group of the expression each (``mj_text``), and what closes them."""
+    tags = {f"mj_{name}": f"mj-{name.replace('_', '-')}" for name in names}
+    opening = "|".join(
+        rf"(?P<{group}><{tag}(?![\w-]){ATTRIBUTES}(?<!/)>)" for group, tag in tags.items()
     )
-)
-_HTML_ENDS: Final = {name: re.compile(rf"</mj-{name.replace('_', '-')}\s*>") for name in WRITTEN}
+    return opening, {group: re.compile(rf"</{tag}\s*>") for group, tag in tags.items()}
+
+
+_HTML_BEGINS, _HTML_ENDS = elements(*WRITTEN)
+_HTML: Final = re.compile(_HTML_BEGINS)
 _CSS_COMMENTS: Final = re.compile(r"(?P<comment>/\*)")
 _CSS_COMMENT_END: Final = {"comment": re.compile(r"\*/")}
 _CONTAINER: Final = re.compile(
