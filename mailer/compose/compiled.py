@@ -15,13 +15,13 @@ with Jinja's.
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from itertools import groupby
-from operator import itemgetter
 from typing import Any, Final
 
 from mailer.compose import quoted
 from mailer.compose.template import Hole, NotTraceableError, Trace, Variant, start
 from mailer.compose.text import check_depth, plain, text_of, text_of_pieces
 from mailer.compose.transfer import chosen, encoded, transfer_encoding, weight
+from mailer.mail.forms import getter
 
 # A list whose rows all take different ways is not worth recording.
 _MAX_LEAVES: Final = 500
@@ -45,7 +45,7 @@ class Output:
     def __init__(self, pieces: Pieces) -> None:
         self.pieces = pieces = _merged(pieces)
         numbers = sorted({piece for piece in pieces if isinstance(piece, int)})
-        self._steps: Callable[[Memo], Any] = _getter(numbers)
+        self._steps: Callable[[Memo], Any] = getter(numbers)
         texts = [piece for piece in pieces if isinstance(piece, str)]
         self._chunks = list(map(_constant_chunk, texts))
         order: list[int] = []
@@ -53,7 +53,7 @@ class Output:
         for piece in pieces:
             order.append(seen if isinstance(piece, str) else len(texts) + numbers.index(piece))
             seen += isinstance(piece, str)
-        self._order: Callable[[list[bytes]], Any] = _getter(order)
+        self._order: Callable[[list[bytes]], Any] = getter(order)
         # Whether the end is known, and is made to end in a line break once for all.
         self._closed = bool(pieces) and isinstance(pieces[-1], str)
         self._octets, self._high = weight("".join(texts))
@@ -336,13 +336,3 @@ def _merged(pieces: Pieces) -> Pieces:
         else:
             merged += run
     return [piece for piece in merged if piece != ""]
-
-
-def _getter(numbers: list[int]) -> Callable[[list[Any]], Any]:
-    """Return a function that picks *numbers* out of a list, as a tuple however many they are."""
-    if not numbers:
-        return lambda _: ()
-    if len(numbers) == 1:
-        only = numbers[0]
-        return lambda values: (values[only],)
-    return itemgetter(*numbers)
