@@ -152,6 +152,7 @@ class Composer:
     def _check(self, recipient: Recipient) -> None:
         plan = self._plan(recipient.fields)
         url = self.headers.unsubscribe_url(recipient)
+        self.headers.check_own(recipient, url)
         texts = plan.renderer.heads(self._variables(recipient, url))
         self._own(recipient)
         self._head(plan, recipient, texts, url, self.headers.message_id(recipient))

@@ -40,6 +40,9 @@ _ONE_CLICK: Final = ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click")
 _SIMPLE_NAME: Final = re.compile(r"[A-Za-z0-9-]+(?: [A-Za-z0-9-]+)*")
 _SHORT: Final = 70
 
+_COMPARED: Final = 1_000
+"""Recipients whose unsubscribe URLs are compared: what is not a person's own shows among the first."""
+
 VERP_PROOF: Final = 7
 _VERP: Final = VERP_PROOF + TAG_OCTETS + KEY_OCTETS
 
@@ -59,6 +62,7 @@ class Headers:
         self._unsubscribe = design.unsubscribe
         self._url = _pattern(design.unsubscribe.url if design.unsubscribe else None)
         self._mailto = _pattern(design.unsubscribe.mailto if design.unsubscribe else None)
+        self._whose: dict[str, bytes] = {}
         self._tokens = _signer(design)
         self._hash = message_hash(design.secret or "", design.campaign)
         self._bounces = _Bounces(design, sender[1])
@@ -102,6 +106,23 @@ class Headers:
     def unsubscribe_url(self, recipient: Recipient) -> str:
         """Return the page where this recipient unsubscribes, or nothing where there is none."""
         return self._filled(self._url, recipient) if self._url else ""
+
+    def check_own(self, recipient: Recipient, url: str) -> None:
+        """Raise `InputError` where one click at *url* would take off another recipient than this one.
+
+        RFC 8058 section 3.1: the URL identifies the recipient, or nobody knows whom a bare POST is about.
+        """
+        if self._unsubscribe is None or not self._unsubscribe.may_be_shared:
+            return
+        known = self._whose.get(url)
+        if known not in (None, recipient.key):
+            raise InputError(
+                f"unsubscribe: {self._unsubscribe.url!r} is the same URL for several recipients, so one "
+                "click cannot tell who leaves (RFC 8058 section 3.1); put {token} or {email} into it, or "
+                "set one_click = false"
+            )
+        if len(self._whose) < _COMPARED:
+            self._whose[url] = recipient.key
 
     def _ways(self, recipient: Recipient, url: str) -> str:
         """Return the value of List-Unsubscribe: the URL first, as RFC 8058 wants it."""

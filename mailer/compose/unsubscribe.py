@@ -72,6 +72,12 @@ class Unsubscribe:
         """
         return self.one_click and self.url is not None and bool(_HOLE.search(self.url))
 
+    @property
+    def may_be_shared(self) -> bool:
+        """Whether one-click is said of a URL that only its rows show to be one person's."""
+        holes = set(_HOLE.findall(self.url or ""))
+        return self.is_one_click and not holes & {"token", "email"}
+
 
 @dataclass(frozen=True, slots=True)
 class Unsubscribed:

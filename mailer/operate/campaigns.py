@@ -9,6 +9,7 @@ from typing import Final
 from mailer.config import Settings
 from mailer.errors import CampaignChangedError
 from mailer.mail.policy import CampaignPolicy
+from mailer.operate.health import nobody_works
 from mailer.operate.states import STATES, states_of, told
 from mailer.queues.connections import Producer
 from mailer.queues.publish import publish
@@ -191,10 +192,10 @@ def set_aside(settings: Settings) -> Mapping[str, int]:
 
 
 def unattended(settings: Settings) -> int:
-    """How many recipients could be sent to now, where no worker says that it lives; else 0."""
-    producer, now = Producer(settings), time()
-    if producer.links.able.lives(now):
+    """How many recipients could be sent to now, where no worker runs; else 0."""
+    if not nobody_works(settings):
         return 0
+    producer, now = Producer(settings), time()
     newest = islice(producer.campaigns.names(), _PAGE)
     found = producer.campaigns.progresses(newest, now)
     return sum(one.open for one in found if one.state == RUNNING and one.start <= now)

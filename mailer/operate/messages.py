@@ -4,7 +4,7 @@ The history knows each step. Without one, the ledger knows the outcome, and of t
 reply. The bytes are kept while somebody may still send them: in a batch, or in a dead letter.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
@@ -19,6 +19,7 @@ from mailer.mail.record import Record
 from mailer.mail.status import Status
 from mailer.mail.stored import unpack
 from mailer.operate.history import opened
+from mailer.operate.outcomes import recorded
 from mailer.queues.connections import Producer
 from mailer.store.dead_letters import Filter
 
@@ -76,7 +77,8 @@ def message(settings: Settings, campaign: str, position: int) -> Record:
         with closing(opened(settings)) as history:
             if found := history.message(campaign, position):
                 return found
-    return ledger_record(settings, campaign, position)
+    (found,) = _records(settings, campaign, [position])
+    return found
 
 
 def content(settings: Settings, campaign: str, position: int) -> Content | None:
@@ -124,8 +126,7 @@ def _in_ledger(settings: Settings, campaign: str, places: range, outcome: str) -
         more: int | None = wanted.pop()
     else:
         more = looked.stop if looked.stop < places.stop else None
-    records = (ledger_record(settings, campaign, position) for position in wanted)
-    return Page(tuple(records), more)
+    return Page(tuple(_records(settings, campaign, wanted)), more)
 
 
 def _having(settings: Settings, campaign: str, places: range, outcome: str) -> Iterator[int]:
@@ -136,24 +137,20 @@ def _having(settings: Settings, campaign: str, places: range, outcome: str) -> I
             yield position
 
 
-def ledger_record(settings: Settings, campaign: str, position: int) -> Record:
-    """What the ledger knows of one recipient. Raises `CampaignNotFoundError`, `InputError`."""
-    campaigns = Producer(settings).campaigns
-    progress = campaigns.progress(campaign, time())
-    if position >= progress.total:
-        raise InputError(f"campaign {campaign!r} has no recipient {position + 1}")
+def _records(settings: Settings, campaign: str, places: Sequence[int]) -> Iterator[Record]:
+    """What the ledger knows of the recipients at *places*.
+
+    Raises `CampaignNotFoundError`, `InputError`.
+    """
+    store = Producer(settings).store
+    progress = store.campaigns.progress(campaign, time())
+    if places and places[-1] >= progress.total:
+        raise InputError(f"campaign {campaign!r} has no recipient {places[-1] + 1}")
     account = str(progress.summary.get("account") or "")
-    (letter,) = campaigns.letters(campaign, [position])
-    detail = campaigns.detail(campaign, position)
-    return Record(
-        campaign,
-        position,
-        detail.mailbox if detail else "",
-        "",
-        Status.told(letter),
-        detail.at if detail else 0.0,
-        account=account,
-        attempts=detail.attempts if detail else 0,
-        stage=detail.stage if detail else "",
-        reply=detail.reply if detail else "",
-    )
+    any_back = bool(store.feedback.counts(campaign))
+    letters = store.campaigns.letters(campaign, places)
+    for place, letter in zip(places, letters, strict=True):
+        detail = store.campaigns.detail(campaign, place)
+        here = range(place, place + 1)
+        back = store.feedback.returned_at(campaign, here).get(place, ()) if any_back else ()
+        yield recorded(campaign, place, letter, detail, back, account=account)

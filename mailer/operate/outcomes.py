@@ -11,14 +11,14 @@ from typing import Final
 
 from mailer.config import Settings
 from mailer.mail.event import CAME_BACK, weightiest
-from mailer.mail.record import Record
+from mailer.mail.record import Record, Step
 from mailer.mail.status import Detail, Status
 from mailer.operate.failures import ByPlace, unaccepted
 from mailer.operate.history import opened
 from mailer.queues.connections import Producer
 from mailer.store.feedback.records import Returned
 
-__all__ = ["Record", "outcomes"]
+__all__ = ["Record", "outcomes", "recorded"]
 
 _STEP: Final = 500
 """Recipients that are asked for at a time."""
@@ -49,25 +49,52 @@ def _in_ledger(settings: Settings, name: str) -> Iterator[Record]:
         places = range(first, min(first + _STEP, progress.total))
         back = store.feedback.returned_at(name, places) if any_back else {}
         for place, letter in zip(places, store.payloads.letters(name, places), strict=False):
-            failure, outcome = by_place.take(place), Status.told(letter)
-            detail = failure.detail if failure and outcome != Status.ACCEPTED.word else None
-            yield _record(name, place, outcome, detail, back.get(place, ()))
+            failure = by_place.take(place)
+            yield recorded(name, place, letter, failure and failure.detail, back.get(place, ()))
 
 
-def _record(
-    name: str, place: int, outcome: str, detail: Detail | None, back: Sequence[Returned]
+def recorded(  # noqa: PLR0913 - what lies in several keys of the ledger
+    name: str,
+    place: int,
+    letter: str,
+    detail: Detail | None,
+    back: Sequence[Returned],
+    *,
+    mailbox: str = "",
+    message_id: str = "",
+    account: str = "",
 ) -> Record:
-    known = detail or Detail("")
-    mailboxes = [known.mailbox, *(one.recipient for one in back)]
+    """What the ledger knows of the recipient at *place* of the campaign *name*, as a history tells it.
+
+    *letter* is the outcome, *detail* what was said last, *back* what came back. *mailbox*, *message_id*
+    and *account* are what the caller knows beside it.
+    """
+    # One that was put off before it was accepted may still have its detail: it was read a moment earlier.
+    refused = detail if Status.read(letter) is not Status.ACCEPTED else None
+    known = refused or Detail("")
+    mailboxes = (mailbox, known.mailbox, *(one.recipient for one in back))
     return Record(
         name,
         place,
         next(filter(None, mailboxes), ""),
-        "",
-        outcome,
+        message_id,
+        Status.told(letter),
         known.at,
+        account=account,
         attempts=known.attempts,
         stage=known.stage,
         reply=known.reply,
         later=weightiest(CAME_BACK[one.kind] for one in back),
+        steps=tuple(map(_step, back)),
+    )
+
+
+def _step(one: Returned) -> Step:
+    return Step(
+        CAME_BACK[one.kind],
+        one.at,
+        stage=one.source,
+        reply=one.reply,
+        reason=one.reason,
+        permanent=one.permanent,
     )

@@ -12,14 +12,13 @@ from typing import Final
 
 from mailer.config import Settings
 from mailer.errors import InputError
-from mailer.mail.event import CAME_BACK, weightiest
 from mailer.mail.recipients import Rejected, fingerprint, parse
-from mailer.mail.record import Record, Step
+from mailer.mail.record import Record
 from mailer.mail.seal import message_hash
-from mailer.mail.status import Detail, Status
 from mailer.operate.history import opened
+from mailer.operate.outcomes import recorded
 from mailer.queues.connections import Producer
-from mailer.store.feedback.records import Feedback, Returned
+from mailer.store.feedback.records import Feedback
 
 _MOST: Final = 500_000
 """Recipients whose Message-ID is made again at most, for who has no patience: some two seconds."""
@@ -98,29 +97,8 @@ class _Ledger:
         self, name: str, position: int, key: bytes, mailbox: str, message_id: str
     ) -> Record:
         (letter,) = self._campaigns.letters(name, [position])
-        detail = self._campaigns.detail(name, position) or Detail("", "", 0, "", "")
+        detail = self._campaigns.detail(name, position)
         back = self._feedback.returned_of(name, key)
-        return Record(
-            name,
-            position,
-            mailbox or detail.mailbox,
-            message_id,
-            Status.read(letter).word,
-            detail.at or 0.0,
-            attempts=detail.attempts,
-            stage=detail.stage,
-            reply=detail.reply,
-            later=weightiest(CAME_BACK[one.kind] for one in back),
-            steps=tuple(_step(one) for one in back),
+        return recorded(
+            name, position, letter, detail, back, mailbox=mailbox, message_id=message_id
         )
-
-
-def _step(one: Returned) -> Step:
-    return Step(
-        CAME_BACK[one.kind],
-        one.at,
-        stage=one.source,
-        reply=one.reply,
-        reason=one.reason,
-        permanent=one.permanent,
-    )

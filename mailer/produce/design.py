@@ -38,11 +38,12 @@ def design(
 
 def _unsubscribable(settings: Settings) -> dict[str, Any]:
     """How recipients get off the list, where the configuration says it for all campaigns."""
-    url = settings.unsubscribe_url()
-    mailto = settings.unsubscribe.mailto if settings.unsubscribe else None
+    url, own = settings.unsubscribe_url(), settings.unsubscribe
+    mailto = own.mailto if own else None
     if not url and not mailto:
         return {}
-    link = Unsubscribe(url, mailto, one_click=(url or "").startswith("https://"))
+    takes_posts = own is None or own.one_click
+    link = Unsubscribe(url, mailto, one_click=takes_posts and (url or "").startswith("https://"))
     secret = settings.signing_key()
     return {"unsubscribe": link, **({"secret": secret} if secret else {})}
 

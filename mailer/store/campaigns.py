@@ -186,11 +186,16 @@ class Campaigns:
             with reaching_redis():
                 found = pipe.execute()
             for (summary,), counts, backs in zip(found[::3], found[1::3], found[2::3], strict=True):
-                known = {k.decode(): reading.whole(n, "mailer:counts") for k, n in counts.items()}
+                known = {
+                    reading.text(k): reading.whole(n, "mailer:counts") for k, n in counts.items()
+                }
                 yield (
                     str(reading.table(summary, "mailer:campaign").get("account") or ""),
                     {one: known[one.value] for one in Status if one.value in known},
-                    {kind.decode(): reading.whole(n, "mailer:backs") for kind, n in backs.items()},
+                    {
+                        reading.text(kind): reading.whole(n, "mailer:backs")
+                        for kind, n in backs.items()
+                    },
                 )
 
     def open_recipients(self, name: str) -> int:

@@ -1,6 +1,7 @@
 """Commands that are named in what is said can be pasted: they hold this command's global options."""
 
 import json
+from time import time
 
 import pytest
 
@@ -44,12 +45,16 @@ def test_status_says_when_no_worker_runs_while_something_waits(mailer, client):
     assert "no worker" not in mailer("status").err
 
 
-def test_nothing_is_said_while_a_worker_lives(mailer, client):
-    from time import time  # noqa: PLC0415
-
+def test_a_sweep_says_that_a_worker_runs_whatever_workers_announce(mailer, client):
+    # Workers of 0.1.0 sweep and announce nothing; one that announced itself and hangs sweeps no more.
     open_campaign(client)
     enqueue(client, [1, 2])
-    client.hset("mailer:workers", "w1", json.dumps({"seen": time(), "accounts": [], "payload": 1}))
+    alive = json.dumps({"seen": time(), "accounts": [], "payload": 1})
+    client.hset("mailer:workers", "w1", alive)
+    client.set("mailer:swept", time() - 3600)
+    assert "no worker runs, and 2 recipients wait" in mailer("status").err
+    client.delete("mailer:workers")
+    client.set("mailer:swept", time())
     assert "no worker" not in mailer("status").err
 
 

@@ -121,3 +121,29 @@ def test_http_is_taken_when_one_click_is_not_wanted(make):
 )
 def test_a_url_that_is_the_same_for_all_is_not_announced_as_one_click(url, says):
     assert Unsubscribe(url).is_one_click is says
+
+
+def test_a_url_that_several_rows_share_is_refused_where_one_click_is_said(make):
+    composer = make(BODY, unsubscribe=Unsubscribe("https://x.example/{plan}/off"))
+    ada, bob = (
+        row(n, email=f"{name}@x.example", plan="pro") for n, name in ((1, "ada"), (2, "bob"))
+    )
+    composer.check(ada)
+    composer.check(ada)  # the same person twice in a list is a duplicate, and told as one
+    with pytest.raises(InputError, match=r"the same URL for several recipients.*\(row 2\)"):
+        composer.check(bob)
+
+
+@pytest.mark.parametrize(
+    ("url", "how"),
+    [
+        ("https://x.example/{plan}", {"one_click": False}),
+        ("https://x.example/{plan}/{id}", {}),
+        ("https://x.example/{plan}/{email}", {}),
+        ("https://x.example/{plan}/{token}", {}),
+    ],
+)
+def test_a_url_of_ones_own_or_without_one_click_may_hold_what_others_have_too(make, url, how):
+    composer = make(BODY, unsubscribe=Unsubscribe(url, **how), secret="s")
+    for number, name in enumerate(("ada", "bob")):
+        composer.check(row(number, email=f"{name}@x.example", plan="pro", id=name))

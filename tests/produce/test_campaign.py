@@ -270,3 +270,18 @@ def test_a_worker_imports_no_template_machinery_and_a_producer_no_servers():
 def test_a_name_instead_of_an_attachment_is_refused_in_words(make, files):
     with pytest.raises(AttachmentError, match=r"Attachment\.from_path"):
         make(attachments=files)
+
+
+@pytest.mark.parametrize("says", [True, False])
+def test_what_the_configuration_says_of_one_click_is_said_in_the_mail(settings, says):
+    off = {"url": "https://shop.example/off/{email}", "one_click": says}
+    campaign = Campaign(
+        "spring",
+        template="hello",
+        sender="news@shop.example",
+        settings=Settings(redis=settings.redis, templates=settings.templates, unsubscribe=off),
+        context={"season": 1},
+    )
+    message = campaign.message({"email": "ada@x.example", "name": "A"})
+    assert message["List-Unsubscribe"] == "<https://shop.example/off/ada%40x.example>"
+    assert ("List-Unsubscribe-Post" in message) is says

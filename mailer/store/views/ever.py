@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+from mailer.mail.event import CAME_BACK
 from mailer.mail.status import OPEN, Status
 from mailer.store import keys
 from mailer.store.campaigns import Campaigns
@@ -14,6 +15,7 @@ from mailer.store.reach import reading
 _TRIES: Final = 5
 """Readings of all campaigns, while some of them are leaving Redis meanwhile."""
 
+_KINDS: Final = {*CAME_BACK, "permanent"}
 _FINAL: Final = {one.value: one.word for one in Status if one not in OPEN}
 
 Labels = tuple[str, str]
@@ -46,7 +48,7 @@ class Ever:
             if left == before:
                 break
         for what, account, number in _read(left):
-            if len(what) > 1:
+            if what in _KINDS:
                 found.came_back[what, account] += number
             elif word := _FINAL.get(what):
                 found.outcomes[word, account] += number

@@ -39,12 +39,6 @@ class Able:
             with reaching_redis():
                 self._client.hdel(keys.WORKERS, *gone)
 
-    def lives(self, now: float) -> bool:
-        """Whether a worker has said just now that it lives."""
-        with reaching_redis():
-            told = self._client.hgetall(keys.WORKERS).values()
-        return any(_read(one)["seen"] >= now - LIVES for one in told)
-
     def reads(self, now: float) -> int:
         """The newest version of payloads that all living workers read; 0 where none is known to live."""
         with reaching_redis():

@@ -30,6 +30,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 _THREADS: Final = ThreadPoolExecutor(8, thread_name_prefix="mailer-console")
 _MOST_FIELDS: Final = 50
 _ABOUT: Final = ("address", "campaign", "account", "reason", "scope", "identifier", "to")
+_HOW: Final = ("through", "sender")
 
 
 def showing(make: Callable[[Request], Response]) -> Endpoint:
@@ -105,7 +106,9 @@ def _acted(
 def _about(request: Request, form: Form) -> str:
     """What an act is about: what stands in its address, and in the fields that name something."""
     named = [str(value) for value in request.path_params.values()]
-    return " ".join([*named, *(form[field] for field in _ABOUT if form.get(field))])[:300]
+    fields = [form[field] for field in _ABOUT if form.get(field)]
+    how = [f"{field} {form[field]}" for field in _HOW if form.get(field)]
+    return " ".join([*named, *fields, *how])[:300]
 
 
 def _foreign(request: Request, form: Form) -> str:

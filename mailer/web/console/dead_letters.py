@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from mailer.errors import InputError, PayloadError
 from mailer.operate import messages
+from mailer.operate.accounts import AccountOffice
 from mailer.operate.dead_letters import DeadLetter, DeadLetterOffice, Filter, Head, Moved, office
 from mailer.web.console.answers import Form
 from mailer.web.console.frame import Frame, number_in, page, refusal, settings_of, text_in
@@ -95,25 +96,26 @@ def framed(request: Request) -> Response:
 
 def asked_to_purge(request: Request) -> Response:
     """The question before dead letters are removed for good."""
-    which = {field: text_in(request, field) for field in (*_FIELDS, "identifier")}
-    return page(
-        request,
-        "dead_purge.html",
-        section="dead",
-        which=which,
-        messages=_messages(request, which),
-    )
+    return _question(request, "dead_purge.html")
+
+
+def asked_to_replay(request: Request) -> Response:
+    """The question through which other account, and in whose name, dead letters go out again."""
+    standings = AccountOffice(settings_of(request)).standings()
+    accounts = [(one.name, one.state.state) for one in standings if one.configured]
+    return _question(request, "dead_replay.html", accounts=accounts)
 
 
 def replay(request: Request, form: Form) -> str:
     """Queue the messages of one letter, or of all of a kind, again."""
     at = office(settings_of(request))
-    account, sender = form.get("through", ""), form.get("sender", "")
+    account, sender = form.get("through", ""), form.get("sender", "").strip()
+    how = f"{f' through {account}' if account else ''}{f' as {sender}' if sender else ''}"
     return _moved(
         at,
         form,
         lambda letters: at.replay(letters, account=account, sender=sender),
-        "will be sent again",
+        f"will be sent again{how}",
     )
 
 
@@ -127,6 +129,12 @@ def page_of(_request: Request, form: Form) -> str:
     """Where one goes after an act: to all dead letters, or those of the kind that is left."""
     account = form.get("account")
     return f"/dead?{urlencode({'account': account})}" if account else "/dead"
+
+
+def _question(request: Request, template: str, **values: object) -> Response:
+    which = {field: text_in(request, field) for field in (*_FIELDS, "identifier")}
+    number = _messages(request, which)
+    return page(request, template, section="dead", which=which, messages=number, **values)
 
 
 def _moved(

@@ -69,6 +69,7 @@ def _dead_letters() -> list[Route]:
     return [
         Route("/dead", showing(dead_letters.listed)),
         Route("/dead/purge", showing(dead_letters.asked_to_purge)),
+        Route("/dead/replay", showing(dead_letters.asked_to_replay)),
         *_act("/dead/replay", acting("replay dead letters", dead_letters.replay, to)),
         *_act("/dead/purge", acting("purge dead letters", dead_letters.purge, to)),
         Route(there, showing(dead_letters.one)),

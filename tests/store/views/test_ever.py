@@ -90,3 +90,22 @@ def test_a_campaign_that_leaves_while_it_is_counted_is_counted_once(client, monk
 
     monkeypatch.setattr(Campaigns, "counts_by_account", leaving)
     assert counted(client) == {("accepted", "primary"): 3}
+
+
+def test_junk_among_what_left_is_passed_over_and_hides_nothing(client):
+    good = {"a:primary": 3, "z:primary": 1, "bounce:primary": 2, "permanent:primary": 1}
+    junk = {"junk": "junk", "r:primary": "many", "?:primary": 5, "q:primary": 7, "": 1}
+    client.hset(keys.LEFT, mapping={**good, **junk, b"\xff:primary": 1, b"odd:primary": 4})
+    found = Ever(client).counted()
+    assert counted(client) == {("accepted", "primary"): 3, ("dead", "primary"): 1}
+    assert found.came_back == {("bounce", "primary"): 2, ("permanent", "primary"): 1}
+    assert not sum(found.now.values())
+
+
+def test_junk_among_a_campaigns_counts_hides_no_other(client):
+    named(client)
+    ref, _ = enqueue(client, range(2))
+    send(client, ref, *(Settlement(position, Status.ACCEPTED) for position in range(2)))
+    client.hset(keys.counts("spring"), mapping={b"\xff": 1, "r": "many"})
+    client.hset(keys.backs("spring"), mapping={b"\xff": 1, "bounce": "some"})
+    assert counted(client) == {("accepted", "primary"): 2}

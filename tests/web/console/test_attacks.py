@@ -223,6 +223,7 @@ def pages_of(console, office):
         "/dead",
         f"/dead?reason={MARKUP}",
         f"/dead/purge?reason={MARKUP}&account={MARKUP}&identifier={MARKUP}",
+        f"/dead/replay?reason={MARKUP}&account={MARKUP}",
         dead,
         f"{dead}/0",
         "/accounts",

@@ -31,6 +31,7 @@ PAGES = {
     "/messages/spring-2026/3": "As it looks",
     "/dead": "800 messages",
     "/dead/purge?reason=auth": "Purge 800 messages?",
+    "/dead/replay?reason=auth": "Replay 800 messages through another account?",
     "/accounts": "primary",
     "/suppression": "Export CSV",
     "/templates": "newsletter",

@@ -17,6 +17,12 @@ MARKUP = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
 
 
 @pytest.fixture
+def settings(settings):
+    accounts = {**settings.accounts, "backup": settings.accounts["primary"]}
+    return settings.model_copy(update={"accounts": accounts})
+
+
+@pytest.fixture
 def place(client, redis_url):
     made = Place(client, redis_url)
     made.bury(range(3), reason="exhausted")
@@ -67,6 +73,31 @@ def test_one_is_replayed_once(console, place):
     assert place.outcomes()["queued"] == 3
 
 
+def test_a_kind_goes_out_through_another_account(console, place, settings, client):
+    place.breaker.stop("primary", "operator", time.time())
+    question = console.operator.get("/console/dead/replay?reason=poison&campaign=spring")
+    assert "Replay 5 messages through another account?" in question.text
+    assert '<option value="primary" disabled>primary (stopped)</option>' in question.text
+    assert '<option value="backup">backup (unknown)</option>' in question.text
+    fields = {"reason": "poison", "campaign": "spring", "through": "backup"}
+    answer = console.press("/console/dead/replay", "/console/dead/replay?reason=poison", **fields)
+    assert "5 messages will be sent again through backup" in note_of(console.operator, answer)
+    (ref,) = client.zrange("mailer:queued:bulk", 0, -1)
+    assert client.hget(b"mailer:batch:" + ref, "account") == b"backup"
+    (deed,) = audit.newest(settings, 5)
+    assert deed.about == "spring poison through backup"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"), [("through", "nobody", "nobody"), ("sender", "x", "sender")]
+)
+def test_an_account_or_a_sender_that_is_none_is_told(console, place, field, value, said):
+    fields = {"reason": "poison", field: value}
+    answer = console.press("/console/dead/replay", "/console/dead/replay?reason=poison", **fields)
+    assert said in note_of(console.operator, answer)
+    assert len(left(place)) == 3
+
+
 def test_purging_is_asked_before_it_is_done(console, place):
     question = console.operator.get("/console/dead/purge?reason=poison&account=primary")
     assert "Purge 5 messages?" in question.text
@@ -99,6 +130,7 @@ def test_a_viewer_sees_and_moves_nothing(console, place, act):
     for path in (
         "/console/dead",
         "/console/dead/purge?reason=poison",
+        "/console/dead/replay?reason=poison",
         "/console/dead/spring:1.1.rest",
     ):
         assert 'method="post"' not in console.viewer.get(path).text

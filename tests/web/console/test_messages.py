@@ -9,9 +9,11 @@ import pytest
 from mailer import Campaign
 from mailer.history import open_history
 from mailer.mail.event import Event
+from mailer.mail.recipients import fingerprint
 from mailer.mail.status import Detail, Status
 from mailer.operate.messages import SIZE
 from mailer.store import keys
+from mailer.store.feedback.records import Brake, Feedback, Note, Returned
 from tests.web.console.conftest import Console
 
 MARKUP = "<script>alert(1)</script>"
@@ -108,6 +110,20 @@ def test_a_queued_message_is_shown_as_it_will_be_sent(console, settings, templat
     assert "Dear R1" in frame.text
     assert "data:image/png;base64," in frame.text
     assert frame.headers["content-security-policy"].endswith("sandbox")
+
+
+def test_what_came_back_is_told_without_a_history_too(console, settings, template, client):
+    queued(settings, 3)
+    back = Returned(
+        "bounce", "r1@a.example", 5.0, "5.1.1", permanent=True, said="no such user", source="lmtp"
+    )
+    Feedback(client).note(Note("spring", fingerprint("r1@a.example"), back, None, Brake()))
+    text = console.operator.get("/console/messages/spring/1").text
+    assert "bounced" in text
+    assert "5.1.1 no such user" in text
+    assert "<dt>Outcome</dt><dd>queued</dd>" in text
+    listed = console.operator.get("/console/messages?campaign=spring").text
+    assert listed.count('<span class="badge s-bounced">') == 1
 
 
 def test_what_was_sent_is_here_no_more_and_it_is_said(console, settings, template, client):
