@@ -238,3 +238,32 @@ def test_the_version_is_said_without_loading_what_it_does_not_need(tmp_path, hea
         f"sys.exit({heavy!r} in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=False).returncode == 0
+
+
+_COMMAND = """
+import sys
+{before}
+from mailer.cli.main import cli
+from mailer.cli.session import Session
+cli.main({words}, prog_name="mailer", standalone_mode=False, obj=Session())
+loaded = [name for name in sys.modules if name.startswith("opentelemetry")]
+import opentelemetry.metrics, opentelemetry.sdk.metrics  # they are there for whoever wants them
+from redis.observability.providers import OTEL_AVAILABLE
+print(len(loaded), OTEL_AVAILABLE)
+"""
+
+
+@pytest.mark.parametrize("before", ["", "import opentelemetry.metrics"])
+def test_opentelemetry_costs_no_command_that_makes_no_traces(redis_url, tmp_path, before):
+    pytest.importorskip("opentelemetry.sdk")
+    script = _COMMAND.format(before=before, words=["status"])
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env={**os.environ, "MAILER_REDIS": redis_url},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded, is_redis_told = done.stdout.split()[-2:]
+    assert (loaded != "0", is_redis_told) == (bool(before), str(bool(before)))
