@@ -33,6 +33,7 @@ def list_(session: Session, *, json_: bool) -> None:
     """  # noqa: D301
     readers, aside = operated.backlogs(session.settings), list(operated.set_aside(session.settings))
     lost = operated.lost(session.settings)
+    missed = {one.consumer: one for one in operated.missed(session.settings)}
     if json_:
         as_json(
             {
@@ -43,6 +44,7 @@ def list_(session: Session, *, json_: bool) -> None:
                         "lag": round(one.age, 3),
                         "trouble": one.trouble,
                         "lost": lost.get(one.consumer, 0),
+                        "missed": _as_json(missed.get(one.consumer)),
                     }
                     for one in readers
                 ],
@@ -68,6 +70,8 @@ def list_(session: Session, *, json_: bool) -> None:
         say(f"{one.consumer}: {plural(one.events, 'event')} set aside {moment(one.at)}: {one.why}")
     for name, number in lost.items():
         say(f"{name}: {plural(number, 'event')} had to go, as too many lay aside")
+    for gap in missed.values():
+        say(_told(session, gap))
     if aside:
         say(f"`{session.command('events replay')}` has them told again; --json shows them")
 
@@ -92,6 +96,28 @@ def replay(session: Session, consumer: str | None) -> None:
         say("nothing lies aside: nobody is to be told again")
 
 
+@events.command(short_help="Say no more of events that a consumer missed.")
+@click.argument("consumer")
+@pass_session
+def dismiss(session: Session, consumer: str) -> None:
+    """Say no more of events that left Redis before CONSUMER had read them.
+
+    For a hook, webhook or task, once the application has compared: `mailer export NAME` says what became
+    of everybody. `mailer history mend` does it for the history.
+
+    \b
+    Example:
+      mailer events dismiss webhook
+    """  # noqa: D301
+    seen = operated.dismiss(session.settings, consumer)
+    if seen is None:
+        say(f"{consumer} missed nothing")
+    else:
+        say(
+            f"{consumer}: nothing more is said of {plural(seen.recipients, 'event')} that it missed"
+        )
+
+
 @events.command(short_help="Keep nothing more for a consumer that is configured no longer.")
 @click.argument("consumer")
 @pass_session
@@ -106,3 +132,22 @@ def drop(session: Session, consumer: str) -> None:
     """  # noqa: D301
     lost = operated.drop(session.settings, consumer)
     say(f"nothing more is kept for {consumer}; of {plural(lost, 'message')} it had not heard")
+
+
+def _told(session: Session, gap: operated.Missed) -> str:
+    when = f"before {moment(gap.until)}"
+    if gap.since:
+        when = f"between {moment(gap.since)} and {moment(gap.until)}"
+    if gap.consumer == "history":
+        how = f"`{session.command('history mend')}` puts in what the ledger knows of them"
+    else:
+        told = session.command(f"events dismiss {gap.consumer}")
+        how = f"compare with `{session.command('export NAME')}`, then `{told}`"
+    what = f"{gap.consumer} missed {plural(gap.recipients, 'event')}, {when}"
+    return f"{what}: they left Redis unread (XTRIM, DEL, an eviction); {how}"
+
+
+def _as_json(gap: operated.Missed | None) -> dict[str, float] | None:
+    if gap is None:
+        return None
+    return {"events": gap.recipients, "since": gap.since, "until": gap.until}

@@ -6,7 +6,7 @@ from mailer.cli.group import HelpfulGroup
 from mailer.cli.output import plural, say
 from mailer.cli.session import Session, pass_session
 from mailer.operate import events
-from mailer.operate.history import opened
+from mailer.operate.history import mending, opened
 
 
 @click.group(cls=HelpfulGroup)
@@ -31,6 +31,31 @@ def upgrade(session: Session) -> None:
       mailer history upgrade
     """  # noqa: D301
     say(f"the history's tables are at step {opened(session.settings).upgrade()}")
+
+
+@history.command(short_help="Put in what the history missed and the ledger knows.")
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@pass_session
+def mend(session: Session, names: tuple[str, ...]) -> None:
+    """Put outcomes that the history was never told of into it, of the campaigns NAME or of all.
+
+    For when events left Redis before the history had read them (`mailer events list`). Out of the ledger
+    come who has which outcome, what came back and, of those not accepted, the last reply. When somebody
+    was accepted, and what the server said then, is lost; so are the columns of the list.
+
+    \b
+    Example:
+      mailer history mend
+    """  # noqa: D301
+    total = 0
+    for one in mending.mend(session.settings, names):
+        total += one.recipients
+        if one.recipients:
+            say(f"{one.campaign}: of {plural(one.recipients, 'recipient')} something was put in")
+        if one.why:
+            say(f"mailer: {one.campaign}: {one.why}", err=True)
+    if not total:
+        say("the history lacks nothing that the ledger knows")
 
 
 @history.command(short_help="Keep nothing more for a history that is configured no longer.")

@@ -112,6 +112,11 @@ class History:
         with self._begin() as connection:
             return reading.message(connection, campaign, position)
 
+    def standing(self, campaign: str, places: range) -> Mapping[int, tuple[str, str]]:
+        """Outcome, and what came back later, of those recipients that are known, by position."""
+        with self._begin() as connection:
+            return reading.standing(connection, campaign, places)
+
     def counts(self, campaign: str) -> Mapping[str, int]:
         """How many recipients of the campaign have which outcome."""
         with self._begin() as connection:

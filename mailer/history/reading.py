@@ -75,6 +75,17 @@ def message(connection: Connection, campaign: str, position: int) -> Record | No
     return _record(row, tuple(_steps(connection, [row])[_place(row)]))
 
 
+def standing(connection: Connection, campaign: str, places: range) -> Mapping[int, tuple[str, str]]:
+    """Outcome and what came back later, by position, of the recipients of *campaign* that are known."""
+    query = (
+        select(messages.c.position, messages.c.outcome, messages.c.later)
+        .join(campaigns)
+        .where(campaigns.c.name == campaign)
+        .where(messages.c.position >= places.start, messages.c.position < places.stop)
+    )
+    return {row.position: (row.outcome, row.later) for row in connection.execute(query)}
+
+
 def counts(connection: Connection, campaign: str) -> Mapping[str, int]:
     """How many recipients have which outcome."""
     query = (

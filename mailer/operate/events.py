@@ -1,4 +1,4 @@
-"""What people do about events that the application did not take: look, have them told again, give up."""
+"""What people do about events that were not taken: look, have them told again, give up."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from time import time
@@ -7,11 +7,22 @@ from typing import Final
 from mailer.config import Settings
 from mailer.errors import InputError
 from mailer.queues.connections import Producer
-from mailer.store.events import Aside, Backlog, EventStream, SetAside
+from mailer.store.events import Aside, Backlog, EventStream, Gaps, Missed, SetAside
 
 CONSUMERS: Final = ("history", "hook", "webhook", "task")
 
-__all__ = ["Backlog", "SetAside", "backlogs", "drop", "lost", "replay", "set_aside"]
+__all__ = [
+    "Backlog",
+    "Missed",
+    "SetAside",
+    "backlogs",
+    "dismiss",
+    "drop",
+    "lost",
+    "missed",
+    "replay",
+    "set_aside",
+]
 
 
 def backlogs(settings: Settings) -> list[Backlog]:
@@ -29,6 +40,21 @@ def set_aside(settings: Settings, consumer: str | None = None) -> Iterator[SetAs
 def lost(settings: Settings) -> Mapping[str, int]:
     """How many events had to go, by consumer, because too many lay aside."""
     return Aside(Producer(settings).client).lost()
+
+
+def missed(settings: Settings) -> list[Missed]:
+    """What consumers were never told of, because it left Redis before they had read it."""
+    return Gaps(Producer(settings).client).all()
+
+
+def dismiss(settings: Settings, consumer: str) -> Missed | None:
+    """Say no more of what *consumer* missed; returns what that was, None where it missed nothing."""
+    gaps = Gaps(Producer(settings).client)
+    for name in _consumers(settings, consumer):
+        if seen := gaps.of(name):
+            gaps.close(seen)
+            return seen
+    return None
 
 
 def replay(settings: Settings, consumer: str | None = None) -> Mapping[str, int]:

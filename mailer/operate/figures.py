@@ -8,7 +8,7 @@ from time import time
 from mailer.config import Settings
 from mailer.operate.accounts import AccountOffice, Standing
 from mailer.queues.connections import Producer
-from mailer.store.events import Aside
+from mailer.store.events import Aside, Gaps
 
 SEVERAL = "several"
 """The account of a campaign that sends through more than one."""
@@ -23,7 +23,8 @@ class Figures:
     reason.
     *oldest_queued* and *queue_lengths* are by queue: seconds, and batches. *connections* by account.
     *came_back* are recipients by kind and account; ``permanent`` are those bounces that are for good.
-    *lags* are seconds by consumer of events, *set_aside* the deliveries that it did not take.
+    *lags* are seconds by consumer of events, *set_aside* the deliveries that it did not take, *missed*
+    the recipients told of in events that left Redis before it had read them.
     """
 
     recipients: Mapping[str, int]
@@ -37,6 +38,7 @@ class Figures:
     came_back: Mapping[tuple[str, str], int] = field(default_factory=dict)
     lags: Mapping[str, float] = field(default_factory=dict)
     set_aside: Mapping[str, int] = field(default_factory=dict)
+    missed: Mapping[str, int] = field(default_factory=dict)
 
 
 def figures(settings: Settings) -> Figures:
@@ -60,6 +62,7 @@ def figures(settings: Settings) -> Figures:
         came_back=_labelled(counted.came_back),
         lags={one.consumer: one.age for one in store.events.backlogs(now)},
         set_aside=Aside(store.client).counts(),
+        missed={one.consumer: one.recipients for one in Gaps(store.client).all()},
     )
 
 

@@ -10,6 +10,7 @@ from mailer.config import Settings
 from mailer.errors import MailerError
 from mailer.operate.history import opened
 from mailer.queues.connections import Producer
+from mailer.store.events import Gaps
 from mailer.store.reach.fitness import warning
 
 _LATE: Final = 10.0
@@ -19,10 +20,14 @@ _LEAST: Final = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that must be: *said* is what is wrong with it, empty where it is well."""
+    """One thing that must be: *said* is what is wrong with it, empty where it is well.
+
+    *needed* is False of what stops no mail, and gets no better by starting something again.
+    """
 
     name: str
     said: str = ""
+    needed: bool = True
 
     @property
     def ok(self) -> bool:
@@ -39,7 +44,7 @@ def forgetful(settings: Settings) -> str | None:
 
 
 def readiness(settings: Settings) -> Iterator[Check]:
-    """Look at Redis, the broker, the sweep and the history; never raises for what is not well."""
+    """Look at Redis, the broker, the sweep, history and events; never raises for what is not well."""
     producer = Producer(settings)
     now = time()
     try:
@@ -57,6 +62,8 @@ def readiness(settings: Settings) -> Iterator[Check]:
     yield Check("sweep", swept_lately(settings, swept, now))
     if settings.history.url is not None:
         yield Check("history", _history(settings))
+    if settings.follows:
+        yield Check("events", _missed(producer), needed=False)
 
 
 def swept_lately(settings: Settings, swept: float, now: float) -> str:
@@ -70,6 +77,15 @@ def swept_lately(settings: Settings, swept: float, now: float) -> str:
 def nobody_works(settings: Settings) -> str:
     """Why mail that is queued does not move: no worker sweeps; empty where one does."""
     return swept_lately(settings, Producer(settings).store.waiting.swept(), time())
+
+
+def _missed(producer: Producer) -> str:
+    """What left Redis before consumers of events had read it; empty where nothing did."""
+    try:
+        gaps = Gaps(producer.client).all()
+    except MailerError as exc:
+        return str(exc)
+    return ", ".join(f"{one.consumer} missed {one.recipients} events" for one in gaps)
 
 
 def _history(settings: Settings) -> str:

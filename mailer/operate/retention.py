@@ -75,6 +75,11 @@ def _said(name: str, found: Forgotten) -> str:
                 f"{found.reader} has not read yet what became of {found.number:,} messages, and some "
                 f"may be of campaign {name!r}: try again when it has"
             )
+        case "missed":
+            return (
+                f"{found.reader} missed what became of {found.number:,} messages, and some may be of "
+                f"campaign {name!r}: mailer history mend puts in what the ledger knows"
+            )
         case "enqueueing":
             return f"campaign {name!r} is being enqueued: wait until that has ended"
         case _:

@@ -23,6 +23,7 @@ CAMPAIGN_PAUSED: Final = "campaign_paused"
 RECEIVER_HELD: Final = "receiver_held"
 EVENTS_LATE: Final = "events_late"
 EVENTS_SET_ASIDE: Final = "events_set_aside"
+EVENTS_MISSED: Final = "events_missed"
 
 LEASE: Final = 120.0
 """Seconds after which another worker tells of an event that was taken and not struck out."""
@@ -35,7 +36,8 @@ class Event:
     *event* is ``account_stopped``, ``account_started`` or ``dead_letters``; of an account, *account*,
     and where it was stopped *reason*, *stage* and *reply* (without addresses); of dead letters,
     *dead_letters* is how many there were at least. ``events_late`` and ``events_set_aside`` are about a
-    *consumer* of events that is behind or did not take some: of how many *messages*, and the *reason*.
+    *consumer* of events that is behind or did not take some: of how many *messages*, and the *reason*;
+    so is ``events_missed``, of what left Redis before it had read it.
     ``campaign_paused`` and ``receiver_held`` are about a *campaign* of which too much comes back: all or
     one receiver's; *reason* says how much.
     """
@@ -69,6 +71,7 @@ _WORDS: Final = {
     DEAD_LETTERS: "{0.dead_letters} dead letters or more: mailer dead list",
     ACCOUNT_STARTED: "account {0.account} was started",
     EVENTS_SET_ASIDE: "{0.consumer} did not take events: mailer events list",
+    EVENTS_MISSED: "{0.consumer} missed what became of {0.messages} messages: mailer events list",
     CAMPAIGN_PAUSED: "campaign {0.campaign} paused itself: {0.reason}",
     RECEIVER_HELD: "campaign {0.campaign} holds back its mail to {0.reason}",
 }

@@ -251,10 +251,20 @@ class Campaigns:
     ) -> Iterator[tuple[int, bytes]]:
         """Position and fingerprint of all who have one of *statuses*, but for those who were erased.
 
+        Raises what `standing` does.
+        """
+        for place, _, found in self.standing(name, statuses):
+            yield place, found
+
+    def standing(
+        self, name: str, statuses: Iterable[Status]
+    ) -> Iterator[tuple[int, Status, bytes]]:
+        """Position, status and fingerprint of all who have one of *statuses*, but for the erased.
+
         Raises `CampaignNotFoundError`, and `InputError` where an older version has queued the campaign
         and kept no order of its recipients.
         """
-        wanted = {ord(status.value) for status in statuses}
+        wanted = {ord(status.value): status for status in statuses}
         self.must_be_there(name)
         with reaching_redis():
             total = int(self._client.hget(keys.campaign(name), "next") or 0)
@@ -265,7 +275,7 @@ class Campaigns:
             with reaching_redis():
                 letters, order = pipe.execute()
             for place, letter in enumerate(letters):
-                if letter in wanted:
+                if status := wanted.get(letter):
                     found = order[8 * place : 8 * place + 8]
                     if found == ERASED:
                         continue
@@ -274,7 +284,7 @@ class Campaigns:
                             f"campaign {name!r} was queued by a version that kept no order of its "
                             "recipients: who of them has which outcome is not known any more"
                         )
-                    yield first + place, found
+                    yield first + place, status, found
         self.must_be_there(name)  # else it was forgotten meanwhile, and these are not all
 
     def must_be_there(self, name: str) -> None:

@@ -101,6 +101,8 @@ mailer:events:aside:<k>      stream  deliveries that the consumer <k> did not ta
                                      (events), d (the delivery, zstd), w (why)          the newest 10,000
 mailer:events:again:<k>      stream  the same, to be told again                         until told
 mailer:events:lost           hash    consumer → events of deliveries that had to go     for good
+mailer:events:missed         hash    consumer → recipients told of in entries that left         until somebody has looked
+                                     the stream unread, since and until when (JSON)
 mailer:events:lease:<k>      string  which process reads for the consumer <k>           seconds
 mailer:workers               hash    worker → what it knows and when it said so    minutes
 mailer:unable:<subject>      hash    worker → when it could not; since when        minutes
@@ -162,6 +164,7 @@ CONSUMERS = PREFIX + "events:consumers"
 EVENTS_ADDED = PREFIX + "events:added"
 EVENTS_READ = PREFIX + "events:read"
 EVENTS_LOST = PREFIX + "events:lost"
+EVENTS_MISSED = PREFIX + "events:missed"
 EVENTS_TROUBLE = PREFIX + "events:trouble"
 DEAD_UNPUBLISHED = PREFIX + "dead:unpublished"
 

@@ -26,6 +26,7 @@ _BY_WINDOW: Final = ("account", "window")
 _OLDEST: Final = "Age of the oldest task message that no worker has taken."
 _LAG: Final = "Age of the oldest event that a consumer has not taken."
 _ASIDE: Final = "Deliveries of events that the application did not take."
+_MISSED: Final = "Recipients told of in events that left Redis before a consumer had read them."
 _SWEPT: Final = "When a worker last looked for lost batches."
 _RUNNING: Final = "1 where the account may be used, 0 where it is stopped."
 _STATE: Final = "1 for the state in which the account's breaker is, 0 for the others."
@@ -78,6 +79,7 @@ class _Collector(Collector):
             ("connections", "Open SMTP connections.", "account", found.connections),
             ("events_lag_seconds", _LAG, "consumer", found.lags),
             ("events_set_aside", _ASIDE, "consumer", found.set_aside),
+            ("events_missed", _MISSED, "consumer", found.missed),
         ):
             yield _gauge(f"mailer_{name}", words, label, values)
         yield from self._accounts()

@@ -18,9 +18,9 @@ from typing import Final
 
 from mailer.config import Settings
 from mailer.errors import LedgerUnavailableError
-from mailer.store.alerts import EVENTS_LATE, EVENTS_SET_ASIDE, Event, Outbox
+from mailer.store.alerts import EVENTS_LATE, EVENTS_MISSED, EVENTS_SET_ASIDE, Event, Outbox
 from mailer.store.client import Client
-from mailer.store.events import Aside, EventStream
+from mailer.store.events import Aside, EventStream, Gaps
 from mailer.worker.named import folder_on_path, named
 
 log = logging.getLogger(__name__)
@@ -44,6 +44,7 @@ class Alerts:
         self._follows = settings.follows
         self._events = EventStream(client)
         self._aside = Aside(client)
+        self._gaps = Gaps(client)
         self._outbox = Outbox(client)
         self._hooks = hooks(settings)
         self._teller: threading.Thread | None = None
@@ -60,6 +61,7 @@ class Alerts:
 
     def _watch_consumers(self, now: float) -> None:
         aside = self._aside.counts()
+        missed = {one.consumer: one.recipients for one in self._gaps.all()}
         for one in self._events.backlogs(now):
             late = Event(
                 EVENTS_LATE, now, consumer=one.consumer, messages=one.messages, reason=one.trouble
@@ -67,6 +69,9 @@ class Alerts:
             self._outbox.watch(late, holds=one.age > LATE)
             left = Event(EVENTS_SET_ASIDE, now, consumer=one.consumer)
             self._outbox.watch(left, holds=bool(aside.get(one.consumer)))
+            number = missed.get(one.consumer, 0)
+            gap = Event(EVENTS_MISSED, now, consumer=one.consumer, messages=number)
+            self._outbox.watch(gap, holds=number > 0)
 
     def tell(self, now: float) -> int:
         """Tell of all that is new, here and now; returns of how many events."""

@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from time import monotonic
+from time import monotonic, time
 from typing import Final, Protocol
 
 from mailer.config import Settings
@@ -22,7 +22,7 @@ from mailer.errors import (
 )
 from mailer.mail.event import Event
 from mailer.store.connection import Client
-from mailer.store.events import LEASE, EventStream, Reading
+from mailer.store.events import LEASE, EventStream, Gaps, Reading
 from mailer.worker.telling.courier import Courier
 from mailer.worker.telling.helper import Helper
 from mailer.worker.telling.ways import orders
@@ -71,6 +71,7 @@ class Follower(threading.Thread):
     def __init__(self, client: Client, consumer: Consumer, lease: float = LEASE) -> None:
         super().__init__(name=f"mailer-{consumer.name}", daemon=True)
         self._stream = EventStream(client, lease)
+        self._gaps = Gaps(client)
         self._look = lease / 3
         self._consumer = consumer
         self._ended = threading.Event()
@@ -117,6 +118,7 @@ class Follower(threading.Thread):
             return self._look
         reading = self._stream.read(name, self._consumer.chunk)
         if reading is None:
+            self._look_for_gap()
             reading = _NOTHING
         for why in reading.unreadable:
             log.error("%s: what cannot be read is passed over: %s", name, why)
@@ -137,6 +139,15 @@ class Follower(threading.Thread):
             self._stream.note_trouble(name, "")
         self._patience, self._is_new = 0.0, False
         return POLL if reading is _NOTHING else 0.0
+
+    def _look_for_gap(self) -> None:
+        name = self._consumer.name
+        if missed := self._gaps.look(name, time()):
+            log.error(
+                "%s: what became of %d recipients left Redis before it was read; mailer events list",
+                name,
+                missed,
+            )
 
     def stop(self) -> None:
         """Ask the thread to end."""

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from mailer.store import keys
-from mailer.store.events import Aside, EventStream
+from mailer.store.events import Aside, EventStream, Gaps
 
 BODY = json.dumps({"id": "dlv_1", "events": [{"id": "e1", "mailbox": "ada@example.org"}]}).encode()
 
@@ -92,3 +92,20 @@ def test_drop_is_refused_while_it_is_configured(mailer, place, hook):
 
     assert ran.code == 1
     assert "events.hook" in ran.err
+
+
+def test_what_was_missed_is_said_until_somebody_has_looked(mailer, hook, client):
+    client.delete(keys.EVENTS)
+    Gaps(client).look("hook", time.time())
+
+    listed = mailer("events", "list")
+    assert "hook missed 2 events, before" in listed.out
+    assert "`mailer events dismiss hook`" in listed.out
+    (consumer,) = json.loads(mailer("events", "list", "--json").out)["consumers"]
+    assert (consumer["waiting"], consumer["missed"]["events"]) == (0, 2)
+    assert "hook: missed 2 events, which left Redis unread" in mailer("status").err
+
+    assert "of 2 events that it missed" in mailer("events", "dismiss", "hook").out
+    assert "missed 2" not in mailer("events", "list").out + mailer("status").err
+    assert mailer("events", "dismiss", "hook").out == "hook missed nothing\n"
+    assert mailer("events", "dismiss", "webhook").code == 1

@@ -1,7 +1,9 @@
 """`mailer history`, as people type it."""
 
+import time
+
 from mailer.store import keys
-from mailer.store.events.stream import EventStream
+from mailer.store.events import EventStream, Gaps
 
 
 def test_upgrade_makes_the_tables(mailer, place):
@@ -52,3 +54,25 @@ def test_a_history_that_is_still_configured_is_not_dropped(mailer, place):
     ran = mailer("history", "drop")
     assert ran.code == 1
     assert "take it out" in ran.err
+
+
+def test_mend_puts_in_what_was_missed_and_says_of_whom(mailer, place, client):
+    with (place / "mailer.toml").open("a") as file:
+        file.write(f'[history]\nurl = "sqlite:///{place}/history.sqlite"\n')
+    mailer("history", "upgrade")
+    EventStream(client).take("history")
+    words = ("--template", "hello", "--set", "season=spring")
+    assert mailer("send", "spring", *words, place / "people.csv").code == 0
+    assert mailer("cancel", "spring").code == 0
+    client.delete(keys.EVENTS)
+    Gaps(client).look("history", time.time())
+    assert "`mailer history mend`" in mailer("events", "list").out
+
+    ran = mailer("history", "mend")
+
+    assert (ran.code, ran.err) == (0, "")
+    assert "spring: of 2 recipients something was put in" in ran.out
+    assert "cancelled" in mailer("trace", "ada@EXAMPLE.org").out
+    assert "missed" not in mailer("events", "list").out
+    assert "lacks nothing" in mailer("history", "mend", "spring").out
+    assert mailer("history", "mend", "autumn").code == 1

@@ -6,7 +6,7 @@ import pytest
 
 from mailer.config import Settings
 from mailer.history import open_history
-from mailer.store import Store
+from mailer.store import Store, keys
 from tests.web.conftest import Served
 
 
@@ -42,6 +42,10 @@ def test_a_history_that_is_configured_must_be_reachable_with_its_tables(
         history.close()
         answer = server.client.get("/readyz")
         assert (answer.status_code, answer.json()["history"]) == (200, "ok")
+        assert answer.json()["events"] == "ok"
+        client.hset(keys.EVENTS_MISSED, "history", '{"recipients": 7}')
+        answer = server.client.get("/readyz")  # mail goes out, and who routes here may go on
+        assert (answer.status_code, answer.json()["events"]) == (200, "look")
 
 
 def test_without_redis_it_lives_and_is_not_ready():

@@ -70,11 +70,13 @@ def test_who_is_behind_with_events_is_shown_with_its_age(served, client):
     assert samples(served)["mailer_events_lag_seconds", "history"] == 0
     client.xadd(keys.EVENTS, {"n": 1}, id=f"{int((time.time() - 90) * 1000)}-0")
     Aside(client).put("history", b"{}", 1, "why")
+    client.hset(keys.EVENTS_MISSED, "history", '{"recipients": 7}')
 
     found = samples(served)
 
     assert 90 <= found["mailer_events_lag_seconds", "history"] < 150
     assert found["mailer_events_set_aside", "history"] == 1
+    assert found["mailer_events_missed", "history"] == 7
 
 
 def test_the_figures_are_the_ledgers(cluster, smtp):

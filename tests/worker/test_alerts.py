@@ -14,7 +14,7 @@ from mailer.mail.said import Said
 from mailer.store import keys
 from mailer.store.alerts import LEASE, Event, Outbox, written
 from mailer.store.breaker import OPERATOR, Breaker, Refusal, Trouble
-from mailer.store.events import Aside, EventStream
+from mailer.store.events import Aside, EventStream, Gaps
 from mailer.worker import alerts
 from mailer.worker.alerts import Alerts
 
@@ -196,3 +196,22 @@ def test_a_consumer_that_is_behind_is_told_once_until_it_has_caught_up(client):
     watching._watch_consumers(now)
     watching.tell(now)
     assert [one.event for one in told].count("events_late") == 2
+
+
+def test_what_left_redis_unread_is_told_once(client):
+    settings = Settings.model_validate(
+        {"alerts": {"hook": f"{__name__}:hook"}, "events": {"hook": "shop.mail:on_event"}},
+        context={},
+    )
+    EventStream(client).take("hook")
+    client.set(keys.EVENTS_ADDED, 3)
+    now = time()
+    Gaps(client).look("hook", now)
+    watching = Alerts(settings, client)
+    for _ in range(3):
+        watching._watch_consumers(now)
+    watching.tell(now)
+
+    (missed,) = told
+    assert (missed.event, missed.consumer, missed.messages) == ("events_missed", "hook", 3)
+    assert str(missed) == "hook missed what became of 3 messages: mailer events list"

@@ -11,6 +11,7 @@ from mailer.errors import HistoryUnavailableError
 from mailer.history import open_history
 from mailer.mail.status import Status
 from mailer.store.events import EventStream
+from mailer.worker import followers
 from mailer.worker.followers import Follower
 from mailer.worker.history_writer import HistoryWriter
 from tests.servers.waiting import eventually
@@ -46,6 +47,23 @@ def test_what_happened_is_in_the_history_and_no_more_in_redis(client, tmp_path):
 
     assert counted(url) == {"accepted": 3}
     assert client.exists("mailer:events") == 0 or client.xlen("mailer:events") == 0
+
+
+def test_what_left_redis_unread_is_said_and_what_comes_next_is_taken(client, tmp_path, caplog):
+    url = f"sqlite:///{tmp_path}/h.sqlite"
+    follower = Follower(client, HistoryWriter(settings(tmp_path, url)))
+    follower.step()
+    claimed = some_happened(client)
+    client.delete("mailer:events")
+
+    assert follower.step() == followers.POLL
+
+    assert "history: what became of 3 recipients left Redis before it was read" in caplog.text
+    ref, _ = enqueue(client, range(10, 12))
+    settle(client, claim(client, ref), [3, 4], at=time())
+    assert claimed.ref != ref
+    assert follower.step() == 0.0
+    assert counted(url) == {"accepted": 2}
 
 
 def test_a_follower_that_dies_before_it_acknowledged_leaves_its_events_to_the_next(

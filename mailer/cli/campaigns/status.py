@@ -13,7 +13,7 @@ from mailer.cli.lines import pasteable
 from mailer.cli.output import as_json, console, count, on_terminal, plural, say, span, styled, table
 from mailer.cli.session import Session, pass_session
 from mailer.cli.typed.times import past
-from mailer.operate import campaigns
+from mailer.operate import campaigns, events
 from mailer.operate.states import at_rest
 
 if TYPE_CHECKING:
@@ -93,6 +93,9 @@ def status(  # noqa: PLR0913 - the options
         for consumer, number in campaigns.set_aside(session.settings).items():
             said = f"events of {plural(number, 'batch')} set aside"
             say(f"mailer: {consumer}: {said}: `mailer events list`", err=True)
+        for gap in events.missed(session.settings):
+            what = f"missed {plural(gap.recipients, 'event')}, which left Redis unread"
+            say(f"mailer: {gap.consumer}: {what}: `mailer events list`", err=True)
         if waiting := campaigns.unattended(session.settings):
             who = plural(waiting, "recipient")
             say(f"mailer: no worker runs, and {who} wait: {_start(session)}", err=True)

@@ -1,6 +1,16 @@
 """What happened, between the ledger that tells it and the consumers that read it."""
 
 from mailer.store.events.aside import Aside, SetAside
+from mailer.store.events.missed import Gaps, Missed
 from mailer.store.events.stream import LEASE, Backlog, EventStream, Reading
 
-__all__ = ["LEASE", "Aside", "Backlog", "EventStream", "Reading", "SetAside"]
+__all__ = [
+    "LEASE",
+    "Aside",
+    "Backlog",
+    "EventStream",
+    "Gaps",
+    "Missed",
+    "Reading",
+    "SetAside",
+]

@@ -105,6 +105,18 @@ class EventStream:
             else:
                 self._client.hdel(keys.EVENTS_TROUBLE, consumer)
 
+    def cursor(self, consumer: str) -> int:
+        """The last entry that *consumer* has read, as events are ordered."""
+        with reaching_redis():
+            found = self._client.hget(keys.CONSUMERS, consumer) or b"0-0"
+        return _order(found)
+
+    def end(self) -> int:
+        """The last entry that there is, as events are ordered; 0 where there is none."""
+        with reaching_redis():
+            found = self._client.xrevrange(keys.EVENTS, "+", "-", 1)
+        return _order(found[0][0]) if found else 0
+
     def backlogs(self, now: float) -> list[Backlog]:
         """How far each consumer is behind."""
         with reaching_redis():
@@ -136,9 +148,14 @@ class EventStream:
         """
         unread = next((one.messages for one in self.backlogs(0.0) if one.consumer == consumer), 0)
         with reaching_redis():
-            for key in (keys.CONSUMERS, keys.EVENTS_READ, keys.EVENTS_TROUBLE):
+            for key in (
+                keys.CONSUMERS,
+                keys.EVENTS_READ,
+                keys.EVENTS_TROUBLE,
+                keys.EVENTS_LOST,
+                keys.EVENTS_MISSED,
+            ):
                 self._client.hdel(key, consumer)
-            self._client.hdel(keys.EVENTS_LOST, consumer)
             self._client.delete(keys.aside(consumer), keys.again(consumer))
             if not self._client.exists(keys.CONSUMERS):
                 self._client.delete(keys.EVENTS, keys.EVENTS_ADDED)

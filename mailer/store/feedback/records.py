@@ -116,6 +116,25 @@ class Note:
         ]
 
 
+def event_of(campaign: str, position: int, key: bytes, one: Returned) -> Event:
+    """What came back, as those who follow events are told."""
+    return Event(
+        campaign,
+        position,
+        CAME_BACK[one.kind],
+        one.at,
+        mailbox=one.recipient,
+        stage=one.source,
+        code=one.code,
+        reply=one.reply,
+        # A bounce for now that becomes one for good is another event, also in the same moment.
+        attempt=int(one.permanent),
+        reason=one.reason,
+        permanent=one.permanent,
+        key=key,
+    )
+
+
 class Feedback:
     """What came back, in Redis."""
 
@@ -125,24 +144,8 @@ class Feedback:
 
     def told(self, campaign: str, key: bytes, one: Returned, message_id: str = "") -> Told:
         """What those who follow events are told of *one*."""
-        return encode_came_back(
-            Event(
-                campaign,
-                self.place(campaign, key),
-                CAME_BACK[one.kind],
-                one.at,
-                mailbox=one.recipient,
-                message_id=message_id,
-                stage=one.source,
-                code=one.code,
-                reply=one.reply,
-                # A bounce for now that becomes one for good is another event, also in the same moment.
-                attempt=int(one.permanent),
-                reason=one.reason,
-                permanent=one.permanent,
-                key=key,
-            )
-        )
+        at = self.place(campaign, key)
+        return encode_came_back(replace(event_of(campaign, at, key, one), message_id=message_id))
 
     def place(self, campaign: str, key: bytes) -> int:
         """Where the message to that recipient stands in *campaign*, as an event names it."""

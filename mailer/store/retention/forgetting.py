@@ -13,7 +13,7 @@ from mailer.mail.payload import read_detail
 from mailer.mail.status import OPEN, Status
 from mailer.store import keys
 from mailer.store.connection import Client, load, reaching_redis
-from mailer.store.events import EventStream
+from mailer.store.events import EventStream, Gaps
 from mailer.store.ledger import BULK, PRIORITY
 
 STEP: Final = 500
@@ -37,7 +37,8 @@ class Forgotten:
     """What became of it: ``done``, or why not.
 
     ``gone`` (nobody knows it), ``young``, ``enqueueing``; ``open``, ``dead`` and ``unread``, with the
-    *number* of recipients, or of messages, that stand in the way. *reader* has not read these yet.
+    *number* of recipients, or of messages, that stand in the way. *reader* has not read these yet;
+    ``missed``: the history was never told of these, and only the ledger knows of them.
     """
 
     what: str
@@ -51,6 +52,7 @@ class Forgetting:
     def __init__(self, client: Client) -> None:
         self._client = client
         self._events = EventStream(client)
+        self._gaps = Gaps(client)
         self._forget = load(client, "forget")
         self._batches = load(client, "forget_batches")
 
@@ -64,6 +66,9 @@ class Forgetting:
         for one in self._events.backlogs(now):
             if ended and one.messages and now - one.age <= ended + _MARGIN:
                 return Forgotten("unread", one.messages, one.consumer)
+        gap, begun = self._gaps.of("history"), float(about[0] or 0.0)
+        if gap and ended >= gap.since - _MARGIN and begun <= gap.until + _MARGIN:
+            return Forgotten("missed", gap.recipients, gap.consumer)
         what, *number = self._forget(name, now, before)
         if what != b"begun":
             return Forgotten(what.decode(), int(number[0]) if number else 0)
