@@ -12,6 +12,7 @@ import pytest
 from mailer.smtp import Action, Driver, Fate, Security, Submission, Timeouts
 from tests.conftest import PLACES
 from tests.servers import real
+from tests.servers.sendmail import can_start, sendmail
 
 COUNT = int(os.environ.get("MAILER_REAL_MESSAGES", "200"))
 """How many messages each server gets; a whole trial is `MAILER_REAL_MESSAGES=1000`."""
@@ -67,6 +68,12 @@ SERVERS = [
         marks=pytest.mark.skipif(
             not (IS_ROOT and _there_is("smtpd")), reason="OpenSMTPD, started by root"
         ),
+    ),
+    pytest.param(
+        sendmail,
+        {},
+        id="sendmail",
+        marks=pytest.mark.skipif(not can_start(), reason="sendmail, started by root"),
     ),
 ]
 
