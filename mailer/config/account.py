@@ -14,11 +14,13 @@ from mailer.config.units import (
     Counts,
     File,
     Flag,
+    Host,
     Model,
     Names,
     Rates,
     Reset,
     Seconds,
+    is_host,
     listed,
 )
 
@@ -72,6 +74,8 @@ def _endpoint(url: str) -> Endpoint:
         )
     if not parts.hostname:
         raise ValueError('names no host; write it as "smtp+starttls://user@smtp.example.com:587"')
+    if not is_host(parts.hostname):
+        raise ValueError('names a host that can be none; write it as "smtp.example.com"')
     if parts.path.strip("/") or parts.query or parts.fragment:
         raise ValueError("has something after host and port; options are keys of their own")
     username = unquote(parts.username) if parts.username else None
@@ -219,7 +223,7 @@ class Account(Login):
     warmup: Counts = ()
     probe_every: Seconds | None = None
 
-    tls_name: str | None = None
+    tls_name: Host | None = None
     ca_file: File | None = None
     client_cert: File | None = None
     client_key: File | None = None

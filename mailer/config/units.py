@@ -4,6 +4,7 @@ Every type here accepts two spellings: the TOML value, strictly typed, and the p
 environment variable (`FromEnvironment`), which is parsed as TOML where the field wants no string.
 """
 
+import ipaddress
 import re
 import tomllib
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import SplitResult
 
+import idna
 from annotated_types import Ge, Gt
 from pydantic import (
     AfterValidator,
@@ -141,12 +143,38 @@ def _from_folder(value: Path, info: ValidationInfo) -> Path:
     return Path(folder) / value.expanduser()
 
 
+_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+_HOST = re.compile(rf"(?=.{{1,254}}\Z){_LABEL}(?:\.{_LABEL})*\.?", re.IGNORECASE)
+
+
+def is_host(text: str) -> bool:
+    """Whether a host can be called *text*: a name, also one that is not ASCII, or an address."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        pass
+    else:
+        return True
+    try:
+        ascii_ = text if text.isascii() else idna.encode(text, uts46=True).decode("ascii")
+    except (idna.IDNAError, UnicodeError):
+        return False
+    return _HOST.fullmatch(ascii_) is not None
+
+
+def _host(value: str) -> str:
+    if not is_host(value):
+        raise ValueError("is no name of a host; write it as smtp.example.com")
+    return value
+
+
 Flag = Annotated[bool, BeforeValidator(parsed), Strict()]
 Count = Annotated[int, BeforeValidator(parsed), Strict(), Ge(1)]
 Counts = Annotated[tuple[Count, ...], BeforeValidator(listed)]
 Factor = Annotated[float, BeforeValidator(parsed), Ge(1.0)]
 Share = Annotated[float, BeforeValidator(parsed), Ge(0.0)]
 Seconds = Annotated[float, BeforeValidator(duration), Gt(0.0)]
+Host = Annotated[str, AfterValidator(_host)]
 Names = Annotated[tuple[str, ...], BeforeValidator(listed)]
 Rates = Annotated[
     tuple[Rate, ...], BeforeValidator(lambda v: tuple(Rate.parse(item) for item in listed(v)))

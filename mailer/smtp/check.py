@@ -4,12 +4,12 @@ The same session as in earnest, driven alone: what is found here is what a worke
 """
 
 import selectors
-import socket
 import time
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from mailer.smtp.connection import tls
+from mailer.smtp.connection.names import addresses_of
 from mailer.smtp.connection.phase import Phase
 from mailer.smtp.connection.resumption import Resumption
 from mailer.smtp.connection.transport import Address
@@ -58,9 +58,7 @@ def try_account(server: Server) -> AccountCheck:
     """Open one session with *server* and close it again; one login at most, never two."""
     began = time.monotonic()
     try:
-        addresses: list[Address] = list(
-            socket.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM)
-        )
+        addresses = addresses_of(server.host, server.port)
     except OSError as exc:
         return _unreachable(server.address, began, f"{server.host} has no address: {exc.strerror}")
     failed = _unreachable(server.address, began, "no address")

@@ -15,6 +15,7 @@ from functools import partial
 from math import inf
 
 from mailer.smtp.connection.blocking import BlockingCalls
+from mailer.smtp.connection.names import addresses_of
 from mailer.smtp.connection.phase import Phase
 from mailer.smtp.connection.pool import Pool
 from mailer.smtp.connection.tls import describe
@@ -233,11 +234,9 @@ class Connector:
         is_old = now - learnt.resolved_at >= RESOLVED_FOR
         if not self._is_resolving and (is_old or not learnt.addresses):
             learnt.resolved_at = now
-            look_up = partial(
-                socket.getaddrinfo, self._server.host, self._server.port, type=socket.SOCK_STREAM
-            )
+            look_up = partial(addresses_of, self._server.host, self._server.port)
             try:
-                learnt.addresses = list(look_up(flags=socket.AI_NUMERICHOST))
+                learnt.addresses = look_up(flags=socket.AI_NUMERICHOST)
             except OSError:
                 self._is_resolving = True
                 self._blocking.ask(self, look_up)

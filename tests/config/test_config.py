@@ -262,6 +262,18 @@ first_delay = "2x"
             "accounts.a.url: must begin with one of smtp+starttls://",
         ),
         ('[accounts.a]\nurl = "smtps://"', "accounts.a.url: names no host"),
+        (
+            '[accounts.a]\nurl = "smtps://smtp..example"',
+            "accounts.a.url: names a host that can be none",
+        ),
+        (
+            f'[accounts.a]\nurl = "smtps://{"a" * 64}.example"',
+            "accounts.a.url: names a host that can",
+        ),
+        (
+            '[accounts.a]\nurl = "smtps://h"\ntls_name = "*.example"',
+            "accounts.a.tls_name: is no name of a host",
+        ),
         ('[accounts.a]\nurl = "smtps://h:99999"', "accounts.a.url: has a port that is no number"),
         ('[accounts.a]\nurl = "smtps://h/x"', "accounts.a.url: has something after host and port"),
         (

@@ -17,6 +17,7 @@ from mailer.feedback.intake.mailbox import IntakeError, Mailbox
 from mailer.feedback.intake.pop3 import Pop3
 from tests.conftest import free_port
 from tests.feedback.test_imap import bounce
+from tests.servers.common_name import named_in_common_name
 from tests.servers.dovecot import PASSWORD, Dovecot
 from tests.servers.waiting import eventually
 
@@ -64,6 +65,17 @@ def lying(dovecot):
     return sorted(
         one.name for inner in ("new", "cur") for one in (dovecot.maildir / inner).iterdir()
     )
+
+
+@pytest.mark.parametrize("key", ["imap", "pop3"])
+def test_a_server_named_in_the_common_name_of_its_certificate_alone_hears_no_password(
+    key, tmp_path, monkeypatch
+):
+    with named_in_common_name(tmp_path) as (port, ca_file):
+        monkeypatch.setenv("SSL_CERT_FILE", str(ca_file))
+        mailbox = Mailbox(f"{key}s://ada@localhost:{port}", key)
+        with pytest.raises(IntakeError, match="Hostname mismatch"):
+            Imap(mailbox, PASSWORD).__enter__() if key == "imap" else Pop3(mailbox, PASSWORD)
 
 
 # POP3.

@@ -1,21 +1,16 @@
 """`try_account`: what a person is told of an account that does not work, and how soon."""
 
 import contextlib
-import datetime as dt
 import socket
 import ssl
 import threading
-from dataclasses import replace
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from mailer.smtp import Action, Security, Stage, Timeouts
 from mailer.smtp.check import try_account
 from mailer.smtp.connection import tls
+from tests.servers.common_name import named_in_common_name
 
 GREETING = "X: tls\nS: 220 mx.example ready\nC: EHLO client.example\nS: 250 mx.example\n"
 
@@ -73,52 +68,11 @@ def test_what_the_certificate_is_for_is_told(playing, settings, ca_file):
 
 
 def test_a_name_in_the_common_name_alone_does_not_count_and_the_reason_is_named(settings, tmp_path):
-    certificate, key = named_in_common_name("localhost")
-    files = tmp_path / "ca.pem", tmp_path / "key.pem"
-    files[0].write_bytes(certificate)
-    files[1].write_bytes(key)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*files)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def serve():
-            connection, _ = listener.accept()
-            with contextlib.suppress(OSError), context.wrap_socket(connection, server_side=True):
-                pass
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        server = settings(listener.getsockname()[1], security=Security.TLS, ca_file=files[0])
-        found = try_account(replace(server, tls_name="localhost"))
-        thread.join()
+    with named_in_common_name(tmp_path) as (port, ca_file):
+        server = settings(port, security=Security.TLS, ca_file=ca_file, tls_name="localhost")
+        found = try_account(server)
     assert found.judgement is not None
     assert "RFC 9525" in found.reason
-
-
-def named_in_common_name(name):
-    """A self-signed certificate without subjectAltName, and its key, as PEM."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = dt.datetime.now(dt.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    return (
-        certificate.public_bytes(serialization.Encoding.PEM),
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        ),
-    )
 
 
 @pytest.mark.parametrize(

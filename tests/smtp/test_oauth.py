@@ -1,15 +1,19 @@
 """Where tokens come from, and that they are fetched once for all who ask."""
 
+import contextlib
 import http.server
 import json
 import ssl
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from mailer.errors import ConfigError, TokenRefusedError, TokenUnavailableError
+from mailer.smtp.login import oauth
 from mailer.smtp.login.oauth import TokenSource, from_command, from_endpoint
+from tests.servers.common_name import named_in_common_name
 
 
 class Clock:
@@ -85,7 +89,11 @@ def endpoint(authority):
     class Endpoint(http.server.BaseHTTPRequestHandler):
         def do_POST(self):
             forms.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
-            code, body = answers.pop(0)
+            answer = answers.pop(0)
+            if callable(answer):
+                answer(self.wfile)
+                return
+            code, body = answer
             self.send_response(code)
             if 300 <= code < 400:
                 self.send_header("Location", body.decode())
@@ -136,6 +144,52 @@ def test_an_endpoint_that_says_no_differs_from_one_in_trouble(endpoint, ca_file,
     with pytest.raises(error) as caught:
         from_endpoint(url, fields, ca_file=ca_file)(False)
     assert "r&1" not in str(caught.value)
+    assert "Error" not in str(caught.value), "in words"
+
+
+def _now_and_then(begins):
+    """An answer that *begins* so, and goes on by an octet now and then, for ever."""
+
+    def answer(out):
+        out.write(begins)
+        with contextlib.suppress(OSError):
+            while True:
+                out.write(b"x")
+                time.sleep(0.02)
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    "begins",
+    [b"", b"HTTP/1.1 200 ok\r\nX-A: ", b"HTTP/1.1 200 ok\r\n\r\n", b"HTTP/1.1 503 no\r\n\r\n"],
+)
+def test_an_answer_that_comes_by_the_octet_is_left_in_time(endpoint, ca_file, begins):
+    url, answers, _ = endpoint
+    answers += [_now_and_then(begins), (200, b'{"access_token": "x"}')]
+    source = from_endpoint(url, fields, ca_file=ca_file, timeout=0.5)
+    with pytest.raises(TokenUnavailableError, match="no answer in time"):
+        source(False)
+    assert from_endpoint(url, fields, ca_file=ca_file)(False) == "x"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"who are you?\r\n",
+        b"HTTP/1.1 200 ok\r\nX: " + b"a" * 70_000 + b"\r\n\r\n",
+        b"HTTP/1.1 200 ok\r\n" + b"X: a\r\n" * 200 + b"\r\n",
+        b"HTTP/1.1 200 ok\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"HTTP/1.1 200 ok\r\nContent-Length: 50\r\n\r\n{",
+        b"HTTP/1.1 200 ok\r\n\r\n" + b"[" * 100_000,
+        b"HTTP/1.1 403 no\r\n\r\n<html>blocked by a firewall</html>",
+    ],
+)
+def test_what_is_no_answer_of_a_token_endpoint_only_waits(endpoint, ca_file, answer):
+    url, answers, _ = endpoint
+    answers.append(lambda out: out.write(answer))
+    with pytest.raises(TokenUnavailableError):
+        from_endpoint(url, fields, ca_file=ca_file)(False)
 
 
 def test_an_endpoint_without_a_trusted_certificate_is_not_used(endpoint):
@@ -143,6 +197,13 @@ def test_an_endpoint_without_a_trusted_certificate_is_not_used(endpoint):
     answers.append((200, b'{"access_token": "x"}'))
     with pytest.raises(TokenUnavailableError):
         from_endpoint(url, fields)(False)
+
+
+def test_an_endpoint_named_in_the_common_name_of_its_certificate_alone_is_not_used(tmp_path):
+    with named_in_common_name(tmp_path) as (port, ca_file):
+        url = f"https://localhost:{port}/token"
+        with pytest.raises(TokenUnavailableError, match="certificate"):
+            from_endpoint(url, fields, ca_file=ca_file)(False)
 
 
 @pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
@@ -164,7 +225,10 @@ def test_an_endpoint_s_own_words_are_not_repeated(endpoint, ca_file, error):
     assert str(caught.value) == "token endpoint 127.0.0.1: 400"
 
 
-@pytest.mark.parametrize("lifetime", ["NaN", "Infinity", "1e999", "-1"])
+@pytest.mark.parametrize(
+    "lifetime",
+    ["NaN", "Infinity", "1e999", "-1", "0", "null", '"soon"', "[1]", "1" + "0" * 400],
+)
 def test_a_lifetime_that_is_none_does_not_keep_a_token_for_ever(endpoint, ca_file, lifetime):
     url, answers, forms = endpoint
     body = b'{"access_token": "x", "expires_in": %b}' % lifetime.encode()
@@ -173,6 +237,18 @@ def test_a_lifetime_that_is_none_does_not_keep_a_token_for_ever(endpoint, ca_fil
     source = from_endpoint(url, fields, ca_file=ca_file)
     source._clock = lambda: now
     assert source(False) == "x"
-    now = 301.0
+    now = oauth.LONGEST_LIFETIME + 1
     assert source(False) == "x"
     assert len(forms) == 2
+
+
+def test_a_token_that_lives_shortly_is_used_for_half_its_life():
+    clock, fetched = Clock(), []
+    source = TokenSource(lambda: (fetched.append(1) or "x", 30.0), clock)
+    source(False)
+    clock.now += 14
+    source(False)
+    assert len(fetched) == 1
+    clock.now += 2
+    source(False)
+    assert len(fetched) == 2

@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import logging
+import re
 import socket
 import threading
 import urllib.parse
@@ -11,6 +12,7 @@ import pytest
 import trustme
 
 from mailer.errors import (
+    AuthenticationFailedError,
     ConfigError,
     SecretUnavailableError,
     TokenRefusedError,
@@ -403,7 +405,49 @@ def test_a_server_that_cannot_prove_itself_is_told_to_stop(playing, refused, mon
         S: 501 5.7.0 cancelled
         """
     )
-    assert refused(server, **ACCOUNT).action is Action.AUTH_FAIL
+    result = refused(server, **ACCOUNT)
+    assert result.action is Action.AUTH_FAIL
+    assert "did not answer to our nonce" in result.rule, "why, and not what was said to our *"
+
+
+SALT = b64("salt")
+
+
+@pytest.mark.parametrize(
+    ("said", "fault"),
+    [
+        (f"r=abcd,s={SALT},i=0", "0 iterations"),
+        (f"r=abcd,s={SALT},i=1", "1 iterations"),
+        (f"r=abcd,s={SALT},i=4095", "4095 iterations"),
+        (f"r=abcd,s={SALT},i=1000000000", "1000000000 iterations"),
+        (f"r=abcd,s={SALT},i={'9' * 5000}", "malformed"),
+        (f"r=abcd,s={SALT},i=", "malformed"),
+        ("r=abcd,s=***,i=4096", "malformed"),
+        ("r=abcd,i=4096", "malformed"),
+        (f"s={SALT},i=4096", "nonce"),
+        (f"r=abc,s={SALT},i=4096", "nonce"),
+        (f"r=xabc,s={SALT},i=4096", "nonce"),
+        (f"m=x,r=abcd,s={SALT},i=4096", "an extension"),
+        ("e=unknown-user", "the server says unknown-user"),
+        ("e=\x1b[31mpencil", "malformed"),
+        ("", "malformed"),
+    ],
+)
+def test_scram_goes_no_further_than_the_first_message_where_it_is_wrong(monkeypatch, said, fault):
+    monkeypatch.setattr(sasl.secrets, "token_urlsafe", lambda _size: "abc")
+    conversation = sasl.scram_sha_256(sasl.Credentials("user", "pencil"))
+    next(conversation)
+    with pytest.raises(AuthenticationFailedError, match=re.escape(fault)):
+        conversation.send(said.encode())
+
+
+@pytest.mark.parametrize("said", ["", "v=", "v=bm9wZQ==", "v=ü", "e=invalid-proof", "x"])
+def test_scram_takes_nothing_else_for_the_proof(said):
+    conversation = sasl.scram_sha_256(sasl.Credentials("user", "pencil"))
+    nonce = next(conversation).rpartition(b"r=")[2].decode()
+    conversation.send(f"r={nonce}d,s={SALT},i=4096".encode())
+    with pytest.raises(AuthenticationFailedError, match=r"did not prove|invalid-proof"):
+        conversation.send(said.encode())
 
 
 def test_an_initial_response_too_long_for_the_command_waits_for_a_challenge(playing, drive, mail):
@@ -797,7 +841,14 @@ def test_tls_from_the_first_byte_to_a_port_of_starttls_names_the_other_scheme(
     assert "smtp+starttls://" in result.rule
 
 
-@pytest.mark.parametrize(("name", "fate"), [("mx.example", Fate.ACCEPTED), (None, Fate.UNSENT)])
+@pytest.mark.parametrize(
+    ("name", "fate"),
+    [
+        ("mx.example", Fate.ACCEPTED),
+        ("mx.example.", Fate.ACCEPTED),
+        (None, Fate.UNSENT),
+    ],
+)
 def test_the_certificate_s_name_may_be_another_than_the_host_s(
     playing, settings, mail, gate, journal, ca_file, name, fate
 ):

@@ -4,7 +4,6 @@ Nothing is changed there unless it is asked for: messages are looked at without 
 """
 
 import imaplib
-import ssl
 import threading
 from collections.abc import Iterator
 from time import monotonic
@@ -43,7 +42,7 @@ class Imap:
         box = self._mailbox
         try:
             session: BaseMailBox = (
-                MailBox(box.host, box.port, TIMEOUT, ssl_context=ssl.create_default_context())
+                MailBox(box.host, box.port, TIMEOUT, ssl_context=box.tls)
                 if box.secure
                 else MailBoxUnencrypted(box.host, box.port, TIMEOUT)
             )

@@ -1,5 +1,6 @@
 """A mailbox on a server where what comes back lies: how its address is written, and what is fetched."""
 
+import ssl
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -56,6 +57,13 @@ class Mailbox:
     def secure(self) -> bool:
         """Whether TLS is spoken from the start."""
         return self._parts.scheme.endswith("s")
+
+    @property
+    def tls(self) -> ssl.SSLContext:
+        """How its server has to prove who it is: by its names in subjectAltName (RFC 9525 section 2)."""
+        context = ssl.create_default_context()
+        context.hostname_checks_common_name = False
+        return context
 
     @property
     def host(self) -> str:

@@ -4,7 +4,6 @@ The protocol knows no bookmark: what was read is remembered by those ids, for as
 """
 
 import poplib
-import ssl
 from collections.abc import Container, Iterator
 from typing import Final
 
@@ -44,12 +43,7 @@ class Pop3:
         session: poplib.POP3 | None = None
         try:
             session = (
-                _SafeLines(
-                    mailbox.host,
-                    mailbox.port,
-                    timeout=TIMEOUT,
-                    context=ssl.create_default_context(),
-                )
+                _SafeLines(mailbox.host, mailbox.port, timeout=TIMEOUT, context=mailbox.tls)
                 if mailbox.secure
                 else _Lines(mailbox.host, mailbox.port, timeout=TIMEOUT)
             )

@@ -8,6 +8,7 @@ import ssl
 
 from mailer.errors import ConfigError
 from mailer.smtp.connection import tls
+from mailer.smtp.connection.names import certified
 from mailer.smtp.connection.phase import Phase
 from mailer.smtp.connection.resumption import Resumption
 from mailer.smtp.connection.transcript import Transcript
@@ -128,11 +129,12 @@ class Opener:
     def _secure(self, now: float) -> None:
         try:
             context = tls.context_for(self._server)
+            name = certified(self._server.tls_name or self._server.host)
         except ConfigError as exc:
             self._refuse(Action.ACCOUNT_CONFIG, str(exc))
             return
         earlier = self._resumption.offered(context, now)
-        self._transport.secure(context, self._server.tls_name or self._server.host, earlier)
+        self._transport.secure(context, name, earlier)
         self.shake_hands(now)
 
     def _keep_tls(self, now: float) -> None:

@@ -49,6 +49,8 @@ def log_in(
     for mechanism in mechanisms[:2]:
         credentials = yield from _credentials(server, mechanism, refresh_token=refresh_token)
         attempt = yield from _attempt(mechanism, credentials)
+        if attempt.fault is not None:
+            raise _unproven(attempt.fault)
         if 200 <= attempt.reply.code < 300:
             return _proven(mechanism, attempt)
         if attempt.reply.code != 504 or mechanism == mechanisms[-1]:
@@ -81,9 +83,13 @@ def _proven(mechanism: str, attempt: "_Attempt") -> str:
         mechanism in sasl.PROVING and not sasl.is_over(attempt.conversation)
     ):
         # Whoever says yes without the proof may be anybody who reads along.
-        reason = f"local: {mechanism}: the server did not prove that it knows the password"
-        raise RefusedError(Stage.AUTH, attempt.reply, Judgement(Action.AUTH_FAIL, reason))
+        raise _unproven(f"{mechanism}: the server did not prove that it knows the password")
     return mechanism
+
+
+def _unproven(fault: str) -> RefusedError:
+    """The server's part of the login is wrong. What it said last is no reason: it may have said yes."""
+    return RefusedError(Stage.AUTH, None, Judgement(Action.AUTH_FAIL, f"local: {fault}"))
 
 
 def _candidates(
@@ -167,12 +173,16 @@ def _without_secret(error: Exception) -> RefusedError:
 
 @dataclass(frozen=True, slots=True)
 class _Attempt:
-    """How a conversation went: the last *reply*, the last *challenge* before it."""
+    """How a conversation went: the last *reply*, the last *challenge* before it.
+
+    *is_cancelled* says that we ended it, *fault* what was wrong with a challenge.
+    """
 
     reply: Reply
     challenge: bytes
     conversation: sasl.Conversation
     is_cancelled: bool
+    fault: str | None
 
 
 def _attempt(
@@ -195,30 +205,37 @@ def _attempt(
     reply = yield Say(f"{command}\r\n".encode(), Stage.AUTH, shown, secrets)
     challenge = b""
     is_cancelled = False
+    fault: str | None = None
     while isinstance(reply, Reply) and 300 <= reply.code < 400 and not is_cancelled:
         response: bytes | None
         if deferred is not None:
             response, deferred = deferred, None
         else:
-            challenge, response = _respond(conversation, reply)
+            challenge = _challenge(reply)
+            response, fault = _respond(conversation, challenge)
         is_cancelled = response is None
         line = b"*" if response is None else base64.b64encode(response)
         reply = yield Say(line + b"\r\n", Stage.AUTH, "<credentials>", (line.decode(),))
     assert isinstance(reply, Reply)
-    return _Attempt(reply, challenge, conversation, is_cancelled)
+    return _Attempt(reply, challenge, conversation, is_cancelled, fault)
 
 
-def _respond(conversation: sasl.Conversation, reply: Reply) -> tuple[bytes, bytes | None]:
-    """Return the challenge of *reply* and what to say to it; None cancels (RFC 4954 section 4)."""
+def _challenge(reply: Reply) -> bytes:
     try:
-        challenge = base64.b64decode("".join(reply.lines), validate=True)
+        return base64.b64decode("".join(reply.lines), validate=True)
     except (binascii.Error, ValueError):
         # Some servers write prompts in the clear; a mechanism that looks will refuse them.
-        challenge = "".join(reply.lines).encode()
+        return "".join(reply.lines).encode()
+
+
+def _respond(conversation: sasl.Conversation, challenge: bytes) -> tuple[bytes | None, str | None]:
+    """Return what to say to *challenge*, and what is wrong with it; None cancels (RFC 4954 section 4)."""
     try:
-        return challenge, conversation.send(challenge)
-    except (StopIteration, AuthenticationFailedError):
-        return challenge, None
+        return conversation.send(challenge), None
+    except StopIteration:
+        return None, None
+    except AuthenticationFailedError as exc:
+        return None, str(exc)
 
 
 def _is_stale(challenge: bytes) -> bool:

@@ -5,8 +5,8 @@ with True after a server has refused it. However many connections ask at once, t
 once: whoever comes while it is being fetched, or shortly after, gets that one.
 """
 
+import http.client
 import json
-import math
 import shlex
 import ssl
 import subprocess
@@ -17,17 +17,21 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from mailer.errors import (
     ConfigError,
     TokenRefusedError,
     TokenUnavailableError,
 )
+from mailer.smtp.connection.tls import describe
 
 LIFETIME = 300.0
 """How long a token is kept whose source does not say how long it lives."""
+LONGEST_LIFETIME = 86_400.0
+"""For how long a token is kept at most, whatever its source says."""
 LEEWAY = 60.0
-"""How long before its end a token is fetched anew."""
+"""How long before its end a token is fetched anew; one that lives shortly, at half its life."""
 JUST_FETCHED = 10.0
 """Within this time a refusal is believed to be about the token before."""
 TIMEOUT = 30.0
@@ -64,7 +68,7 @@ class TokenSource:
                         "the source of the OAuth token gave none that can be used"
                     )
                 self._token, self._fetched = token, now
-                self._expires = now + max(0.0, lifetime - LEEWAY)
+                self._expires = now + max(lifetime - LEEWAY, lifetime / 2)
             return self._token
 
 
@@ -106,22 +110,56 @@ def from_endpoint(
     def fetch() -> tuple[str, float]:
         form = urllib.parse.urlencode(dict(fields())).encode("ascii")
         request = urllib.request.Request(url, form, {"Accept": "application/json"})  # noqa: S310
-        context = ssl.create_default_context(cafile=ca_file)
-        opener = urllib.request.build_opener(
-            urllib.request.HTTPSHandler(context=context), _NoRedirect
-        )
         try:
-            with opener.open(request, timeout=timeout) as answer:
-                return _token_of(answer.read(1 << 20))
-        except urllib.error.HTTPError as exc:
-            with exc:
-                raise _refusal(url, exc.code, exc.read(1 << 16)) from exc
-        except (OSError, TimeoutError) as exc:
-            raise TokenUnavailableError(
-                f"token endpoint {_host(url)}: {type(exc).__name__}"
-            ) from exc
+            status, body = _exchange(request, ca_file, timeout)
+        except (OSError, http.client.HTTPException) as exc:
+            raise TokenUnavailableError(f"token endpoint {_host(url)}: {_trouble(exc)}") from exc
+        if status is not None:
+            raise _refusal(url, status, body)
+        return _token_of(body)
 
     return TokenSource(fetch)
+
+
+def _exchange(
+    request: urllib.request.Request, ca_file: Path | None, timeout: float
+) -> tuple[int | None, bytes]:
+    """Send *request* and return the answer's body, with its status where that is no success."""
+    context = ssl.create_default_context(cafile=ca_file)
+    context.hostname_checks_common_name = False  # RFC 9525 section 2
+    context.sslsocket_class = _reading_until(time.monotonic() + timeout)
+    opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=context), _NoRedirect)
+    try:
+        with opener.open(request, timeout=timeout) as answer:
+            return None, answer.read(1 << 20)
+    except urllib.error.HTTPError as exc:
+        with exc:
+            return exc.code, exc.read(1 << 16)
+
+
+def _trouble(error: Exception) -> str:
+    """What is wrong, in words that hold nothing of what the endpoint has said."""
+    if isinstance(error, urllib.error.URLError) and isinstance(error.reason, Exception):
+        error = error.reason
+    return "no answer in time" if isinstance(error, TimeoutError) else describe(error)
+
+
+def _reading_until(deadline: float) -> type[ssl.SSLSocket]:
+    """A socket for one exchange that must be over by *deadline*, by the clock `time.monotonic`.
+
+    A timeout alone is for each read: a server that sends an octet now and then would hold the one thread
+    that fetches the secrets and looks up the names for all connections of the account.
+    """
+
+    class Bounded(ssl.SSLSocket):
+        def recv_into(self, *given: Any, **more: Any) -> int:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError
+            self.settimeout(left)
+            return super().recv_into(*given, **more)
+
+    return Bounded
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -134,12 +172,21 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 def _token_of(body: bytes) -> tuple[str, float]:
     try:
         answer = json.loads(body)
-        token, lifetime = answer["access_token"], float(answer.get("expires_in", LIFETIME))
-    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
-        token, lifetime = None, LIFETIME
+        token = answer["access_token"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        token = None
     if not isinstance(token, str):
         raise TokenUnavailableError("the token endpoint's answer holds no access_token")
-    return token, lifetime if math.isfinite(lifetime) else LIFETIME
+    return token, _lifetime(answer.get("expires_in"))
+
+
+def _lifetime(said: object) -> float:
+    """For how many seconds a token is good; what is no such number is overlooked (RFC 6749, 5.1)."""
+    try:
+        seconds = float(said)  # type: ignore[arg-type]  # whatever the endpoint has written there
+    except (TypeError, ValueError, OverflowError):
+        return LIFETIME
+    return min(seconds, LONGEST_LIFETIME) if seconds > 0 else LIFETIME
 
 
 _ERRORS = frozenset(
@@ -165,15 +212,17 @@ _ERRORS = frozenset(
 
 
 def _refusal(url: str, code: int, body: bytes) -> Exception:
-    """What an error of the endpoint means: 400 and 401 are an answer, all else is trouble."""
+    """What an error of the endpoint means: 400, 401 and a 403 are an answer, all else is trouble."""
     try:
         error = json.loads(body)["error"]
     except (ValueError, TypeError, KeyError, RecursionError):
-        error = ""
+        error = None
     known = error if isinstance(error, str) and error in _ERRORS else ""
     what = "a redirect, which is not followed" if 300 <= code < 400 else known
     text = f"token endpoint {_host(url)}: {code} {what}".strip()
-    if code in (400, 401, 403) and known not in ("temporarily_unavailable", "slow_down"):
+    # A 403 without RFC 6749's error is a page of whoever stands in front: a firewall, say.
+    is_answer = code in (400, 401) or (code == 403 and error is not None)
+    if is_answer and known not in ("temporarily_unavailable", "slow_down"):
         return TokenRefusedError(text)
     return TokenUnavailableError(text)
 

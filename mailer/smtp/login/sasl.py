@@ -8,6 +8,7 @@ begin yields None.
 import base64
 import hashlib
 import hmac
+import re
 import secrets
 import unicodedata
 from collections.abc import Callable, Generator, Sequence
@@ -17,8 +18,11 @@ from mailer.errors import AuthenticationFailedError, ConfigError
 
 Conversation = Generator[bytes | None, bytes, None]
 
+MIN_ITERATIONS = 4096
+"""SCRAM's iteration count comes from the server. RFC 7677 section 4 wants so many at least: with few,
+whoever has the proof, a false server say, tries passwords at leisure."""
 MAX_ITERATIONS = 1_000_000
-"""SCRAM's iteration count comes from the server: beyond this it would only burn our time."""
+"""Beyond this it would only burn our time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,9 @@ def scram_sha_256(credentials: Credentials) -> Conversation:
     bare = f"n={name},r={nonce}"
     first = yield f"n,,{bare}".encode()
     answer = _attributes(first)
+    if "m" in answer:
+        # RFC 5802 section 5.1: whoever does not know what is asked for there must not go on.
+        raise AuthenticationFailedError("SCRAM: the server wants an extension that we do not know")
     salt, iterations = _salt_and_iterations(answer)
     if not answer.get("r", "").startswith(nonce) or answer["r"] == nonce:
         raise AuthenticationFailedError("SCRAM: the server did not answer to our nonce")
@@ -67,8 +74,8 @@ def scram_sha_256(credentials: Credentials) -> Conversation:
     signature = _hmac(hashlib.sha256(key).digest(), signed)
     proof = bytes(a ^ b for a, b in zip(key, signature, strict=True))
     last = yield f"{without_proof},p={base64.b64encode(proof).decode()}".encode()
-    expected = base64.b64encode(_hmac(_hmac(salted, b"Server Key"), signed)).decode()
-    if not hmac.compare_digest(_attributes(last).get("v", ""), expected):
+    expected = base64.b64encode(_hmac(_hmac(salted, b"Server Key"), signed))
+    if not hmac.compare_digest(_attributes(last).get("v", "").encode(), expected):
         raise AuthenticationFailedError(
             "SCRAM: the server did not prove that it knows the password"
         )
@@ -170,13 +177,20 @@ def _prepared(text: str) -> str:
     return unicodedata.normalize("NFKC", text)
 
 
+_ERROR = re.compile("[a-z-]{1,40}")
+"""How the errors of RFC 5802 section 7 look; anything else is not repeated."""
+
+
 def _attributes(message: bytes) -> dict[str, str]:
     try:
         text = message.decode()
     except UnicodeDecodeError:
         raise AuthenticationFailedError("SCRAM: the server's message is no UTF-8 text") from None
     pairs = (part.partition("=") for part in text.split(","))
-    return {name: value for name, _, value in pairs}
+    found = {name: value for name, _, value in pairs}
+    if _ERROR.fullmatch(found.get("e", "")):
+        raise AuthenticationFailedError(f"SCRAM: the server says {found['e']}")
+    return found
 
 
 def _salt_and_iterations(answer: dict[str, str]) -> tuple[bytes, int]:
@@ -184,6 +198,9 @@ def _salt_and_iterations(answer: dict[str, str]) -> tuple[bytes, int]:
         salt, iterations = base64.b64decode(answer["s"], validate=True), int(answer["i"])
     except (KeyError, ValueError) as exc:
         raise AuthenticationFailedError("SCRAM: the server's first message is malformed") from exc
-    if not 1 <= iterations <= MAX_ITERATIONS:
-        raise AuthenticationFailedError(f"SCRAM: {iterations} iterations are not acceptable")
+    if not MIN_ITERATIONS <= iterations <= MAX_ITERATIONS:
+        raise AuthenticationFailedError(
+            f"SCRAM: {iterations} iterations are not acceptable, "
+            f"{MIN_ITERATIONS} to {MAX_ITERATIONS} are"
+        )
     return salt, iterations

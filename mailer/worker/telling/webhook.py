@@ -57,6 +57,7 @@ class Webhook:
                 self._tls = ssl.create_default_context(cafile=ca_file)
             except OSError as exc:
                 raise ConfigError(f"events.ca_file: {ca_file} cannot be used: {exc}") from exc
+            self._tls.hostname_checks_common_name = False  # RFC 9525 section 2
         self._connection: HTTPConnection | None = None
 
     def post(self, body: bytes) -> None:

@@ -20,6 +20,7 @@ from mailer.worker.telling.helper import Helper
 from mailer.worker.telling.shown import delivery
 from mailer.worker.telling.ways import orders
 from mailer.worker.telling.webhook import Webhook
+from tests.servers.common_name import named_in_common_name
 from tests.worker.telling.receiver import Receiver
 
 BODY = delivery([{"id": "e1", "mailbox": "jürgen@example.org"}])
@@ -257,6 +258,16 @@ def test_tls_is_verified(hook, tmp_path):
         with pytest.raises(EventsNotTakenError, match="its certificate is not good"):
             hook(wrong_name, str(tmp_path / "ca.pem")).post(BODY)
         assert len(receiver.deliveries) == 1
+
+
+def test_a_receiver_named_in_the_common_name_of_its_certificate_alone_is_told_nothing(
+    hook, tmp_path
+):
+    with (
+        named_in_common_name(tmp_path) as (port, ca_file),
+        pytest.raises(EventsNotTakenError, match="its certificate is not good: Hostname mismatch"),
+    ):
+        hook(f"https://localhost:{port}/", str(ca_file)).post(BODY)
 
 
 @pytest.mark.parametrize(
