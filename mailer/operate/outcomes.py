@@ -50,7 +50,8 @@ def _in_ledger(settings: Settings, name: str) -> Iterator[Record]:
         back = store.feedback.returned_at(name, places) if any_back else {}
         for place, letter in zip(places, store.payloads.letters(name, places), strict=False):
             failure = by_place.take(place)
-            yield recorded(name, place, letter, failure and failure.detail, back.get(place, ()))
+            detail = failure.detail if failure else None
+            yield recorded(name, place, letter, detail, back.get(place, ()))
 
 
 def recorded(  # noqa: PLR0913 - what lies in several keys of the ledger

@@ -177,8 +177,8 @@ class Campaign:
     ) -> Receipt:
         """Queue a message for each of *recipients*: mappings with ``email``, streamed.
 
-        Who is in *skip*, such as another campaign's `accepted`, or not in *only*, such as its `failed`,
-        is left out and named in the receipt.
+        Who is in *skip*, such as another campaign's `accepted` (of two: ``a.accepted | b.accepted``), or
+        not in *only*, such as its `failed`, is left out and named in the receipt.
 
         With *check*, every row is rendered once before the first message is queued, and faulty ones
         raise `InvalidRowsError`; an iterator is spooled to disk meanwhile. With *skip_faulty* such rows
@@ -193,7 +193,7 @@ class Campaign:
             processes=processes,
             progress=progress,
             tells=self._producer.settings.tells_rows,
-            skip=() if skip is None else skip,
+            skip=skip,
             only=only,
         )
         return self._run(recipients, plan, self.composer)

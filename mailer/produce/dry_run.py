@@ -6,12 +6,13 @@ or that are suppressed, count as queued.
 """
 
 import logging
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from time import time
 from typing import Any
 
 from mailer.errors import InputError, InvalidRowsError, LedgerUnavailableError
 from mailer.mail.recipients import Recipient, Rejected, parse
+from mailer.operate.recipients import Recipients
 from mailer.produce.campaign import Campaign
 from mailer.produce.enqueue import LOOK, Plan, chunks, fresh
 from mailer.produce.faults import Faults, rows_differ
@@ -30,8 +31,8 @@ def rehearse(  # noqa: PLR0913 - the keywords of `enqueue`
     check: bool = True,
     skip_faulty: bool = False,
     accept_changes: bool = False,
-    skip: Container[bytes] = (),
-    only: Container[bytes] | None = None,
+    skip: Recipients | None = None,
+    only: Recipients | None = None,
 ) -> Receipt:
     """The receipt that *rows* would get; *progress* is told numbers of rows done.
 

@@ -6,7 +6,7 @@ knows is skipped, and a batch that was written down but not published is found b
 
 import logging
 from collections import deque
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import current_process, get_context
@@ -22,6 +22,7 @@ from mailer.errors import (
 )
 from mailer.mail.barring.scopes import BULK as BULK_MAIL
 from mailer.mail.recipients import Recipient, Rejected, parse
+from mailer.operate.recipients import Recipients
 from mailer.produce.composing import Composed, Maker, begin_composing, compose, compose_here, told
 from mailer.produce.faults import Faults, rows_differ
 from mailer.produce.receipt import LEFT_OUT, Receipt
@@ -67,14 +68,19 @@ class Plan:
     tells: bool = False
     trace: str = ""
     mail: str = BULK_MAIL
-    skip: Container[bytes] = ()
-    only: Container[bytes] | None = None
+    skip: Recipients | None = None
+    only: Recipients | None = None
 
     def wants(self, recipient: Recipient) -> bool:
         """Whether the recipient is not to be left out for what became of it in another campaign."""
-        if recipient.key in self.skip:
+        if self.skip is not None and recipient.key in self.skip:
             return False
         return self.only is None or recipient.key in self.only
+
+    @property
+    def after(self) -> tuple[str, ...]:
+        """The campaigns that it goes on from."""
+        return tuple(name for one in (self.skip, self.only) if one is not None for name in one.of)
 
 
 class Enqueuer:
@@ -109,12 +115,17 @@ class Enqueuer:
         if self._plan.check:
             with read_twice(rows) as (first, again):
                 self._check(first)
-                self._run = open_campaign()
+                self._begin(open_campaign)
                 self._queue(again())
         else:
-            self._run = open_campaign()
+            self._begin(open_campaign)
             self._queue(rows)
         return self._receipt
+
+    def _begin(self, open_campaign: Callable[[], int]) -> None:
+        self._run = open_campaign()
+        # Before the first is left out: whoever goes on from this one must know of those who were.
+        self._campaigns.go_on_from(self._plan.campaign, self._plan.after)
 
     # Before the first message is queued.
 

@@ -12,7 +12,7 @@ from mailer.mail.policy import CampaignPolicy
 from mailer.mail.status import OPEN, Detail, Status
 from mailer.store import keys
 from mailer.store.connection import Client, load, reaching_redis
-from mailer.store.course import changes
+from mailer.store.course import changes, lineage
 from mailer.store.course.pending import Pending, pending
 from mailer.store.course.progress import Progress, progresses
 from mailer.store.reach import reading
@@ -129,6 +129,16 @@ class Campaigns:
     def close(self, name: str) -> None:
         """End a run of enqueueing: every row was read."""
         self._close(name)
+
+    def go_on_from(self, name: str, others: Iterable[str]) -> None:
+        """Remember that *name* leaves out who has got *others*."""
+        with reaching_redis():
+            lineage.remember(self._client, name, others)
+
+    def before(self, name: str) -> list[str]:
+        """The campaigns that *name* went on from."""
+        with reaching_redis():
+            return lineage.before(self._client, name)
 
     def next_batch(self, name: str) -> str:
         """Allot the ref of the campaign's next batch."""

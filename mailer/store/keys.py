@@ -6,7 +6,8 @@ mailer:campaigns             zset    campaign id → time of its first enqueue  
 mailer:forgetting            set     campaigns whose keys are being removed       seconds
 mailer:forgotten             zset    campaign id → when it was forgotten          two years
 mailer:campaign:<c>          hash    settings, digests, state, start, next        for good
-                                     position, until when the last one waits
+                                     position, until when the last one waits,
+                                     after which campaigns it goes on (JSON)
 mailer:counts:<c>            hash    status letter → number of recipients         for good
 mailer:left                  hash    status letter or kind of what came back, and  for good
                                      account → recipients that left that outcome,

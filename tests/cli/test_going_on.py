@@ -96,3 +96,42 @@ def test_while_the_other_still_sends_it_is_refused(mailer):
 
     assert ran.code == 1
     assert "mailer cancel spring" in ran.err
+
+
+def test_a_third_goes_on_from_the_second_and_doubles_nobody_of_the_first(mailer, client):
+    mailer("send", "spring", *HELLO, "people.csv")
+    settle(client, "spring:1", [Status.ACCEPTED])
+    mailer("cancel", "spring")
+    mailer("send", "spring-2", *HELLO, "--skip-accepted-of", "spring", "people.csv")
+    mailer("cancel", "spring-2")
+
+    ran = mailer(
+        "send", "spring-3", *HELLO, "--skip-accepted-of", "spring-2", "--json", "people.csv"
+    )
+
+    receipt = json.loads(ran.out)
+    assert (receipt["queued"], receipt["skipped"]) == (1, 1)
+
+
+def test_several_others_can_be_named_and_each_counts(mailer, client):
+    for name, statuses in (("a", "ar"), ("b", "ra")):
+        mailer("send", name, *HELLO, "people.csv")
+        settle(client, f"{name}:1", [Status(letter) for letter in statuses])
+
+    for which in ("--skip-accepted-of", "--retry-failed-of"):
+        ran = mailer("send", "c", *HELLO, which, "a", which, "b", "--json", "people.csv")
+        receipt = json.loads(ran.out)
+        assert (receipt["queued"], receipt["skipped"]) == (0, 2)
+
+
+def test_what_a_replay_would_reach_a_second_time_is_said(mailer, client):
+    mailer("send", "spring", *HELLO, "people.csv")
+    bury(client, "spring:1", "d1")
+
+    ran = mailer("send", "spring-2", *HELLO, "--skip-accepted-of", "spring", "people.csv")
+
+    assert "2 of spring lie in the dead letters" in ran.err
+    assert "mailer dead purge --campaign spring" in ran.err
+    assert mailer("dead", "purge", "--campaign", "spring", "--yes").code == 0
+    ran = mailer("send", "spring-3", *HELLO, "--skip-accepted-of", "spring", "people.csv")
+    assert "dead letters" not in ran.err

@@ -135,3 +135,60 @@ def test_a_campaign_of_which_uncertain_ones_were_purged_is_forgotten_whole(clien
     assert client.exists(keys.unsure("spring"))
     assert Forgetting(client).forget("spring", NOW + 9, NOW + 9).what == "done"
     assert client.keys("mailer:*:spring*") == []
+
+
+def test_of_two_sets_one_is_made_that_names_both():
+    a = Recipients([fingerprint("ada@example.org"), fingerprint("eve@example.org")], ["a"])
+    b = Recipients([fingerprint("bob@example.org"), fingerprint("eve@example.org")], ["b"])
+
+    both = a | b
+
+    assert (len(both), both.of) == (3, ("a", "b"))
+    assert "bob@example.org" in both
+    assert "bob@example.org" not in a
+    assert len(both.without(a)) == 1
+
+
+def settled(client, name, statuses, after=()):
+    """A campaign of as many recipients as *statuses*, from the first on, that went on from *after*."""
+    half_sent(client, statuses, name)
+    Campaigns(client).go_on_from(name, after)
+    Campaigns(client).set_state(name, CANCELLED)
+    list(Campaigns(client).cancel_batches(name))
+
+
+def members(found):
+    return [n for n in range(10) if fresh(n + 1).fingerprint in found]
+
+
+def test_who_has_got_an_earlier_one_has_got_those_that_went_on_from_it(client, settings):
+    """The third goes on from the second alone: who got the first was left out there."""
+    settled(client, "a", [Status.ACCEPTED])
+    settled(client, "b", [Status.CANCELLED, Status.ACCEPTED], ["a"])
+    settled(client, "c", [Status.CANCELLED, Status.CANCELLED, Status.ACCEPTED], ["b"])
+
+    assert members(accepted(settings, "c")) == [0, 1, 2]
+    assert members(accepted(settings, "b", "c")) == [0, 1, 2]
+    assert members(accepted(settings, "a")) == [0]
+
+
+def test_campaigns_that_went_on_from_each_other_are_each_asked_once(client, settings):
+    settled(client, "a", [Status.ACCEPTED], ["b"])
+    settled(client, "b", [Status.CANCELLED, Status.ACCEPTED], ["a", "b", "a"])
+
+    assert Campaigns(client).before("b") == ["a"]
+    assert members(accepted(settings, "b")) == [0, 1]
+
+
+def test_where_an_earlier_one_is_not_known_any_more_it_is_said(client, settings):
+    settled(client, "b", [Status.ACCEPTED], ["a"])
+
+    with pytest.raises(InputError, match=r"'b' left out who had got 'a', and 'a' is not known"):
+        accepted(settings, "b")
+
+
+def test_who_failed_in_one_and_has_got_another_is_not_tried_again(client, settings):
+    settled(client, "a", [Status.REJECTED, Status.REJECTED, Status.ACCEPTED])
+    settled(client, "b", [Status.ACCEPTED, Status.REJECTED, Status.REJECTED])
+
+    assert members(failed(settings, "a", "b")) == [1, *range(3, 10)]

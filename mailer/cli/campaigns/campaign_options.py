@@ -9,13 +9,15 @@ import click
 
 from mailer import Attachment, Campaign, Receipt
 from mailer.cli.init import EXAMPLE
+from mailer.cli.lines import pasteable
 from mailer.cli.lists import encoding_option, rows
+from mailer.cli.output import say
 from mailer.cli.typed.times import coming
 from mailer.cli.typed.values import given as wrong
 from mailer.compose.headers import one_mailbox, some_mailboxes
 from mailer.config import Settings, duration
 from mailer.errors import ConfigError
-from mailer.operate.recipients import accepted, failed
+from mailer.operate.recipients import Recipients, accepted, failed, replayable
 from mailer.produce.dry_run import rehearse
 
 Command = Callable[..., Any]
@@ -95,12 +97,14 @@ _OPTIONS = (
     click.option(
         "--skip-accepted-of",
         metavar="OTHER",
-        help="Leave out who has got campaign OTHER, or may have.",
+        multiple=True,
+        help="Leave out who has got campaign OTHER, or may have; can be given more than once.",
     ),
     click.option(
         "--retry-failed-of",
         metavar="OTHER",
-        help="Queue only those who certainly have not got campaign OTHER.",
+        multiple=True,
+        help="Queue only those whom campaign OTHER certainly did not reach; can be given more than once.",
     ),
     click.option("--accept-changes", is_flag=True, help="Go on although template or rows changed."),
 )
@@ -176,7 +180,6 @@ def _made(  # noqa: PLR0913, PLR0917 - what was read of files comes beside the o
 
 def enqueued(made: Campaign, recipients: str, given: dict[str, Any], progress: Progress) -> Receipt:
     """The receipt of enqueueing *made* for the rows of *recipients*."""
-    before, again = given["skip_accepted_of"], given["retry_failed_of"]
     return made.enqueue(
         rows(recipients, given["encoding"]),
         check=not given["no_check"],
@@ -184,8 +187,7 @@ def enqueued(made: Campaign, recipients: str, given: dict[str, Any], progress: P
         accept_changes=given["accept_changes"],
         processes=given["processes"],
         progress=progress,
-        skip=accepted(made.settings, before) if before else None,
-        only=failed(made.settings, again) if again else None,
+        **_others(made, given),
     )
 
 
@@ -193,7 +195,6 @@ def rehearsed(
     made: Campaign, recipients: str, given: dict[str, Any], progress: Progress
 ) -> Receipt:
     """The receipt that `enqueued` would have; nothing is queued."""
-    before, again = given["skip_accepted_of"], given["retry_failed_of"]
     return rehearse(
         made,
         rows(recipients, given["encoding"]),
@@ -201,9 +202,26 @@ def rehearsed(
         check=not given["no_check"],
         skip_faulty=given["skip_faulty"],
         accept_changes=given["accept_changes"],
-        skip=accepted(made.settings, before) if before else (),
-        only=failed(made.settings, again) if again else None,
+        **_others(made, given),
     )
+
+
+def _others(made: Campaign, given: dict[str, Any]) -> dict[str, Recipients | None]:
+    """Who is left out, and to whom it is limited, for what became of them in other campaigns."""
+    before, again = given["skip_accepted_of"], given["retry_failed_of"]
+    for name in dict.fromkeys((*before, *again)):
+        if number := replayable(made.settings, name):
+            say(
+                pasteable(
+                    f"mailer: {number:,} of {name} lie in the dead letters: a replay would reach them "
+                    f"a second time; mailer dead purge --campaign {name} ends that"
+                ),
+                err=True,
+            )
+    return {
+        "skip": accepted(made.settings, *before) if before else None,
+        "only": failed(made.settings, *again) if again else None,
+    }
 
 
 def weights(words: tuple[str, ...]) -> dict[str, float]:
