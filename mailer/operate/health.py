@@ -7,9 +7,10 @@ from time import time
 from typing import Final
 
 from mailer.config import Settings
-from mailer.errors import MailerError
+from mailer.errors import LedgerUnavailableError, MailerError
 from mailer.operate.history import opened
 from mailer.queues.connections import Producer
+from mailer.store.connection import serves
 from mailer.store.events import Gaps
 from mailer.store.reach.fitness import warning
 
@@ -48,6 +49,7 @@ def readiness(settings: Settings) -> Iterator[Check]:
     producer = Producer(settings)
     now = time()
     try:
+        serves(producer.client)
         swept = producer.store.waiting.swept()
     except MailerError as exc:
         yield Check("redis", str(exc))
@@ -74,9 +76,35 @@ def swept_lately(settings: Settings, swept: float, now: float) -> str:
     return "" if now - swept <= patience else f"no worker has swept for {now - swept:.0f} s"
 
 
+@dataclass(frozen=True, slots=True)
+class Standstill:
+    """Why mail that is queued does not move: *what* stands still, *why*, and what it goes on with."""
+
+    what: str
+    why: str
+    until: str
+
+
+def standstill(settings: Settings) -> Standstill | None:
+    """What keeps all queued mail where it is: Redis takes no writes, or no worker sweeps."""
+    if said := refused(settings):
+        return Standstill("Redis takes no writes", said, "when it does, workers go on")
+    said = nobody_works(settings)
+    return Standstill("No worker runs", said, "it goes on when one starts") if said else None
+
+
 def nobody_works(settings: Settings) -> str:
-    """Why mail that is queued does not move: no worker sweeps; empty where one does."""
+    """Why no worker seems to run; empty where one sweeps."""
     return swept_lately(settings, Producer(settings).store.waiting.swept(), time())
+
+
+def refused(settings: Settings) -> str:
+    """Why Redis takes no writes, so that workers wait and announce nothing; empty where it does."""
+    try:
+        serves(Producer(settings).client)
+    except LedgerUnavailableError as exc:
+        return str(exc)
+    return ""
 
 
 def _missed(producer: Producer) -> str:

@@ -27,12 +27,12 @@ from mailer.store.reach.sentinel import ANSWER, FollowingConnection, FollowingTl
 __all__ = [
     "SOCKET_TIMEOUT",
     "Client",
-    "answers",
     "asking_sentinels",
     "connect",
     "load",
     "load_many",
     "reaching_redis",
+    "serves",
     "take_turn",
 ]
 
@@ -140,10 +140,10 @@ def load_many(client: Client, *names: str) -> Callable[[Sequence[Sequence[object
     return call_all
 
 
-def answers(client: Client) -> None:
-    """Raise `LedgerUnavailableError` unless Redis answers."""
+def serves(client: Client) -> None:
+    """Raise `LedgerUnavailableError` unless Redis answers and takes writes."""
     with reaching_redis():
-        client.ping()
+        client.set(keys.SERVING, "1", px=1000)
 
 
 def take_turn(client: Client, duty: str, seconds: float) -> bool:

@@ -17,7 +17,7 @@ from mailer.queues.broker import Broker
 from mailer.queues.publish import publish
 from mailer.store import Store, account_limits
 from mailer.store.breaker import RUNNING
-from mailer.store.connection import Client, answers
+from mailer.store.connection import Client, serves
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class Sweeper(threading.Thread):
         self._broker = broker
         self._duties = tuple(duties)
         self._ended = threading.Event()
-        self._reachable = True
+        self._reachable = self._serving = True
         self._failing: dict[str, str] = {}
         self.swept: Callable[[float], object] = lambda _seconds: None
         """Called with the seconds that a sweep at the slower pace took."""
@@ -82,11 +82,13 @@ class Sweeper(threading.Thread):
                         *self._duties,
                     ):
                         self._do(duty, now)
+                    self._note_served()
                     self.swept(time() - now)
                 self._do(self.call, now)
                 tick = min(TICK, self._permit_queue.again(time()))
             except LedgerUnavailableError as exc:
                 self._note_unreachable(exc)
+                rare = 0.0
             if time() - now > SLOW:
                 tick = QUIET
 
@@ -146,13 +148,18 @@ class Sweeper(threading.Thread):
         return woken
 
     def _note_unreachable(self, exc: Exception) -> None:
-        if self._reachable:
+        if self._serving:
             log.warning("the sweep waits: %s", exc)
-        self._reachable = False
+        self._reachable = self._serving = False
 
     def _come_back(self) -> None:
-        """Redis was away: if it answers again, let those who hold leases renew them first."""
-        answers(self._client)
-        log.warning("the sweep goes on: Redis answers again")
+        """Redis was away, or refused: if it serves again, let those who hold leases renew them first."""
+        serves(self._client)
         self._reachable = True
         self._ended.wait(QUIET)
+
+    def _note_served(self) -> None:
+        """All was done: only now Redis serves, whatever it took before."""
+        if not self._serving:
+            log.warning("the sweep goes on: Redis serves again")
+        self._serving = True

@@ -9,10 +9,12 @@ import time
 
 import pytest
 
+from mailer.config import load
+from mailer.operate.health import readiness, standstill
 from mailer.store.connection import connect
 from tests.conftest import free_port, has_the_machine_to_itself
 from tests.servers.redis_servers import eventually, redis_process
-from tests.store.batches import open_campaign
+from tests.store.batches import enqueue, open_campaign
 
 pytestmark = pytest.mark.redis_server
 
@@ -21,7 +23,7 @@ PEOPLE = 5.0
 """Seconds that they wait; a program and a busy machine take theirs on top."""
 
 
-def mailer(folder, url, *words):
+def mailer(folder, url, *words, code=1):
     """Run a command; returns what it said on standard error, and how long that took."""
     (folder / "mailer.toml").write_text(f'redis = "{url}"\n')
     began = time.monotonic()
@@ -34,7 +36,7 @@ def mailer(folder, url, *words):
         timeout=60,
         check=False,
     )
-    assert done.returncode == 1, done
+    assert done.returncode == code, done
     return done.stderr, time.monotonic() - began
 
 
@@ -75,6 +77,22 @@ def test_a_redis_that_refuses_is_named_with_what_to_do_and_no_more(tmp_path, set
             )
 
 
+def test_status_and_readiness_say_that_redis_takes_no_writes_though_it_can_be_read(tmp_path):
+    with redis_process(tmp_path / "redis") as server:
+        client = connect(server.url)
+        open_campaign(client)
+        enqueue(client, [1, 2])
+        client.close()
+        server.admin().config_set("maxmemory", "1")
+        said, _ = mailer(tmp_path, server.url, "status", code=0)
+        assert "Redis takes no writes, and workers wait: Redis is out of memory" in said
+        assert "no worker runs" not in said  # they cannot say that they do
+        settings = load(tmp_path / "mailer.toml", {})
+        (check,) = readiness(settings)
+        assert (check.name, check.ok) == ("redis", False)
+        assert standstill(settings).what == "Redis takes no writes"
+
+
 def test_a_replica_is_named_as_one(tmp_path):
     with redis_process(tmp_path / "redis") as server:
         server.admin().replicaof("127.0.0.1", free_port())
@@ -82,6 +100,17 @@ def test_a_replica_is_named_as_one(tmp_path):
         said, _ = mailer(tmp_path, server.url, "suppress", "add", "a@example.org")
     assert "replica" in said
     assert HINT not in said
+
+
+def test_a_redis_with_all_its_connections_taken_is_named_as_one_within_seconds(tmp_path):
+    with redis_process(tmp_path / "redis") as server:
+        admin = server.admin()
+        admin.config_set("maxclients", "1")
+        for words in (("status",), ("suppress", "add", "a@example.org")):
+            said, seconds = mailer(tmp_path, server.url, *words)
+            assert "as many connections as it takes (maxclients)" in said
+            assert HINT not in said
+            assert seconds < PEOPLE + (4 if has_the_machine_to_itself() else 25)
 
 
 def test_a_database_that_is_not_there_is_named_as_one(tmp_path):

@@ -67,6 +67,26 @@ def test_between_two_masters_a_person_waits_and_hears_for_what(
     ]
 
 
+def test_that_redis_answers_who_only_reads_does_not_end_the_waiting_of_who_writes(
+    caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    with redis_process(tmp_path) as server:
+        client = connect(server.url, lambda: not threading.Event().wait(0.01))
+        client.ping()
+        server.admin().config_set("maxmemory", "1")
+        writer = threading.Thread(target=client.set, args=("key", "value"), daemon=True)
+        writer.start()
+        eventually(lambda: "waiting for Redis" in caplog.text)
+        for _ in range(3):
+            client.get("key")
+        assert "serves again" not in caplog.text
+        server.admin().config_set("maxmemory", "0")
+        writer.join()
+
+    said = [record.getMessage().partition(":")[0] for record in caplog.records]
+    assert said == ["waiting for Redis", "Redis serves again"]
+
+
 def test_without_sentinel_a_redis_that_refuses_at_once_is_given_up_at_once() -> None:
     with pytest.raises(redis.ReadOnlyError):
         Attempts().call_with_retry(between_masters(6), lambda _error: None)

@@ -14,6 +14,7 @@ from mailer.cli.output import as_json, console, count, on_terminal, plural, say,
 from mailer.cli.session import Session, pass_session
 from mailer.cli.typed.times import past
 from mailer.operate import campaigns, events
+from mailer.operate.health import refused
 from mailer.operate.states import at_rest
 
 if TYPE_CHECKING:
@@ -86,19 +87,27 @@ def status(  # noqa: PLR0913 - the options
                 live.update(_drawn(found, name), refresh=True)
     else:
         _plain(looks, which)
-        for one in campaigns.late(session.settings):
-            why = f": {one.trouble}" if one.trouble else ""
-            waits = f"{plural(one.messages, 'event')} wait, the oldest {span(one.age)}"
-            say(f"mailer: {one.consumer}: {waits}{why}", err=True)
-        for consumer, number in campaigns.set_aside(session.settings).items():
-            said = f"events of {plural(number, 'batch')} set aside"
-            say(f"mailer: {consumer}: {said}: `mailer events list`", err=True)
-        for gap in events.missed(session.settings):
-            what = f"missed {plural(gap.recipients, 'event')}, which left Redis unread"
-            say(f"mailer: {gap.consumer}: {what}: `mailer events list`", err=True)
-        if waiting := campaigns.unattended(session.settings):
-            who = plural(waiting, "recipient")
-            say(f"mailer: no worker runs, and {who} wait: {_start(session)}", err=True)
+        _troubles(session)
+
+
+def _troubles(session: Session) -> None:
+    """Say on standard error what is not as it should be, whichever campaigns are shown."""
+    settings = session.settings
+    for one in campaigns.late(settings):
+        why = f": {one.trouble}" if one.trouble else ""
+        waits = f"{plural(one.messages, 'event')} wait, the oldest {span(one.age)}"
+        say(f"mailer: {one.consumer}: {waits}{why}", err=True)
+    for consumer, number in campaigns.set_aside(settings).items():
+        said = f"events of {plural(number, 'batch')} set aside"
+        say(f"mailer: {consumer}: {said}: `mailer events list`", err=True)
+    for gap in events.missed(settings):
+        what = f"missed {plural(gap.recipients, 'event')}, which left Redis unread"
+        say(f"mailer: {gap.consumer}: {what}: `mailer events list`", err=True)
+    if said := refused(settings):
+        say(f"mailer: Redis takes no writes, and workers wait: {said}", err=True)
+    elif waiting := campaigns.unattended(settings):
+        who = plural(waiting, "recipient")
+        say(f"mailer: no worker runs, and {who} wait: {_start(session)}", err=True)
 
 
 def _start(session: Session) -> str:

@@ -29,6 +29,10 @@ REFUSALS: Final = {
 }
 """What a reply means, by its first word."""
 
+TOO_MANY: Final = (
+    "Redis has as many connections as it takes (maxclients): raise that, or close what needs none"
+)
+
 NO_DATABASE: Final = (
     "this Redis has no database of that number: name one below its `databases`, such as /0"
 )
@@ -73,6 +77,8 @@ def refusal(exc: BaseException) -> str | None:
     code = (reason == text and getattr(exc, "status_code", None)) or reason.partition(" ")[0]
     if isinstance(exc, redis.AuthenticationError) and code not in REFUSALS:
         code = "WRONGPASS"
+    if "max number of clients" in text:
+        return TOO_MANY
     if "DB index is out of range" in text:
         return NO_DATABASE
     if isinstance(exc, redis.ResponseError) and any(words in text for words in _IN_SCRIPTS):

@@ -11,7 +11,7 @@ from mailer.config import Settings
 from mailer.errors import InputError
 from mailer.operate import campaigns
 from mailer.operate.campaigns import Status
-from mailer.operate.health import nobody_works
+from mailer.operate.health import Standstill, standstill
 from mailer.operate.refusals import refusals
 from mailer.operate.states import STATES
 from mailer.operate.timeline import timeline
@@ -56,9 +56,9 @@ def one(request: Request) -> Response:
     )
 
 
-def _idle(settings: Settings, *shown: Status) -> str:
-    """Why nothing of them is sent, where somebody waits for it: no worker runs."""
-    return nobody_works(settings) if any(one.open for one in shown) else ""
+def _idle(settings: Settings, *shown: Status) -> Standstill | None:
+    """Why nothing of them is sent, where somebody waits for it."""
+    return standstill(settings) if any(one.open for one in shown) else None
 
 
 def asked_to_cancel(request: Request) -> Response:
