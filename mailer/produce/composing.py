@@ -1,4 +1,4 @@
-"""How a batch's messages are made, here or in processes of their own."""
+"""How a batch's messages are made, in whichever process."""
 
 import json
 from collections.abc import Sequence
@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from time import time
 from typing import Protocol
 
-from mailer.compose import Composer, Design, composer_of
 from mailer.errors import InputError
 from mailer.mail.event import encode_queued
 from mailer.mail.forms import merged
@@ -61,18 +60,3 @@ def told(ref: str, composed: Composed) -> bytes:
         for one, message_id in zip(composed.recipients, composed.message_ids, strict=True)
     ]
     return encode_queued(ref, composed.account, time(), rows)
-
-
-_composer_here: Composer | None = None
-
-
-def begin_composing(design: Design) -> None:
-    """Begin a process that composes batches of *design*."""
-    global _composer_here  # noqa: PLW0603 - one composer a process, made once
-    _composer_here = composer_of(design)
-
-
-def compose_here(account: str, recipients: Sequence[Recipient], version: int) -> Composed:
-    """Make one batch's messages in a process that `begin_composing` has begun."""
-    assert _composer_here is not None
-    return compose(_composer_here, account, recipients, version)

@@ -4,12 +4,10 @@ Streams: at any moment it holds a few batches. It can be killed anywhere and run
 knows is skipped, and a batch that was written down but not published is found by the workers' sweep.
 """
 
-import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
-from multiprocessing import current_process, get_context
 from time import sleep, time
 from typing import Final, Protocol
 
@@ -23,9 +21,10 @@ from mailer.errors import (
 from mailer.mail.barring.scopes import BULK as BULK_MAIL
 from mailer.mail.recipients import Recipient, Rejected, parse
 from mailer.operate.recipients import Recipients
-from mailer.produce.composing import Composed, Maker, begin_composing, compose, compose_here, told
+from mailer.produce.composing import Composed, Maker, compose, told
 from mailer.produce.faults import Faults, rows_differ
 from mailer.produce.receipt import LEFT_OUT, Receipt
+from mailer.produce.renderers import Renderers
 from mailer.produce.spool import Row, read_twice
 from mailer.queues.broker import Task
 from mailer.store.campaigns import Campaigns
@@ -33,8 +32,6 @@ from mailer.store.dispatch import Dispatch
 from mailer.store.ledger import BULK, Fresh, Ledger
 
 Progress = Callable[[int], None]
-
-log = logging.getLogger("mailer.produce")
 
 BACKLOG_POLL: Final = 0.2
 LOOK: Final = 500
@@ -212,35 +209,24 @@ class Enqueuer:
         return self._ledger.reserve(plan.campaign, run, fresh(recipients), plan.mail, time())
 
     def _compose(self, batches: Iterator[tuple[str, tuple[Recipient, ...]]]) -> Iterator[Composed]:
-        if self._processes() <= 1:
+        count = self._plan.processes
+        if count <= 1:
             for account, recipients in batches:
                 yield self._composed(account, recipients)
             return
         assert self._plan.design is not None, "messages that are given are not rendered"
-        with ProcessPoolExecutor(
-            self._plan.processes,
-            mp_context=get_context("spawn"),
-            initializer=begin_composing,
-            initargs=(self._plan.design,),
-        ) as pool:
+        with Renderers(count, self._plan.design, self._composer) as renderers:
             pending: deque[Future[Composed]] = deque()
             for account, recipients in batches:
                 version = self._payload_version()
-                pending.append(pool.submit(compose_here, account, recipients, version))
-                if len(pending) > 2 * self._plan.processes:
+                pending.append(renderers.submit(account, recipients, version))
+                if len(pending) > 2 * count:
                     yield pending.popleft().result()
             while pending:
                 yield pending.popleft().result()
 
     def _composed(self, account: str, recipients: Sequence[Recipient]) -> Composed:
         return compose(self._composer, account, recipients, self._payload_version())
-
-    def _processes(self) -> int:
-        """How many processes render; one where this process may have none, as in a prefork task."""
-        if self._plan.processes > 1 and current_process().daemon:
-            log.warning("a task of the prefork pool may start no processes: one renders")
-            return 1
-        return self._plan.processes
 
     def _write(self, composed: Composed) -> None:
         """Write one batch into the ledger and publish its task."""

@@ -11,6 +11,7 @@ import pickle
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from threading import Lock
 from typing import Any, Final
 
@@ -92,7 +93,7 @@ class Fence:
         if self._process is None:
             self._generation += 1
             self._process = subprocess.Popen(  # noqa: S603 - our own words
-                [sys.executable, "-c", _begin()],
+                program(main),
                 bufsize=0,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -109,8 +110,10 @@ class Fence:
         return process.wait()
 
 
-def _begin() -> str:
-    return f"import sys; sys.path[:] = {sys.path!r}; from {main.__module__} import main; main()"
+def program(main: Callable[[], None]) -> list[str]:
+    """The command that runs *main*, a module's, in a Python with our paths and nothing else of ours."""
+    name, begin = main.__name__, f"import sys; sys.path[:] = {sys.path!r}"
+    return [sys.executable, "-c", f"{begin}; from {main.__module__} import {name}; {name}()"]
 
 
 def _ended(code: int) -> EndedError:
