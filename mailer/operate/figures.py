@@ -1,13 +1,15 @@
 """The figures of all campaigns, accounts and queues together: what a dashboard shows and alerts watch."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from time import time
 
 from mailer.config import Settings
+from mailer.mail.status import OPEN, Status
 from mailer.operate.accounts import AccountOffice, Standing
 from mailer.queues.connections import Producer
+from mailer.store.dead_letters import REASONS
 from mailer.store.events import Aside, Gaps
 
 SEVERAL = "several"
@@ -45,14 +47,14 @@ def figures(settings: Settings) -> Figures:
     """Gather the figures; one round trip for all campaigns, a few more for the rest."""
     store, now = Producer(settings).store, time()
     counted = store.ever.counted()
-    dead: Counter[str] = Counter()
+    dead = Counter(dict.fromkeys(REASONS, 0))
     groups = store.dead_groups.all(now)
     for group in groups:
         dead[group.reason] += group.messages
     standings = tuple(AccountOffice(settings).standings(groups))
     return Figures(
         recipients=counted.now,
-        messages=_labelled(counted.outcomes),
+        messages=_labelled({**_zeros(standings), **counted.outcomes}),
         dead_letters=dead,
         oldest_queued=store.waiting.oldest(now),
         queue_lengths=store.waiting.lengths(),
@@ -64,6 +66,12 @@ def figures(settings: Settings) -> Figures:
         set_aside=Aside(store.client).counts(),
         missed={one.consumer: one.recipients for one in Gaps(store.client).all()},
     )
+
+
+def _zeros(accounts: Iterable[Standing]) -> dict[tuple[str, str], int]:
+    """No message of each outcome: Prometheus sees no growth in what was not there before."""
+    final = [one.word for one in Status if one not in OPEN]
+    return {(word, one.name): 0 for one in accounts for word in final}
 
 
 def _labelled(counts: Mapping[tuple[str, str], int]) -> Counter[tuple[str, str]]:

@@ -13,6 +13,7 @@ from typing import Final
 
 from mailer.config import Settings
 from mailer.errors import InputError, PayloadError
+from mailer.mail.event import CAME_BACK, weightiest
 from mailer.mail.message import Message, SharedPart
 from mailer.mail.payload import decode
 from mailer.mail.record import Record
@@ -32,6 +33,7 @@ LARGEST: Final = 5 * 1024 * 1024
 _LAST: Final = 2**31 - 1
 """The last position that a database can hold."""
 
+_STEP: Final = 500
 _LOOKED_AT: Final = 20_000
 """Recipients of a campaign that one page looks at, where only some are wanted."""
 
@@ -130,9 +132,19 @@ def _in_ledger(settings: Settings, campaign: str, places: range, outcome: str) -
 
 
 def _having(settings: Settings, campaign: str, places: range, outcome: str) -> Iterator[int]:
-    """The positions among *places* whose recipients have that outcome; all where none is named."""
-    letters = Producer(settings).store.payloads.letters(campaign, places)
-    for position, letter in zip(places, letters, strict=False):
+    """The positions among *places* whose recipients have that outcome; all where none is named.
+
+    An outcome may be a word for what came back, too.
+    """
+    store = Producer(settings).store
+    if outcome in CAME_BACK.values():
+        for first in range(places.start, places.stop, _STEP):
+            part = range(first, min(first + _STEP, places.stop))
+            for position, back in sorted(store.feedback.returned_at(campaign, part).items()):
+                if outcome == weightiest(CAME_BACK[one.kind] for one in back):
+                    yield position
+        return
+    for position, letter in zip(places, store.payloads.letters(campaign, places), strict=False):
         if outcome in ("", Status.told(letter)):
             yield position
 

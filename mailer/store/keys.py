@@ -43,6 +43,8 @@ mailer:suppressed:scoped     hash    fingerprint → scope → reason, since, un
                                      source, evidence (JSON): not for all mail
 mailer:suppressed:ends       zset    fingerprint and scope → when it is over      until then
 mailer:suppressed:changes    string  how often somebody was put on the list       for good
+mailer:suppressed:reasons    hash    reason and source → number of their set      as suppressed
+mailer:suppressed:of:<n>     zset    fingerprint and scope → since when           as suppressed
 mailer:back:<c>              hash    kind and fingerprint → what came back        for good
 mailer:backs:<c>             hash    kind → recipients of whom it came back       for good
 mailer:refusals:<fp>         hash    reason, times, first: what the policy        90 days
@@ -151,6 +153,7 @@ SUPPRESSED_WHY = PREFIX + "suppressed:why"
 SUPPRESSED_UNTIL = PREFIX + "suppressed:until"
 SUPPRESSED_SCOPED = PREFIX + "suppressed:scoped"
 SUPPRESSED_CHANGES = PREFIX + "suppressed:changes"
+SUPPRESSED_REASONS = PREFIX + "suppressed:reasons"
 UNKNOWN = PREFIX + "unknown"
 ACCOUNTS = PREFIX + "accounts"
 ALERTS = PREFIX + "alerts"
@@ -217,6 +220,11 @@ def unsure(name: str) -> str:
 def detail(name: str) -> str:
     """The hash of what is known of recipients that were not accepted."""
     return f"{PREFIX}detail:{name}"
+
+
+def suppressed_of(number: str) -> str:
+    """The zset of entries of the suppression list that have one reason and source."""
+    return f"{PREFIX}suppressed:of:{number}"
 
 
 def back(name: str) -> str:

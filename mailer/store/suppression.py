@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from time import time
 from typing import Any, Final, TypeGuard
@@ -112,7 +112,16 @@ class Suppression:
         """All entries about one mailbox."""
         with reaching_redis():
             packed = self._client.hget(keys.SUPPRESSED, fingerprint)
-        return list(self._entries({fingerprint: packed})) if packed else []
+        return self._entries({fingerprint: packed}).get(fingerprint, []) if packed else []
+
+    def of(self, fingerprints: Sequence[bytes]) -> Mapping[bytes, list[Suppressed]]:
+        """All entries about each of some mailboxes; nothing of those that are not on the list."""
+        if not fingerprints:
+            return {}
+        with reaching_redis():
+            found = self._client.hmget(keys.SUPPRESSED, fingerprints)
+        page = {who: packed for who, packed in zip(fingerprints, found, strict=True) if packed}
+        return self._entries(page)
 
     def __iter__(self) -> Iterator[Suppressed]:
         """Every entry of the list, in no order, streamed."""
@@ -136,33 +145,33 @@ class Suppression:
             if scoped and page:
                 found = self._client.hmget(keys.SUPPRESSED, list(page))
                 page = {who: entry for who, entry in zip(page, found, strict=True) if entry}
-        return list(self._entries(page)), cursor
+        return [entry for entries in self._entries(page).values() for entry in entries], cursor
 
     def __len__(self) -> int:
         """How many mailboxes are on the list."""
         with reaching_redis():
             return int(self._client.hlen(keys.SUPPRESSED))
 
-    def _entries(self, page: Mapping[bytes, bytes]) -> Iterator[Suppressed]:
+    def _entries(self, page: Mapping[bytes, bytes]) -> Mapping[bytes, list[Suppressed]]:
         if not page:
-            return
+            return {}
         people = list(page)
         with reaching_redis():
             why = self._client.hmget(keys.SUPPRESSED_WHY, people)
             until = self._client.zmscore(keys.SUPPRESSED_UNTIL, people)
-        scopes = self._scopes(people)
+        scopes, found = self._scopes(people), dict[bytes, list[Suppressed]]()
         for place, (fingerprint, packed) in enumerate(page.items()):
             known = reading.value(packed, keys.SUPPRESSED)
             mailbox, reason, since, *_ = known if _is_entry(known) else ("", "", 0.0)
             who = mailbox or f"#{fingerprint.hex()}"
-            entry = Suppressed(who, reason, since, until[place])
+            entries = found.setdefault(fingerprint, [])
             if not _is_scoped(packed):
                 more = reading.table(why[place], keys.SUPPRESSED_WHY)
-                yield replace(
-                    entry, source=more.get("source", ""), evidence=more.get("evidence", "")
-                )
+                source, evidence = more.get("source", ""), more.get("evidence", "")
+                entries.append(Suppressed(who, reason, since, until[place], source, evidence))
             for scope, (its_reason, at, ends, source, said) in scopes[fingerprint].items():
-                yield Suppressed(who, its_reason, at, ends or None, source, said, scope)
+                entries.append(Suppressed(who, its_reason, at, ends or None, source, said, scope))
+        return found
 
     def _scopes(self, fingerprints: Sequence[bytes]) -> Mapping[bytes, Mapping[str, Sequence[Any]]]:
         """What entries that are not for all mail say of each of *fingerprints*."""
@@ -178,7 +187,10 @@ class Suppression:
 
 def _is_entry(known: object) -> TypeGuard[list[Any]]:
     """Whether it says who, why and since when; who is barred by another is barred all the same."""
-    return isinstance(known, list) and len(known) >= 3
+    if not isinstance(known, list) or len(known) < 3:
+        return False
+    mailbox, reason, since = known[:3]
+    return isinstance(mailbox, str) and isinstance(reason, str) and isinstance(since, int | float)
 
 
 def _is_scoped(packed: bytes) -> bool:

@@ -32,6 +32,7 @@ from mailer.store.connection import Client, connect
 from mailer.store.ledger import PRIORITY
 from mailer.store.reach.fitness import look
 from mailer.store.suppression import Suppression
+from mailer.store.views.reasons import Reasons
 from mailer.worker.alerts import Alerts, hooks
 from mailer.worker.came_back import CameBack
 from mailer.worker.dead_letters import DeadLetterDuty
@@ -208,6 +209,7 @@ class Worker:
             probes.sweep,
             Retention(self.settings, client).sweep,
             Suppression(client).expire,
+            Reasons(client).sweep,
             CameBack(partial(show_done, self._app, self._hostname), client).sweep,
         ]
         self._sweeper = Sweeper(self.settings, client, self.broker, duties)

@@ -49,6 +49,9 @@ def test_an_empty_redis_has_figures(served):
     assert found["mailer_recipients", "queued"] == 0
     assert found["mailer_account_running", "primary"] == 1
     assert found["mailer_oldest_queued_seconds", "bulk"] == 0
+    # What is not there before it grows has grown by nothing, for `increase` and `offset`.
+    assert found["mailer_messages_total", "primary", "rejected"] == 0
+    assert found["mailer_dead_letters", "auth"] == 0
 
 
 def test_dead_letters_are_asked_for_once_a_scrape(served, client, monkeypatch):

@@ -23,6 +23,22 @@ _HEADS: Final = 100
 _WORKS_FOR: Final = 10.0
 """Seconds that one press of a button works; what is left is said, and wants another press."""
 
+_ADVICE: Final = {
+    "auth": "The server refused the login. Mend the password, start the account, then replay.",
+    "account": (
+        "The server wants the account itself changed: a sender to verify, an address to permit, a bill "
+        "to pay. Mend it, start the account, then replay; or replay through another one."
+    ),
+    "exhausted": "Put off for longer than [retry] allows. Replay when the cause is gone, or purge.",
+    "uncertain": (
+        "The message was handed over, and the reply was lost: it may have arrived. Look whether it did: "
+        "a replay sends it again."
+    ),
+    "poison": "Each worker that had it in hand died. Look at the message before you replay it.",
+    "undecodable": "This version cannot read it. Update the workers, then replay.",
+}
+"""What to do, by reason; docs/dead-letters.md says more."""
+
 _FIELDS: Final = ("reason", "account", "campaign")
 _PLACES: Final = {"reason": "reasons", "account": "accounts", "campaign": "campaigns"}
 
@@ -47,6 +63,7 @@ def listed(request: Request) -> Response:
         which=which,
         fields=_PLACES,
         groups=fitting,
+        advice={one.reason: _ADVICE[one.reason] for one in fitting if one.reason in _ADVICE},
         totals=totals,
         letters=letters,
         number=sum(one.letters for one in fitting),
@@ -62,7 +79,13 @@ def one(request: Request) -> Response:
     letter = at.get(request.path_params["identifier"])
     heads, fault = _heads(at, letter)
     return page(
-        request, "dead_letter.html", section="dead", letter=letter, heads=heads, fault=fault
+        request,
+        "dead_letter.html",
+        section="dead",
+        letter=letter,
+        advice=_ADVICE.get(letter.reason, ""),
+        heads=heads,
+        fault=fault,
     )
 
 

@@ -14,6 +14,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from mailer.config import Settings
 from mailer.errors import MailerError
+from mailer.mail.event import CAME_BACK
 from mailer.mail.foreign import one_line, shown
 from mailer.operate import audit
 from mailer.web.console import words
@@ -203,5 +204,5 @@ def _environment() -> Environment:
         "says": words.says,
         "took": words.took,
     }
-    made.globals |= {"share": words.share, "plural": words.plural}
+    made.globals |= {"share": words.share, "plural": words.plural, "back_word": CAME_BACK.get}
     return made

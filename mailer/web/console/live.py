@@ -16,6 +16,7 @@ from starlette.responses import Response, StreamingResponse
 
 from mailer.errors import MailerError
 from mailer.operate import campaigns
+from mailer.operate.health import standstill
 from mailer.operate.timeline import timeline
 from mailer.web.console.frame import HEADERS, fragment, refusal, settings_of
 from mailer.web.console.words import says
@@ -109,5 +110,6 @@ def _figure(request: Request, name: str) -> str:
     settings = settings_of(request)
     status = campaigns.status(settings, name)
     over_time = timeline(settings, status)
-    piece = fragment(request, "_progress.html", one=status, timeline=over_time)
+    idle = standstill(settings) if status.open else None
+    piece = fragment(request, "_progress.html", one=status, timeline=over_time, idle=idle)
     return json.dumps({"html": piece, "state": says(status), "final": status.final})

@@ -7,15 +7,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from mailer.errors import CampaignNotFoundError, InputError, MailerError
+from mailer.mail.event import CAME_BACK
 from mailer.mail.status import Status
 from mailer.operate import messages
 from mailer.operate.trace import trace
 from mailer.web.console.frame import Frame, number_in, page, refusal, settings_of, text_in
 from mailer.web.console.mail_frame import mail_frame, seen_content
 
-_OUTCOMES: Final = tuple(
-    status.word for status in Status if status not in (Status.TRANSMITTING, Status.DEFERRED)
-)
+_OUTCOMES: Final = tuple(status.word for status in Status if status is not Status.TRANSMITTING)
+_CAME_BACK: Final = tuple(CAME_BACK.values())
 _MOST: Final = 200
 _CAMPAIGNS: Final = 50
 """Campaigns in which a mailbox is looked for where there is no history, the newest."""
@@ -25,12 +25,17 @@ def listed(request: Request) -> Response:
     """What is searched: a mailbox or Message-ID over all campaigns, or the messages of a campaign."""
     settings = settings_of(request)
     what, campaign = text_in(request, "what"), text_in(request, "campaign")
-    outcome = text_in(request, "outcome") if text_in(request, "outcome") in _OUTCOMES else ""
+    outcome = text_in(request, "outcome")
+    outcome = outcome if outcome in _OUTCOMES + _CAME_BACK else ""
     found, fault, more = [], "", None
     try:
         if what:
             records = trace(_meant(what), settings, newest=_CAMPAIGNS)
-            records = [one for one in records if campaign in ("", one.campaign)]
+            records = [
+                one
+                for one in records
+                if campaign in ("", one.campaign) and outcome in ("", one.outcome, one.later)
+            ]
             found = records[:_MOST]
         elif campaign:
             part = messages.page(settings, campaign, number_in(request, "start"), outcome)
@@ -45,6 +50,7 @@ def listed(request: Request) -> Response:
         campaign=campaign,
         outcome=outcome,
         outcomes=_OUTCOMES,
+        came_back=_CAME_BACK,
         found=found,
         fault=fault,
         more=more,

@@ -2,9 +2,8 @@
 
 import csv
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import partial
 from io import BytesIO, StringIO
 from time import time
 from typing import Final
@@ -17,13 +16,10 @@ from mailer.mail.barring.scopes import ALL, BULK, checked
 from mailer.mail.foreign import csv_cell
 from mailer.operate.barring import suppression
 from mailer.operate.barring.files import COLUMNS, written
+from mailer.operate.barring.searching import Wanted, counts, search
 from mailer.web.console.answers import Form
 from mailer.web.console.frame import HEADERS, number_in, page, settings_of, text_in
 from mailer.web.console.words import count, moment, plural
-
-_SIZE: Final = 50
-_LOOKED_AT: Final = 2_000
-"""Entries that one page looks at, at most, where only some are wanted."""
 
 _SHOWN_FAULTS: Final = 5
 _LASTING: Final = {"30": "30 days", "90": "90 days", "365": "a year"}
@@ -35,18 +31,19 @@ _FORMS: Final = {
 
 
 def listed(request: Request) -> Response:
-    """Those of one address, or some of the list, in no order."""
+    """Those of one address, or some of the list; how many there are by reason and source."""
     settings, address = settings_of(request), text_in(request, "address")
-    scope, reason = text_in(request, "scope"), text_in(request, "reason")
+    fields = {name: text_in(request, name) for name in ("scope", "reason", "source")}
+    start = number_in(request, "start")
     found, fault, more = [], "", 0
     try:
-        fits = _fitting(scope, reason)
+        wanted = Wanted(**fields | {"scope": checked(fields["scope"]) if fields["scope"] else ""})
         if address:
-            found = [one for one in suppression.find(address, settings=settings) if fits(one)]
+            every = suppression.find(address, settings=settings)
+            found = [one for one in every if wanted.fits(one, exactly=False)]
         else:
-            size = _LOOKED_AT if scope or reason else _SIZE
-            look = partial(suppression.page, scoped=checked(scope or ALL) != ALL, settings=settings)
-            found, more = _some(look, number_in(request, "start"), size, fits)
+            some = search(settings, wanted, start)
+            found, more = [*some.entries], some.more
     except InputError as exc:
         fault = str(exc)
     return page(
@@ -54,13 +51,13 @@ def listed(request: Request) -> Response:
         "suppression.html",
         section="suppression",
         address=address,
-        scope=scope,
-        reason=reason,
+        which=fields,
         found=found,
         fault=fault,
         more=more,
-        start=number_in(request, "start"),
+        start=start,
         total=suppression.number(settings=settings),
+        counts=counts(settings),
         lasting=_LASTING,
         names=_NAMES,
     )
@@ -132,35 +129,6 @@ def read_in(request: Request, form: Form) -> str:
 def page_of(_request: Request, _form: Form) -> str:
     """Where one goes after an act."""
     return "/suppression"
-
-
-def _fitting(scope: str, reason: str) -> Callable[[suppression.Suppressed], bool]:
-    """Whether an entry has that scope and those words in its reason, and is not over."""
-    which, words, now = checked(scope) if scope else "", reason.lower(), time()
-
-    def fits(one: suppression.Suppressed) -> bool:
-        lasts = one.until is None or one.until > now
-        return lasts and which in ("", one.scope) and words in one.reason.lower()
-
-    return fits
-
-
-def _some(
-    look: Callable[[int, int], tuple[list[suppression.Suppressed], int]],
-    start: int,
-    most: int,
-    fits: Callable[[suppression.Suppressed], bool],
-) -> tuple[list[suppression.Suppressed], int]:
-    """About a page of entries that fit, and where to go on; looks at about *most* entries."""
-    found: list[suppression.Suppressed] = []
-    looked = 0
-    while looked < most and len(found) < _SIZE:
-        some, start = look(start, min(most, 500))
-        looked += max(len(some), 1)
-        found += filter(fits, some)
-        if not start:
-            break
-    return found, start
 
 
 def _until(form: Form) -> float | None:

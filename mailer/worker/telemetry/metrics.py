@@ -96,6 +96,9 @@ class Metrics(Observer):
     def ended(self, report: Report, seconds: float) -> None:
         """Count how long it took."""
         _BATCHES.labels(report.account).observe(seconds)
+        _LOST.labels(
+            report.account
+        )  # 0 until one is lost: Prometheus sees no growth in what was not there
 
     def lost(self, report: Report) -> None:
         """Count it."""

@@ -9,7 +9,9 @@ from mailer.mail.message import Message
 from mailer.mail.payload import Entry, encode
 from mailer.mail.said import Said
 from mailer.operate import audit
+from mailer.operate.dead_letters import REASONS
 from mailer.store.dead_letters import Filter
+from mailer.web.console import dead_letters
 from tests.operate.test_dead_letters import Place
 from tests.web.console.conftest import note_of, token_of
 
@@ -51,6 +53,15 @@ def test_kinds_are_counted_and_filtered(console, place):
     assert "autumn:1" in text
     assert "spring:1" not in text
     assert "0 messages in 0 letters" in console.operator.get("/console/dead?reason=auth").text
+
+
+def test_what_to_do_is_said_for_each_reason(console, place):
+    text = console.operator.get("/console/dead").text
+    assert "Replay when the cause is gone" in text
+    assert "Look at the message before you replay" in text
+    assert "The server refused the login" not in text
+    assert "What to do" in console.operator.get("/console/dead/spring:1.1.rest").text
+    assert set(dead_letters._ADVICE) == set(REASONS)
 
 
 def test_a_kind_is_replayed(console, place, settings):

@@ -86,8 +86,11 @@ def test_how_long_it_took_goes_on_while_it_is_sent_and_ends_with_the_newest_outc
 @pytest.mark.parametrize("path", ["/console/campaigns", PATH])
 def test_that_no_worker_runs_is_said_where_somebody_waits_for_it(console, campaign, client, path):
     assert "No worker runs" in console.viewer.get(path).text
+    figure = f"{PATH}/live?once=1"  # so that it goes from an open page, too, once a worker starts
+    assert "No worker runs" in console.viewer.get(figure).json()["html"]
     Store(client).waiting.note_sweep(time.time())
     assert "No worker runs" not in console.viewer.get(path).text
+    eventually(lambda: "No worker runs" not in console.viewer.get(figure).json()["html"])
 
 
 def test_one_figure_can_be_asked_for_where_no_stream_comes_through(console, campaign):

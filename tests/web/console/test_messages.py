@@ -124,6 +124,14 @@ def test_what_came_back_is_told_without_a_history_too(console, settings, templat
     assert "<dt>Outcome</dt><dd>queued</dd>" in text
     listed = console.operator.get("/console/messages?campaign=spring").text
     assert listed.count('<span class="badge s-bounced">') == 1
+    for query, number in (
+        ("campaign=spring&outcome=bounced", 1),
+        ("campaign=spring&outcome=complained", 0),
+        ("what=r1@a.example&outcome=bounced", 1),
+        ("what=r1@a.example&outcome=accepted", 0),
+        ("what=r1@a.example", 1),
+    ):
+        assert len(found(console.operator.get(f"/console/messages?{query}").text)) == number, query
 
 
 def test_what_was_sent_is_here_no_more_and_it_is_said(console, settings, template, client):

@@ -107,6 +107,44 @@ def test_a_long_list_goes_page_by_page_and_shows_everybody(console, settings):
     assert len(seen) == 700
 
 
+def test_a_rare_reason_is_found_by_one_press_and_its_number_said(console, settings):
+    suppression.add([f"r{n}@x.example" for n in range(5_000)], reason="imported", settings=settings)
+    suppression.add(["a@x.example", "b@x.example"], reason="complaint", settings=settings)
+    text = console.operator.get(PAGE).text
+    assert re.search(r'href="([^"]+)">imported</a> <b>5,000</b>', text)
+    (path,) = re.findall(r'href="([^"]+)">complaint</a> <b>2</b>', text)
+    text = console.operator.get(path.replace("&amp;", "&")).text
+    assert set(re.findall(r'class="to">([^<]+)<', text)) == {"a@x.example", "b@x.example"}
+    assert ">Further</a>" not in text
+    text = console.operator.get(f"{PAGE}?reason=PLAIN").text  # words in it
+    assert set(re.findall(r'class="to">([^<]+)<', text)) == {"a@x.example", "b@x.example"}
+
+
+def test_a_source_is_looked_for_also_in_the_address(console, settings):
+    suppression.add([f"r{n}@x.example" for n in range(60)], reason="left", settings=settings)
+    act(console, "import", addresses="email,reason\nc@x.example,left\n")
+    assert '<option value="import">import (1)</option>' in console.operator.get(PAGE).text
+    for query in ("source=import", "source=import&reason=left", "source=import&scope=all"):
+        text = console.operator.get(f"{PAGE}?{query}").text
+        assert re.findall(r'class="to">([^<]+)<', text) == ["c@x.example"], query
+    assert "Nobody fits" in console.operator.get(f"{PAGE}?source=hook").text
+    text = console.operator.get(f"{PAGE}?source=hand&reason=left").text
+    (further,) = re.findall(r'href="([^"]+)">Further', text)
+    assert "source=hand" in further
+    rest = console.operator.get(further.replace("&amp;", "&")).text
+    assert len(set(re.findall(r"r\d+@x\.example", text + rest))) == 60
+
+
+def test_a_list_that_another_version_wrote_is_searched_and_said_not_to_be_counted(
+    console, settings, client
+):
+    suppression.add(["a@x.example"], reason="left", settings=settings)
+    client.delete("mailer:suppressed:reasons")
+    text = console.operator.get(f"{PAGE}?reason=le&source=hand").text
+    assert "a@x.example" in text
+    assert "not counted by reason yet" in text
+
+
 def test_reasons_are_shown_as_text(console, settings, client):
     suppression.add(["a@x.example"], reason=MARKUP, settings=settings)
     text = console.operator.get(PAGE).text
