@@ -68,6 +68,10 @@ class PayloadTooNewError(PayloadError):
         return int(self.args[2])
 
 
+class ForeignRecordError(MailerError, TypeError):
+    """A key of ours in Redis holds another type than we write; `store/reach/foreign` says which."""
+
+
 class LedgerUnavailableError(MailerError, ConnectionError):
     """Redis could not be asked; never to be read as "not sent yet"."""
 

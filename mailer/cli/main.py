@@ -28,6 +28,7 @@ from mailer.cli.lines import broken, pasteable
 from mailer.cli.session import Session
 from mailer.errors import (
     BrokerUnavailableError,
+    ForeignRecordError,
     LedgerUnavailableError,
     MailerError,
     RedisRefusesError,
@@ -125,7 +126,7 @@ def _run(words: list[str]) -> int:  # noqa: PLR0911 - one line for each way to e
         hint = "" if is_there else f"; {_hint(words, error)}"
         return _complain(words, error, f"{error}{hint}", FAILED, session)
     except MailerError as error:
-        return _complain(words, error, str(error), FAILED, session)
+        return _complain(words, error, _told(session, error), FAILED, session)
     except Exception as error:  # noqa: BLE001 - the promise: no traceback, unless asked for
         text = f"unexpected {type(error).__name__}: {error} (mailer --debug … shows where)"
         return _complain(words, error, text, FAULT, session)
@@ -153,6 +154,15 @@ def _hint(words: list[str], error: LedgerUnavailableError) -> str:
     if "--local" not in words and Path(".mailer").is_dir():
         return _FOLDER_HINT.format(shlex.join(words))
     return _REDIS_HINT
+
+
+def _told(session: Session, error: MailerError) -> str:
+    """What is wrong; which key of Redis it is that holds what mailer did not write there."""
+    if not isinstance(error, ForeignRecordError):
+        return str(error)
+    from mailer.operate.health import foreign  # noqa: PLC0415 - in trouble only
+
+    return foreign(session.settings) or str(error)
 
 
 def _complain(words: list[str], error: Exception, text: str, code: int, session: Session) -> int:

@@ -13,6 +13,7 @@ from mailer.queues.connections import Producer
 from mailer.store.connection import serves
 from mailer.store.events import Gaps
 from mailer.store.reach.fitness import warning
+from mailer.store.reach.foreign import told
 
 _LATE: Final = 10.0
 _LEAST: Final = 30.0
@@ -42,6 +43,11 @@ def forgetful(settings: Settings) -> str | None:
     Nothing of one that is away, or does not say: who works with it hears that.
     """
     return warning(Producer(settings).client)
+
+
+def foreign(settings: Settings) -> str:
+    """Which keys hold what mailer did not write there, and what to do; empty where none are found."""
+    return told(Producer(settings).client)
 
 
 def readiness(settings: Settings) -> Iterator[Check]:

@@ -40,6 +40,7 @@ from enum import IntEnum, StrEnum
 from random import random
 from typing import Any, Final
 
+from mailer.errors import ForeignRecordError
 from mailer.mail.said import Said
 from mailer.store import keys
 from mailer.store.alerts import ACCOUNT_STARTED, ACCOUNT_STOPPED, Event, written
@@ -213,10 +214,16 @@ class Breaker:
         return _state(account, row, now)
 
     def all(self, now: float) -> list[AccountState]:
-        """Every account that anybody ever tried, by name."""
+        """Every account that anybody ever tried, by name; one that cannot be read is passed over."""
         with reaching_redis():
             names = self._client.smembers(keys.ACCOUNTS)
-        return [self.state(name, now) for name in sorted(name.decode() for name in names)]
+        found = []
+        for name in sorted(name.decode() for name in names):
+            try:
+                found.append(self.state(name, now))
+            except ForeignRecordError:
+                reading.passed_over(keys.account(name))
+        return found
 
     def start(self, account: str, now: float) -> str:
         """Let the account be tried again, one login first; returns the state before."""

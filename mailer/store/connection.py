@@ -15,12 +15,18 @@ from weakref import WeakKeyDictionary
 import redis
 from redis.sentinel import Sentinel
 
-from mailer.errors import LedgerUnavailableError, RedisRefusesError, RedisSilentError
+from mailer.errors import (
+    ForeignRecordError,
+    LedgerUnavailableError,
+    RedisRefusesError,
+    RedisSilentError,
+)
 from mailer.store import keys
 from mailer.store.client import Client
 from mailer.store.reach.address import Address
 from mailer.store.reach.attempts import Attempts
 from mailer.store.reach.direct import Direct
+from mailer.store.reach.foreign import is_foreign
 from mailer.store.reach.refusal import refusal, words
 from mailer.store.reach.sentinel import ANSWER, FollowingConnection, FollowingTlsConnection
 
@@ -46,6 +52,8 @@ SILENT: Final = (
     "Redis cannot be reached: connections to it are taken, and nothing is answered: it stands still, has "
     "too much to do, or something between does not let it through"
 )
+
+FOREIGN: Final = "a key in Redis holds what mailer did not write there (WRONGTYPE)"
 
 _DIRECT: Final[WeakKeyDictionary[Client, Direct]] = WeakKeyDictionary()
 
@@ -155,7 +163,7 @@ def take_turn(client: Client, duty: str, seconds: float) -> bool:
 
 @contextmanager
 def reaching_redis() -> Iterator[None]:
-    """Turn what the client raises into `LedgerUnavailableError`, in words for people."""
+    """Turn what the client raises into errors of ours, in words for people."""
     try:
         yield
     except redis.RedisError as exc:
@@ -165,4 +173,6 @@ def reaching_redis() -> Iterator[None]:
             raise RedisSilentError(SILENT) from exc
         if isinstance(exc, redis.ConnectionError):
             raise LedgerUnavailableError(f"Redis cannot be reached: {words(exc)}") from exc
+        if is_foreign(exc):
+            raise ForeignRecordError(FOREIGN) from exc
         raise

@@ -14,6 +14,7 @@ from mailer.mail.said import Said
 from mailer.store import keys
 from mailer.store.connection import Client, load, reaching_redis
 from mailer.store.positions import unpack_positions
+from mailer.store.reach.foreign import is_foreign
 
 REASONS: Final = ("auth", "account", "exhausted", "uncertain", "poison", "undecodable")
 
@@ -172,7 +173,7 @@ class DeadLetters:
 def _raise_but_for_junk(rows: Sequence[object]) -> None:
     """Raise what Redis could not answer; a key of another type is an answer, for that letter."""
     for row in rows:
-        if isinstance(row, Exception) and not str(row).startswith("WRONGTYPE"):
+        if isinstance(row, Exception) and not is_foreign(row):
             raise row
 
 

@@ -4,10 +4,13 @@ One worker has the turn over the cluster. It looks at some campaigns, the oldest
 next ones at its next turn, and begins anew at the end.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from mailer.config import Settings
+from mailer.errors import ForeignRecordError
 from mailer.store.connection import Client, take_turn
+from mailer.store.reach.reading import passed_over
 from mailer.store.retention.forgetting import NAMES_KEPT, Forgetting
 
 EVERY: Final = 60.0
@@ -31,14 +34,23 @@ class Retention:
         if not take_turn(self._client, "retention", EVERY):
             return 0
         for name in self._forgetting.unfinished():
-            self._forgetting.finish(name, now)
+            self._one(self._forgetting.finish, name, now)
         self._forgetting.free_names(now - NAMES_KEPT)
         shortest = min(self._limits.ledger, self._limits.replies)
         names = self._forgetting.candidates(now - shortest, self._next, LOOKED_AT)
-        forgotten = sum(self._forget(name, now) for name in names)
+        forgotten = sum(bool(self._one(self._forget, name, now)) for name in names)
         # What was forgotten leaves its place to the next ones.
         self._next = self._next + len(names) - forgotten if len(names) == LOOKED_AT else 0
         return forgotten
+
+    @staticmethod
+    def _one(do: Callable[[str, float], object], name: str, now: float) -> object:
+        """Do it to one campaign; one with a key of another type keeps no other waiting."""
+        try:
+            return do(name, now)
+        except ForeignRecordError:
+            passed_over(f"a key of campaign {name}")
+            return False
 
     def _forget(self, name: str, now: float) -> bool:
         # Single messages have no end; of them only what servers said is forgotten.

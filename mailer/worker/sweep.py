@@ -12,12 +12,13 @@ from time import time
 from typing import Final
 
 from mailer.config import Settings
-from mailer.errors import LedgerUnavailableError
+from mailer.errors import ForeignRecordError, LedgerUnavailableError
 from mailer.queues.broker import Broker
 from mailer.queues.publish import publish
 from mailer.store import Store, account_limits
 from mailer.store.breaker import RUNNING
 from mailer.store.connection import Client, serves
+from mailer.store.reach.foreign import told
 
 log = logging.getLogger(__name__)
 
@@ -102,6 +103,11 @@ class Sweeper(threading.Thread):
             duty(now)
         except LedgerUnavailableError:
             raise
+        except ForeignRecordError as exc:
+            if self._failing.get(name) != repr(exc):
+                where = told(self._client) or exc
+                log.error("the sweep's duty %s failed; the others go on: %s", name, where)  # noqa: TRY400
+            self._failing[name] = repr(exc)
         except Exception as exc:  # whatever it was, the next sweep may find it mended
             # Once with its traceback; it comes again with every sweep until somebody mends it.
             if self._failing.get(name) != repr(exc):

@@ -105,14 +105,18 @@ def progresses(client: Client, names: Iterable[str], now: float) -> Iterator[Pro
             pipe.hgetall(keys.stopped(name))
             pipe.mget([keys.rate(name, bucket) for bucket in buckets])
         with reaching_redis():
-            found = iter(pipe.execute())
-        for name in page:
-            about, counts, backs, held, settled = (next(found) for _ in range(5))
+            found = iter(pipe.execute(raise_on_error=False))
+            rows = [[_row(next(found), name) for _ in range(5)] for name in page]
+        for name, (about, counts, backs, held, settled) in zip(page, rows, strict=True):
             if b"created" in about:
                 since = buckets[0] * _RATE_BUCKET
                 number = sum(reading.whole(one, "mailer:rate") for one in settled)
                 one = _progress(name, about, _words(counts), _words(backs), (since, number, now))
                 yield replace(one, held=_texts(held))
+
+
+def _row(reply: Any, name: str) -> Any:
+    return reading.of_type(reply, {}, f"a key of campaign {name}")
 
 
 def _progress(

@@ -4,6 +4,8 @@ import json
 import logging
 from typing import Any, Final
 
+from mailer.store.reach.foreign import is_foreign
+
 log = logging.getLogger(__name__)
 
 _NAMED: Final[set[str]] = set()
@@ -41,6 +43,16 @@ def value(raw: bytes | None, place: str) -> object:
     except ValueError:
         passed_over(place)
         return None
+
+
+def of_type(row: Any, otherwise: Any, place: str) -> Any:
+    """The reply *row* of a pipeline; *otherwise* where *place* holds another type. Raises others."""
+    if not isinstance(row, Exception):
+        return row
+    if not is_foreign(row):
+        raise row
+    passed_over(place)
+    return otherwise
 
 
 def passed_over(place: str) -> None:
