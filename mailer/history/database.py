@@ -63,7 +63,7 @@ class History:
             if self.is_postgresql:
                 # Two that upgrade at once: the second waits, and finds nothing to do.
                 connection.execute(select(func.pg_advisory_xact_lock(_UPGRADING)))
-            _refuse_newer(connection)
+            _refuse_newer(current(connection))
             upgrade(connection)
             return current(connection) or ""
 
@@ -99,7 +99,7 @@ class History:
 
     def export(self, campaign: str, outcomes: Sequence[str] = ()) -> Iterator[Record]:
         """Every recipient of a campaign in the order of the list, streamed; without events."""
-        with self._begin() as connection:
+        with self._begin(streamed=True) as connection:
             yield from reading.export(connection, campaign, outcomes)
 
     def page(self, campaign: str, start: int, number: int, outcome: str = "") -> list[Record]:
@@ -124,7 +124,7 @@ class History:
 
     def persons(self, campaign: str, outcomes: Sequence[str]) -> Iterator[int]:
         """The recipients who ever had one of those outcomes, each as its fingerprint in a number."""
-        with self._begin() as connection:
+        with self._begin(streamed=True) as connection:
             yield from reading.persons(connection, campaign, outcomes)
 
     # Retention.
@@ -164,8 +164,16 @@ class History:
     # The connection.
 
     @contextmanager
-    def _begin(self, *, checked: bool = True, writing: bool = False) -> Iterator[Connection]:
-        engine = self._engine.execution_options(**{_WRITING: writing})
+    def _begin(
+        self, *, checked: bool = True, writing: bool = False, streamed: bool = False
+    ) -> Iterator[Connection]:
+        """A connection for one call. What is *streamed* comes by a cursor, which wants a transaction."""
+        options: dict[str, Any] = {_WRITING: writing}
+        if self.is_postgresql and not writing and not streamed:
+            # A question sees what is committed when it is asked, in a transaction or not: BEGIN and
+            # COMMIT would only be two more round trips.
+            options["isolation_level"] = "AUTOCOMMIT"
+        engine = self._engine.execution_options(**options)
         # COPY speaks to the driver itself, whose errors SQLAlchemy does not see.
         raw: Any = self._engine.dialect.dbapi
         try:
@@ -250,8 +258,7 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
 
 
-def _refuse_newer(connection: Connection) -> None:
-    found = current(connection)
+def _refuse_newer(found: str | None) -> None:
     if found and not knows(found):
         raise HistoryUnavailableError(
             f"the history's tables are at step {found}, which a newer version made; this one wants "
@@ -260,8 +267,8 @@ def _refuse_newer(connection: Connection) -> None:
 
 
 def _check(connection: Connection) -> None:
-    _refuse_newer(connection)
     found, wanted = current(connection), newest()
+    _refuse_newer(found)
     if found != wanted:
         have = f"at step {found}" if found else "not there"
         raise HistoryUnavailableError(

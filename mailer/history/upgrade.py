@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from threading import get_ident
 from typing import Final
@@ -36,6 +37,7 @@ def current(connection: Connection) -> str | None:
     return revision
 
 
+@cache
 def newest() -> str | None:
     """The step that this version expects."""
     return ScriptDirectory.from_config(_config()).get_current_head()
@@ -43,8 +45,14 @@ def newest() -> str | None:
 
 def knows(revision: str) -> bool:
     """Whether this version has the step *revision*; a newer one may have made it."""
+    return revision in _steps()
+
+
+# Once in a process: to read the steps takes longer than to find a message.
+@cache
+def _steps() -> frozenset[str]:
     known = ScriptDirectory.from_config(_config()).walk_revisions()
-    return revision in {step.revision for step in known}
+    return frozenset(step.revision for step in known)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from alembic import command
 from sqlalchemy import event, inspect
 
 from mailer.errors import ConfigError, HistoryUnavailableError
-from mailer.history import open_history
+from mailer.history import open_history, reading, upgrade
 from mailer.history.schema import metadata
 from mailer.history.upgrade import _config, newest
 from mailer.mail.event import Event, moved
@@ -318,3 +318,33 @@ def test_a_server_that_goes_away_and_comes_back_loses_nothing(postgres_server, p
 def test_another_database_is_refused_in_words(url):
     with pytest.raises(ConfigError, match=r"history\.url: must be sqlite"):
         open_history(url)
+
+
+@pytest.mark.postgresql
+def test_a_question_to_a_server_opens_no_transaction(postgres_url, monkeypatch):
+    """BEGIN and COMMIT would be two of five round trips, and each waits for a busy processor."""
+    seen, trace = [], reading.trace
+
+    def looked(connection, what):
+        found = trace(connection, what)
+        seen.append(connection.connection.driver_connection.info.transaction_status.name)
+        return found
+
+    monkeypatch.setattr(reading, "trace", looked)
+    with closing(open_history(postgres_url)) as history:
+        history.upgrade()
+        history.write([queued(n, f"r{n}@example.org") for n in range(3)])
+        assert history.trace("r1@example.org")
+        assert len(list(history.export("spring"))) == 3
+
+    assert seen == ["IDLE"]
+
+
+def test_the_steps_are_read_once_in_a_process(tmp_path, monkeypatch):
+    url = f"sqlite:///{tmp_path}/h.sqlite"
+    with closing(open_history(url)) as history:
+        history.upgrade()
+        history.counts("spring")
+    monkeypatch.setattr(upgrade, "ScriptDirectory", None)
+    with closing(open_history(url)) as history:
+        assert history.counts("spring") == {}
