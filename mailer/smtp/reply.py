@@ -12,7 +12,7 @@ put it into brackets at the end. All of that is read here, and nowhere else.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
 
@@ -63,6 +63,9 @@ class Reply:
     enhanced: str | None
     lines: tuple[str, ...]
     suspect: bool = False
+    unmasked: str | None = field(default=None, repr=False, compare=False)
+    """The text before something was taken out of it, None where nothing was. For `rules` alone: a
+    password may be a word that a reply is judged by."""
 
     @property
     def text(self) -> str:

@@ -85,7 +85,8 @@ def rule_for(
     There is no rule for a positive reply, nor for one of the wrong class.
     """
     if reply.code >= 400 or extra:
-        name, text = _known_as(provider or ""), reply.text
+        name = _known_as(provider or "")
+        text = reply.text if reply.unmasked is None else reply.unmasked
         for rule in chain(extra, _own_rules()):
             if rule.matches(stage, reply, text, name):
                 return rule, rule.action, rule.name

@@ -8,6 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailer.smtp.connection.masking import Mask, addresses_in, without_addresses
+from mailer.smtp.connection.transcript import Transcript
+from mailer.smtp.reply import Reply, Stage
+from mailer.smtp.rules import judge
 
 SECRET = "correct horse battery"
 
@@ -47,6 +50,33 @@ def test_a_text_that_ends_in_the_middle_of_a_secret_is_masked(size):
 def test_ordinary_words_are_not_touched():
     said = "5.7.8 Username and Password not accepted. See https://support.example/?p=BadCredentials"
     assert masking(SECRET, "AG5ld3MAc2VjcmV0").clean(said) == said
+
+
+@pytest.mark.parametrize("secret", ["mail", "User", "recipient", "temporarily"])
+def test_a_secret_that_is_an_ordinary_word_leaves_replies_readable(secret):
+    said = f"450 the {secret} could not be reached"
+    mask = masking(secret, base64.b64encode(f"\0news\0{secret}".encode()).decode())
+    assert mask.clean(said) == said
+    encoded = base64.b64encode(f"\0news\0{secret}".encode()).decode()
+    assert encoded not in mask.clean(f"535 AUTH PLAIN {encoded}"), "what it looks like is masked"
+
+
+@pytest.mark.parametrize(
+    ("secret", "stage", "said"),
+    [
+        ("Mailbox full", Stage.FINAL, "552 1 Requested mail action aborted, mailbox not found"),
+        ("greylisted", Stage.RCPT, "450 4.2.0 <…>: Recipient address rejected: Greylisted"),
+        ("user unknown", Stage.RCPT, "450 4.1.1 Recipient address rejected: User unknown in table"),
+        ("nonmail", Stage.MAIL, "554 Too many nonmail commands"),
+    ],
+)
+def test_a_reply_is_judged_by_its_own_words_whatever_was_masked(secret, stage, said):
+    transcript = Transcript()
+    transcript.conceal(secret)
+    reply = Reply.parse(said)
+    heard = transcript.heard(reply)
+    assert secret.casefold() not in f"{heard}{heard!r}".casefold()
+    assert judge(stage, heard) == judge(stage, reply)
 
 
 def test_an_empty_secret_masks_nothing():

@@ -410,6 +410,16 @@ def test_a_server_that_cannot_prove_itself_is_told_to_stop(playing, refused, mon
     assert "did not answer to our nonce" in result.rule, "why, and not what was said to our *"
 
 
+def test_a_thousand_mechanisms_that_nobody_knows_are_not_all_repeated(playing, refused):
+    offer = "\n".join(
+        f"    S: 250-AUTH {' '.join(f'X{n}-{m}' for m in range(50))}" for n in range(99)
+    )
+    result = refused(playing(f"{GREETING}    S: 250-mx\n{offer}\n    S: 250 HELP"), **ACCOUNT)
+    assert result.action is Action.ACCOUNT_CONFIG
+    assert "offers X0-0" in result.rule
+    assert len(result.rule) < 300
+
+
 SALT = b64("salt")
 
 

@@ -25,25 +25,46 @@ SHORTEST = 3
 _PATH = re.compile(r"(?:FROM|TO):<([^>]*)>", re.IGNORECASE)
 _TOO_COMMON = frozenset(
     [
+        "access",
         "account",
         "address",
+        "again",
+        "authentication",
+        "blocked",
+        "denied",
         "domain",
+        "exceeded",
+        "failed",
         "host",
+        "invalid",
+        "later",
+        "limit",
+        "login",
         "mail",
         "mailbox",
         "message",
         "no",
         "not",
+        "password",
+        "policy",
+        "quota",
         "recipient",
+        "rejected",
         "relay",
         "sender",
         "server",
+        "service",
+        "spam",
+        "temporarily",
+        "try",
         "unknown",
         "user",
         "users",
         "the",
     ]
 )
+
+"""Words that replies are made of: as a local part, or a password, they tell nobody anything."""
 
 
 class Mask:
@@ -116,7 +137,9 @@ def _forms(secret: str) -> Iterable[str]:
         start, end = (0, 2, 3)[offset], len(encoded) - (4 if (offset + len(raw)) % 3 else 0)
         forms.add(encoded[start:end].rstrip("="))
     forms.add(base64.b64encode(raw).decode().rstrip("="))
-    return {form.casefold() for form in forms if len(form) >= SHORTEST}
+    # Masked, an ordinary word would leave holes in every reply. What is made of it stays hidden.
+    found = {form.casefold() for form in forms if len(form) >= SHORTEST}
+    return found - _TOO_COMMON
 
 
 def _escaped(secret: str) -> str:
@@ -139,7 +162,7 @@ def _without(text: str, hidden: bytearray) -> str:
 def masked(reply: Reply, clean: Mask) -> Reply:
     """Return *reply* without the secrets that *clean* knows."""
     lines = tuple(clean.clean(line) for line in reply.lines)
-    return reply if lines == reply.lines else replace(reply, lines=lines)
+    return reply if lines == reply.lines else replace(reply, lines=lines, unmasked=reply.text)
 
 
 # Addresses.

@@ -10,6 +10,7 @@ import binascii
 import json
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from textwrap import shorten
 
 from mailer.errors import (
     AuthenticationFailedError,
@@ -105,7 +106,8 @@ def _candidates(
     except ConfigError as exc:
         raise _misconfigured(str(exc)) from exc
     if not mechanisms:
-        names = " ".join(offered.mechanisms) or "no login at all"
+        # A server may offer 64 KB of names: of a fault nobody keeps more than the beginning.
+        names = shorten(" ".join(offered.mechanisms), 200, placeholder=" …") or "no login at all"
         wanted = server.mechanism or ("an OAuth mechanism" if server.token else "any that we know")
         raise _misconfigured(f"the server offers {names}, and {wanted} is wanted")
     return mechanisms
