@@ -174,7 +174,7 @@ def _guard_pools(transport: Any) -> None:
         try:
             original(self)
         finally:
-            self._disconnect_pools()  # noqa: SLF001 - the fault is there
+            self._disconnect_pools()  # the fault is there
 
     transport.Channel.close = guarded
 
