@@ -18,7 +18,7 @@ import yaml
 from mailer.config import duration, load
 from mailer.local.binary import server_binary
 from tests.conftest import free_port
-from tests.servers.keeping_server import KeepingServer
+from tests.servers.scripted import ScriptedServer
 from tests.servers.waiting import eventually
 
 ROOT = Path(__file__).parents[1]
@@ -155,7 +155,7 @@ def test_the_commands_at_its_head_send_a_campaign(compose, server, tmp_path):
     recipients = tmp_path / "examples" / "recipients.csv"
     some = recipients.read_text().splitlines(keepends=True)[:101]
     recipients.write_text("".join(some))
-    with KeepingServer() as mail:
+    with ScriptedServer() as mail:
         environ = service["environment"] | {
             "MAILER_REDIS": server,
             "MAILER_ACCOUNTS__PRIMARY__URL": f"smtp://127.0.0.1:{mail.port}",

@@ -9,24 +9,19 @@ import pytest
 from mailer import Campaign, configure
 from mailer.config import load
 from tests.cli.test_first_minutes import (  # noqa: F401 - fixtures
-    Mailbox,
     empty,
     mailbox,
-    port,
     run,
     typed,
 )
-from tests.servers.keeping_server import KeepingServer
 from tests.servers.project import Project
+from tests.servers.scripted import ScriptedServer
 from tests.servers.waiting import eventually
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 
-pytestmark = [
-    pytest.mark.timeout(600),
-    pytest.mark.filterwarnings("ignore:Requiring AUTH"),  # on loopback
-]
+pytestmark = pytest.mark.timeout(600)
 
 
 def section(title):
@@ -40,13 +35,13 @@ def commands(text):
     return [part.strip() for line in found for part in line.split("&&")]
 
 
-def test_a_list_from_one_machine(empty, mailbox, port, monkeypatch):  # noqa: F811
+def test_a_list_from_one_machine(empty, mailbox, monkeypatch):  # noqa: F811
     """The commands below "Or pip install": typed one after the other, at a terminal."""
     begin, go, send = commands(section("Try it").partition("Or `pip install")[2])
     assert run(*begin.removeprefix("mailer ").split()) == 0
     monkeypatch.chdir(empty / go.removeprefix("cd "))
     answers = [
-        ("Server", f"127.0.0.1:{port}"),
+        ("Server", f"127.0.0.1:{mailbox.port}"),
         ("User", "ada"),
         ("Password", "right"),
         ("Mail is from", "Shop <news@shop.example>"),
@@ -65,7 +60,7 @@ def test_the_workers_configuration_is_one(tmp_path):
 
 def test_python_as_written_sends_to_a_real_server(tmp_path, redis_url, monkeypatch):
     (code,) = re.findall(r"```python\n(.*?)```", section("From Python"), re.DOTALL)
-    with KeepingServer() as server:
+    with ScriptedServer() as server:
         place = Project("celery", tmp_path / "place", redis_url, server.port)
         try:
             shutil.copytree(ROOT / "templates", place.folder / "templates", dirs_exist_ok=True)

@@ -1,6 +1,6 @@
-"""Does an account work: connect, verify TLS, log in, say goodbye. Nothing is sent.
+"""Does an account work: connect, verify TLS, log in, quit. Nothing is sent.
 
-The same session as in earnest, driven alone: what is found here is what a worker would find.
+It is the same session that a worker opens, so what is found here is what a worker would find.
 """
 
 import selectors

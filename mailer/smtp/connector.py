@@ -1,10 +1,10 @@
 """Opening sessions: names are resolved, the gate is asked, one login is tried before there are many.
 
-A wrong password must cost one login, not one for each connection: providers lock accounts after a few.
-So sessions open one by one until a login has succeeded. While that is fresh, a few open side by side as
-far as the login; they log in one after another, each when the gate allows it. A login that has begun is
-waited for, even if nobody needs the session any more: else nobody would learn that it was refused, and
-the next worker would try the same password again.
+A wrong password must cost one login, not one for each connection: providers lock accounts after a few. So
+sessions open one by one until a login has succeeded. For `PROVEN_FOR` seconds after that, up to
+`SIDE_BY_SIDE` sessions connect and shake hands at once. They still log in one after another, each when
+the gate allows it. A login that has begun is waited for, even if the session is not needed any more.
+Otherwise nobody would learn that the password was refused, and the next worker would try it again.
 """
 
 import socket
@@ -32,17 +32,17 @@ from mailer.smtp.submission import Fate, Result
 from mailer.smtp.worklist import MAX_FRUITLESS
 
 PROVEN_FOR = 10.0
-"""How long one successful login lets others open side by side."""
+"""Seconds after a successful login in which several sessions may open at once."""
 SIDE_BY_SIDE = 8
-"""How many sessions of an account that logs in open at once: all but one wait for their login."""
+"""How many sessions of an account with a login open at once. One of them logs in, the others wait."""
 ASK_EVERY = 0.1
-"""How often the gate is asked again that did not admit all."""
+"""Seconds until the gate is asked again, where it admitted fewer connections than were wanted."""
 RESOLVED_FOR = 60.0
-"""How long addresses are used before the name is resolved again."""
+"""Seconds for which addresses are used before the host name is resolved again."""
 NO_MORE_FOR = 60.0
-"""Seconds for which no session is opened beside others, after the server did not want one more."""
+"""Seconds without a further session, after the server has refused one beside others."""
 FIRST_PAUSE = 0.25
-"""Before the next try with a server that wants us to come back; doubled each time."""
+"""Seconds before the next connection to a server that closed one before any mail; doubled each time."""
 
 
 class Connector:
@@ -85,11 +85,13 @@ class Connector:
 
     def open(self, wanted: int, now: float) -> list[Session]:
         """Begin up to *wanted* sessions, as many as may be begun now."""
+        # Until a login has succeeded, one session at a time: a wrong password then costs one login.
         if self._server.username is not None:
             most = SIDE_BY_SIDE if now - self._learnt.proven_at < PROVEN_FOR else 1
             wanted = min(wanted, most - len(self.opening))
         if wanted <= 0 or self.is_shut or now < self._pause_until or not self._has_addresses(now):
             return []
+        # Places that were admitted and not used yet come first: the gate counts them as open.
         if self._slots < wanted and now >= self._ask_at:
             missing = wanted - self._slots
             admitted = max(0, min(missing, self._gate.admit(missing)))
@@ -99,7 +101,7 @@ class Connector:
         return [session for session in sessions if session is not None]
 
     def next_time(self) -> float:
-        """When it is worth to call `open` again without anything having moved."""
+        """The time from which `open` may do more, even if no socket has an event until then."""
         return max(self._ask_at, self._pause_until)
 
     def has_waited_too_long(self, now: float, *, has_sessions: bool) -> bool:
@@ -120,6 +122,7 @@ class Connector:
         if not self._line or self._at_login is not None:
             return []
         if self.is_shut or not self._gate.may_log_in():
+            # They would hold places of the account, connected and of no use, for as long as it rests.
             self._ask_at = now + ASK_EVERY
             return list(self._line)
         self._at_login = self._line.popleft()
@@ -149,24 +152,26 @@ class Connector:
         """Note that *session* is open and its login accepted."""
         self.forget(session)
         self._failures = self._unreached = 0
-        # A gate that admits one at a time is asked for the next one now.
+        # A gate may admit one connection at a time, until a login has succeeded. So ask it again at once.
         self._ask_at = now
         self._learnt.proven_at = now
         self._gate.logged_in()
 
     def failed(self, session: Session, now: float, *, has_others: bool) -> None:
-        """Decide what follows from that *session* could not be opened.
+        """Decide what follows when *session* could not be opened.
 
-        The call ends where nothing can be sent any more; with *has_others* open already, mostly only
-        no more are opened.
+        The call ends if nothing can be sent any more. If *has_others*, so other sessions are open, they
+        usually go on, and only no further session is opened.
         """
         self.forget(session)
         refusal = session.refusal
         if refusal is None:
+            # The next address is tried in the same place: the gate has admitted it, nobody logged in.
             if session.phase is Phase.CONNECTING and self._has_other_address():
                 self._slots += 1
                 return
             refusal = _unavailable(session.stage, session.lost or "no session")
+        # A stale token says nothing of the account: a fresh one is fetched, once in a call.
         if refusal.token_is_stale and not session.has_fresh_token:
             self._slots += 1
             self._wants_refresh = not self._has_refreshed
@@ -191,7 +196,7 @@ class Connector:
         """Tell the gate of trouble that concerns the whole account, once for each kind of it.
 
         Ten messages, or sessions side by side, may be refused at once for one reason. Told ten times, the
-        gate would take it for ten troubles and cool the account for as many times longer.
+        gate would count ten troubles, and let the account rest much longer.
         """
         if judgement.action not in self._told:
             self._told.add(judgement.action)
@@ -206,6 +211,7 @@ class Connector:
     def close(self) -> None:
         """Open nothing more; give back what was admitted and not used."""
         self.is_shut = True
+        # The gate counts these as open, too: each is told to be closed once.
         self._gone += self._slots
         self._slots = 0
         self.report()
@@ -235,6 +241,7 @@ class Connector:
         if not self._is_resolving and (is_old or not learnt.addresses):
             learnt.resolved_at = now
             look_up = partial(addresses_of, self._server.host, self._server.port)
+            # A host that is an IP address needs no resolver, and so no thread.
             try:
                 learnt.addresses = look_up(flags=socket.AI_NUMERICHOST)
             except OSError:
@@ -280,7 +287,7 @@ class Connector:
     ) -> None:
         judgement = _for_the_account(refusal)
         self.is_shut = True
-        # What is not certain may cost time, and no message.
+        # What is not certain (it was said before TLS was verified) may delay messages, but fails none.
         action = judgement.action if judgement.is_certain else Action.RETRY_LATER
         self.refusal = Result(
             Fate.UNSENT,
@@ -293,7 +300,8 @@ class Connector:
         is_mild = action.meaning.account is OnAccount.COOLS
         if is_mild and has_others:
             if action is Action.AUTH_RETRY:
-                # The others are logged in and work. Told of it, the gate would rest the whole account.
+                # The other sessions are logged in and work. If the gate were told, it would stop the
+                # whole account for a while.
                 return
         else:
             self._end(self.refusal)

@@ -1,7 +1,8 @@
 """Many sessions side by side in one process: submissions in, results out.
 
-A `Driver` belongs to one thread and one process. It drives all its sessions with one selector, so that
-fifty connections to a distant server cost no more than one; see `mailer.smtp.loop` for how a call goes.
+A `Driver` belongs to one thread and one process. It serves all its sessions with one selector, so that
+fifty connections to a distant server need no more threads than one. What happens in a call is told in
+`mailer.smtp.loop`.
 """
 
 import os

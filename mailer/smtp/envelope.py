@@ -58,8 +58,8 @@ class Attempt:
 def address(submission: Submission, offered: Extensions, dsn: Dsn | None) -> Envelope | Result:
     """Write the envelope of *submission* for a server that *offered* so much.
 
-    What this server cannot take, and what must not be written to any, is a `Result` without a reply:
-    refused, for a reason that waiting does not mend.
+    If this server cannot take the message, or no server may be sent it, return a `Result` instead:
+    refused, without a reply, for a reason that does not change with time.
     """
     content = submission.content
     try:
@@ -106,7 +106,8 @@ def _mail(
 
 def _mail_dsn(dsn: Dsn, envid: str | None) -> bytes:
     parameters = f" RET={dsn.ret}" if dsn.ret else ""
-    # A notification's comfort is no reason to refuse a message: an id that does not fit is left out.
+    # An id that does not fit is left out: it only helps whoever reads a notification, and no message is
+    # refused for it.
     if envid and envid.isascii() and len(encoded := wire.xtext(envid)) <= MAX_ENVID:
         parameters += f" ENVID={encoded}"
     return parameters.encode("ascii")
@@ -117,7 +118,7 @@ def _rcpt_dsn(dsn: Dsn | None, recipient: bytes) -> bytes:
         return b""
     parameters = b" NOTIFY=" + ",".join(dsn.notify).encode("ascii")
     if recipient.isascii():
-        # The address type utf-8 of RFC 6533 is for servers that few have met: leave it out.
+        # The address type utf-8 (RFC 6533) is known to very few servers: leave ORCPT out.
         parameters += b" ORCPT=rfc822;" + wire.xtext(recipient.decode("ascii")).encode("ascii")
     return parameters
 

@@ -1,7 +1,8 @@
-"""When to write to the journal: at once if nobody else is about to speak, else with the next ones.
+"""When to write to the journal: at once if no other session is about to need it, else together with them.
 
-A note costs a round trip to the caller's database, whatever stands in it. Waiting for more about as
-long as notes have cost lately never takes longer than writing them one by one would have.
+A note costs a round trip to the caller's database, however much it says. So what is ready waits for other
+sessions, at most twice as long as notes took lately, and never longer than a millisecond. That takes no
+longer than one note for each session would.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,9 +14,9 @@ from mailer.smtp.submission import Result
 HEARTBEAT = 0.5
 """Seconds between two notes at most."""
 LONGEST = 0.001
-"""Seconds that what is ready waits for others at most."""
+"""Seconds for which what is ready waits for other sessions at most."""
 PATIENCE = 2.0
-"""How long it waits, in terms of what a note costs."""
+"""How long it waits, as a multiple of what a note costs."""
 
 _SMOOTHING = 0.2
 
@@ -31,7 +32,7 @@ class GroupCommit:
         self._wait_until = inf
 
     def next_time(self) -> float:
-        """When `is_due` may become true without anything having moved."""
+        """The time at which `is_due` may become true even if no socket has an event."""
         return min(self._wait_until, self._last + HEARTBEAT)
 
     def is_due(self, now: float, *, has_something: bool, others: int) -> bool:

@@ -1,4 +1,4 @@
-"""What the engine wants from its caller: a journal that is written ahead, a gate that is asked first."""
+"""What a driver wants from its caller: a journal, told before it sends; a gate, asked before a login."""
 
 from collections.abc import Sequence
 from enum import Enum, auto
@@ -14,9 +14,10 @@ class Proceed(Enum):
 
     GO_ON = auto()
     BEGIN_NOTHING = auto()
-    """Begin nothing more. What has left is awaited as long as ever, for `Timeouts.final`."""
+    """Begin nothing more. Replies to final dots that were written are awaited for `Timeouts.final`, as
+    ever."""
     END = auto()
-    """The process ends: begin nothing more, and await what has left for `Timeouts.grace` only."""
+    """The process ends: begin nothing more, and await those replies for `Timeouts.grace` only."""
 
 
 class Journal(Protocol):
@@ -29,8 +30,8 @@ class Journal(Protocol):
         returns `GO_ON`. *results* are the accepted and the refused since the last call, each once.
         What is unsent or uncertain comes with the return value of `send` only.
 
-        Anything else says stop: none of *starting* leaves and nothing new is begun. With two empty
-        sequences this is a heartbeat, at least once a second. What it raises ends the call, and all
+        Any other answer says stop: nothing of *starting* is sent, and nothing new is begun. With two
+        empty sequences this is a heartbeat, at least once a second. If it raises, the call ends and all
         connections are closed.
         """
 
@@ -38,7 +39,7 @@ class Journal(Protocol):
 class Gate(Protocol):
     """The caller's permission to connect and to log in, shared with other drivers.
 
-    Each connection admitted is told to be `closed` exactly once, whether it ever came about or not.
+    For each connection admitted, `closed` is called exactly once, even if it was never opened.
     """
 
     def admit(self, wanted: int) -> int:

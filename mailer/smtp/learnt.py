@@ -46,8 +46,8 @@ class Learnt:
     def may_run_ahead(self, session: Session) -> bool:
         """Whether *session* may write the next MAIL behind a dot that is not answered.
 
-        Until the server has understood it once, a single session tries it. Were it tried by all at once,
-        a server that crashes on it would leave a message in doubt on every connection.
+        Until the server has understood it once, a single session tries it. If all sessions tried it at
+        once, a server that crashes on it would leave one message uncertain on every connection.
         """
         if not self.runs_ahead and self._tries is None:
             self._tries = session
@@ -71,9 +71,10 @@ class Learnt:
     def has_lost_step(self, session: Session, stage: Stage) -> bool:
         """Whether a lost *session* shows that the server was run ahead of too far.
 
-        It was sending and waited for the reply to *stage*. A server that does not like to be run ahead
-        of may say so by hanging up. One that has decided a message before has understood us well enough:
-        it hangs up for another reason; unless it was the first to be run ahead of a dot.
+        It was sending and waited for the reply to *stage*. A server that does not understand commands
+        written ahead may simply hang up. If it has decided a message in this session before, it
+        understood pipelining, and hangs up for another reason; unless this was the first MAIL behind an
+        unanswered dot.
         """
         script = session.script
         assert script is not None

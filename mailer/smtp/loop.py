@@ -2,15 +2,16 @@
 
 A turn goes like this:
 
-1. Give work to the sessions that are ready, and open more if that pays.
-2. Wait until a socket moves; let each session read and go as far as it can.
+1. Give work to the sessions that are ready, and open more if there is enough work for them.
+2. Wait until a socket has an event; let each session read, and go on until it has to wait.
 3. Tell the journal what was answered and which contents are about to be sent.
 4. Only then write those contents.
 
-Step 4 after step 3 is the promise of the whole package: no final dot leaves that the journal does not
-know of. All that is ready in one turn goes into one note to the journal, because a note costs a round
-trip to the caller's database. While other sessions are about to have something too, the note waits for
-them, but no longer than notes have cost lately (see `mailer.smtp.group_commit`).
+Step 4 after step 3 is the promise of the whole package: no final dot is written before the journal knows
+of it. Otherwise a crash would make a sent message look unsent, and it would be sent twice. All that is
+ready in one turn goes into one note to the journal, because a note costs a round trip to the caller's
+database. If other sessions are about to have something too, the note waits for them for a moment (see
+`mailer.smtp.group_commit`).
 """
 
 from collections.abc import Callable
@@ -30,7 +31,7 @@ from mailer.smtp.submission import Fate, Result
 from mailer.smtp.worklist import Worklist
 
 SETTLE = 1.0
-"""Seconds that sessions may take, when all is decided, to become fit for another call."""
+"""Seconds that sessions have, once all submissions are decided, to become reusable for another call."""
 
 
 class Loop:
@@ -77,7 +78,7 @@ class Loop:
         self._next_check = -inf
 
     def run(self) -> None:
-        """Go on until the worklist is settled; sessions that are fit go back to the pool."""
+        """Go on until every submission has its result; give reusable sessions back to the pool."""
         is_fit = False
         try:
             self._roster.adopt(self._clock())
@@ -85,6 +86,7 @@ class Loop:
                 self._turn()
             is_fit = True
         finally:
+            # Sessions first: closed ones must leave the watcher while it still has their descriptors.
             self._roster.close(is_fit=is_fit)
             self._watcher.close()
             self._connector.close()
@@ -93,10 +95,12 @@ class Loop:
 
     def _turn(self) -> None:
         roster, now = self._roster, self._clock()
+        # Idle sessions get work before new ones are opened: a connection costs more than a message.
         roster.assign(now)
         roster.open_more(now)
         self._give_up_in_vain(now)
         roster.let_log_in(now)
+        # What was just given to sessions may be ready already: noted now, it need not wait for a socket.
         if roster.holding:
             self._note(now)
         moved = self._watcher.wait(self._longest_wait(now))
@@ -112,12 +116,13 @@ class Loop:
             )
         if self._worklist.is_ended and not self._is_halted:
             self._halt(now)
-        # After the halt: what was put back there must not be noted as about to be sent.
+        # After the halt, not before: it takes back contents that wait, and these must not be noted as
+        # begun.
         self._note(now)
         self._connector.report()
 
     def _give_up_in_vain(self, now: float) -> None:
-        """End the call where there is no session and will be none."""
+        """End the call if there is no session and none can be opened."""
         if not self._worklist.has_work:
             return
         if not len(self._roster) and self._connector.refusal is not None:
@@ -127,7 +132,7 @@ class Loop:
 
     def _longest_wait(self, now: float) -> float:
         if self._worklist.is_ended and not self._is_halted:
-            return 0.0
+            return 0.0  # the halt comes later in this turn, and must not wait for a socket
         until = min(self._next_check, self._group_commit.next_time())
         if self._worklist.waiting and self._connector.next_time() > now:
             until = min(until, self._connector.next_time())
@@ -154,11 +159,13 @@ class Loop:
         starting = [attempt.index for session in holding for attempt in session.held]
         proceed = self._group_commit.commit(results, starting)
         now = self._clock()
+        # Stop first, release afterwards: the stop takes back what the journal has not allowed.
         if proceed is not Proceed.GO_ON:
             self._stop(proceed, now)
         roster.release(holding, now)
 
     def _stop(self, proceed: Proceed, now: float) -> None:
+        # A second END must not lengthen the wait, so the earlier end counts.
         if proceed is Proceed.END:
             self._ends_at = min(self._ends_at, now + self._grace)
         if not self._is_halted:
@@ -175,15 +182,18 @@ class Loop:
         worklist = self._worklist
         if worklist.fresh or self._roster.holding or worklist.undecided > len(worklist.waiting):
             return False
+        # A login whose answer nobody read would be tried again, with a password that may be wrong.
         if worklist.has_work or self._connector.is_login_under_way:
             return False
         if not self._roster.sending:
             return True
+        # All is decided, but replies are still to come, to a RSET say. A session that is left before
+        # them cannot be used again; one that never gets them must not hold up the call.
         now = self._clock()
         self._settles_at = min(self._settles_at, now + SETTLE)
         return now >= self._settles_at
 
 
 def _held_back(reason: str) -> Result:
-    """Unsent because the caller wanted it so: there is nothing to act upon."""
+    """The result of what the caller held back: unsent, without an action."""
     return Result(Fate.UNSENT, rule=f"local: {reason}")

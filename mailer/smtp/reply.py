@@ -7,8 +7,8 @@ if there is one and its class agrees with the code; and the text. Several lines 
     250-SIZE 35882577
     250 PIPELINING
 
-Servers bend this: some write a colon after the code, some repeat the enhanced code on every line, some
-put it into brackets at the end. All of that is read here, and nowhere else.
+Servers vary it: some write a colon after the code, some repeat the enhanced code on every line, some put
+it into brackets at the end. All of that is read here, and nowhere else.
 """
 
 import re
@@ -19,9 +19,11 @@ from functools import lru_cache
 from mailer.errors import ReplySyntaxError
 
 MAX_REPLY = 64 * 1024
-"""Octets of a reply, finished or not: what is longer is an attack or a fault, and the session ends."""
+"""The longest reply in octets, finished or not. A longer one is an attack or a fault, and ends the
+session."""
 MAX_TEXT = 1000
-"""Characters of a reply's text that are kept, judged and shown: what matters comes first."""
+"""How many characters of a reply's text are kept, judged and shown. What matters stands at its
+beginning."""
 
 _LINE = re.compile(rb"([2-5][0-9]{2})(?:([ -])|[:;] ?|(?=\Z))(.*)\Z", re.DOTALL)
 _ENHANCED = re.compile(r"#?([245])\.(\d{1,3})\.(\d{1,3})(?=[\s:;,\]]|\Z)[:;,]?\s*")
@@ -98,7 +100,7 @@ class Reply:
 
 
 class ReplyParser:
-    """Bytes in, replies out, however the bytes were cut.
+    """Makes replies of octets, in whatever pieces they arrive.
 
     After a `ReplySyntaxError` the stream has no meaning any more: close the connection.
     """
@@ -135,7 +137,7 @@ class ReplyParser:
         return _assemble(lines)
 
     def _check(self, size: int) -> None:
-        # However the octets come, whole or in pieces, the same length is too long.
+        # The limit holds for the whole reply, in however many pieces it arrives.
         if size > MAX_REPLY:
             raise ReplySyntaxError(f"a reply of more than {MAX_REPLY} octets")
 

@@ -1,7 +1,7 @@
-"""The sessions of one call: who has work, who rests, what each has come to, who is parted from.
+"""The sessions of one call: which have work, which are idle, what has happened to each, which are closed.
 
-A session says what has happened to it; here stands what follows from that for the others, for the
-messages and for the account. Nothing in here waits.
+A session knows what has happened to it. This module decides what follows from that for the other
+sessions, for the messages and for the account. Nothing in it waits.
 """
 
 from collections.abc import Callable, Iterable
@@ -20,15 +20,16 @@ from mailer.smtp.settings import Server
 from mailer.smtp.worklist import ACCEPTED, Worklist
 
 CHECK_EVERY = 0.25
-"""Seconds by which a deadline may be noticed too late."""
+"""Seconds between two looks at the deadlines: so late may one be noticed."""
 STALLED = 10.0
-"""Seconds without any movement after which resting sessions send what one has begun and not sent."""
+"""Seconds without a read or write after which idle sessions take over what a session has begun and not
+sent."""
 MESSAGES_EACH = 4
 """How many messages a further connection must have ahead of it to be worth opening."""
 
 
 class Roster:
-    """The sessions of one call, at *most* so many; `holding` has something for the journal."""
+    """The sessions of one call, at most *most*. Those in `holding` wait for the journal."""
 
     def __init__(  # noqa: PLR0913  # what sessions are opened from and report to
         self,
@@ -114,8 +115,9 @@ class Roster:
     # What sessions have come to.
 
     def on_event(self, session: Session, mask: int, now: float) -> None:
-        """Let *session* go on: its socket has moved."""
-        # One that moved before it in this turn may have closed it: a refused account halts all.
+        """Let *session* go on: its socket has an event."""
+        # A session before it in this turn may have closed it: when an account is refused, all sessions
+        # are closed.
         if session.phase is not Phase.CLOSED:
             session.on_event(mask, now)
             self.settle(session, now)
@@ -129,7 +131,7 @@ class Roster:
     def release(self, sessions: Iterable[Session], now: float) -> None:
         """Have *sessions* write the contents that the journal has noted."""
         for session in sessions:
-            # A halt between may have taken them back.
+            # If the call was halted meanwhile, their contents were taken back.
             if session in self.holding:
                 del self.holding[session]
                 session.release(now)
@@ -162,13 +164,14 @@ class Roster:
     def _decided(self, session: Session, attempt: Attempt, stage: Stage, reply: Reply) -> None:
         """Draw the consequences of the *reply* that decided *attempt*.
 
-        Called before the session writes anything further: what closes it must come in time.
+        It is called before the session writes anything further, so that a session which must be closed
+        writes no more.
         """
         consequence = self._worklist.answer(session, attempt, stage, reply, self._pool.opened)
         if consequence is ACCEPTED:
             return
         if consequence.account is not None:
-            # What the whole cluster is told names none of the recipients.
+            # The gate tells all workers: so the text must not name a recipient.
             named = session.transcript.without_addresses(reply)
             self._connector.tell_trouble(stage, named, consequence.account)
         if consequence.steps_back:
@@ -197,10 +200,10 @@ class Roster:
     # Sessions are parted from.
 
     def check_deadlines(self, now: float, *, ends_at: float, surplus: int) -> float:
-        """Part from those that waited too long; return when to look again.
+        """Close those that waited too long; return when to look again.
 
-        All waits end at *ends_at*. Of those that rest while nothing is left for them, the *surplus* that
-        rested longest leave.
+        All waits end at *ends_at*. Of the idle sessions that have no work left, the *surplus* that were
+        idle longest are closed.
         """
         look_again = now + CHECK_EVERY
         for session in list(self._all):
@@ -214,6 +217,7 @@ class Roster:
                 else:
                     session.on_deadline()
                 self.settle(session, now)
+        # While there is work, an idle session is about to get some: others wait for its place till then.
         if not self._worklist.has_work:
             for session in self._idle[:surplus]:
                 self._retire(session, now)
@@ -246,7 +250,7 @@ class Roster:
             self._connector.gone()
 
     def close(self, *, is_fit: bool) -> None:
-        """Give back to the pool who rests, where the call *is_fit*; close all others."""
+        """Close all sessions, but give the idle ones back to the pool if the call *is_fit*."""
         for session in list(self._all):
             if is_fit and session.phase is Phase.READY and session in self._idle:
                 self._watcher.forget(session)
@@ -255,7 +259,7 @@ class Roster:
                 self.drop(session)
 
     def _help_out(self, now: float) -> None:
-        """Where sessions rest and one does not move, let them send what it has begun and not sent."""
+        """Let idle sessions send what a stalled one has begun and not sent."""
         stuck = [
             session
             for session in self.sending
@@ -267,7 +271,7 @@ class Roster:
                 self.settle(session, now)
 
     def _retire(self, session: Session, now: float) -> None:
-        """Part from a session that is used up, rested too long, or whose place others need.
+        """Close a session that is used up, was idle too long, or whose place others need.
 
         A call may wait ten minutes for the reply to one dot: its other sessions must not keep the
         account's places meanwhile.
@@ -277,7 +281,7 @@ class Roster:
         self._leave(session, now)
 
     def _leave(self, session: Session, now: float) -> None:
-        """Say goodbye to a session that rests."""
+        """Say QUIT in an idle session, and close it once that is answered."""
         session.leave(now)
         if session.phase is Phase.CLOSED:
             self.drop(session)
@@ -291,12 +295,14 @@ class Roster:
         reason = session.lost or script.broken
         if reason is not None:
             stage = script.expects or Stage.MAIL
+            # Asked before `lose` puts the submissions back: the next session takes them step by step.
             if self._learnt.has_lost_step(session, stage):
                 self._step_down()
             self._pool.broken += 1
             self._worklist.lose(session, stage, reason)
             self.drop(session)
         elif script.may_quit:
+            # Elsewhere the server waits for a content, and would read QUIT as a line of it.
             session.rest(now)
             self.sending.discard(session)
             self._leave(session, now)
@@ -304,7 +310,7 @@ class Roster:
             self.drop(session)
 
     def _fail(self, session: Session, now: float) -> None:
-        """Part from a session that did not open, or is gone while it rested or said goodbye."""
+        """Forget a session that did not open, or that was lost while it was idle or said QUIT."""
         if session in self._connector.opening:
             has_others = len(self._all) > 1
             self._connector.failed(session, now, has_others=has_others)

@@ -1,8 +1,9 @@
 """One connection from its opening to its end: what it waits for, what it sends, and how it is lost.
 
 A session never waits. A loop watches its socket and calls `on_event`; the session goes on as far as it
-can and returns. What the loop must do then stands in the session: `is_asking` (a call is to be made),
-`script` (contents wait to be noted, or it is over), `refusal` and `lost` (it is dead, and why).
+can and returns. Then the session's attributes say what the loop must do: `is_asking` (make a call that
+may block), `script` (contents wait for the journal, or it is over), `refusal` and `lost` (the session is
+dead, and why).
 
 How it opens is in `mailer.smtp.connection.opener`, what is said when in `mailer.smtp.transaction`.
 """
@@ -58,10 +59,10 @@ class Session:
         self.lost: str | None = None
         """Why the connection is gone."""
         self.is_garbled = False
-        """It is lost because the server sent what is no reply."""
+        """Whether it is lost because the server sent no SMTP reply."""
         self.expires, self.deadline = now + max_age, now + connect_within
         self.rested = self.moved = now
-        """Since when it is idle; since when nothing was written or read while it was sending."""
+        """The time since which it is idle; the time of the last write or read while it was sending."""
         self.used = 0
         """Transactions begun."""
         self.decided = 0
@@ -96,7 +97,7 @@ class Session:
 
     @property
     def is_alive(self) -> bool:
-        """Whether the connection stands, as far as known."""
+        """Whether the connection is open, as far as is known."""
         return self.refusal is None and self.lost is None and self.phase is not Phase.CLOSED
 
     @property
@@ -108,7 +109,7 @@ class Session:
 
     @property
     def tls(self) -> ssl.SSLSocket | None:
-        """The encrypted socket, once hands are shaken, to be asked about its cipher and certificate."""
+        """The encrypted socket, after the TLS handshake: it knows its cipher and certificate."""
         return self._opener.tls()
 
     @property
@@ -121,14 +122,14 @@ class Session:
         return self._transport.fileno()
 
     def events(self) -> int:
-        """Return what a selector is to watch: always reading, so that no two writers block for ever."""
+        """Return what to watch for: always for reading, as two sides that only write wait for ever."""
         if self.phase is Phase.CONNECTING:
             return selectors.EVENT_WRITE
-        # A handshake that wants to write is served by the buffers: its flights are small.
+        # A TLS handshake writes so little that the kernel's buffers take it at once: nothing to wait for.
         return selectors.EVENT_READ | (selectors.EVENT_WRITE if self._transport.is_writing else 0)
 
     def is_spent(self, now: float) -> bool:
-        """Whether its share of messages or of time is used up."""
+        """Whether it has sent as many messages, or is as old, as one session may."""
         most = self._server.max_messages_per_connection
         limit = self.offered.mail_max
         return self.used >= (most if limit is None else min(most, limit)) or now >= self.expires
@@ -292,7 +293,7 @@ class Session:
             return
         for number, reply in enumerate(replies):
             if self._opener.parser is not parser:
-                # A handshake has begun, and may even be over: the rest was said in the clear.
+                # A TLS handshake has begun, and may be over: the rest was said in the clear.
                 break
             reply = self.transcript.heard(reply)  # noqa: PLW2901  # without secrets from here on
             if number and self.phase is Phase.LISTENING:
@@ -319,7 +320,7 @@ class Session:
             self._lose(f"the server said {reply.code} unasked")
         elif self.phase is Phase.LEAVING:
             self.close()
-        # What comes during a call was never asked for: overlooked.
+        # A reply during a blocking call was never asked for: it is ignored.
 
     def _wait(self, now: float) -> None:
         """Set the deadline of what is waited for now; called when something has moved only."""

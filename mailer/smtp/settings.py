@@ -22,7 +22,7 @@ class Security(Enum):
     TLS = "tls"
     """TLS from the first byte (RFC 8314)."""
     PLAIN = "plain"
-    """No protection at all: for a server on this machine, or where somebody said so."""
+    """No encryption: for a server on this machine, or where the configuration says so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,9 +42,9 @@ class Timeouts:
     rcpt: float = 300.0
     data: float = 120.0
     block: float = 180.0
-    """Without progress in writing; also the longest wait for the next block to be taken."""
+    """How long a write may make no progress."""
     final: float = 600.0
-    """After the final dot. A shorter one makes duplicates (section 4.5.3.2.6)."""
+    """After the final dot. A shorter wait makes duplicates (section 4.5.3.2.6)."""
     quit: float = 5.0
     grace: float = 60.0
     """After the caller said stop: how long replies to written final dots are still awaited."""

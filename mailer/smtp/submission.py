@@ -23,7 +23,7 @@ class Submission:
     envid: str | None = None
     """What a delivery status notification brings back: ENVID of RFC 3461, ASCII."""
     is_vouched_for: bool = False
-    """The *content* was looked through by a `Skeleton`: nothing to refuse in it, no dot to double."""
+    """A `Skeleton` has checked the *content*: it may be sent as it is, and no line begins with a dot."""
 
 
 class Fate(Enum):
@@ -34,7 +34,7 @@ class Fate(Enum):
     REFUSED = "refused"
     """The server said no, or it never could say yes; the result's action says what follows."""
     UNSENT = "unsent"
-    """Certainly not sent: safe to send again."""
+    """Certainly not sent. It is safe to send it again."""
     UNCERTAIN = "uncertain"
     """The final dot was written and no reply was read: it may have been accepted."""
 

@@ -35,7 +35,7 @@ from mailer.smtp.reply import Reply, Stage
 
 
 class _Chore(Enum):
-    """What is said between transactions and belongs to none."""
+    """A command between transactions, which belongs to none of them."""
 
     LONE_DOT = auto()
     RSET = auto()
@@ -110,7 +110,7 @@ class Script:
 
     @property
     def is_ahead(self) -> bool:
-        """Whether a MAIL is on its way behind a dot that is not answered."""
+        """Whether a MAIL was written behind a final dot that is not answered yet."""
         return any(one.is_ahead and not one.has_sender for one in self.open)
 
     @property
@@ -186,8 +186,8 @@ class Script:
     def receive(self, reply: Reply, written: int) -> None:
         """Take the next reply, when *written* octets of what was queued have left."""
         if self.is_over:
-            # Also what was given up is answered, perhaps by 354: a lone dot there would send nothing
-            # to a recipient who was accepted.
+            # An attempt that was given back is still answered, perhaps by 354. A lone dot there would
+            # send an empty message to a recipient who was accepted.
             return
         if not self._expected:
             self.broken = f"an unexpected reply: {reply.code}"
@@ -278,7 +278,7 @@ class Script:
             self._answer(attempt, *(attempt.refusal or (what, reply)))
 
     def _after_chore(self, what: Stage | _Chore, reply: Reply) -> None:
-        # Nobody reads what becomes of the empty message behind a lone dot.
+        # The reply to the empty content behind a lone dot decides no attempt.
         if 300 <= reply.code < 400 or (what is _Chore.RSET and reply.code >= 400):
             self.broken = f"{reply.code} between transactions"
             self.is_out_of_step = what is _Chore.RSET

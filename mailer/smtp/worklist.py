@@ -1,10 +1,10 @@
 """What is left to be sent, what became of the rest, and which refusals are cured on the spot.
 
-The `Worklist` of one call holds one place for each submission. A place is filled once. What can be cured
-without asking anybody goes back into the line: another connection for one that is used up, another
-login for one that the server forgot, plain steps where client and server lost step, a transaction of
-its own where there were too many recipients. Each cure is tried so often and no more; nothing goes back
-whose final dot may have left without a reply.
+The `Worklist` of one call holds one place for each submission. A place is filled once. Some refusals are
+cured at once, and the submission waits again: by another connection, if the server closes this one; by
+another login, if the server has forgotten the first; without pipelining, if the server did not understand
+it; by a transaction of its own, if there were too many recipients. Each cure is tried a bounded number of
+times. A submission whose final dot may have left without a reply never waits again.
 """
 
 from collections import Counter, deque
@@ -21,7 +21,7 @@ from mailer.smtp.settings import Server
 from mailer.smtp.submission import Fate, Result, Submission
 
 MAX_CURES = 3
-"""How often one submission goes back into the line."""
+"""How often one submission may wait again."""
 MAX_FRUITLESS = 3
 """How many connections in a row may end without having decided a single message."""
 
@@ -119,12 +119,12 @@ class Worklist:
         )
 
     def put_back(self, attempts: Iterable[Attempt]) -> None:
-        """Put *attempts* back that came to nothing through no fault of theirs."""
+        """Let *attempts* wait again that ended without being refused themselves."""
         for attempt in attempts:
             self.waiting.appendleft(attempt.index)
 
     def take_back(self, session: Session) -> None:
-        """Let others send what *session* has begun and not sent: nothing has moved in it for long."""
+        """Let other sessions send what *session* has begun and not sent: it has stalled."""
         assert session.script is not None
         given_back = session.script.finish()
         self._back_or_unsent(session, given_back, session.stage, "local: no answer for long")
@@ -190,10 +190,11 @@ class Worklist:
         return session.serial > self._forgotten_at
 
     def _when_incurable(self, judgement: Judgement, reply: Reply) -> Judgement:
-        """What an action means that the engine has carried out already, in vain."""
+        """What a refusal means after the cure of its action was tried in vain."""
         action = judgement.action.meaning.incurable or judgement.action
         if judgement.action is Action.REAUTH_ONCE and reply.code == 530 and self._server.username:
-            # Told to log in right after a login: it is the login that is worth nothing.
+            # The server asks for a login right after one: so the account's login is refused, not this
+            # message.
             action = Action.AUTH_FAIL
         return Judgement(action, judgement.rule)
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.servers.cluster import Cluster
 from tests.servers.redis_servers import Replicated, replicated
-from tests.servers.submission_server import SubmissionServer
+from tests.servers.scripted import ANY, ScriptedServer
 from tests.servers.waiting import eventually
 
 pytestmark = [
@@ -54,15 +54,15 @@ def cases():
 def test_workers_go_on_at_the_next_master(tmp_path, hit, strict, count) -> None:
     settings = ("min-replicas-to-write 1",) if strict else ()
     with (
-        SubmissionServer(primary="right") as smtp,
+        ScriptedServer({"primary": "right"}) as smtp,
         replicated(tmp_path / "redis", 2, *settings) as found,
     ):
-        smtp.delay = 0.03
+        smtp.delays[ANY] = 0.03
         cluster = Cluster(tmp_path, found.url, smtp.port, primary="right")
         try:
             workers = {name: cluster.start(name) for name in ("one", "two")}
             cluster.enqueue("spring", "primary", count, BATCH)
-            eventually(lambda: len(smtp.accepted["primary"]) >= count / 10)
+            eventually(lambda: len(smtp.mailboxes("primary")) >= count / 10)
             before = found.master()
             hit(found)
             began = time.monotonic()
@@ -77,7 +77,7 @@ def test_workers_go_on_at_the_next_master(tmp_path, hit, strict, count) -> None:
 
             assert [worker.poll() for worker in workers.values()] == [None, None]
             assert cluster.outcomes("spring") == {"accepted": count}
-            times = Counter(smtp.accepted["primary"])
+            times = Counter(smtp.mailboxes("primary"))
             assert len(times) == count
             # Without a minimum, a master that has lost its replicas takes notes that are lost.
             most = 0 if strict else CONNECTIONS

@@ -14,7 +14,7 @@ from mailer.operate import campaigns
 from mailer.operate.recipients import accepted
 from tests.conftest import free_port
 from tests.servers.cluster import Cluster, eventually
-from tests.servers.submission_server import SubmissionServer
+from tests.servers.scripted import ScriptedServer
 
 NUMBER = 300
 
@@ -52,7 +52,7 @@ def known(settings, name):
 
 @pytest.fixture
 def smtp():
-    with SubmissionServer(primary="right") as server:
+    with ScriptedServer({"primary": "right"}) as server:
         yield server
 
 
@@ -82,9 +82,9 @@ def test_what_was_sent_since_the_backup_is_not_sent_again(tmp_path, smtp):
         backed_up = cluster.outcomes("spring")["accepted"]
         eventually(lambda: cluster.outcomes("spring")["accepted"] >= backed_up + 60)
         campaigns.pause(settings, "spring")  # the moment in which Redis is lost
-        eventually(lambda: known(settings, "spring") == len(smtp.accepted["primary"]))
+        eventually(lambda: known(settings, "spring") == len(smtp.mailboxes("primary")))
         cluster.close()
-    sent = len(smtp.accepted["primary"])
+    sent = len(smtp.mailboxes("primary"))
     assert backed_up + 60 <= sent < NUMBER
 
     with redis(restored, port):
@@ -98,6 +98,6 @@ def test_what_was_sent_since_the_backup_is_not_sent_again(tmp_path, smtp):
         eventually(lambda: again.final("spring-2"))
         assert again.outcomes("spring-2")["accepted"] == NUMBER - sent
         again.close()
-    times = Counter(smtp.accepted["primary"])
+    times = Counter(smtp.mailboxes("primary"))
     assert set(times.values()) == {1}
     assert len(times) == NUMBER

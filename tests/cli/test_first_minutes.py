@@ -12,8 +12,6 @@ import time
 from email import message_from_bytes, policy
 
 import pytest
-from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import AuthResult
 
 from mailer.cli import main
 from mailer.config import load
@@ -22,51 +20,17 @@ from mailer.mail.payload import decode
 from mailer.store.breaker import Breaker
 from mailer.store.connection import connect
 from tests.conftest import free_port
+from tests.servers.scripted import ScriptedServer
 from tests.servers.waiting import eventually
 
-pytestmark = [
-    pytest.mark.timeout(600),
-    pytest.mark.filterwarnings("ignore:Requiring AUTH"),  # on loopback
-]
-
-
-class Mailbox:
-    """A mail server that keeps what it gets; *password* is the one it takes."""
-
-    def __init__(self):
-        self.kept = []
-        self.password = b"right"
-
-    async def handle_DATA(self, server, session, envelope):  # noqa: N802
-        message = message_from_bytes(envelope.content, policy=policy.default)
-        self.kept.append((envelope.rcpt_tos[0], message))
-        return "250 kept"
-
-    def authenticate(self, server, session, envelope, mechanism, data):
-        return AuthResult(success=data.password == self.password, handled=False)
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture
 def mailbox():
-    return Mailbox()
-
-
-@pytest.fixture
-def port(mailbox):
-    """The port of a server that wants a login."""
-    port = free_port()
-    controller = Controller(
-        mailbox,
-        hostname="127.0.0.1",
-        port=port,
-        ready_timeout=60,
-        authenticator=mailbox.authenticate,
-        auth_require_tls=False,
-        auth_required=True,
-    )
-    controller.start()
-    yield port
-    controller.stop()
+    """A server that wants a login, and keeps what it gets."""
+    with ScriptedServer({"ada": "right"}) as server:
+        yield server
 
 
 @pytest.fixture
@@ -184,14 +148,14 @@ def test_without_a_terminal_what_is_missing_is_said(begun, capsys):
     assert "mailer init" in err
 
 
-def test_at_a_terminal_it_asks_checks_the_login_writes_the_file_and_sends(begun, mailbox, port):
+def test_at_a_terminal_it_asks_checks_the_login_writes_the_file_and_sends(begun, mailbox):
     code, seen = typed(
         RUN,
         [
-            ("Server", f"127.0.0.1:{port}"),
+            ("Server", f"127.0.0.1:{mailbox.port}"),
             ("User", "ada"),
             ("Password", "wrong"),
-            ("Server", f"127.0.0.1:{port}"),
+            ("Server", f"127.0.0.1:{mailbox.port}"),
             ("User", "ada"),
             ("Password", "right"),
             ("Mail is from", "Shop <news@shop.example>"),
@@ -216,11 +180,11 @@ ANSWERS = [
 ]
 
 
-def test_what_init_has_written_names_no_server_and_is_asked_for_too(empty, mailbox, port, capsys):
+def test_what_init_has_written_names_no_server_and_is_asked_for_too(empty, mailbox, capsys):
     assert run("init") == 0
     assert run(*RUN) == 1
     assert "is as mailer init wrote it" in capsys.readouterr().err
-    answers = [("Server", f"127.0.0.1:{port}"), *ANSWERS, ("Keep the password", "file")]
+    answers = [("Server", f"127.0.0.1:{mailbox.port}"), *ANSWERS, ("Keep the password", "file")]
     code, seen = typed(RUN, answers)
     assert code == 0, seen
     assert "names no server yet" in seen
@@ -246,14 +210,14 @@ def test_a_file_that_somebody_has_edited_is_not_written_over(empty, capsys):
     assert file.read_text() == before
 
 
-def test_a_password_may_be_in_the_systems_keyring(empty, mailbox, port, monkeypatch):
+def test_a_password_may_be_in_the_systems_keyring(empty, mailbox, monkeypatch):
     """With a real backend, which keeps it in a file."""
     pytest.importorskip("keyrings.alt")
     monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyrings.alt.file.PlaintextKeyring")
     monkeypatch.setenv("XDG_DATA_HOME", str(empty / "data"))
     monkeypatch.setenv("PATH", "/usr/bin:/bin")  # an environment that is not activated
     assert run("init") == 0
-    answers = [("Server", f"127.0.0.1:{port}"), *ANSWERS, ("Keep the password", "keyring")]
+    answers = [("Server", f"127.0.0.1:{mailbox.port}"), *ANSWERS, ("Keep the password", "keyring")]
     code, seen = typed(RUN, answers)
     assert code == 0, seen
     text = (empty / "mailer.toml").read_text()
@@ -264,9 +228,9 @@ def test_a_password_may_be_in_the_systems_keyring(empty, mailbox, port, monkeypa
     assert len(mailbox.kept) == 4
 
 
-def test_a_password_that_is_not_kept_is_asked_for_again(begun, mailbox, port):
+def test_a_password_that_is_not_kept_is_asked_for_again(begun, mailbox):
     answers = [
-        ("Server", f"127.0.0.1:{port}"),
+        ("Server", f"127.0.0.1:{mailbox.port}"),
         ("User", "ada"),
         ("Password", "right"),
         ("Mail is from", "Shop <news@shop.example>"),
@@ -293,9 +257,9 @@ def configured(folder, port):
 
 
 def test_a_wrong_password_is_said_ends_with_1_and_once_mended_the_same_command_goes_on(
-    begun, mailbox, port, capsys
+    begun, mailbox, capsys
 ):
-    configured(begun, port)
+    configured(begun, mailbox.port)
     assert run(*RUN) == 1
     first = capsys.readouterr().err
     assert "2 recipients did not get it" in first

@@ -1,60 +1,20 @@
 """`mailer accounts` and `mailer dead`: a wrong password, seen, mended and replayed from the shell."""
 
 import json
-from collections import Counter
 
 import pytest
-from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import AuthResult
 
-from tests.conftest import free_port
+from tests.servers.scripted import ScriptedServer
 
-pytestmark = [
-    pytest.mark.timeout(600),
-    pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS:UserWarning"),
-]
+pytestmark = pytest.mark.timeout(600)
 
 LOCAL = ("--local", ".mailer")
 RUN = ("run", "spring", "-t", "hello", "--set", "season=May", "people.csv", "--json")
 
 
-class Server:
-    """A mail server that knows one password and counts."""
-
-    def __init__(self):
-        self.received = Counter()
-        self.logins = Counter()
-        self.port = free_port()
-        self._controller = Controller(
-            self,
-            hostname="127.0.0.1",
-            port=self.port,
-            authenticator=self.authenticate,
-            auth_required=True,
-            auth_require_tls=False,
-            ready_timeout=60,
-        )
-
-    def __enter__(self):
-        self._controller.start()
-        return self
-
-    def __exit__(self, *_exc):
-        self._controller.stop()
-
-    def authenticate(self, server, session, envelope, mechanism, given):
-        good = given.password == b"right"
-        self.logins[good] += 1
-        return AuthResult(success=good, handled=False)
-
-    async def handle_DATA(self, server, session, envelope):  # noqa: N802
-        self.received[envelope.rcpt_tos[0]] += 1
-        return "250 taken"
-
-
 @pytest.fixture
 def server():
-    with Server() as running:
+    with ScriptedServer({"news": "right"}) as running:
         yield running
 
 
@@ -72,7 +32,7 @@ def place(place, server):
 def test_wrong_password_is_seen_mended_and_replayed_once(mailer, place, server):
     stopped = json.loads(mailer(*RUN).out)
     assert stopped["outcomes"]["dead"] == 2
-    assert server.logins == {False: 1}
+    assert (server.refused["news"], server.logins["news"]) == (1, 0)
 
     (account,) = json.loads(mailer(*LOCAL, "accounts", "list", "--json").out)
     assert (account["state"], account["reason"], account["dead"]) == ("stopped", "auth", 2)
@@ -113,8 +73,8 @@ def test_wrong_password_is_seen_mended_and_replayed_once(mailer, place, server):
 
     done = json.loads(mailer(*RUN).out)
     assert done["outcomes"]["accepted"] == 2
-    assert server.received == {"ada@example.org": 1, "bob@example.org": 1}
-    assert server.logins[False] == 2
+    assert sorted(server.mailboxes()) == ["ada@example.org", "bob@example.org"]
+    assert server.refused["news"] == 2
 
 
 def test_purged_recipients_stay_countable(mailer):
@@ -139,7 +99,7 @@ def test_check_says_what_the_server_offers_and_sends_nothing(mailer, place, serv
     assert "right" not in done.out
     found = json.loads(mailer("accounts", "check", "primary", "--json").out)[0]
     assert (found["ok"], found["mechanism"], found["tls"]) == (True, "PLAIN", None)
-    assert server.received == {}
+    assert server.taken == []
 
 
 def test_check_of_a_wrong_password_is_one_login_and_changes_nothing(mailer, server):
@@ -147,7 +107,7 @@ def test_check_of_a_wrong_password_is_one_login_and_changes_nothing(mailer, serv
     assert (done.code, done.err) == (1, "mailer: primary cannot be used\n")
     assert "AUTH: 535 5.7.8" in done.out
     assert "auth_fail" in done.out
-    assert server.logins == {False: 1}
+    assert (server.refused["news"], server.logins["news"]) == (1, 0)
 
 
 def test_check_of_a_server_that_is_down_says_so(mailer, place):

@@ -1,6 +1,5 @@
 """`mailer run`: one machine, nothing installed; whatever happens, the same command goes on."""
 
-import asyncio
 import json
 import os
 import re
@@ -8,70 +7,56 @@ import signal
 import subprocess
 import sys
 import threading
-from collections import Counter
 
 import pytest
-from aiosmtpd.controller import Controller
 
-from tests.conftest import free_port
+from tests.servers.scripted import ScriptedServer
 from tests.servers.waiting import eventually
 
 pytestmark = pytest.mark.timeout(600)
 
 
-class Recorder:
-    """Counts what each recipient gets; after *enough* messages, replies wait while it *holds*."""
+class Holding:
+    """From a server's *enough*-th message on, its replies wait until they are let go."""
 
-    def __init__(self):
-        self.received = Counter()
-        self.reached = threading.Event()
-        self.enough = 10
-        self.holds = False
+    def __init__(self, server, enough=10):
+        self._enough = enough
+        self.reached, self._over = threading.Event(), threading.Event()
+        self.let_go = self._over.set
+        server.on_taken = self._look
 
-    async def handle_RCPT(self, server, session, envelope, to, options):  # noqa: N802
-        if to.startswith("gone"):
-            return "550 5.1.1 no such user"
-        envelope.rcpt_tos.append(to)
-        return "250 ok"
-
-    async def handle_DATA(self, server, session, envelope):  # noqa: N802
-        self.received[envelope.rcpt_tos[0]] += 1
-        if self.received.total() >= self.enough:
+    def _look(self, taken):
+        if taken.number >= self._enough:
             self.reached.set()
-        while self.holds and self.reached.is_set():  # noqa: ASYNC110 - another thread lets go
-            await asyncio.sleep(0.01)
-        return "250 taken"
+            self._over.wait(60)
 
 
 @pytest.fixture
-def recorder():
-    return Recorder()
+def server():
+    with ScriptedServer() as running:
+        running.gone = {"gone@example.org"}
+        yield running
 
 
 @pytest.fixture
-def place(place, recorder):
+def place(place, server):
     """The folder of the other tests, with a mail server that works."""
-    port = free_port()
-    controller = Controller(recorder, hostname="127.0.0.1", port=port, ready_timeout=60)
-    controller.start()
     (place / "mailer.toml").write_text(
         'sender = "Shop <news@shop.example>"\nbatch_size = 20\n'
-        f'[accounts.primary]\nurl = "smtp://127.0.0.1:{port}"\n'
+        f'[accounts.primary]\nurl = "smtp://127.0.0.1:{server.port}"\n'
     )
     rows = "".join(f"reader{n}@example.org,Reader {n}\n" for n in range(200))
     (place / "many.csv").write_text(f"email,name\n{rows}gone@example.org,Gone\n")
-    yield place
-    controller.stop()
+    return place
 
 
 RUN = ("run", "spring", "-t", "hello", "--set", "season=May", "many.csv")
 
 
-def test_delivers_to_everyone_and_reports(mailer, recorder):
+def test_delivers_to_everyone_and_reports(mailer, server):
     done = mailer(*RUN)
     assert done.code == 0
-    assert set(recorder.received.values()) == {1}
-    assert len(recorder.received) == 200
+    assert len(set(server.mailboxes())) == len(server.taken) == 200
     queued, outcomes, hint = done.out.splitlines()
     assert queued == "spring: 201 queued"
     assert re.fullmatch(r"spring: 200 accepted, 1 rejected, in .*", outcomes)
@@ -90,17 +75,17 @@ def test_its_folder_answers_afterwards(mailer):
     assert json.loads(failures)["reply"] == "550 5.1.1 no such user"
 
 
-def test_again_it_sends_nothing_twice(mailer, recorder):
+def test_again_it_sends_nothing_twice(mailer, server):
     mailer(*RUN)
     done = json.loads(mailer(*RUN, "--json").out)
     assert done["receipt"]["already_queued"] == 201
     assert done["outcomes"]["accepted"] == 200
-    assert set(recorder.received.values()) == {1}
+    assert len(set(server.mailboxes())) == len(server.taken) == 200
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-def test_killed_or_interrupted_it_goes_on_where_it_stopped(mailer, place, recorder, number):
-    recorder.holds = True
+def test_killed_or_interrupted_it_goes_on_where_it_stopped(mailer, place, server, number):
+    held = Holding(server)
     environment = {key: value for key, value in os.environ.items() if key[:7] != "MAILER_"}
     process = subprocess.Popen(
         [sys.executable, "-m", "mailer", *RUN],
@@ -110,9 +95,9 @@ def test_killed_or_interrupted_it_goes_on_where_it_stopped(mailer, place, record
         env=environment,
         text=True,
     )
-    assert recorder.reached.wait(60)
+    assert held.reached.wait(60)
     process.send_signal(number)
-    recorder.holds = False
+    held.let_go()
     _, err = process.communicate(timeout=60)
     assert process.returncode == (-signal.SIGKILL if number == signal.SIGKILL else 130)
     assert "Traceback" not in err
@@ -124,18 +109,17 @@ def test_killed_or_interrupted_it_goes_on_where_it_stopped(mailer, place, record
     outcomes = done["outcomes"]
     assert sum(outcomes.values()) == 201
     assert outcomes["accepted"] + outcomes["uncertain"] == 200
-    assert max(recorder.received.values()) == 1
-    assert len(recorder.received) >= outcomes["accepted"]
+    assert len(set(server.mailboxes())) == len(server.taken) >= outcomes["accepted"]
 
 
-def test_two_at_once_in_one_folder_is_refused(mailer, place, recorder):
-    recorder.enough, recorder.holds = 1, True
+def test_two_at_once_in_one_folder_is_refused(mailer, place, server):
+    held = Holding(server, 1)
     process = subprocess.Popen(
         [sys.executable, "-m", "mailer", *RUN], cwd=place, stdout=subprocess.DEVNULL
     )
     eventually((place / ".mailer/server.url").exists)
     done = mailer(*RUN)
-    recorder.holds = False
+    held.let_go()
     assert process.wait(120) == 0
     assert done.code == 1
     assert done.err.startswith(f"mailer: another `mailer run` (process {process.pid}) works in ")

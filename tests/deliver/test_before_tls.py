@@ -1,18 +1,15 @@
 """Whoever answers before TLS is verified decides nothing for good: a real ledger, no worker process."""
 
-import contextlib
-import socket
-import threading
-
 import pytest
 
 from mailer import Campaign
-from mailer.config import Settings
 from mailer.deliver.delivery import Delivery
 from mailer.deliver.heard import held_against
 from mailer.mail.said import Said
 from mailer.smtp import Action, Judgement
 from mailer.store.breaker import COOLING, Breaker, Trouble
+from tests.servers.scripted import ScriptedServer
+from tests.servers.shop import shop
 
 ROWS = [{"email": f"r{number}@example.org"} for number in range(20)]
 
@@ -27,45 +24,18 @@ IMPOSTORS = {
 @pytest.fixture(params=IMPOSTORS.values(), ids=IMPOSTORS)
 def impostor(request):
     """A server that says its replies one after another, whatever it hears; gives its port."""
-    greeting, *replies = request.param
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def talk(connection):
-            connection.sendall(f"{greeting}\r\n".encode())
-            for reply in replies:
-                connection.recv(1000)
-                connection.sendall(f"{reply}\r\n".encode())
-            connection.recv(1000)
-
-        def serve():
-            with contextlib.suppress(OSError):
-                while True:
-                    connection, _ = listener.accept()
-                    with connection, contextlib.suppress(OSError):
-                        talk(connection)
-
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
-        yield listener.getsockname()[1]
-        listener.shutdown(socket.SHUT_RDWR)
-        thread.join()
+    with ScriptedServer() as server:
+        server.say_in_turn(*request.param)
+        yield server.port
 
 
 def test_one_connection_that_somebody_else_answered_costs_time_and_no_message(
     impostor, redis_url, client, tmp_path, monkeypatch
 ):
     monkeypatch.setenv("PASSWORD", "right")
-    folder = tmp_path / "templates" / "hello"
-    folder.mkdir(parents=True)
-    (folder / "subject.txt").write_text("Hello\n")
-    (folder / "body.txt").write_text("Hello.\n")
-    account = {"url": f"smtp+starttls://shop@127.0.0.1:{impostor}", "password_env": "PASSWORD"}
-    settings = Settings.model_validate(
-        {"redis": redis_url, "templates": folder.parent, "accounts": {"primary": account}}
-    )
-    mailing = Campaign(
-        "spring", template="hello", sender="news@shop.example", settings=settings, account="primary"
-    )
+    account = {"url": f"smtp+starttls://shop@127.0.0.1:{impostor}"}
+    settings = shop(redis_url, tmp_path, impostor, account=account)
+    mailing = Campaign("spring", template="hello", settings=settings)
     mailing.enqueue(ROWS)
     delivery = Delivery(settings, client)
     (ref,) = client.zrange("mailer:queued:bulk", 0, 0)

@@ -14,12 +14,11 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from mailer import Campaign, send, send_message
-from mailer.config import Settings
-from mailer.deliver.delivery import Delivery
 from mailer.mail.dating import stamped
 from mailer.mail.payload import decode, encode
 from mailer.store.ledger import Ledger
-from tests.servers.submission_server import SubmissionServer
+from tests.servers.scripted import Act
+from tests.servers.shop import shop, work
 from tests.servers.waiting import eventually
 
 LONG_AGO = datetime(2020, 2, 29, 12, tzinfo=UTC)
@@ -27,18 +26,8 @@ ROWS = [{"email": f"r{number}@example.org"} for number in range(3)]
 
 
 @pytest.fixture
-def server():
-    with SubmissionServer(primary="right") as running:
-        yield running
-
-
-@pytest.fixture
 def settings(redis_url, tmp_path, server, monkeypatch):
     monkeypatch.setenv("PASSWORD", "right")
-    folder = tmp_path / "templates" / "hello"
-    folder.mkdir(parents=True)
-    (folder / "subject.txt").write_text("Hello\n")
-    (folder / "body.txt").write_text("Hello.\n")
     key = ed25519.Ed25519PrivateKey.generate()
     pem = key.private_bytes(
         serialization.Encoding.PEM,
@@ -47,26 +36,8 @@ def settings(redis_url, tmp_path, server, monkeypatch):
     )
     (tmp_path / "key.pem").write_bytes(pem)
     (tmp_path / "key.pem").chmod(0o600)
-    account = {
-        "url": f"smtp://primary@127.0.0.1:{server.port}",
-        "password_env": "PASSWORD",
-        "dkim": {"domain": "shop.example", "selector": "s", "key_file": tmp_path / "key.pem"},
-    }
-    return Settings.model_validate(
-        {
-            "redis": redis_url,
-            "templates": folder.parent,
-            "sender": "Shop <news@shop.example>",
-            "accounts": {"primary": account},
-        }
-    )
-
-
-@pytest.fixture
-def delivery(settings, client):
-    made = Delivery(settings, client)
-    yield made
-    made.close()
+    signed = {"domain": "shop.example", "selector": "s", "key_file": tmp_path / "key.pem"}
+    return shop(redis_url, tmp_path, server.port, "primary", account={"dkim": signed})
 
 
 def campaign(settings, **options):
@@ -82,11 +53,6 @@ def aged(client):
             content = (b"".join(stamped(first, 930_000_000)), *rest)
             entries[number] = replace(entry, message=replace(entry.message, content=content))
         client.set(key, encode(entries))
-
-
-def work(delivery, client, queue="bulk"):
-    while queued := client.zrange(f"mailer:queued:{queue}", 0, 0):
-        delivery.deliver(queued[0].decode())
 
 
 def dates(server):
@@ -168,16 +134,18 @@ def test_single_messages_are_dated_when_they_leave_unless_they_bring_a_date(
 
 
 @pytest.mark.parametrize(
-    "reply", ["451 4.7.1 greylisted, try again later", ""], ids=["refused for now", "reply lost"]
+    "answer",
+    ["451 4.7.1 greylisted, try again later", Act.HANG_UP],
+    ids=["refused for now", "reply lost"],
 )
 def test_a_message_that_is_tried_again_has_the_date_of_its_first_try(
-    settings, delivery, client, server, reply
+    settings, delivery, client, server, answer
 ):
     retry = {"first_delay": 1.2, "jitter": 0.0, "factor": 1.0}
     mailing = campaign(settings, on_uncertain="resend", retry=retry)
     mailing.enqueue(ROWS[:1])
     aged(client)
-    server.final_replies = [reply, reply]
+    server.answer("DOT", answer, times=2)
     began = int(time.time())
     eventually(lambda: delivery.deliver("spring:1") and mailing.status().outcomes["accepted"])
     assert len(server.contents) == 3
@@ -205,7 +173,8 @@ def test_what_a_lost_worker_may_have_sent_is_sent_again_with_the_date_that_it_ha
 def test_a_quota_that_is_used_up_costs_no_message_its_day(settings, delivery, client, server):
     mailing = campaign(settings)
     mailing.enqueue(ROWS[:1])
-    server.final_replies = ["454 4.7.0 Throttling failure: Daily message quota exceeded."]
+    quota = "454 4.7.0 Throttling failure: Daily message quota exceeded."
+    server.answer("DOT", quota, times=1)
     work(delivery, client)
     (detail,) = (
         Ledger(client)

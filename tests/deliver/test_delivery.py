@@ -6,59 +6,29 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from mailer import Campaign
-from mailer.config import Settings
 from mailer.deliver.delivery import Delivery
 from mailer.store import keys
 from mailer.store.slots import Slots
-from tests.servers.submission_server import SubmissionServer
+from tests.servers.scripted import ANY
+from tests.servers.shop import shop, work
 
 ROWS = [{"email": f"r{number}@example.org"} for number in range(40)]
 
 
 @pytest.fixture
-def server():
-    with SubmissionServer(good="right", bad="other") as running:
-        yield running
-
-
-@pytest.fixture
 def settings(redis_url, tmp_path, server, monkeypatch):
     monkeypatch.setenv("PASSWORD", "right")
-    folder = tmp_path / "templates" / "hello"
-    folder.mkdir(parents=True)
-    (folder / "subject.txt").write_text("Hello\n")
-    (folder / "body.txt").write_text("Hello.\n")
-    accounts = {
-        name: {"url": f"smtp://{name}@127.0.0.1:{server.port}", "password_env": "PASSWORD"}
-        for name in ("good", "bad")
-    }
-    return Settings.model_validate(
-        {"redis": redis_url, "templates": folder.parent, "accounts": accounts}
-    )
-
-
-@pytest.fixture
-def delivery(settings, client):
-    made = Delivery(settings, client)
-    yield made
-    made.close()
+    return shop(redis_url, tmp_path, server.port, "good", "bad")
 
 
 def campaign(settings, **options):
     return Campaign(
         "spring",
         template="hello",
-        sender="Shop <news@shop.example>",
         batch_size=10,
         settings=settings,
         **options,
     )
-
-
-def work(delivery, client):
-    """Deliver whatever is queued until nothing is."""
-    while queued := client.zrange("mailer:queued:bulk", 0, 0):
-        delivery.deliver(queued[0].decode())
 
 
 def test_what_a_refused_account_was_to_send_goes_through_the_others(
@@ -69,7 +39,7 @@ def test_what_a_refused_account_was_to_send_goes_through_the_others(
     work(delivery, client)
     assert mailing.status().outcomes["accepted"] == 40
     assert server.refused["bad"] == 1
-    assert len(server.accepted["good"]) == len(set(server.accepted["good"])) == 40
+    assert len(server.mailboxes("good")) == len(set(server.mailboxes("good"))) == 40
 
 
 def test_with_one_account_the_same_goes_to_the_dead_letters(settings, delivery, client, server):
@@ -84,7 +54,7 @@ def test_a_domain_is_pinned_to_its_account(settings, delivery, client, server):
     mailing = campaign(settings, account={"good": 1.0, "bad": 1.0}, pins={"example.org": "good"})
     mailing.enqueue(ROWS)
     work(delivery, client)
-    assert len(server.accepted["good"]) == 40
+    assert len(server.mailboxes("good")) == 40
     assert server.refused["bad"] == 0
 
 
@@ -107,22 +77,22 @@ def test_a_batch_whose_place_is_wanted_waits_for_the_replies_to_what_it_has_sent
         update={"worker": settings.worker.model_copy(update={"grace": 0.1})}
     )
     delivery = Delivery(settings, client)
-    server.delay = 0.6
+    server.delays[ANY] = 0.6
     mailing = campaign(settings, account="good")
     mailing.enqueue(ROWS[:10])
 
-    def wanted(_user, number):
-        if number == 1:  # its reply is on its way, for as long as the server takes
+    def wanted(taken):
+        if taken.number == 1:  # its reply is on its way, for as long as the server takes
             for run in list(delivery.runs._fronts.values()):
                 run.wants_room.set()
 
-    server.on_accepted = wanted
+    server.on_taken = wanted
     report = delivery.deliver("spring:1")
     delivery.close()
 
     outcomes = {word: n for word, n in mailing.status().outcomes.items() if n}
     assert set(outcomes) == {"accepted", "queued"}
-    assert outcomes["accepted"] == len(server.accepted["good"]) < 10
+    assert outcomes["accepted"] == len(server.mailboxes("good")) < 10
     assert report.queued == ["spring:1"]
 
 
@@ -135,13 +105,13 @@ def test_a_batch_that_lost_a_worker_leaves_the_other_connections_to_the_next_one
     client.hset(keys.batch("spring:1"), "deaths", deaths)
     seen = []
 
-    def look(_user, number):
-        if number == 1:
+    def look(taken):
+        if taken.number == 1:
             seen.extend(run.leaves_room() for run in delivery.runs._fronts.values())
 
-    server.on_accepted = look
+    server.on_taken = look
     delivery.deliver("spring:1")
-    assert len(server.accepted["good"]) == 10
+    assert len(server.mailboxes("good")) == 10
     assert seen == [leaves_room]
 
 

@@ -1,73 +1,38 @@
 """A server that repeats what it was told: neither password nor addresses are kept for others to see."""
 
 import base64
-import contextlib
-import socket
-import threading
 
 import pytest
 
 from mailer import Campaign
-from mailer.config import Settings
 from mailer.deliver.delivery import Delivery
 from mailer.store.breaker import STOPPED, Breaker
 from mailer.store.dead_letters import DeadLetters, Filter
+from tests.servers.scripted import ScriptedServer
+from tests.servers.shop import shop
 
 PASSWORD = "correct horse battery staple"
 LINE = base64.b64encode(f"\0shop@example.org\0{PASSWORD}".encode()).decode()
+GREETING = "220 mx ready"
 OFFER = "250-mx\r\n250 AUTH PLAIN"
 SHOWN = "ada.lovelace"
 
 
 @pytest.fixture
 def server():
-    """Give the port of a server that says *replies*, which the test fills in, one after another."""
-    replies = []
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def serve():
-            with contextlib.suppress(OSError):
-                while True:
-                    connection, _ = listener.accept()
-                    with connection, contextlib.suppress(OSError):
-                        connection.sendall(b"220 mx ready\r\n")
-                        for reply in replies:
-                            connection.recv(4096)
-                            connection.sendall(f"{reply}\r\n".encode())
-                        connection.recv(4096)
-
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
-        yield listener.getsockname()[1], replies
-        listener.shutdown(socket.SHUT_RDWR)
-        thread.join()
+    with ScriptedServer() as running:
+        yield running
 
 
 @pytest.fixture
 def deliver(server, redis_url, client, tmp_path, monkeypatch):
     """Deliver one message; return what Redis holds besides the message itself."""
     monkeypatch.setenv("PASSWORD", PASSWORD)
-    folder = tmp_path / "templates" / "hello"
-    folder.mkdir(parents=True)
-    (folder / "subject.txt").write_text("Hello\n")
-    (folder / "body.txt").write_text("Hello.\n")
-    account = {
-        "url": f"smtp://127.0.0.1:{server[0]}",
-        "username": "shop@example.org",
-        "password_env": "PASSWORD",
-    }
-    settings = Settings.model_validate(
-        {"redis": redis_url, "templates": folder.parent, "accounts": {"primary": account}}
-    )
+    account = {"url": f"smtp://127.0.0.1:{server.port}", "username": "shop@example.org"}
+    settings = shop(redis_url, tmp_path, server.port, account=account)
 
     def run():
-        mailing = Campaign(
-            "spring",
-            template="hello",
-            sender="news@shop.example",
-            settings=settings,
-            account="primary",
-        )
+        mailing = Campaign("spring", template="hello", settings=settings)
         mailing.enqueue([{"email": f"{SHOWN}@example.org"}])
         delivery = Delivery(settings, client)
         (ref,) = client.zrange("mailer:queued:bulk", 0, 0)
@@ -96,7 +61,7 @@ def everything(client):
     ],
 )
 def test_a_password_that_a_server_repeats_is_kept_nowhere(server, deliver, client, caplog, said):
-    server[1].extend([OFFER, said])
+    server.say_in_turn(GREETING, OFFER, said)
     state, letters = deliver()
     assert state.state == STOPPED
     assert state.said.code == 535
@@ -113,7 +78,7 @@ def test_a_recipient_that_a_server_repeats_is_in_no_dead_letter_and_no_state(
 ):
     mailbox = spelling.format(SHOWN)
     refusal = f"550 5.7.1 your account may not write to <{mailbox}>: sender not verified"
-    server[1].extend([OFFER, "235 2.7.0 welcome", "250 ok", refusal])
+    server.say_in_turn(GREETING, OFFER, "235 2.7.0 welcome", "250 ok", refusal)
     state, letters = deliver()
     assert state.state == STOPPED
     assert letters

@@ -1,5 +1,6 @@
 """A campaign that goes wrong stops itself: whole, or at one receiver; a real server, real bounces."""
 
+import contextlib
 import threading
 import time
 from queue import SimpleQueue
@@ -7,7 +8,6 @@ from queue import SimpleQueue
 import pytest
 
 from mailer import Campaign
-from mailer.config import Settings
 from mailer.deliver.delivery import Delivery
 from mailer.feedback.returns import returns_of
 from mailer.operate.campaigns import resume
@@ -17,7 +17,8 @@ from mailer.store.feedback.receivers import MOST, Receivers
 from mailer.store.feedback.records import Brake
 from tests.feedback.made import complaint, failed
 from tests.feedback.test_returns import to
-from tests.servers.submission_server import SubmissionServer
+from tests.servers.scripted import ANY, ScriptedServer
+from tests.servers.shop import shop, work
 from tests.store.batches import open_campaign
 
 SECRET = "s"
@@ -25,7 +26,7 @@ SECRET = "s"
 
 @pytest.fixture
 def server():
-    with SubmissionServer(good="right") as running:
+    with ScriptedServer({"primary": "right"}) as running:
         yield running
 
 
@@ -33,32 +34,14 @@ def server():
 def settings(redis_url, tmp_path, server, monkeypatch):
     monkeypatch.setenv("PASSWORD", "right")
     monkeypatch.setenv("KEY", SECRET)
-    folder = tmp_path / "templates" / "hello"
-    folder.mkdir(parents=True)
-    (folder / "subject.txt").write_text("Hello\n")
-    (folder / "body.txt").write_text("Hello.\n")
-    url = f"smtp://good@127.0.0.1:{server.port}"
-    return Settings.model_validate(
-        {
-            "redis": redis_url,
-            "templates": folder.parent,
-            "sender": "Shop <news@shop.example>",
-            "accounts": {"primary": {"url": url, "password_env": "PASSWORD"}},
-            "feedback": {"return_path": "bounces@shop.example", "secret_env": "KEY"},
-        }
-    )
+    feedback = {"return_path": "bounces@shop.example", "secret_env": "KEY"}
+    return shop(redis_url, tmp_path, server.port, "primary", feedback=feedback)
 
 
 @pytest.fixture
 def delivery(settings, client):
-    made = Delivery(settings, client)
-    yield made
-    made.close()
-
-
-def work(delivery, client):
-    while queued := client.zrange("mailer:queued:bulk", 0, 0):
-        delivery.deliver(queued[0].decode())
+    with contextlib.closing(Delivery(settings, client)) as made:
+        yield made
 
 
 class Bouncer:
@@ -68,7 +51,7 @@ class Bouncer:
         self._returns, self._refuses = returns_of(settings), refuses
         self._taken: SimpleQueue[str] = SimpleQueue()
         self.paused_at = []
-        server.on_accepted = lambda user, _number: self._taken.put(server.accepted[user][-1])
+        server.on_taken = lambda taken: self._taken.put(taken.mailboxes[0])
         self._thread = threading.Thread(target=self._run)
 
     def __enter__(self):
@@ -98,7 +81,7 @@ def test_a_campaign_to_two_thousand_of_which_15_percent_bounce_pauses_itself(
     rows = [{"email": f"u{number}@example.org"} for number in range(2000)]
     mailing = Campaign("spring", template="hello", batch_size=100, settings=settings)
     mailing.enqueue(rows)
-    server.delay = 0.003
+    server.delays[ANY] = 0.003
     with Bouncer(settings, server, lambda mailbox: int(mailbox[1:].partition("@")[0]) % 20 < 3):
         work(delivery, client)
 
@@ -117,7 +100,7 @@ def test_a_campaign_to_two_thousand_of_which_15_percent_bounce_pauses_itself(
     with Bouncer(settings, server, lambda mailbox: int(mailbox[1:].partition("@")[0]) % 20 < 3):
         work(delivery, client)
     assert mailing.status().outcomes["accepted"] == 2000
-    assert len(set(server.accepted["good"])) == len(server.accepted["good"]) == 2000
+    assert len(set(server.mailboxes())) == len(server.mailboxes()) == 2000
 
 
 def test_one_receiver_that_refuses_holds_back_its_own_mail_only(
@@ -130,7 +113,7 @@ def test_one_receiver_that_refuses_holds_back_its_own_mail_only(
     ]
     mailing = Campaign("spring", template="hello", batch_size=50, settings=settings)
     mailing.enqueue(rows)
-    server.delay = 0.003
+    server.delays[ANY] = 0.003
 
     def refuses(mailbox):
         return mailbox.endswith("@bad.example") and int(mailbox[1:].partition("@")[0]) % 25 == 0
@@ -139,7 +122,7 @@ def test_one_receiver_that_refuses_holds_back_its_own_mail_only(
         work(delivery, client)
 
     progress = mailing.status()
-    at_bad = [one for one in server.accepted["good"] if one.endswith("@bad.example")]
+    at_bad = [one for one in server.mailboxes() if one.endswith("@bad.example")]
     record_property("held_at", f"held back after {len(at_bad)} of 500: {progress.held}")
     assert progress.state == "running"
     assert list(progress.held) == ["bad.example"]
@@ -154,7 +137,7 @@ def test_one_receiver_that_refuses_holds_back_its_own_mail_only(
     work(delivery, client)
     assert mailing.status().outcomes["accepted"] == 2500
     assert mailing.status().held == {}
-    assert len(set(server.accepted["good"])) == len(server.accepted["good"]) == 2500
+    assert len(set(server.mailboxes())) == len(server.mailboxes()) == 2500
 
 
 def test_complaints_at_one_receiver_hold_its_mail_back(client, settings):

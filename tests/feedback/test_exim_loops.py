@@ -4,6 +4,7 @@ Whoever reads is killed before a bounce is written down, or after it is and befo
 counted once, and none is lost.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -22,6 +23,7 @@ from tests.conftest import PLACES, free_port
 from tests.servers.bouncing import reader
 from tests.servers.cluster import eventually
 from tests.servers.returning_exim import LDA, returning_exim
+from tests.servers.shop import work
 
 pytestmark = [
     pytest.mark.exim,
@@ -64,12 +66,8 @@ def sent(settings, client, name):
     """The campaign of that name, once the server has taken all of it."""
     campaign = Campaign(name, template="hello", context={"season": "May"}, settings=settings)
     campaign.enqueue([{"email": f"{who}@gone.example", "name": who} for who in PEOPLE])
-    delivery = Delivery(settings, client)
-    try:
-        while queued := client.zrange("mailer:queued:bulk", 0, 0):
-            delivery.deliver(queued[0].decode())
-    finally:
-        delivery.close()
+    with contextlib.closing(Delivery(settings, client)) as delivery:
+        work(delivery, client)
     assert campaign.status().outcomes["accepted"] == len(PEOPLE)
     return campaign
 
@@ -131,8 +129,7 @@ def test_a_campaign_of_which_15_percent_bounce_by_dsn_pauses_itself(
     delivery = Delivery(shop, client)
     listener = reader("serve", "--listen", f"127.0.0.1:{lmtp}", folder=place, environ=environ)
     try:
-        while queued := client.zrange("mailer:queued:bulk", 0, 0):
-            delivery.deliver(queued[0].decode())
+        work(delivery, client)
         eventually(lambda: campaign.status().state == "paused", within=120)
         progress = campaign.status()
         accepted = progress.outcomes["accepted"]

@@ -22,16 +22,14 @@ from mailer.store.feedback.records import Brake, Note, Returned
 from mailer.store.ledger import Burial, Settlement
 from mailer.store.retention.erasing import KINDS
 from mailer.store.suppression import Suppressed
+from tests.servers.shop import template
 
 ADA, BOB = "ada@example.org", "bob@example.org"
 
 
 @pytest.fixture
 def settings(tmp_path, redis_url):
-    folder = tmp_path / "templates/hello"
-    folder.mkdir(parents=True)
-    (folder / "subject.txt").write_text("Hello")
-    (folder / "body.txt").write_text("Dear {{ email }}")
+    template(tmp_path, body="Dear {{ email }}")
     (tmp_path / "mailer.toml").write_text(f'redis = "{redis_url}"\nsender = "news@shop.example"\n')
     return load(tmp_path / "mailer.toml", {})
 

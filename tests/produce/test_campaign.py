@@ -23,17 +23,15 @@ from mailer.mail.payload import decode
 from mailer.mail.recipients import fingerprint
 from mailer.store.suppression import Suppressed, Suppression
 from mailer.store.workers.able import Able
+from tests.servers.shop import template
 
 ROWS = [{"email": f"r{number}@example.org", "name": f"N{number}"} for number in range(1, 6)]
 
 
 @pytest.fixture
 def settings(redis_url, tmp_path):
-    folder = tmp_path / "templates" / "hello"
-    folder.mkdir(parents=True)
-    (folder / "subject.txt").write_text("Hello {{ name }}\n")
-    (folder / "body.txt").write_text("Dear {{ name }}, it is {{ season }}.\n")
-    return Settings(redis=redis_url, templates=folder.parent)
+    folder = template(tmp_path, "Hello {{ name }}", "Dear {{ name }}, it is {{ season }}.")
+    return Settings(redis=redis_url, templates=folder)
 
 
 @pytest.fixture

@@ -32,17 +32,15 @@ from mailer.mail.policy import CampaignPolicy
 from mailer.operate.campaigns import cancel, status
 from mailer.store.campaigns import Campaigns
 from tests.conftest import free_port
+from tests.servers.shop import template
 
 ADA = "ada@example.org"
 
 
 @pytest.fixture
 def settings(redis_url, tmp_path):
-    folder = tmp_path / "templates" / "hello"
-    folder.mkdir(parents=True)
-    (folder / "subject.txt").write_text("Hello {{ name }}\n")
-    (folder / "body.txt").write_text("Dear {{ name }}\n")
-    return Settings(redis=redis_url, templates=folder.parent, sender="Shop <news@shop.example>")
+    folder = template(tmp_path, "Hello {{ name }}", "Dear {{ name }}")
+    return Settings(redis=redis_url, templates=folder, sender="Shop <news@shop.example>")
 
 
 @pytest.fixture(autouse=True)

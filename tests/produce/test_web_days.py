@@ -18,6 +18,7 @@ from mailer.config import Settings
 from mailer.errors import LedgerUnavailableError, RedisRefusesError
 from mailer.local.binary import server_binary
 from tests.conftest import free_port
+from tests.servers.shop import template
 from tests.servers.waiting import eventually
 
 GIVEN = {"to": "ada@example.org", "context": {"name": "Ada"}}
@@ -64,11 +65,8 @@ def server(tmp_path):
 
 @pytest.fixture(autouse=True)
 def settings(server, tmp_path):
-    folder = tmp_path / "templates" / "hello"
-    folder.mkdir(parents=True)
-    (folder / "subject.txt").write_text("Hello {{ name }}\n")
-    (folder / "body.txt").write_text("Dear {{ name }}\n")
-    made = Settings(redis=server.url, templates=folder.parent, sender="Shop <news@shop.example>")
+    folder = template(tmp_path, "Hello {{ name }}", "Dear {{ name }}")
+    made = Settings(redis=server.url, templates=folder, sender="Shop <news@shop.example>")
     mailer.configure(made)
     yield made
     mailer.configure(None)

@@ -4,8 +4,6 @@ import base64
 import json
 import shutil
 import subprocess
-import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +11,8 @@ from typing import Any
 
 from tornado.ioloop import IOLoop
 from tornado.websocket import websocket_connect
+
+from tests.servers.waiting import eventually
 
 
 def program() -> str | None:
@@ -56,13 +56,12 @@ class Page:
 
     def awaited(self, ready: str, within: float = 30.0) -> str:
         """Wait until the page's text contains *ready*, and return the text."""
-        tick, deadline = threading.Event(), time.monotonic() + within
-        while True:
-            text = self.evaluate("document.body ? document.body.innerText : ''") or ""
-            if ready in text:
-                return str(text)
-            assert time.monotonic() < deadline, f"no {ready!r}: {text[:2000]}"
-            tick.wait(0.1)
+
+        def text() -> str:
+            return str(self.evaluate("document.body ? document.body.innerText : ''") or "")
+
+        eventually(lambda: ready in text(), within, f"{ready!r} in the page", every=0.1)
+        return text()
 
     def evaluate(self, script: str) -> Any:
         """The value of a script in the page."""
@@ -168,16 +167,13 @@ def browser(folder: Path) -> Iterator[Page]:
 
 
 def _first_tab(folder: Path) -> str:
+    """The address of the first page's debugger, once Chromium has written down its port."""
     from urllib.request import urlopen  # noqa: PLC0415
 
-    tick, deadline = threading.Event(), time.monotonic() + 60
-    port_file = folder / "DevToolsActivePort"
-    while time.monotonic() < deadline:
-        tick.wait(0.1)
-        if port_file.exists() and (lines := port_file.read_text().splitlines()):
-            with urlopen(f"http://127.0.0.1:{lines[0]}/json/list", timeout=10) as reply:
-                tabs = json.load(reply)
-            for tab in tabs:
-                if tab["type"] == "page":
-                    return str(tab["webSocketDebuggerUrl"])
-    raise AssertionError("Chromium shows no tab")
+    def tab() -> str:
+        lines = (folder / "DevToolsActivePort").read_text().splitlines()
+        with urlopen(f"http://127.0.0.1:{lines[0]}/json/list", timeout=10) as reply:
+            pages = [one for one in json.load(reply) if one["type"] == "page"]
+        return str(pages[0]["webSocketDebuggerUrl"])
+
+    return eventually(tab, 60, "a tab of Chromium", every=0.1, no=(OSError, IndexError))

@@ -13,7 +13,7 @@ from urllib.request import urlopen
 
 from tests.conftest import free_port
 from tests.servers.cluster import Cluster, mailbox
-from tests.servers.submission_server import SubmissionServer
+from tests.servers.scripted import ScriptedServer
 from tests.servers.waiting import eventually
 
 PASSWORD = "correct-horse-battery"
@@ -117,9 +117,9 @@ class Flower:
 @contextmanager
 def watched_cluster(
     folder: Path, redis_url: str
-) -> Iterator[tuple[Cluster, Flower, SubmissionServer]]:
+) -> Iterator[tuple[Cluster, Flower, ScriptedServer]]:
     """A worker with Flower, after campaigns that succeeded, that had refusals, and that failed."""
-    with SubmissionServer(primary=PASSWORD, other=PASSWORD, slow=PASSWORD) as smtp:
+    with ScriptedServer({"primary": PASSWORD, "other": PASSWORD, "slow": PASSWORD}) as smtp:
         passwords = {"primary": "wrong-horse", "other": PASSWORD, "slow": PASSWORD}
         cluster = Cluster(folder, redis_url, smtp.port, **passwords)
         flower = None

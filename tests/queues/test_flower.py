@@ -91,7 +91,7 @@ def test_a_worker_counts_the_queue_of_dead_letters_among_its_own(flower):
 def test_the_worker_page_and_inspect_show_words_instead_of_arguments(cluster, flower, smtp):
     inspect = cluster.broker.app.control.inspect(timeout=5)
     seen = threading.Event()
-    smtp.on_accepted = lambda _user, _number: seen.wait(PATIENCE)
+    smtp.on_taken = lambda _taken: seen.wait(PATIENCE)
     try:
         cluster.enqueue("slow", "slow", 300)
         held = eventually(lambda: (inspect.active() or {}).get("one@test"))
@@ -99,7 +99,7 @@ def test_the_worker_page_and_inspect_show_words_instead_of_arguments(cluster, fl
         assert held[0]["kwargs"].startswith("{'campaign': 'slow', 'batch': ")
         eventually(lambda: flower.shows("/worker/one@test", "100 messages through slow"))
     finally:
-        smtp.on_accepted = lambda _user, _number: None
+        smtp.on_taken = lambda _taken: None
         seen.set()
     eventually(lambda: cluster.final("slow"))
 

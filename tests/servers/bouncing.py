@@ -109,14 +109,14 @@ def bouncing(
         (home / name).mkdir(mode=0o755)
     shutil.chown(home / "data", "postfix")
     with contextlib.ExitStack() as stack:
-        refuser, _ = stack.enter_context(keeper())
+        refuser = stack.enter_context(keeper())
         hand = stack.enter_context(_handing(handed)) if handed else 0
         virtual = ""
         if maildir:
             folder, uid, gid = maildir
             virtual = _VIRTUAL.format(maildir=folder, uid=uid, gid=gid)
         (home / "hand-over.py").write_text(_HAND_OVER)
-        rules = f"gone.example smtp:[127.0.0.1]:{refuser}\n"
+        rules = f"gone.example smtp:[127.0.0.1]:{refuser.port}\n"
         rules += "" if maildir else f"{SHOP} {transport}\n"
         (home / "transport").write_text(rules)
         relayed = "" if maildir else SHOP

@@ -2,9 +2,7 @@
 
 import contextlib
 import datetime as dt
-import socket
 import ssl
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +10,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+from tests.servers.scripted import Act, ScriptedServer
 
 
 @contextlib.contextmanager
@@ -22,21 +22,9 @@ def named_in_common_name(folder: Path) -> Iterator[tuple[int, Path]]:
         path.write_bytes(text)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def serve() -> None:
-            with contextlib.suppress(OSError):
-                while True:
-                    connection, _ = listener.accept()
-                    connection.settimeout(10)
-                    with contextlib.suppress(OSError):
-                        context.wrap_socket(connection, server_side=True).close()
-
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
-        yield listener.getsockname()[1], certificate
-        listener.shutdown(socket.SHUT_RDWR)
-        thread.join(10)
+    with ScriptedServer(context=context, tls_first=True) as server:
+        server.answer("CONNECT", Act.HANG_UP)
+        yield server.port, certificate
 
 
 def _made(name: str) -> tuple[bytes, bytes]:

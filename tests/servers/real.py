@@ -4,21 +4,22 @@ Each is a context manager that gives a `RealServer`. Mailboxes that begin with `
 """
 
 import contextlib
+import functools
 import os
 import shutil
 import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import trustme
-from aiosmtpd.controller import Controller
 
 from tests.conftest import PLACES, free_port
 from tests.servers.configurations import EXIM
+from tests.servers.scripted import ScriptedServer
+from tests.servers.waiting import eventually
 
 PATIENCE = 60.0
 """Seconds that a server has to come up, or to file what it has taken."""
@@ -37,45 +38,28 @@ class RealServer:
     taken: Callable[[], Taken]
 
     def taken_when(self, count: int, mark: str) -> Taken:
-        """What it has taken for mailboxes with *mark* once that is *count*, or after `PATIENCE`.
+        """What it has taken for mailboxes with *mark* once that is *count*.
 
         OpenSMTPD's spool is the system's: it may still hold what another run has left.
         """
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            found = [(who, message) for who, message in self.taken() if mark in who]
-            if len(found) >= count or time.monotonic() > deadline:
-                return found
-            time.sleep(0.1)
+
+        def found() -> Taken:
+            return [(who, message) for who, message in self.taken() if mark in who]
+
+        eventually(lambda: len(found()) >= count, PATIENCE, f"message {count} for {mark!r}")
+        return found()
 
 
-class _Keeping:
+def keeper() -> ScriptedServer:
     """What stands behind a server that only passes on: it keeps what comes."""
-
-    def __init__(self) -> None:
-        self.taken: Taken = []
-
-    async def handle_RCPT(self, server, session, envelope, address, options):  # noqa: N802
-        if address.startswith("no"):
-            return "550 5.1.1 no such user"
-        envelope.rcpt_tos.append(address)
-        return "250 ok"
-
-    async def handle_DATA(self, server, session, envelope):  # noqa: N802
-        self.taken.append((envelope.rcpt_tos[0], bytes(envelope.original_content)))
-        return "250 kept"
+    server = ScriptedServer(offers=("PIPELINING", "8BITMIME", "SMTPUTF8", "SIZE 33554432"))
+    server.answer("RCPT", "550 5.1.1 no such user", to="<no")
+    return server
 
 
-@contextlib.contextmanager
-def keeper() -> Iterator[tuple[int, Taken]]:
-    """The server behind those that only pass on: its port, and what has come so far."""
-    handler = _Keeping()
-    controller = Controller(handler, hostname="127.0.0.1", port=free_port(), enable_SMTPUTF8=True)
-    controller.start()
-    try:
-        yield controller.port, handler.taken
-    finally:
-        controller.stop()
+def kept_by(server: ScriptedServer) -> Callable[[], Taken]:
+    """What that has got so far, when it is asked."""
+    return lambda: [(one.mailboxes[0], one.content) for one in list(server.taken)]
 
 
 @contextlib.contextmanager
@@ -88,18 +72,20 @@ def folder(name: str) -> Iterator[Path]:
         shutil.rmtree(home, ignore_errors=True)
 
 
+def _listens(server: subprocess.Popen, home: Path, port: int) -> bool:
+    """Whether it takes connections; it is an error if it has ended."""
+    assert server.poll() is None, (home / "out").read_text()
+    with socket.create_connection(("127.0.0.1", port), 5):
+        return True
+
+
 @contextlib.contextmanager
 def running(command: list[str | Path], home: Path, port: int, **more) -> Iterator[None]:
     with (home / "out").open("wb") as out:
         server = subprocess.Popen(command, stdout=out, stderr=out, cwd=home, **more)
     try:
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            assert server.poll() is None, (home / "out").read_text()
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 5):
-                break
-            assert time.monotonic() < deadline, (home / "out").read_text()
-            time.sleep(0.05)
+        listens = functools.partial(_listens, server, home, port)
+        eventually(listens, PATIENCE, f"{command[0]} at port {port}", no=(OSError,))
         yield
     finally:
         server.terminate()
@@ -239,12 +225,12 @@ def dovecot() -> Iterator[RealServer]:
     """Dovecot's submission service; any password will do. Only root can start it."""
     program, port = shutil.which("dovecot", path=PLACES), free_port()
     assert program is not None
-    with folder("dovecot") as home, keeper() as (relay, taken):
+    with folder("dovecot") as home, keeper() as relay:
         (home / "mail").mkdir()
         shutil.chown(home / "mail", "nobody", "nogroup")
-        (home / "conf").write_text(_DOVECOT.format(home=home, port=port, relay=relay))
+        (home / "conf").write_text(_DOVECOT.format(home=home, port=port, relay=relay.port))
         with running([program, "-F", "-c", home / "conf"], home, port):
-            yield RealServer(port, lambda: list(taken))
+            yield RealServer(port, kept_by(relay))
 
 
 # Haraka.
@@ -315,10 +301,10 @@ def opensmtpd() -> Iterator[RealServer]:
     """OpenSMTPD, which drops clients that pipeline; its spool is the system's. Only root can start it."""
     program, port = shutil.which("smtpd", path=PLACES), free_port()
     assert program is not None
-    with folder("opensmtpd") as home, keeper() as (relay, taken):
+    with folder("opensmtpd") as home, keeper() as relay:
         (home / "no").write_text("@nowhere.example.org\n")
         conf = home / "conf"
-        conf.write_text(_OPENSMTPD.format(home=home, port=port, relay=relay))
+        conf.write_text(_OPENSMTPD.format(home=home, port=port, relay=relay.port))
         conf.chmod(0o600)
         with running([program, "-d", "-f", conf], home, port):
-            yield RealServer(port, lambda: list(taken))
+            yield RealServer(port, kept_by(relay))

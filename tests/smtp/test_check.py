@@ -1,9 +1,6 @@
 """`try_account`: what a person is told of an account that does not work, and how soon."""
 
-import contextlib
-import socket
 import ssl
-import threading
 
 import pytest
 
@@ -11,6 +8,7 @@ from mailer.smtp import Action, Security, Stage, Timeouts
 from mailer.smtp.check import try_account
 from mailer.smtp.connection import tls
 from tests.servers.common_name import named_in_common_name
+from tests.servers.scripted import Act, ScriptedServer
 
 GREETING = "X: tls\nS: 220 mx.example ready\nC: EHLO client.example\nS: 250 mx.example\n"
 
@@ -20,22 +18,9 @@ def tls_only(authority):
     """A server that shakes TLS hands at once and says nothing before; gives its port."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
-    with socket.create_server(("127.0.0.1", 0)) as listener, contextlib.ExitStack() as kept:
-
-        def serve():
-            while True:
-                try:
-                    connection, _ = listener.accept()
-                except OSError:
-                    return
-                with contextlib.suppress(OSError):
-                    kept.callback(context.wrap_socket(connection, server_side=True).close)
-
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
-        yield listener.getsockname()[1]
-        listener.shutdown(socket.SHUT_RDWR)
-        thread.join()
+    with ScriptedServer(context=context, tls_first=True) as server:
+        server.answer("CONNECT", Act.SILENCE)
+        yield server.port
 
 
 @pytest.mark.parametrize("security", [Security.STARTTLS, Security.PLAIN])

@@ -15,6 +15,7 @@ import pytest
 
 from mailer.errors import ConfigError
 from mailer.smtp import Action, Driver, Fate, Proceed, Submission, Timeouts
+from tests.servers.scripted import Act, ScriptedServer
 
 GREETING = """
     S: 220 mx.example ready
@@ -146,38 +147,13 @@ def test_the_maximum_age_is_jittered_downwards(playing, settings, gate, mail, ne
 
 def test_sessions_open_side_by_side_once_one_login_has_succeeded(driver, mail, journal, gate):
     barrier = threading.Barrier(3, timeout=30)
-    listener = socket.create_server(("127.0.0.1", 0))
-
-    def serve() -> None:
-        for _ in range(3):
-            connection, _ = listener.accept()
-            threading.Thread(target=talk, args=(connection,), daemon=True).start()
-
-    def talk(connection: socket.socket) -> None:
-        with connection, connection.makefile("rb") as lines:
-            connection.sendall(b"220 hi\r\n")
-            content = False
-            for line in lines:
-                if content:
-                    content = line != b".\r\n"
-                    if not content:
-                        # No message is accepted before three sessions have one each.
-                        barrier.wait()
-                        connection.sendall(b"250 ok\r\n")
-                elif line.startswith(b"DATA"):
-                    content = True
-                    connection.sendall(b"354 go\r\n")
-                else:
-                    connection.sendall(b"250 ok\r\n")
-
-    thread = threading.Thread(target=serve, daemon=True)
-    thread.start()
-    ours = driver(listener.getsockname()[1], max_connections=3)
-    results = ours.send(mail(*(f"u{n}@example.org" for n in range(12))), journal)
+    with ScriptedServer() as server:
+        # No message is accepted before three sessions have one each.
+        server.answer("DOT", lambda _connection, _line: barrier.wait() < 0 or None)
+        ours = driver(server.port, max_connections=3)
+        results = ours.send(mail(*(f"u{n}@example.org" for n in range(12))), journal)
+        ours.close()
     assert {result.fate for result in results} == {Fate.ACCEPTED}
-    ours.close()
-    thread.join(5)
-    listener.close()
 
 
 def test_a_reply_that_never_comes_after_the_dot_leaves_the_message_uncertain(
@@ -191,26 +167,19 @@ def test_a_reply_that_never_comes_after_the_dot_leaves_the_message_uncertain(
 
 
 def test_a_trickling_server_gains_no_time(driver, mail, journal):
-    listener = socket.create_server(("127.0.0.1", 0))
     over = threading.Event()
 
-    def trickle() -> None:
-        connection, _ = listener.accept()
-        with connection:
-            while not over.wait(0.02):
-                try:
-                    connection.sendall(b"2")
-                except OSError:
-                    return
+    def trickle(connection, _line):
+        while not over.wait(0.02):
+            connection.socket.sendall(b"2")
 
-    thread = threading.Thread(target=trickle, daemon=True)
-    thread.start()
-    ours = driver(listener.getsockname()[1], timeouts=Timeouts(greeting=0.3))
     began = time.monotonic()
-    (result,) = ours.send(mail("ada@example.org"), journal)
-    over.set()
-    thread.join()
-    listener.close()
+    with ScriptedServer() as server:
+        server.answer("CONNECT", trickle)
+        (result,) = driver(server.port, timeouts=Timeouts(greeting=0.3)).send(
+            mail("ada@example.org"), journal
+        )
+        over.set()
     assert (result.fate, result.action) == (Fate.UNSENT, Action.RETRY_LATER)
     assert time.monotonic() - began < 30
 
@@ -283,59 +252,31 @@ def test_never_more_connections_than_the_gate_admits(playing, driver, mail, jour
 
 def test_a_server_that_answers_before_it_has_read_all_is_heard(driver, journal):
     """The content is larger than all buffers, and the server refuses and closes half-way."""
-    listener = socket.create_server(("127.0.0.1", 0))
 
-    def serve() -> None:
-        connection, _ = listener.accept()
-        with connection, connection.makefile("rb") as lines:
-            connection.sendall(b"220 hi\r\n")
-            for line in lines:
-                connection.sendall(b"354 go\r\n" if line.startswith(b"DATA") else b"250 ok\r\n")
-                if line.startswith(b"DATA"):
-                    break
-            lines.read(1000)
-            connection.sendall(b"552 5.3.4 message too big\r\n")
-            connection.shutdown(socket.SHUT_WR)
-            while lines.read(1 << 20):
-                pass
+    def refuse_half_way(connection, _line):
+        connection.socket.sendall(b"354 go\r\n")
+        connection.read(1000)
+        connection.socket.sendall(b"552 5.3.4 message too big\r\n")
+        connection.socket.shutdown(socket.SHUT_WR)
+        return Act.SILENCE
 
-    thread = threading.Thread(target=serve, daemon=True)
-    thread.start()
-    ours = driver(listener.getsockname()[1])
-    huge = Submission("a@b.example", "c@d.example", (b"x" * 76 + b"\r\n") * 300_000)
-    (result,) = ours.send([huge], journal)
+    with ScriptedServer(offers=()) as server:
+        server.answer("DATA", refuse_half_way)
+        ours = driver(server.port)
+        huge = Submission("a@b.example", "c@d.example", (b"x" * 76 + b"\r\n") * 300_000)
+        (result,) = ours.send([huge], journal)
+        ours.close()
     assert (result.fate, result.action) == (Fate.REFUSED, Action.FAIL_MESSAGE)
-    ours.close()
-    thread.join(5)
-    listener.close()
 
 
 def test_a_content_larger_than_all_buffers_arrives_whole(driver, journal):
-    listener = socket.create_server(("127.0.0.1", 0))
     content = b"".join(b"%09d\r\n" % number for number in range(700_000))
-    got = []
-
-    def serve() -> None:
-        connection, _ = listener.accept()
-        with connection, connection.makefile("rb") as lines:
-            connection.sendall(b"220 hi\r\n")
-            for line in lines:
-                if line.startswith(b"DATA"):
-                    connection.sendall(b"354 go\r\n")
-                    got.append(lines.read(len(content) + 3))
-                if line.startswith(b"QUIT"):
-                    return
-                connection.sendall(b"250 ok\r\n")
-
-    thread = threading.Thread(target=serve, daemon=True)
-    thread.start()
-    ours = driver(listener.getsockname()[1])
-    (result,) = ours.send([Submission("a@b.example", "c@d.example", content)], journal)
-    ours.close()
-    thread.join(5)
-    listener.close()
+    with ScriptedServer(offers=()) as server:
+        ours = driver(server.port)
+        (result,) = ours.send([Submission("a@b.example", "c@d.example", content)], journal)
+        ours.close()
     assert result.fate is Fate.ACCEPTED
-    assert got == [content + b".\r\n"]
+    assert server.contents == [content]
 
 
 def test_the_child_of_a_fork_has_sessions_of_its_own(playing, driver, mail, new_journal):

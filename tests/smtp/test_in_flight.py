@@ -8,7 +8,7 @@ import pytest
 
 from mailer.smtp import Action, Driver, Fate, Proceed, Timeouts, roster
 from mailer.smtp.connection.transport import Transport
-from tests.servers.scripted import ScriptedServer
+from tests.servers.scripted import ANY, Act, ScriptedServer
 
 PATIENCE = 30.0
 
@@ -52,14 +52,14 @@ def test_only_the_end_of_the_process_gives_up_what_is_in_flight(server, driver, 
             notes.release()
             return order
 
-    def after_some_notes(_connection) -> None:
+    def after_some_notes(_connection, _line) -> None:
         if fate is Fate.UNCERTAIN:
             over.wait(PATIENCE)
             return
         for _ in range(3):  # heartbeats: each is later than the grace
             notes.acquire(timeout=PATIENCE)
 
-    server.on_dot = after_some_notes
+    server.answer("DOT", after_some_notes)
     ours = driver(timeouts=Timeouts(grace=0.1))
     (result,) = ours.send(mail("ada@example.org"), Ordering())
     over.set()
@@ -72,16 +72,16 @@ def test_resting_sessions_send_what_a_silent_one_has_begun(
     monkeypatch.setattr(roster, "STALLED", 0.2)
     over = threading.Event()
 
-    def first_is_silent(connection, line):
-        if connection.number == 0 and line.startswith("MAIL"):
+    def first_is_silent(connection, _line):
+        if connection.number == 0:
             over.wait(PATIENCE)
 
-    server.on_command = first_is_silent
+    server.answer("MAIL", first_is_silent)
     began = time.monotonic()
     results = driver(max_connections=2).send(mail(*_names(12)), journal)
     over.set()
     assert {result.fate for result in results} == {Fate.ACCEPTED}
-    assert set(server.accepted.values()) == {1}
+    assert len(set(server.mailboxes())) == len(server.taken)
     assert time.monotonic() - began < PATIENCE
 
 
@@ -92,18 +92,18 @@ def test_while_one_reply_is_awaited_resting_sessions_give_up_their_places(
     others_are_gone = threading.Event()
     ours = driver(max_connections=2, max_idle=0.3 if how == "max_idle" else 600.0)
 
-    def first_waits_for_the_second_to_leave(connection) -> None:
+    def first_waits_for_the_second_to_leave(connection, _line) -> None:
         if connection.number == 0:
             while not others_are_gone.wait(0.05):
                 if how == "surplus":
                     ours.reap(surplus=1)
 
-    def note_quit(connection, line):
-        if connection.number == 1 and line == "QUIT":
+    def note_quit(connection, _line):
+        if connection.number == 1:
             others_are_gone.set()
 
-    server.on_dot = first_waits_for_the_second_to_leave
-    server.on_command = note_quit
+    server.answer("DOT", first_waits_for_the_second_to_leave)
+    server.answer("QUIT", note_quit)
     results = ours.send(mail(*_names(12)), journal)
     assert {result.fate for result in results} == {Fate.ACCEPTED}
     assert others_are_gone.is_set()
@@ -114,14 +114,14 @@ def test_one_connection_tries_to_run_ahead_and_the_others_wait(server, driver, m
     together = threading.Barrier(4, timeout=PATIENCE)
     ahead: list[int] = []
 
-    def at_dot(connection) -> None:
+    def at_dot(connection, _line) -> None:
         if connection.messages == 1:
             together.wait()
             if connection.has_more():
                 ahead.append(connection.number)
             together.wait()
 
-    server.on_dot = at_dot
+    server.answer("DOT", at_dot)
     results = driver(max_connections=4).send(mail(*_names(40)), journal)
     assert {result.fate for result in results} == {Fate.ACCEPTED}
     assert len(ahead) == 1
@@ -132,20 +132,21 @@ def test_a_server_that_refuses_what_is_written_ahead_loses_nobody(server, driver
     """As Haraka: 503 to whatever stands behind an unanswered dot, on every connection."""
     too_early: set[int] = set()
 
-    def at_dot(connection) -> None:
+    def at_dot(connection, _line) -> None:
         if connection.has_more():
             too_early.add(connection.number)
 
     def answer(connection, line):
-        if connection.number in too_early and line != "QUIT":
+        if connection.number in too_early and line not in (".", "QUIT"):
             return "503 5.5.1 bad sequence of commands"
         return None
 
-    server.on_dot, server.on_command = at_dot, answer
+    server.answer("DOT", at_dot)
+    server.answer(ANY, answer)
     results = driver(max_connections=3).send(mail(*_names(30)), journal)
     assert {result.fate for result in results} == {Fate.ACCEPTED}
-    assert set(server.accepted.values()) == {1}
-    assert len(server.accepted) == 30
+    assert len(set(server.mailboxes())) == len(server.taken)
+    assert len(server.taken) == 30
     assert len(too_early) == 1, "the others have learnt from it"
 
 
@@ -154,11 +155,10 @@ def test_a_server_that_dies_of_what_is_written_ahead_leaves_one_in_doubt(
 ):
     """As Dovecot's submission service without the RSET: it hangs up instead of answering the dot."""
 
-    def at_dot(connection) -> None:
-        if connection.has_more():
-            raise ConnectionError
+    def at_dot(connection, _line):
+        return Act.HANG_UP if connection.has_more() else None
 
-    server.on_dot = at_dot
+    server.answer("DOT", at_dot)
     results = driver(max_connections=3).send(mail(*_names(30)), journal)
     fates = [result.fate for result in results]
     assert fates.count(Fate.UNCERTAIN) == 1
@@ -168,12 +168,10 @@ def test_a_server_that_dies_of_what_is_written_ahead_leaves_one_in_doubt(
 def test_a_further_login_that_is_refused_for_now_opens_no_more_and_ends_nothing(
     server, driver, mail, journal, gate
 ):
-    def second_login_waits(connection, line):
-        if line.startswith("AUTH") and connection.number > 0:
-            return "454 4.7.0 too many logins, try again later"
-        return None
+    def second_login_waits(connection, _line):
+        return "454 4.7.0 too many logins, try again later" if connection.number > 0 else None
 
-    server.on_command = second_login_waits
+    server.answer("AUTH", second_login_waits)
     server.offers = ("PIPELINING", "AUTH PLAIN")
     ours = driver(max_connections=4, username="ada", password=lambda: "secret")
     results = ours.send(mail(*_names(40)), journal)

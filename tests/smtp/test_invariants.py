@@ -2,7 +2,6 @@
 
 import contextlib
 import itertools
-import socket
 import threading
 from collections import Counter
 
@@ -14,6 +13,7 @@ from mailer.errors import ReplySyntaxError
 from mailer.smtp import Driver, Fate, Reply, ReplyParser, Stage, Submission, Timeouts
 from mailer.smtp.envelope import Attempt, Envelope, Mode
 from mailer.smtp.transaction import Script
+from tests.servers.scripted import ANY, Act, ScriptedServer
 
 CODES = st.sampled_from([250, 354, 421, 450, 452, 500, 503, 530, 550, 554, 220, 251])
 REPLIES = st.builds(
@@ -150,96 +150,21 @@ OUTCOMES = st.lists(
 )  # fmt: skip
 
 
-class CapriciousServer:
-    """Understands SMTP, answers as it was told, cut as it was told, and remembers what it accepted."""
+def capricious(outcomes: list[str], keywords: str, pieces: int) -> ScriptedServer:
+    """A server that answers the next outcome to whatever it is told, but to EHLO and QUIT."""
+    server, left, lock = ScriptedServer(offers=keywords.split()), iter(outcomes), threading.Lock()
+    acts = {"ok": None, "cut": Act.HANG_UP, "do and cut": Act.TAKE_AND_HANG_UP, "reset": Act.RESET}
 
-    def __init__(self, outcomes: list[str], keywords: str, pieces: int) -> None:
-        self._outcomes = iter(outcomes)
-        self._keywords = [f"250-{keyword}" for keyword in keywords.split()]
-        self._pieces = pieces
-        self._lock = threading.Lock()
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._threads: list[threading.Thread] = []
-        self.port = self._listener.getsockname()[1]
-        self.accepted: Counter[bytes] = Counter()
-        self._thread = threading.Thread(target=self._accept, daemon=True)
-        self._thread.start()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            thread = threading.Thread(target=self._serve, args=(connection,), daemon=True)
-            self._threads.append(thread)
-            thread.start()
-
-    def close(self) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        self._thread.join(5)
-        for thread in self._threads:
-            thread.join(5)
-
-    def _serve(self, connection: socket.socket) -> None:
-        connection.settimeout(5)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        with connection, connection.makefile("rb") as lines, contextlib.suppress(OSError):
-            self._say(connection, "220 hello")
-            self._talk(connection, lines)
-
-    def _talk(self, connection, lines) -> None:  # noqa: C901 - a server in one place
-        has_sender = has_recipient = False
-        for line in lines:
-            verb = line[:4].upper()
-            if verb == b"QUIT":
-                self._say(connection, "221 bye")
-                return
-            if verb == b"EHLO":
-                self._say(connection, "\r\n".join(["250-me", *self._keywords, "250 HELP"]))
-                continue
-            content = None
-            if verb == b"BDAT":
-                content = lines.read(int(line.split()[1]))
-            positive = "354 go" if verb == b"DATA" else "250 ok"
-            if verb == b"BDAT" and not (has_sender and has_recipient):
-                positive, content = "503 5.5.1 need RCPT", None
-            said = self._do(connection, positive, content)
-            is_positive = said is not None and said.startswith("250")
-            if verb == b"MAIL":
-                has_sender, has_recipient = is_positive, False
-            elif verb == b"RCPT":
-                has_recipient = has_sender and is_positive
-            elif verb != b"DATA":
-                has_sender = has_recipient = False
-            elif said is not None and said.startswith("354"):
-                content = b"".join(itertools.takewhile(lambda part: part != b".\r\n", lines))
-                said = self._do(connection, "250 queued", content if has_recipient else None)
-                assert has_recipient or not content, "content for nobody"
-                has_sender = has_recipient = False
-            if said is None or said.startswith("421"):
-                return
-
-    def _do(self, connection, positive: str, content: bytes | None) -> str | None:
-        with self._lock:
-            outcome = next(self._outcomes, "ok")
-        reply = positive if outcome == "ok" else outcome
-        if content and (reply.startswith("250") or outcome == "do and cut"):
-            with self._lock:
-                self.accepted[content] += 1
-        if outcome in ("cut", "do and cut"):
+    def answer(_connection, line: str):
+        if line[:4] in ("", "EHLO", "QUIT"):
             return None
-        if outcome == "reset":
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-            return None
-        self._say(connection, reply)
-        return reply
+        with lock:
+            outcome = next(left, "ok")
+        return acts.get(outcome, outcome)
 
-    def _say(self, connection, text: str) -> None:
-        octets = f"{text}\r\n".encode()
-        for start in range(0, len(octets), self._pieces):
-            connection.sendall(octets[start : start + self._pieces])
+    server.answer(ANY, answer)
+    server.pieces = pieces
+    return server
 
 
 @settings(
@@ -267,7 +192,7 @@ def test_n_messages_give_n_results_in_order_and_none_is_accepted_twice(
     pieces,
     stop_after,
 ):
-    server = CapriciousServer(outcomes, keywords, pieces)
+    server = capricious(outcomes, keywords, pieces)
     gate, journal = new_gate(), new_journal(stop_after)
     contents = [b"message %d\r\n" % number for number in range(count)]
     driver = Driver(
@@ -281,15 +206,16 @@ def test_n_messages_give_n_results_in_order_and_none_is_accepted_twice(
         ),
         gate,
     )
-    results = driver.send(
-        [Submission("a@b.example", f"u{n}@b.example", text) for n, text in enumerate(contents)],
-        journal,
-    )
-    driver.close()
-    server.close()
+    with server:
+        results = driver.send(
+            [Submission("a@b.example", f"u{n}@b.example", text) for n, text in enumerate(contents)],
+            journal,
+        )
+        driver.close()
+    accepted = Counter(taken.content for taken in server.taken)
     assert len(results) == count
     for text, result in zip(contents, results, strict=True):
-        times = server.accepted[text]
+        times = accepted[text]
         if result.fate is Fate.ACCEPTED:
             assert times == 1
         elif result.fate is Fate.UNCERTAIN:

@@ -5,14 +5,14 @@ import threading
 import pytest
 
 from mailer.smtp import Action, Driver, Fate, Stage
-from tests.servers.submission_server import SubmissionServer
+from tests.servers.scripted import ScriptedServer
 
 LOGIN = {"username": "shop", "password": lambda: "right", "max_connections": 6}
 
 
 @pytest.fixture
 def server():
-    with SubmissionServer(shop="right") as started:
+    with ScriptedServer({"shop": "right"}) as started:
         yield started
 
 
@@ -30,9 +30,9 @@ def mails(mail, count):
 def test_one_login_is_under_way_at_a_time_while_connections_open_side_by_side(
     server, driver, mail, journal, gate
 ):
-    server.slow_login = 0.05
+    server.delays["AUTH"] = 0.05
     seen = []
-    server.on_auth = lambda: seen.append(server.connections)
+    server.answer("AUTH", lambda _connection, _line: seen.append(len(server.connections)))
     results = driver.send(mails(mail, 400), journal)
     assert {result.fate for result in results} == {Fate.ACCEPTED}
     assert server.most_at_login == 1
@@ -46,12 +46,12 @@ def test_a_login_under_way_is_waited_for_though_nobody_needs_it_any_more(
 ):
     first = []
 
-    def turn_wrong():
+    def turn_wrong(_connection, _line):
         if server.logins["shop"] == 1 and not first:
             first.append(server.passwords.update(shop="changed"))
-            server.slow_login = 0.5
+            server.delays["AUTH"] = 0.5
 
-    server.on_auth = turn_wrong
+    server.answer("AUTH", turn_wrong)
     results = driver.send(mails(mail, 12), journal)
     assert {result.fate for result in results} == {Fate.ACCEPTED}
     assert server.refused["shop"] == 1
@@ -81,13 +81,13 @@ def test_who_may_not_log_in_after_all_hangs_up_without_having_tried(
 def test_a_refusal_closes_those_that_wait_for_their_login(server, driver, mail, journal, gate):
     refused = threading.Event()
 
-    def turn_wrong():
-        if server.connections > 3:
+    def turn_wrong(_connection, _line):
+        if len(server.connections) > 3:
             server.passwords["shop"] = "changed"
             refused.set()
 
-    server.slow_login = 0.02
-    server.on_auth = turn_wrong
+    server.delays["AUTH"] = 0.02
+    server.answer("AUTH", turn_wrong)
     results = driver.send(mails(mail, 4000), journal)
     assert refused.is_set()
     assert server.refused["shop"] == 1

@@ -1,11 +1,8 @@
 """How a session begins: TLS without a way around it, one login, and who is told what goes wrong."""
 
 import base64
-import contextlib
 import logging
 import re
-import socket
-import threading
 import urllib.parse
 
 import pytest
@@ -20,6 +17,7 @@ from mailer.errors import (
 )
 from mailer.smtp import Action, Driver, Fate, Security, Stage, Timeouts
 from mailer.smtp.login import sasl
+from tests.servers.scripted import ScriptedServer
 
 ADA = """
     C: MAIL FROM:<news@shop.example>
@@ -835,19 +833,10 @@ def test_a_server_that_hangs_up_in_the_handshake_is_named(playing, settings, mai
 def test_tls_from_the_first_byte_to_a_port_of_starttls_names_the_other_scheme(
     settings, mail, gate, journal
 ):
-    with socket.create_server(("127.0.0.1", 0)) as listener, contextlib.ExitStack() as kept:
-
-        def greet():
-            connection, _ = listener.accept()
-            kept.callback(connection.close)
-            connection.sendall(b"220 mx.example ready\r\n")
-
-        thread = threading.Thread(target=greet)
-        thread.start()
-        driver = Driver(settings(listener.getsockname()[1], security=Security.TLS), gate)
+    with ScriptedServer() as server:
+        driver = Driver(settings(server.port, security=Security.TLS), gate)
         (result,) = driver.send(mail("ada@example.org"), journal)
         driver.close()
-        thread.join()
     assert "smtp+starttls://" in result.rule
 
 

@@ -13,7 +13,7 @@ from mailer.store.events import Aside, EventStream
 from mailer.store.feedback.records import Brake, Feedback, Note, Returned
 from mailer.store.views.dead_groups import DeadGroups
 from tests.servers.cluster import Cluster
-from tests.servers.submission_server import SubmissionServer
+from tests.servers.scripted import ScriptedServer
 from tests.servers.waiting import eventually
 from tests.web.conftest import Served
 
@@ -33,7 +33,7 @@ def samples(served):
 
 @pytest.fixture
 def smtp():
-    with SubmissionServer(primary="right", other="right") as server:
+    with ScriptedServer({"primary": "right", "other": "right"}) as server:
         yield server
 
 
@@ -117,7 +117,7 @@ def test_the_figures_are_the_ledgers(cluster, smtp):
 
 
 def test_no_label_holds_an_address_or_a_servers_words(cluster, smtp):
-    smtp.auth_reply["primary"] = "535 5.7.8 ada@example.org is not welcome"
+    smtp.answer("AUTH", "535 5.7.8 ada@example.org is not welcome", user="primary")
     cluster.start("worker")
     cluster.enqueue("spring", "primary", 5)
     eventually(lambda: cluster.final("spring"))

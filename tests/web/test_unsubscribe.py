@@ -15,6 +15,7 @@ from mailer.store import Store
 from mailer.store.events import EventStream
 from mailer.store.feedback.records import Feedback
 from mailer.store.suppression import Suppressed
+from tests.servers.shop import template
 from tests.web.conftest import Served
 
 ADA = "ada@example.org"
@@ -23,10 +24,7 @@ ONE_CLICK = {"List-Unsubscribe": "One-Click"}
 
 @pytest.fixture
 def settings(redis_url, tmp_path, monkeypatch):
-    folder = tmp_path / "templates/news"
-    folder.mkdir(parents=True)
-    (folder / "subject.txt").write_text("News")
-    (folder / "body.txt").write_text("Hello")
+    template(tmp_path, "News", "Hello", name="news")
     (tmp_path / "mailer.toml").write_text(
         f'redis = "{redis_url}"\nsender = "Shop & Co <news@shop.example>"\n'
         '[unsubscribe]\nsecret_env = "KEY"\n[web]\nurl = "https://mail.shop.example"\n'

@@ -16,6 +16,7 @@ from mailer.mail.barring.scopes import ALL
 from mailer.mail.recipients import fingerprint
 from mailer.operate import feedback
 from mailer.store import Store
+from tests.servers.shop import template
 from tests.web.conftest import Served
 
 ADA = "ada@example.org"
@@ -24,10 +25,7 @@ SAID = "550 5.1.1 no such user"
 
 @pytest.fixture
 def settings(redis_url, tmp_path, monkeypatch):
-    folder = tmp_path / "templates/news"
-    folder.mkdir(parents=True)
-    (folder / "subject.txt").write_text("News")
-    (folder / "body.txt").write_text("Hello")
+    template(tmp_path, "News", "Hello", name="news")
     (tmp_path / "mailer.toml").write_text(
         f'redis = "{redis_url}"\nsender = "news@shop.example"\n'
         '[feedback]\nreturn_path = "bounces@shop.example"\nsecret_env = "KEY"\n'

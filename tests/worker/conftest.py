@@ -3,12 +3,12 @@
 import pytest
 
 from tests.servers.cluster import Cluster
-from tests.servers.submission_server import SubmissionServer
+from tests.servers.scripted import ScriptedServer
 
 
 @pytest.fixture
 def smtp():
-    with SubmissionServer(primary="right", other="right") as server:
+    with ScriptedServer({"primary": "right", "other": "right"}) as server:
         yield server
 
 

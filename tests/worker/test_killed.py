@@ -76,7 +76,7 @@ def test_a_replay_killed_in_the_middle_and_run_again_sends_everything_once(clust
     assert again.returncode == 0, said
     eventually(lambda: cluster.final("spring"))
     assert cluster.outcomes("spring") == {"accepted": TOTAL}, cluster.reasons("spring")
-    assert sorted(smtp.accepted["primary"]) == sorted(
+    assert sorted(smtp.mailboxes("primary")) == sorted(
         mailbox("spring", number) for number in range(TOTAL)
     )
     assert len(cluster.queue) == 0

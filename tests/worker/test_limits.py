@@ -2,8 +2,10 @@
 
 import os
 import signal
+import threading
 import time
-from collections import Counter
+from bisect import bisect_left
+from collections import Counter, deque
 
 import pytest
 
@@ -14,7 +16,7 @@ from mailer.queues.broker import Task
 from mailer.store.ledger import BULK, Fresh, Ledger
 from tests.conftest import has_the_machine_to_itself
 from tests.servers.cluster import Cluster
-from tests.servers.counting_server import CountingServer
+from tests.servers.scripted import ScriptedServer
 from tests.servers.waiting import eventually
 
 PATIENCE = 120.0
@@ -23,7 +25,7 @@ PATIENCE = 120.0
 
 @pytest.fixture
 def smtp():
-    with CountingServer() as server:
+    with ScriptedServer() as server:
         yield server
 
 
@@ -77,9 +79,34 @@ def enqueue(cluster, campaign, account, total, batch=200):
     cluster.campaigns.close(campaign)
 
 
-def share_used(times, count):
+def times(smtp, account):
+    """When each message of *account* came, by the monotonic clock."""
+    return [one.at for one in smtp.taken if one.sender == f"{account}@shop.example"]
+
+
+def most_within(found, seconds):
+    """The most of these times that lie within any *seconds*."""
+    return max(bisect_left(found, first + seconds) - index for index, first in enumerate(found))
+
+
+def throttled(allowed):
+    """What Amazon SES answers at a dot where more than *allowed* came within a second."""
+    recent, lock = deque(maxlen=allowed), threading.Lock()
+
+    def answer(_connection, _line):
+        now = time.monotonic()
+        with lock:
+            if len(recent) == allowed and recent[0] > now - 1:
+                return "454 Throttling failure: Maximum sending rate exceeded."
+            recent.append(now)
+        return None
+
+    return answer
+
+
+def share_used(found, count):
     """How much of *count* a second was used: the first window's worth may come at once."""
-    return (len(times) - count) / count / (times[-1] - times[0])
+    return (len(found) - count) / count / (found[-1] - found[0])
 
 
 @pytest.mark.timeout(600)
@@ -103,18 +130,19 @@ def test_rates_hold_over_the_cluster_and_are_used_and_block_nobody_else(cluster,
     eventually(lambda: cluster.final("free"), within=PATIENCE)
     assert not cluster.final("minute"), "what has no limit does not wait for what has"
     if has_the_machine_to_itself():
-        assert smtp.taken["free@shop.example"][-1] - begun < 10
+        assert times(smtp, "free")[-1] - begun < 10
     eventually(lambda: cluster.final("slow") and cluster.final("fast"), within=PATIENCE)
 
-    slow, fast = smtp.taken["slow@shop.example"], smtp.taken["fast@shop.example"]
-    assert smtp.most_within("slow@shop.example", 1.0) <= 14
-    assert smtp.most_within("fast@shop.example", 1.0) <= 200
-    assert smtp.most_within("minute@shop.example", 60.0) <= 60
+    slow, fast = times(smtp, "slow"), times(smtp, "fast")
+    assert most_within(times(smtp, "slow"), 1.0) <= 14
+    assert most_within(times(smtp, "fast"), 1.0) <= 200
+    assert most_within(times(smtp, "minute"), 60.0) <= 60
     if has_the_machine_to_itself():
         assert share_used(slow, 14) >= 0.9
         assert share_used(fast, 200) >= 0.9
-    assert len(smtp.taken["minute@shop.example"]) >= 60, "the first minute's are sent at once"
-    assert len(set(smtp.mailboxes)) == len(smtp.mailboxes)
+    assert len(times(smtp, "minute")) >= 60, "the first minute's are sent at once"
+    came = smtp.mailboxes()
+    assert len(set(came)) == len(came)
 
 
 @pytest.mark.timeout(600)
@@ -124,26 +152,27 @@ def test_two_campaigns_share_an_account_evenly_though_one_was_first_and_is_large
     enqueue(cluster, "large", "shared", 3_000, batch=100)
     enqueue(cluster, "small", "shared", 400, batch=100)
     eventually(lambda: cluster.final("small"), within=PATIENCE)
-    begun = next(n for n, mailbox in enumerate(smtp.mailboxes) if mailbox.startswith("small"))
-    until = smtp.mailboxes.index("small-399@example.org")
-    between = Counter(mailbox.partition("-")[0] for mailbox in smtp.mailboxes[begun:until])
+    came = smtp.mailboxes()
+    begun = next(n for n, mailbox in enumerate(came) if mailbox.startswith("small"))
+    until = came.index("small-399@example.org")
+    between = Counter(mailbox.partition("-")[0] for mailbox in came[begun:until])
     assert begun <= 1_000
     assert between["large"] <= 1.5 * between["small"] + 200
-    assert smtp.most_within("shared@shop.example", 1.0) <= 100
+    assert most_within(times(smtp, "shared"), 1.0) <= 100
 
 
 @pytest.mark.timeout(600)
 def test_a_server_that_throttles_costs_time_and_nothing_else(cluster, smtp):
     total, allowed = 800, 100
-    smtp.allowed["ses@shop.example"] = allowed
+    smtp.answer("DOT", throttled(allowed))
     configure(cluster, smtp, ses='provider = "ses"')
     cluster.start("one")
     cluster.start("two")
     enqueue(cluster, "spring", "ses", total, batch=100)
     eventually(lambda: cluster.final("spring"), within=PATIENCE)
-    taken = smtp.taken["ses@shop.example"]
+    taken = times(smtp, "ses")
     assert cluster.outcomes("spring") == {"accepted": total}
-    assert len(set(smtp.mailboxes)) == total
+    assert len(set(smtp.mailboxes())) == total
     if has_the_machine_to_itself():
         assert taken[-1] - taken[0] <= 1.3 * total / allowed
 
@@ -152,17 +181,17 @@ def test_a_server_that_throttles_costs_time_and_nothing_else(cluster, smtp):
 def test_connections_stay_below_the_limit_and_a_dead_workers_are_free_within_its_lease(
     cluster, smtp
 ):
-    smtp.delay = 0.02
+    smtp.delays["DOT"] = 0.02
     configure(cluster, smtp, few="max_connections = 3")
     first = cluster.start("one")
     enqueue(cluster, "spring", "few", 2_000, batch=100)
-    eventually(lambda: len(smtp.open) == 3)
+    eventually(lambda: smtp.open == 3)
     cluster.start("two")
     os.kill(first.pid, signal.SIGKILL)
     killed = time.monotonic()
-    eventually(lambda: smtp.taken["few@shop.example"][-1] > killed + 1, within=PATIENCE)
+    eventually(lambda: times(smtp, "few")[-1] > killed + 1, within=PATIENCE)
     if has_the_machine_to_itself():
-        gap = next(at for at in smtp.taken["few@shop.example"] if at > killed + 1) - killed
+        gap = next(at for at in times(smtp, "few") if at > killed + 1) - killed
         assert gap <= 18, "the lease of 15 seconds, and the time to notice"
     eventually(lambda: cluster.final("spring"), within=PATIENCE)
     assert smtp.most_open <= 3

@@ -48,7 +48,7 @@ def test_a_start_with_a_wrong_password_costs_one_login_and_changes_nothing(clust
 
 def test_two_starts_at_once_are_one_login(cluster, smtp):
     stop(cluster)
-    smtp.slow_login = 3.0
+    smtp.delays["AUTH"] = 3.0
     configured = settings(cluster)
     found = []
     threads = [

@@ -63,7 +63,7 @@ def test_workers_wait_until_redis_takes_writes_again(tmp_path, smtp, hurt, heal,
         try:
             workers = [cluster.start("prefork"), cluster.start("threads", "--pool", "threads")]
             cluster.enqueue("spring", "primary", COUNT, batch=50)
-            eventually(lambda: len(smtp.accepted["primary"]) > COUNT / 10)
+            eventually(lambda: len(smtp.mailboxes("primary")) > COUNT / 10)
             hurt(server)
             eventually(lambda: f"waiting for Redis: {says}" in cluster.log())
             heal(server)
@@ -71,7 +71,7 @@ def test_workers_wait_until_redis_takes_writes_again(tmp_path, smtp, hurt, heal,
 
             assert [worker.poll() for worker in workers] == [None, None]
             assert cluster.outcomes("spring") == {"accepted": COUNT}
-            assert set(Counter(smtp.accepted["primary"]).values()) == {1}
+            assert set(Counter(smtp.mailboxes("primary")).values()) == {1}
             assert "Unrecoverable" not in cluster.log()
             assert len(cluster.log().split("waiting for Redis:")) <= 8  # one a process
         finally:
@@ -105,12 +105,12 @@ def test_a_failover_in_mid_campaign_loses_nobody_and_doubles_nobody(tmp_path, sm
         try:
             worker = cluster.start("one")
             cluster.enqueue("spring", "primary", COUNT, batch=50)
-            eventually(lambda: len(smtp.accepted["primary"]) > COUNT / 10)
+            eventually(lambda: len(smtp.mailboxes("primary")) > COUNT / 10)
             found.fail_over()
             eventually(lambda: cluster.final("spring"))
 
             assert worker.poll() is None
             assert cluster.outcomes("spring") == {"accepted": COUNT}
-            assert set(Counter(smtp.accepted["primary"]).values()) == {1}
+            assert set(Counter(smtp.mailboxes("primary")).values()) == {1}
         finally:
             cluster.close()

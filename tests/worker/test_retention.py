@@ -43,7 +43,7 @@ def test_a_worker_forgets_what_is_over_and_goes_on_with_what_another_began(clust
     eventually(lambda: not of(cluster.client, "old") and not of(cluster.client, "half"))
     assert Campaigns(cluster.client).names() == ["young"]
     assert cluster.outcomes("young") == {"accepted": 20}
-    assert len(smtp.accepted["primary"]) == 60
+    assert len(smtp.mailboxes("primary")) == 60
 
 
 def test_a_turn_looks_at_some_and_the_next_ones_at_others(cluster, monkeypatch):

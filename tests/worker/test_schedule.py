@@ -20,4 +20,4 @@ def test_a_campaign_is_held_back_and_let_go(cluster, smtp):
     campaigns.schedule(settings, "spring", time.time())
     eventually(lambda: cluster.final("spring"))
     assert cluster.outcomes("spring") == {"accepted": 40}
-    assert len(smtp.accepted["primary"]) == 50
+    assert len(smtp.mailboxes("primary")) == 50

@@ -7,7 +7,7 @@ import pytest
 from mailer.store.ledger import PRIORITY
 from tests.conftest import has_the_machine_to_itself
 from tests.servers.cluster import ACCOUNT, Cluster
-from tests.servers.submission_server import SubmissionServer
+from tests.servers.scripted import ANY, ScriptedServer
 from tests.servers.waiting import eventually
 
 RECIPIENTS = 600
@@ -17,15 +17,15 @@ TARPIT = 3.0
 
 @pytest.fixture
 def healthy():
-    with SubmissionServer(good="right") as server:
-        server.delay = 0.01  # so that the server is the bound, and not this machine
+    with ScriptedServer({"good": "right"}) as server:
+        server.delays[ANY] = 0.01  # so that the server is the bound, and not this machine
         yield server
 
 
 @pytest.fixture
 def tarpit():
-    with SubmissionServer(slow="right") as server:
-        server.delay = TARPIT
+    with ScriptedServer({"slow": "right"}) as server:
+        server.delays[ANY] = TARPIT
         yield server
 
 
@@ -57,16 +57,16 @@ def test_beside_a_tarpit_an_account_keeps_half_of_its_rate_and_single_messages_t
     eventually(lambda: cluster.final("warm"))
     alone = seconds_for(cluster, "alone")
     cluster.enqueue("stuck", "slow", 320, batch=20)
-    eventually(lambda: tarpit.connections > 0)
+    eventually(lambda: len(tarpit.connections) > 0)
     beside = seconds_for(cluster, "beside")
-    tarpit.delay = 30.0
+    tarpit.delays[ANY] = 30.0
     slower = seconds_for(cluster, "slower")
     waited = []
     for number in range(5):
-        heard = len(healthy.accepted["good"])
+        heard = len(healthy.mailboxes("good"))
         began = time.monotonic()
         cluster.enqueue(f"single{number}", "good", 1, queue=PRIORITY)
-        eventually(lambda heard=heard: len(healthy.accepted["good"]) > heard, every=0.01)
+        eventually(lambda heard=heard: len(healthy.mailboxes("good")) > heard, every=0.01)
         waited.append(time.monotonic() - began)
     figures = f"alone {alone:.1f} s, beside {beside:.1f} s, 30 s a reply {slower:.1f} s, {waited}"
     # What a tarpit costs where nothing is kept for others is minutes: 3 or 30 seconds a reply.

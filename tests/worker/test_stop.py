@@ -16,13 +16,13 @@ PROCESSES = 4
 
 @pytest.mark.timeout(600)
 def test_a_password_that_turns_wrong_stops_the_account_and_loses_and_doubles_nothing(cluster, smtp):
-    smtp.slow_login = 0.02
+    smtp.delays["AUTH"] = 0.02
 
-    def turn_wrong(user, number):
-        if user == "primary" and number == TOTAL // 3:
+    def turn_wrong(taken):
+        if taken.user == "primary" and taken.number == TOTAL // 3:
             smtp.passwords["primary"] = "changed"
 
-    smtp.on_accepted = turn_wrong
+    smtp.on_taken = turn_wrong
     cluster.start("one")
     cluster.start("two")
     cluster.enqueue("spring", "primary", TOTAL)
@@ -50,7 +50,7 @@ def test_a_password_that_turns_wrong_stops_the_account_and_loses_and_doubles_not
     eventually(lambda: cluster.final("spring"))
     assert cluster.outcomes("spring") == {"accepted": TOTAL}
     assert smtp.refused["primary"] == refused
-    assert sorted(smtp.accepted["primary"]) == sorted(
+    assert sorted(smtp.mailboxes("primary")) == sorted(
         mailbox("spring", number) for number in range(TOTAL)
     )
     assert cluster.state("primary") == RUNNING
@@ -60,7 +60,7 @@ def test_a_password_that_turns_wrong_stops_the_account_and_loses_and_doubles_not
 
 @pytest.mark.timeout(600)
 def test_a_temporary_refusal_at_login_only_waits(cluster, smtp):
-    smtp.auth_reply["primary"] = "454 4.7.0 Temporary authentication failure"
+    refusal = smtp.answer("AUTH", "454 4.7.0 Temporary authentication failure")
     cluster.start("one")
     cluster.start("two")
     cluster.enqueue("spring", "primary", 2_000)
@@ -71,10 +71,10 @@ def test_a_temporary_refusal_at_login_only_waits(cluster, smtp):
     assert smtp.refused["primary"] <= 4, "after 5, 10, 20 seconds: not for each batch"
     assert cluster.outcomes("news") == {"accepted": 1_000}
     assert set(cluster.outcomes("spring")) <= {"queued", "deferred"}
-    del smtp.auth_reply["primary"]
+    smtp.script.remove(refusal)
     eventually(lambda: cluster.final("spring"))
     assert cluster.outcomes("spring") == {"accepted": 2_000}
-    assert len(set(smtp.accepted["primary"])) == len(smtp.accepted["primary"]) == 2_000
+    assert len(set(smtp.mailboxes("primary"))) == len(smtp.mailboxes("primary")) == 2_000
     assert cluster.letters() == []
     assert cluster.state("primary") == RUNNING
 
@@ -82,7 +82,7 @@ def test_a_temporary_refusal_at_login_only_waits(cluster, smtp):
 @pytest.mark.timeout(600)
 def test_an_unknown_account_with_a_wrong_password_costs_one_login(cluster, smtp):
     smtp.passwords["primary"] = "changed"
-    smtp.slow_login = 0.2
+    smtp.delays["AUTH"] = 0.2
     cluster.start("one")
     cluster.start("two")
     cluster.enqueue("spring", "primary", 3_000, batch=10)
@@ -154,4 +154,4 @@ def test_a_dead_letter_that_reaches_a_worker_all_the_same_is_put_back_and_not_se
     eventually(lambda: "is for people" in cluster.log())
     eventually(lambda: len(cluster.queue) == 3)
     assert cluster.outcomes("spring") == {"dead": 300}
-    assert smtp.accepted["primary"] == []
+    assert smtp.mailboxes("primary") == []

@@ -1,9 +1,9 @@
-"""What must not be shown is taken out of what a server says, because it is known and not guessed.
+"""What must not be shown is taken out of a server's text: secrets and addresses that the session knows.
 
 A server may repeat what it was sent: ``535 unknown command AUTH PLAIN AG5ld3…``. The session knows its
 secrets, every line it wrote to log in, and its own addresses. So these are looked for, in the forms in
 which they come back: as they are, in base64 at any offset, percent-encoded, in hex, upper-cased, cut
-short, or broken in pieces. Work grows linearly with the text.
+short, or broken in pieces. The work grows linearly with the text.
 """
 
 import base64
@@ -18,7 +18,7 @@ from mailer.smtp.reply import Reply
 SHOWN = "…"
 """What stands for that which is not shown."""
 PIECE = 8
-"""Characters of a secret that give it away: any piece of a text that holds so many in a row is masked."""
+"""How many characters of a secret in a row must not be shown: a text's piece with so many is masked."""
 SHORTEST = 3
 """A secret, or an end of a text that begins one, below so many characters says nothing."""
 

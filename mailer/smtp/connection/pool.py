@@ -1,8 +1,9 @@
-"""Which session next, and when one has had its day.
+"""Which session is used next, and when one is closed.
 
-Sessions live across calls of a driver. The one that rested shortest is lent first, so that the others
-grow idle and go. A session is looked at before it is lent, without a command: NOOP and RSET count as
-junk at many servers, and whoever has hung up or complained has done so in the socket's buffer.
+Sessions live across calls of a driver. The session that was idle shortest is used first, so that the
+others reach their idle limit and are closed. Before a session is used, its socket is looked at; no
+command is sent. Many servers count NOOP and RSET as junk commands, and whether a server has hung up or
+spoken shows in the socket's buffer.
 """
 
 from collections.abc import Callable
@@ -13,7 +14,8 @@ from mailer.smtp.session import Session
 from mailer.smtp.settings import Server
 
 JITTER = 0.2
-"""By how much of the maximum sessions retire early at most: not all of them at once."""
+"""Sessions are closed before their age limit by a random share of it, at most this: or all would be
+closed at once."""
 
 
 class Pool:

@@ -2,7 +2,7 @@
 
 It saves the certificate's way to an authority and the key exchange's signature, on both sides; with TLS
 1.2 a round trip too. Each driver keeps its own: one account, one host, one thread. The certificate was
-verified for that host when hands were shaken in full, and it is verified again within the hour.
+verified for that host in the full handshake, and it is verified again within the hour.
 """
 
 import ssl
@@ -20,7 +20,7 @@ class Resumption:
         self._verified_at = 0.0
 
     def offered(self, context: ssl.SSLContext, now: float) -> ssl.SSLSession | None:
-        """What a connection with *context* may take up; None where hands are to be shaken in full."""
+        """The session that a connection with *context* may take up; None for a full handshake."""
         is_fresh = now - self._verified_at < TRUSTED_FOR
         return self._session if is_fresh and context is self._context else None
 
@@ -37,5 +37,5 @@ class Resumption:
         self._session, self._context = session, connection.context
 
     def forget(self) -> None:
-        """Shake hands in full next time: with what was offered it has failed."""
+        """Make the next handshake a full one: the one with the session that was offered has failed."""
         self._session = None

@@ -34,7 +34,7 @@ def _context(ca_file: Path | None, cert: Path | None, key: Path | None) -> ssl.S
     # RFC 9525 section 2: only the names in subjectAltName count.
     context.hostname_checks_common_name = False
     if cert is not None:
-        # A protected key would ask at the terminal: a worker has none.
+        # OpenSSL would ask at the terminal for an encrypted key's passphrase, and a worker has none.
         context.load_cert_chain(cert, key, password=lambda: "")
     return context
 
@@ -80,7 +80,7 @@ SILENCE = 10.0
 
 
 def speaks_tls(address: Address, *, within: float) -> bool:
-    """Whether whoever listens at *address* shakes TLS hands at once. Nothing is trusted, nothing said."""
+    """Whether the server at *address* begins with TLS; no certificate is verified, nothing is sent."""
     family, kind, protocol, _, place = address
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False

@@ -1,8 +1,8 @@
 """Octets over TCP or TLS, without ever waiting: the one place with sockets besides the loop.
 
-Whoever owns a `Transport` calls it when the selector says that something may have changed. Reading is
-always possible while writing is not: a server that answers before it has read everything cannot bring
-both sides to a halt.
+Whoever owns a `Transport` calls it when the selector says that something may have changed. It can always
+read, even while a write waits. Otherwise both sides would wait for ever, when a server answers before it
+has read everything.
 """
 
 import errno
@@ -44,7 +44,8 @@ class Transport:
         self._taken = 0
         self._is_encrypted = False
         self._socket.setblocking(False)
-        # Every write is a whole turn of the dialogue: waiting for more to say would cost an RTT.
+        # Every write ends where the server must answer: if the kernel waited for more octets, that would
+        # cost a round trip.
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         _notice_death(self._socket)
         code = self._socket.connect_ex(place)
@@ -150,16 +151,17 @@ class Transport:
                 self._offset = 0
 
     def close(self) -> None:
-        """Close without ceremony; harmless if done before, or in a child of a fork."""
-        # No TLS farewell: QUIT and its reply said it, and close_notify would have to be waited for.
+        """Close the socket; harmless if it is closed already, and in a child of a fork."""
+        # No TLS close_notify: QUIT and its reply have ended the session, and close_notify would have to
+        # be waited for.
         self._socket.close()
 
 
 def _notice_death(connection: socket.socket) -> None:
-    """Have the system notice within two minutes that the other end is gone without a word.
+    """Have the system notice within two minutes that the other end has vanished.
 
     Else a message whose final dot was written to a dead connection is in doubt for `Timeouts.final`, ten
-    minutes. A server that is alive and slow is not concerned: its system answers for it.
+    minutes. A server that is only slow is not affected: its system answers the probes.
     """
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in _LIVENESS.items():

@@ -83,7 +83,7 @@ def _proven(mechanism: str, attempt: "_Attempt") -> str:
     if attempt.is_cancelled or (
         mechanism in sasl.PROVING and not sasl.is_over(attempt.conversation)
     ):
-        # Whoever says yes without the proof may be anybody who reads along.
+        # A server that accepts without its proof may be an attacker.
         raise _unproven(f"{mechanism}: the server did not prove that it knows the password")
     return mechanism
 
@@ -151,7 +151,7 @@ def _secret(
     else:
         assert isinstance(secret, str)
         return secret
-    # Raised out here, it drags no exception along that was given the secret.
+    # Raised outside of the except block, so that it has no context: that exception may hold the secret.
     raise refusal
 
 
@@ -161,7 +161,8 @@ def _without_secret(error: Exception) -> RefusedError:
         case TokenRefusedError():
             return RefusedError(Stage.AUTH, None, Judgement(Action.AUTH_FAIL, f"local: {error}"))
         case SecretUnavailableError() | TokenUnavailableError():
-            # Not here and not now: a vault that is sealed, a file that is being replaced, another host's.
+            # The secret is missing here and now only: a sealed vault, a file that is being replaced, a
+            # file of another host.
             judgement = Judgement(Action.AUTH_RETRY, f"local: {error}")
         case ConfigError():
             return _misconfigured(str(error))

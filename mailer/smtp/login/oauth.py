@@ -33,7 +33,7 @@ LONGEST_LIFETIME = 86_400.0
 LEEWAY = 60.0
 """How long before its end a token is fetched anew; one that lives shortly, at half its life."""
 JUST_FETCHED = 10.0
-"""Within this time a refusal is believed to be about the token before."""
+"""Seconds after a fetch in which a refusal is taken to be about the token before."""
 TIMEOUT = 30.0
 
 Fetch = Callable[[], tuple[str, float]]
@@ -163,7 +163,7 @@ def _reading_until(deadline: float) -> type[ssl.SSLSocket]:
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A redirect would take the form, and the secrets in it, who knows where: none is followed."""
+    """No redirect is followed: it would send the form, with its secrets, to another place."""
 
     def redirect_request(self, *_args: object, **_more: object) -> None:
         return None

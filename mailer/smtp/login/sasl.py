@@ -22,7 +22,7 @@ MIN_ITERATIONS = 4096
 """SCRAM's iteration count comes from the server. RFC 7677 section 4 wants so many at least: with few,
 whoever has the proof, a false server say, tries passwords at leisure."""
 MAX_ITERATIONS = 1_000_000
-"""Beyond this it would only burn our time."""
+"""A larger count is refused: it would cost seconds of computing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ MECHANISMS: dict[str, Callable[[Credentials], Conversation]] = {
 TOKEN_MECHANISMS = frozenset({"OAUTHBEARER", "XOAUTH2"})
 CERTIFICATE_MECHANISMS = frozenset({"EXTERNAL"})
 DISCLOSING = TOKEN_MECHANISMS | {"PLAIN", "LOGIN"}
-"""What shows the secret to whoever reads along."""
+"""Mechanisms that send the secret itself."""
 PROVING = frozenset({"SCRAM-SHA-256"})
 """Where the server proves itself too: a success before it has done so is none."""
 

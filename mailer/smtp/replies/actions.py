@@ -28,7 +28,7 @@ class Action(Enum):
     AUTH_FAIL = "auth_fail"
     """The credentials were refused: stop the account, tell its owner."""
     REAUTH_ONCE = "reauth_once"
-    """The server has forgotten who we are: log in anew, once."""
+    """The server has forgotten the login: log in again, once."""
     ACCOUNT_CONFIG = "account_config"
     """Somebody must change something: a sender to verify, an address to permit, a bill to pay."""
     SPLIT_RECIPIENTS = "split_recipients"
@@ -40,7 +40,8 @@ class Action(Enum):
     SMTPUTF8_UNSUPPORTED = "smtputf8_unsupported"
     """The address needs SMTPUTF8, which somebody on the way lacks."""
     PROTOCOL_ERROR = "protocol_error"
-    """Client and server have lost step: close, try once more without extensions."""
+    """Client and server disagree about which reply answers what: close, and try once more without
+    extensions."""
 
     @property
     def meaning(self) -> "Meaning":
@@ -154,7 +155,7 @@ MEANINGS: dict[Action, Meaning] = {
         before_mail=Action.RETRY_LATER,
         recipient=Next.DONE,
         bounce=Reason.UNKNOWN,
-        # Where everybody expects an error, a positive reply of the wrong class is one.
+        # A positive reply of the wrong class is an error, too.
         incurable=Action.PROTOCOL_ERROR,
     ),
     Action.RETRY_LATER: Meaning(

@@ -6,58 +6,17 @@ import pytest
 
 from mailer import Campaign, send
 from mailer.compose.unsubscribe import Unsubscribed
-from mailer.config import Settings
-from mailer.deliver.delivery import Delivery
 from mailer.errors import InputError
 from mailer.feedback.unsubscribing import Unsubscribing
 from mailer.mail.barring.scopes import ALL
 from mailer.mail.recipients import fingerprint
 from mailer.store.suppression import Suppressed, Suppression
-from tests.servers.submission_server import SubmissionServer
+from tests.servers.scripted import ANY
+from tests.servers.shop import work
 
 ROWS = [{"email": f"r{number}@example.org"} for number in range(60)]
+BOTH = ("bulk", "priority")
 NEWS = "Shop news <news.shop.example>"
-
-
-@pytest.fixture
-def server():
-    with SubmissionServer(good="right") as running:
-        yield running
-
-
-@pytest.fixture
-def settings(redis_url, tmp_path, server, monkeypatch):
-    monkeypatch.setenv("PASSWORD", "right")
-    folder = tmp_path / "templates" / "hello"
-    folder.mkdir(parents=True)
-    (folder / "subject.txt").write_text("Hello\n")
-    (folder / "body.txt").write_text("Hello.\n")
-    account = {
-        "url": f"smtp://good@127.0.0.1:{server.port}",
-        "password_env": "PASSWORD",
-        "max_connections": 1,
-    }
-    return Settings.model_validate(
-        {
-            "redis": redis_url,
-            "templates": folder.parent,
-            "sender": "Shop <news@shop.example>",
-            "accounts": {"primary": account},
-        }
-    )
-
-
-@pytest.fixture
-def delivery(settings, client):
-    made = Delivery(settings, client)
-    yield made
-    made.close()
-
-
-def work(delivery, client):
-    for queue in ("bulk", "priority"):
-        while queued := client.zrange(f"mailer:queued:{queue}", 0, 0):
-            delivery.deliver(queued[0].decode())
 
 
 def leave(settings, mailbox, campaign="spring", **how):
@@ -68,32 +27,32 @@ def test_who_unsubscribes_in_mid_batch_gets_nothing_any_more(settings, delivery,
     """The last of one batch presses the link while the first ones are sent."""
     mailing = Campaign("spring", template="hello", list_id=NEWS, settings=settings)
     mailing.enqueue(ROWS)
-    server.delay = 0.02
+    server.delays[ANY] = 0.02
     pressed = []
 
-    def press(_user, number):
-        if number == 3:
+    def press(taken):
+        if taken.number == 3:
             leave(settings, "r59@example.org")
             pressed.append(time.monotonic())
 
-    server.on_accepted = press
-    work(delivery, client)
+    server.on_taken = press
+    work(delivery, client, *BOTH)
 
     assert pressed
     assert mailing.status().outcomes["accepted"] == 59
     assert mailing.status().outcomes["suppressed"] == 1
-    assert "r59@example.org" not in server.accepted["good"]
-    assert len(set(server.accepted["good"])) == len(server.accepted["good"]) == 59
+    assert "r59@example.org" not in server.mailboxes()
+    assert len(set(server.mailboxes())) == len(server.mailboxes()) == 59
 
 
 def test_the_last_one_of_a_batch_may_be_the_one_who_leaves(settings, delivery, client, server):
     """Nobody is left to send to then, and the run ends."""
     mailing = Campaign("spring", template="hello", settings=settings)
     mailing.enqueue(ROWS[:2])
-    server.delay = 0.6  # so that more than a stride lies between two messages
-    server.on_accepted = lambda _user, _number: leave(settings, "r1@example.org")
-    work(delivery, client)
-    assert server.accepted["good"] == ["r0@example.org"]
+    server.delays[ANY] = 0.6  # so that more than a stride lies between two messages
+    server.on_taken = lambda _taken: leave(settings, "r1@example.org")
+    work(delivery, client, *BOTH)
+    assert server.mailboxes() == ["r0@example.org"]
     assert mailing.status().outcomes["suppressed"] == 1
 
 
@@ -104,24 +63,25 @@ def test_leaving_one_list_leaves_the_others_and_the_receipts(settings, delivery,
 
     campaign("spring")
     leave(settings, "ada@example.org")
-    work(delivery, client)  # queued before, and not sent any more
-    assert server.accepted["good"] == []
+    work(delivery, client, *BOTH)  # queued before, and not sent any more
+    assert server.mailboxes() == []
 
     assert campaign("summer").suppressed == 1
     assert campaign("tips", "<tips.shop.example>").queued == 1
     assert campaign("general", None).queued == 1
-    work(delivery, client)  # first: a single message that waits has batches go on beside it
-    assert len(server.accepted["good"]) == 2
+    # First of all: a single message that waits has batches go on beside it.
+    work(delivery, client, *BOTH)
+    assert len(server.mailboxes()) == 2
     send("hello", to="ada@example.org", settings=settings)
-    work(delivery, client)
-    assert len(server.accepted["good"]) == 3
+    work(delivery, client, *BOTH)
+    assert len(server.mailboxes()) == 3
 
     leave(settings, "ada@example.org", of_all=True)
     assert campaign("tips-2", "<tips.shop.example>").suppressed == 1
     assert campaign("general-2", None).suppressed == 1
     send("hello", to="ada@example.org", settings=settings)
-    work(delivery, client)
-    assert len(server.accepted["good"]) == 4
+    work(delivery, client, *BOTH)
+    assert len(server.mailboxes()) == 4
 
 
 @pytest.mark.parametrize("reason", ["mailbox_unknown", "complaint", "by hand"])
@@ -149,5 +109,5 @@ def test_a_campaign_that_the_last_version_queued_honours_who_left(
     mailing.enqueue(ROWS[:2])
     client.hset("mailer:campaign:spring", "policy", "{}")
     leave(settings, "r0@example.org")
-    work(delivery, client)
-    assert server.accepted["good"] == ["r1@example.org"]
+    work(delivery, client, *BOTH)
+    assert server.mailboxes() == ["r1@example.org"]

@@ -8,12 +8,12 @@ from mailer.operate import campaigns
 from mailer.operate.timeline import timeline
 from mailer.store.views.minutes import minutes
 from tests.servers.cluster import Cluster, mailbox
-from tests.servers.submission_server import SubmissionServer
+from tests.servers.scripted import ScriptedServer
 from tests.servers.waiting import eventually
 
 
 def test_each_outcome_is_in_its_minute_once(tmp_path, redis_url):
-    with SubmissionServer(primary="right", other="changed") as smtp:
+    with ScriptedServer({"primary": "right", "other": "changed"}) as smtp:
         smtp.gone = {mailbox("spring", n) for n in range(7)}
         cluster = Cluster(tmp_path, redis_url, smtp.port, primary="right", other="right")
         try:

@@ -11,7 +11,8 @@ from mailer.config import Settings, load
 from mailer.operate import campaigns
 from mailer.operate.barring import suppression
 from tests.servers.cluster import Cluster
-from tests.servers.submission_server import SubmissionServer
+from tests.servers.conversation import Connection, mailbox_in
+from tests.servers.scripted import ScriptedServer
 from tests.servers.waiting import eventually
 
 REPOSITORY = Path(__file__).parents[3]
@@ -46,7 +47,7 @@ class World:
     """What there is: the *cluster*, its mail server, the settings to serve it with."""
 
     cluster: Cluster
-    smtp: SubmissionServer
+    smtp: ScriptedServer
     settings: Settings
 
 
@@ -55,10 +56,10 @@ def row(campaign: str, number: int) -> dict[str, str]:
     return {"email": f"{campaign}.{number}@{domain}", "name": f"Reader {number}"}
 
 
-def reply(mailbox: str) -> str:
+def reply(_connection: Connection, line: str) -> str | None:
     """What RCPT is answered: a few in a hundred are refused, each number for a reason of its own."""
-    number = int(mailbox.partition("@")[0].rpartition(".")[2])
-    return next((REFUSED[key] for key in REFUSED if number % 100 == key), "")
+    number = int(mailbox_in(line).partition("@")[0].rpartition(".")[2])
+    return next((REFUSED[key] for key in REFUSED if number % 100 == key), None)
 
 
 def _queue(settings: Settings, name: str, account: str, number: int) -> None:
@@ -80,8 +81,8 @@ def world(
 
     It goes at *rate*, and is seen when half of it is done.
     """
-    with SubmissionServer(primary="right", billing="changed") as smtp:
-        smtp.rcpt_reply = reply
+    with ScriptedServer({"primary": "right", "billing": "changed"}) as smtp:
+        smtp.answer("RCPT", reply)
         cluster = Cluster(folder, redis_url, smtp.port, primary="right", billing="right")
         try:
             _write(folder, cluster, rate)

@@ -7,7 +7,7 @@ import pytest
 from mailer.config import Settings
 from mailer.mail.said import Said
 from mailer.store.breaker import Breaker, Refusal, Trouble
-from tests.servers.submission_server import SubmissionServer
+from tests.servers.scripted import ScriptedServer
 from tests.web.console.conftest import USERS, note_of
 
 MARKUP = "<script>alert(1)</script>"
@@ -15,7 +15,7 @@ MARKUP = "<script>alert(1)</script>"
 
 @pytest.fixture
 def smtp():
-    with SubmissionServer(news="right") as server:
+    with ScriptedServer({"news": "right"}) as server:
         yield server
 
 

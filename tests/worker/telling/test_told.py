@@ -15,7 +15,7 @@ import pytest
 from mailer.history import open_history
 from mailer.store.events import EventStream
 from tests.servers.cluster import Cluster
-from tests.servers.submission_server import SubmissionServer
+from tests.servers.scripted import ScriptedServer
 from tests.servers.waiting import eventually
 from tests.worker.telling.receiver import Receiver
 
@@ -35,7 +35,7 @@ def hangs(events):
 
 @pytest.fixture
 def smtp():
-    with SubmissionServer(primary="right") as server:
+    with ScriptedServer({"primary": "right"}) as server:
         yield server
 
 
