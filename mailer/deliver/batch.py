@@ -39,14 +39,14 @@ class Batch:
         }
 
     def lease_until(self, now: float, lease: float) -> float | None:
-        """When the lease is to end, now and then; None while that was said just before."""
+        """The time until which the lease is to be renewed; None if it was renewed a moment ago."""
         if now < self._renew_at:
             return None
         self._renew_at = now + lease * RENEW_AFTER
         return now + lease
 
     def open(self) -> list[int]:
-        """Offsets of all whom somebody still has to try."""
+        """Offsets of all recipients whose status is not final."""
         return [offset for offset, status in enumerate(self.statuses) if status in OPEN]
 
     def left_transmitting(self) -> list[int]:
@@ -144,7 +144,7 @@ class Batch:
                 yield Part(*self.subset(half))
 
     def elsewhere(self, routes: Routes, unusable: Collection[str]) -> list[Part]:
-        """The open messages by the accounts that are to send them; empty where all stay as they are."""
+        """The open messages by the accounts that are to send them; empty if none changes its account."""
         groups: dict[str, list[int]] = {}
         left = self.open()
         for offset, domain in zip(left, self.domains(left), strict=True):

@@ -1,9 +1,9 @@
 """One batch's way through a worker: from its claim, over sending what is due, to its release.
 
-The order matters. What an earlier lease left in doubt is settled before anything else, for it may be in
-somebody's mailbox. The suppression list is asked before each sending and while it lasts, because a batch
-may have waited for days, and be sent for hours. Limits are asked last, so that no permit is held by what
-is not sent.
+The order matters. Messages that an earlier lease had begun to transmit are judged first, because they may
+have been delivered. The suppression list is asked before each sending and during it, because a batch may
+have waited for days, and may be sent for hours. Limits are asked last, so that no permit is taken for a
+message that is not sent.
 """
 
 import threading
@@ -38,16 +38,17 @@ DUE_SOON: Final = 1.0
 """Seconds: a deferred recipient that is due within this time goes along with its batch."""
 
 NO_PROGRESS_WAIT: Final = 2.0
-"""Seconds that a batch rests when nothing of it could be sent and nobody said until when."""
+"""Seconds that a batch waits if nothing of it could be sent and nothing says until when."""
 
 SHORT_WAIT: Final = 1.0
-"""Seconds for which a worker keeps a batch that waits for permits, unless others want the worker."""
+"""Seconds for which a worker keeps a batch that waits for permits, unless other batches wait for the
+worker."""
 
 HEARTBEAT: Final = 0.25
-"""Seconds between two looks at the ledger while it does."""
+"""Seconds between two questions to the ledger while it does."""
 
 SOON: Final = 0.1
-"""Seconds that a batch which stands in line for permits waits at least."""
+"""Seconds that a batch in the queue for permits waits at least."""
 
 
 class BatchRun:
@@ -91,10 +92,10 @@ class BatchRun:
     def leaves_room(self) -> bool:
         """Whether its account's next batch may begin beside it; another thread asks.
 
-        It may where nothing is left to do but to read replies. And where the batch, having lost one
-        worker, uses a single connection: a host that was cut off hands all its batches to others, and
-        one after the other they would hold up the account. After a second death, the batch itself
-        may be what kills: then nothing of its account is put at risk beside it.
+        It may if nothing is left to do but to read replies. It also may if the batch has lost one worker,
+        and so uses a single connection: after a host was cut off, all its batches are like that, and one
+        after the other they would keep the account from its work. After a second death, the batch itself
+        may be what kills workers. Then no other batch of its account is sent beside it.
         """
         if self._current is None:
             return False
@@ -105,7 +106,7 @@ class BatchRun:
     # Before anything is sent.
 
     def _settle_leftovers(self) -> None:
-        """What an earlier lease left transmitting was written, and nobody read the reply."""
+        """Judge what an earlier lease was transmitting: it was written, and no reply was read."""
         left = self._batch.left_transmitting()
         if not left:
             return
@@ -120,7 +121,7 @@ class BatchRun:
         self._recorder.settle(self._excluded.listed(), Status.SUPPRESSED)
 
     def _held_back(self) -> bool:
-        """Set aside what goes to receivers whose mail is held back; True where that ends this run."""
+        """Set aside messages to receivers whose mail is held back; True if that ends this run."""
         batch, ledger, now = self._batch, self._tools.ledger, time()
         held = self._excluded.held_back()
         others = sorted(set(batch.open()) - set(held))
@@ -138,7 +139,7 @@ class BatchRun:
     # Sending.
 
     def _deliver(self) -> bool:
-        """Send, and end the lease; True where it was interrupted, and is to be begun again."""
+        """Send, and end the lease; True if it was interrupted by a new entry of the suppression list."""
         verdict, rest = Verdict.GO, Rest(self._policy.opens(time()))
         if self._account().usable and rest.until <= time():
             try:
@@ -150,7 +151,7 @@ class BatchRun:
                 self._hand_on(exc)
                 return False
             if self._current is not None and self._current.interrupted:
-                self._current = None  # asked once: there may be nobody left to send to
+                self._current = None  # else the next round, with nobody to send to, ends here again
                 return True
         # Asked again: what was sent may have stopped the account.
         account = self._account()
@@ -199,7 +200,7 @@ class BatchRun:
         finally:
             gate.rest()
             if len(grant.granted) < len(left):
-                gate.renew()  # it will wait: others may need the connections now
+                gate.renew()  # the batch will wait: its connections may go to others now
             driver.reap(gate.surplus)
             permit.close(journal.sent)
 
@@ -208,8 +209,9 @@ class BatchRun:
         stamp = journal.began if self._policy.stamps else None
         outgoing = self._tools.contents.outgoing(self._batch, journal.chosen, stamp)
         if self._claim.deaths:
-            # One of them may have killed its worker. Where making it is enough, it does so again before
-            # any leaves; else no more than one other is under way.
+            # One of the messages may have killed the last worker. All are made first: if making it kills,
+            # it does so before any is sent. One connection is used: if sending it kills, at most one
+            # other message is uncertain.
             connections = 1
             for _ in outgoing:
                 pass
@@ -223,7 +225,7 @@ class BatchRun:
         self._count_receivers(journal.chosen)
 
     def _count_receivers(self, chosen: Sequence[int]) -> None:
-        """Tell the brake how many each receiver has taken; of single messages there is none."""
+        """Count what each receiver has taken, for the brake; single messages have none."""
         if self._claim.queue == BULK:
             batch = self._batch
             taken = [one for one in chosen if batch.statuses[one] is Status.ACCEPTED]
@@ -234,7 +236,7 @@ class BatchRun:
         return short and self._policy.opens(time()) <= time()
 
     def _rest(self, journal: Journal, wait: float) -> bool:
-        """Wait for the next permits with the lease kept; False when something else is wanted."""
+        """Wait for the next permits under the lease; False if the batch is to be given back."""
         ends = time() + wait
         pause = threading.Event()
         while (left := ends - time()) > 0:
@@ -246,7 +248,7 @@ class BatchRun:
     # What is left.
 
     def _hand_on(self, error: UnableError) -> None:
-        """Leave to other workers what this one cannot send; bury what no living worker could."""
+        """Leave to other workers what this one cannot send; a dead letter, if no living one can."""
         handed = self._tools.unable.give_back(error, self._claim.ref)
         if handed.is_hopeless:
             self._give_up("account", "account", error.why)
@@ -257,13 +259,13 @@ class BatchRun:
         self._report.words = f"left to other workers: {error}"
 
     def _give_up(self, reason: str, stage: str, why: str) -> None:
-        """Bury what nobody can send."""
+        """Make a dead letter of what nobody can send."""
         said = Said(stage=stage, text=why, rule="local: not sent")
         self._recorder.bury_rest(AccountState(self._claim.account, reason=reason, said=said))
         self._tools.ledger.give_back(self._claim, time())
 
     def _reroute(self) -> bool:
-        """Give what the account cannot send to the campaign's others; False where there are none."""
+        """Give the rest to other accounts of the campaign; False if there are none."""
         routes = self._policy.routes
         if routes is None:
             return False
@@ -338,6 +340,6 @@ class BatchRun:
             random=random,
         )
         if self._policy.routes and outcome.trouble and result.fate is not Fate.UNCERTAIN:
-            # Not this message's fault, and another account may send it: see `_reroute`.
+            # The trouble is the account's, and another account may send the message: see `_reroute`.
             return replace(outcome, status=Status.DEFERRED, reason="")
         return outcome

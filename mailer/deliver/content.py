@@ -71,7 +71,7 @@ class Contents:
 
 
 class Outgoing(Sequence[Submission]):
-    """Messages of a batch, each finished when its turn comes: with attachments, all might not fit."""
+    """Messages of a batch, each finished when it is sent: all together might not fit into memory."""
 
     def __init__(
         self,
@@ -111,7 +111,8 @@ class Outgoing(Sequence[Submission]):
             assert isinstance(head, bytes)
             chunks = chain(stamped(head, date), chunks)
         content = b"".join(chunks)
-        # Its Date stands where another stood, as long and as harmless. A signature does not.
+        # A Date takes the place of another of the same length. A signature is new text, and must be
+        # checked.
         is_vouched_for = not self._signers and self._is_vouched_for(entry)
         content = signatures(self._signers, content) + content
         return Submission(

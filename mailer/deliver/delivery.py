@@ -1,8 +1,8 @@
 """What a worker process delivers with: it takes a batch, has it sent, and reports.
 
 Here the ledger (`mailer.store`) and the SMTP engine (`mailer.smtp`) meet; nothing here knows Celery. At
-every moment each recipient is final, waiting in Redis, or under a lease that lapses: a crash between any
-two lines loses nothing.
+every moment each recipient is final, or waits in Redis, or is under a lease that lapses. So a crash
+between any two lines loses nothing.
 """
 
 import threading
@@ -32,10 +32,10 @@ from mailer.store.connection import Client
 from mailer.store.ledger import PRIORITY, Claim, Ledger, Unclaimed, Verdict
 
 ROOM_WAITS: Final = (0.5, 30.0)
-"""Seconds that a batch waits at least and at most when its account is busy in the process it came to."""
+"""Seconds that a batch waits, at least and at most, if its account is busy in this process."""
 
 READERS_LOOK: Final = 0.5
-"""Seconds between two looks at what the readers of events are behind, once it is too much."""
+"""Seconds between two looks at how far the readers of events are behind, if they are too far behind."""
 
 
 class Delivery:
@@ -73,7 +73,7 @@ class Delivery:
         return self._tools.ledger
 
     def deliver(self, ref: str) -> Report:
-        """Work on the batch *ref* until nothing of it can go on now, or until others want the process.
+        """Work on the batch *ref* until nothing of it can be sent now, or the process is wanted.
 
         Then it goes on beside, and `Runs.finished` has its report later. Raises `LedgerUnavailableError`
         when Redis cannot be asked: the lease lapses then, and what had begun to be transmitted is
@@ -92,7 +92,7 @@ class Delivery:
         return run.report
 
     def end_early(self, ref: str) -> Report:
-        """The task's time is up: finish what is transmitted, give the rest back, and report."""
+        """End at the task's time limit: finish what is transmitted, give the rest back, and report."""
         return self.runs.end_front() or Report(ref, words="nothing was begun")
 
     def reap(self) -> None:
@@ -100,7 +100,7 @@ class Delivery:
         self._tools.connections.reap()
 
     def close(self) -> None:
-        """End what goes on beside, as at SIGTERM, and say goodbye on every connection."""
+        """End what goes on beside, as at SIGTERM, and say QUIT on every connection."""
         self._is_closing = True
         self.runs.end_all()
         self._tools.connections.close()
@@ -113,7 +113,7 @@ class Delivery:
         return self._is_closing or self._asked_to_stop()
 
     def _wait_for_readers(self) -> None:
-        """Begin nothing while too much of what happened waits to be read: Redis's memory has an end."""
+        """Begin nothing while too many events wait to be read: they would fill Redis's memory."""
         settings, pause = self._tools.settings, threading.Event()
         while settings.follows and not self._stopping():
             limits = dict.fromkeys(settings.events.ways, settings.events.max_backlog)
@@ -155,14 +155,15 @@ class Delivery:
             run.report.words = str(exc)
             self._observer.lost(run.report)
         except MemoryError as exc:
-            # The lease lapses, and counts as a death: another machine may have more.
+            # The lease lapses, and counts as a lost worker: another machine may have more memory.
             why = f"batch {claim.ref}: this process has too little memory for it; others will try"
             raise TooLittleMemoryError(why) from exc
         self._observer.ended(run.report, monotonic() - began)
 
     def _run(self, claim: Claim, run: Run) -> None:
         if claim.deaths > self._tools.settings.worker.poison_after:
-            # Read, it would have been halved after one death less: reading it is what kills.
+            # If it could be read, it would have been halved one death earlier: so reading it is what
+            # kills workers.
             why = f"{claim.deaths} workers were lost before its messages were read"
             bury_unread(self.ledger, claim, run.report, "poison", why)
             return

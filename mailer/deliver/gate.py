@@ -25,8 +25,8 @@ QUOTA_WAIT: Final = 3600.0
 """Seconds that an account rests after its quota was used up, where nobody knows when it is renewed."""
 
 RESTS_AFTER: Final = 1.0
-"""Seconds without a batch after which idle connections are rather others': between two batches they
-are used again at once."""
+"""Seconds without a batch after which idle connections are left to other workers. Between two batches
+they are used again at once."""
 
 _BEFORE_MAIL: Final = frozenset({Stage.CONNECT, Stage.EHLO, Stage.STARTTLS, Stage.AUTH})
 
@@ -34,7 +34,7 @@ _BEFORE_MAIL: Final = frozenset({Stage.CONNECT, Stage.EHLO, Stage.STARTTLS, Stag
 class Gate:
     """The `mailer.smtp.Gate` of one driver, for *account* of the configuration.
 
-    Its connections are others' *lease* seconds after the last `renew`.
+    *lease* seconds after the last `renew`, other workers may have the places of its connections.
     `troubled` says whether anything was held against the account since `begin`.
     """
 
@@ -57,9 +57,9 @@ class Gate:
         self.observer = Observer()
         self.troubled = False
         self.unable = ""
-        """Why this host cannot log in at all just now, although others may; empty where it can."""
+        """Why this host cannot log in at present, although other hosts may; empty if it can."""
         self.surplus = 0
-        """Connections that should be closed because other workers go short of their share."""
+        """How many connections should be closed because other workers have less than their share."""
 
     def begin(self, taken_at: float) -> None:
         """A batch begins that has got its permits at *taken_at*."""
@@ -92,7 +92,7 @@ class Gate:
         return self._ask_breaker() is not Admission.NOBODY
 
     def rest(self) -> None:
-        """No login is under way: if the turn to log in was taken, it is others' again."""
+        """No login is under way: give the turn to log in back, if it was taken."""
         if self._has_turn:
             self._has_turn = False
             self._breaker.let_go(self._account.name, self._owner)
@@ -122,7 +122,7 @@ class Gate:
         )
         if action is Action.THROTTLE_ACCOUNT and judgement.is_certain:
             self._pace.throttled(name, said.reply, taken_at=self._taken_at)
-            # In mid-session it is enough to go slower: the account stays usable.
+            # During a session it is enough to send more slowly: the account stays usable.
             if stage not in _BEFORE_MAIL:
                 return
         self.troubled = True
@@ -146,7 +146,7 @@ class Gate:
             self._breaker.keep_turn(name, self._owner, now)
         with self._counting:
             if self._held > 0:
-                # A call that was repeated, its reply lost, counted twice: this count is the true one.
+                # A call whose reply was lost was repeated, and counted twice: this count is the true one.
                 held, idle = self._held, self.idle_since
                 rests = idle is not None and monotonic() - idle >= RESTS_AFTER
                 self.surplus = self._slots.renew(
@@ -155,7 +155,7 @@ class Gate:
 
     @property
     def limit(self) -> int:
-        """How many connections to use, so that others who go short get theirs."""
+        """How many connections to use, so that other workers get their share."""
         if not self.surplus:
             return self._account.max_connections
         return max(1, self._held - self.surplus)

@@ -37,6 +37,6 @@ def held_against(judgement: Judgement, said: Said) -> Refusal:
     meaning = judgement.action.meaning
     trouble = Trouble(meaning.account.value)
     if not judgement.is_certain:
-        # Nor may somebody on the way make the account rest for as many days as he likes to name.
+        # And nobody on the network may decide for how many days the account rests.
         trouble = Trouble.SUSPECTED if trouble is Trouble.STOPS else Trouble.COOLS
     return Refusal(trouble, meaning.stop_reason or judgement.action.value, said)

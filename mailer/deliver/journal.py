@@ -85,7 +85,8 @@ class Journal:
             self.heard(self.sent)
         if self._lease.asked() is Proceed.END:
             return Proceed.END
-        # The campaign's pause or end is no reason to give up what is in flight: it has its ten minutes.
+        # When the campaign is paused or cancelled, replies to what was sent are still awaited, for ten
+        # minutes.
         return Proceed.BEGIN_NOTHING if self.stopped or self.interrupted else Proceed.GO_ON
 
     def finish(self, results: Sequence[Result]) -> None:

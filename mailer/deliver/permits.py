@@ -30,7 +30,7 @@ class Permit:
             self._told = monotonic()
 
     def close(self, sent: AbstractSet[int]) -> None:
-        """Nothing flies any more: what is not among *sent* was not sent."""
+        """Nothing is in flight any more: what is not among *sent* was not sent."""
         self._limits.give_back(self._grant, unused=self._without(sent))
 
     def _without(self, sent: AbstractSet[int]) -> list[int]:

@@ -13,7 +13,7 @@ from mailer.store.breaker import Breaker
 
 
 def check(settings: Settings, account: Account) -> AccountCheck:
-    """Connect, verify TLS, log in, say goodbye; needs no Redis, and changes nothing."""
+    """Connect, verify TLS, log in, quit; this needs no Redis, and changes nothing."""
     return try_account(server(account, rules(settings)))
 
 

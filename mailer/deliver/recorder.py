@@ -137,7 +137,7 @@ class Recorder:
                 self._report.failure, self._report.said = reason, said
 
     def bury_rest(self, account: AccountState) -> None:
-        """The account is stopped: what is left of the batch waits among the dead letters, whole."""
+        """Make one dead letter of what is left of the batch: its account is stopped."""
         batch = self._batch
         left = batch.open()
         if not left:
@@ -166,11 +166,11 @@ class Recorder:
         self._report.failure, self._report.said = reason, account.said
 
     def isolate(self, poison_after: int) -> None:
-        """Halve a batch that has outlived its workers too often, until one message is to blame."""
+        """Halve a batch that has lost too many workers, until a single message remains as the cause."""
         batch, report = self._batch, self._report
         claim, left = batch.claim, batch.open()
         if len(left) > 1:
-            # Each half may cost one worker more, not *poison_after* again.
+            # Each half may cost one more worker, and not *poison_after* workers again.
             deaths = max(poison_after - 1, 0)
             report.queued += self._ledger.split(claim, list(batch.halves()), time(), deaths=deaths)
             report.words = f"split after {claim.deaths} lost workers"

@@ -3,11 +3,11 @@
 A slow mail server must not hold a process while others have work. So each batch is sent by a thread of
 its own, and the task waits for that thread only as long as nobody else wants the process. Then the batch
 goes on *beside*: the task ends, the thread sends on under the same lease, and the process takes the next
-batch. The ledger has known all along what is sent; the broker's task message was only a doorbell.
+batch. This is safe because the ledger, and not the broker's task message, knows what is sent.
 
 An account has at most one batch beside that still has messages to begin; its further batches wait in
-Redis. One that only awaits replies does not count: a dead connection delays nobody but its own messages.
-Nor does one that sends over a single connection, because it has lost a worker.
+Redis. A batch that only awaits replies does not count: a dead connection delays its own messages only. A
+batch that sends over a single connection, because it has lost a worker, does not count either.
 """
 
 import logging
@@ -35,7 +35,8 @@ OTHERS_LOOK: Final = 0.1
 """Seconds between two looks at whether campaigns of other accounts do."""
 
 MOST_BESIDE: Final = 4
-"""Batches beside, each with its messages in memory. One more is asked to begin nothing more instead."""
+"""Batches beside at most, as each has its messages in memory. One more is asked to begin nothing
+further."""
 
 MOST_ENDING: Final = 16
 """Batches beside with those that only await replies; then the task waits with its batch."""
@@ -84,7 +85,7 @@ class Runs:
         self._fronts: dict[int, Run] = {}
         self._finished: SimpleQueue[Report] = SimpleQueue()
         self.news = threading.Event()
-        """Set when a batch beside has ended: `finished` has its report."""
+        """Set when a batch beside has ended; `finished` returns its report."""
 
     def has_room(self, account: str) -> bool:
         """Whether another batch of *account* may begin here."""

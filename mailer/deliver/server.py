@@ -13,8 +13,8 @@ from mailer.smtp.login import oauth
 from mailer.smtp.rules import Rule, parse
 
 LONGEST_WAIT = 2.5
-"""Seconds that a batch waits for a connection before it lets another go first: within two, those who
-have more than their share learn of it and hang up."""
+"""Seconds that a batch waits for a connection before another batch goes first. Within two seconds,
+workers that have more than their share learn of it and close some."""
 
 _SECURITY = {
     Security.STARTTLS: smtp.Security.STARTTLS,

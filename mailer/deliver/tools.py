@@ -87,7 +87,7 @@ class Connections:
         """A driver for *account* that nobody else uses. Raises `UnableError` for one not known here."""
         with self._lock:
             idle = self._idle.setdefault(account, [])
-            # The one used last comes first: it has the most connections open.
+            # The driver that was used last comes first: it has the most open connections.
             pair = idle.pop() if idle else self._make(account)
             pair[1].idle_since = None
         try:
@@ -104,7 +104,7 @@ class Connections:
             driver.reap(gate.surplus)
 
     def close(self) -> None:
-        """Say goodbye on every connection."""
+        """Say QUIT on every connection."""
         with self._lock:
             pairs, self._all = self._all, []
             self._idle.clear()

@@ -1,8 +1,8 @@
 """What this worker cannot do, others may: it gives the batch back, waits longer each time, and says so.
 
 An account that is not in this host's ``mailer.toml``, a secret that cannot be read here and now, a
-payload of a newer version: in a rolling deploy, all three are there on the next host. Only when no living
-worker could for minutes is it nobody's, and goes to the dead letters.
+payload of a newer version: in a rolling deploy, all three are there on the next host. If no living worker
+can for minutes, it becomes a dead letter.
 """
 
 import logging
@@ -97,7 +97,7 @@ class Unable:
             tells = now - lack.told >= TOLD_EVERY
             lack.told = now if tells else lack.told
         lasted = self._able.could_not(error.subject, self._worker, now)
-        if not lasted:  # another one may be able: it has the batch soon
+        if not lasted:  # another worker may be able, and gets the batch soon
             wait = min(wait, OTHERS_WAIT * (0.5 + self._random()))
         after = SECRET_AFTER if error.subject.startswith("secret:") else self._after
         if tells:

@@ -4,10 +4,8 @@ import json
 
 import pytest
 
-from tests.cli.test_mending import Server
 from tests.servers.name_server import NameServer
-
-pytestmark = pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS:UserWarning")
+from tests.servers.scripted import ScriptedServer
 
 RIGHT = {
     "shop.example": ["v=spf1 ip4:192.0.2.1 -all"],
@@ -17,7 +15,7 @@ RIGHT = {
 
 @pytest.fixture
 def account(place):
-    with Server() as server:
+    with ScriptedServer({"news": "right"}) as server:
         (place / "password").write_text("right\n")
         (place / "password").chmod(0o600)
         (place / "mailer.toml").write_text(

@@ -1,4 +1,4 @@
-"""Who is written to no more after a refusal in the session: the policy for what comes back, at once.
+"""Which mailboxes get no more mail after a refusal in the session, by the policy for bounces.
 
 A server that answers RCPT with "no such user" says the same as the bounce of one that accepts first.
 """
@@ -20,7 +20,7 @@ _PERMANENT = frozenset({"mailbox_unknown", "mailbox_moved", "domain_unknown"})
 
 
 def dropped(said: Said, policy: Policy) -> tuple[str, Dropping] | None:
-    """Why and when a mailbox of which a server *said* that is written to no more; None for never."""
+    """Why and from when a mailbox gets no more mail after a server *said* that; None if it still does."""
     if said.stage != Stage.RCPT.value or said.enhanced.startswith("5.7."):
         return None  # 5.7.x is policy about who sends, whatever the text says
     found = diagnose(said.text, code=said.code, enhanced=said.enhanced or None, stage=Stage.RCPT)
