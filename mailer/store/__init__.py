@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Store"]
 
-# Who looks at campaigns loads nothing of limits and slots: each part is imported when it is made.
+# Each part is imported when it is made: a command that looks at campaigns loads nothing of limits.
 
 
 class Store:

@@ -1,4 +1,4 @@
--- A worker cannot do something; since when has no living worker been able to.
+-- A worker cannot do something: since when has no living worker been able to do it?
 --
 -- unable:<subject>  hash  worker → when it said so last; since: when the first did, while nobody could
 --
@@ -8,6 +8,7 @@
 local key, now = PREFIX .. 'unable:' .. ARGV[1], ARGV[3]
 if ARGV[4] == '1' then redis.call('HSET', key, 'since', now) else redis.call('HSETNX', key, 'since', now) end
 redis.call('HSET', key, ARGV[2], now)
--- Twice the longest wait of a batch and some more: who is silent for so long has nothing to give back.
+-- More than twice the longest wait of a batch: a worker that says nothing for so long has no such batch
+-- any more.
 redis.call('EXPIRE', key, 900)
 return redis.call('HGET', key, 'since')

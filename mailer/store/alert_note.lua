@@ -1,4 +1,4 @@
--- Note an event that holds; once, until it does no more.
+-- Note an event that lasts: once, until it is over.
 --
 -- alerts      zset    += event
 -- alerts:<s>  string  set while the event holds

@@ -1,4 +1,4 @@
--- Take one event that nobody was told of. Whoever takes it has until the end of the lease to tell.
+-- Take one event of which nobody was told yet. The taker has until the end of the lease to tell somebody.
 --
 -- alerts  zset  event → end of the lease
 --

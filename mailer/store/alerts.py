@@ -1,8 +1,8 @@
 """Which events somebody is still to be told of.
 
 The script that stops an account notes the event in the same step, so that no crash swallows it. One
-worker takes it under a lease, tells, and strikes it out: once for the whole cluster; again only where
-the teller died in the middle.
+worker takes it under a lease, tells somebody, and strikes it out. So it is told once for the whole
+cluster, and a second time only if that worker died in between.
 """
 
 import json
@@ -78,7 +78,7 @@ _WORDS: Final = {
 
 
 def written(event: Event) -> str:
-    """The event as the scripts note it; two of the same content stay apart."""
+    """The event as the scripts note it; two events of the same content differ by a random part."""
     event = Event(**{**asdict(event), "reply": without_addresses(event.reply)})
     # Without what is empty: workers of the last version know none of the newer fields.
     said = {name: value for name, value in asdict(event).items() if value or name == "at"}

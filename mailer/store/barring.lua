@@ -91,7 +91,8 @@ local function barred(fingerprint, mail, now)
   return false
 end
 
--- Put a mailbox on the list for all mail. One for a while gives way to one that lasts a day longer.
+-- Put a mailbox on the list for all mail. An entry with an end is replaced by one that ends at least a
+-- day later.
 local DAY = 86400
 local function bar_all(fingerprint, known, one)
   if known and not known[4] then
@@ -115,7 +116,7 @@ local function bar_scoped(fingerprint, known, one)
   scopes[one.scope] = {one.reason, one.since, one.ends, why.source or '', why.evidence or ''}
   redis.call('HSET', PREFIX .. 'suppressed:scoped', fingerprint, cjson.encode(scopes))
   if not known then
-    -- Version 0.1.0 takes it for an entry for all: it sends too little rather than too much.
+    -- Version 0.1.0 reads it as an entry for all mail: it sends too little rather than too much.
     redis.call('HSET', LISTED, fingerprint, cjson.encode({one.mailbox, one.reason, one.since, 'scoped'}))
   end
   redis.call('ZREM', PREFIX .. 'suppressed:ends', fingerprint .. one.scope)

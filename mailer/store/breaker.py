@@ -56,7 +56,7 @@ OPERATOR: Final = "operator"
 """The reason of a stop that no probe may end by itself."""
 
 TURN: Final = 15.0
-"""Seconds after which another process may try when the one whose turn it is does not keep it."""
+"""Seconds after which another process may log in, if the one that has the turn does not renew it."""
 
 FIRST_DELAY: Final = 5.0
 LONGEST_DELAY: Final = 900.0
@@ -65,7 +65,7 @@ SECOND_DOUBT: Final = 300.0
 SUSPECTED_FOR: Final = 3600.0
 """Seconds that a suspicion must last before it stops an account."""
 SUSPICION_LAPSES: Final = 3 * LONGEST_DELAY
-"""Seconds after which an old suspicion counts no more: nobody has tried the account meanwhile."""
+"""Seconds after which an old suspicion is forgotten, if nobody has tried the account meanwhile."""
 
 
 class Trouble(StrEnum):
@@ -73,7 +73,7 @@ class Trouble(StrEnum):
 
     STOPS = "stops"
     SUSPECTED = "suspected"
-    """It would stop the account, if it were certain: it was found before TLS was verified."""
+    """It would stop the account if it were certain; but it was found before TLS was verified."""
     DOUBTED = "doubted"
     RESTS = "rests"
     COOLS = "cools"

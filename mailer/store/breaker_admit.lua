@@ -17,7 +17,7 @@ local state, since = fields[1], tonumber(fields[3] or '0')
 
 redis.call('ZREMRANGEBYSCORE', logins, '-inf', now)
 local turn = redis.call('ZSCORE', logins, owner)
-if turn and every ~= '' then return 1 end  -- a probe's owner asks once: its reply was lost
+if turn and every ~= '' then return 1 end  -- asked again: a probe asks once, so its reply was lost
 if every == '' then
   if state == 'stopped' then return 0 end
   if state == 'cooling' and tonumber(fields[2] or '0') > now then return 0 end

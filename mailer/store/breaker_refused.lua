@@ -41,7 +41,7 @@ if how == 'doubted' then
   end
 end
 
--- Whoever answers before TLS is verified may be anybody: only what lasts is believed.
+-- What was said before TLS is verified may be anybody's. It counts only if it lasts.
 if how == 'suspected' then
   local since, last = tonumber(fields[7] or ARGV[3]), tonumber(fields[8] or ARGV[3])
   if now - last > tonumber(ARGV[16]) then since = now end

@@ -8,8 +8,8 @@
 -- batch:<ref>, payload:<ref>       without += those; both go when nothing is open
 --
 -- ARGV: ref, fence, now, id, letter ('z?': they may have the message), reason, what the server said
---       (msgpack), payload ('': the whole batch's, renamed), positions in the payload's order, how many recipients the entry of events tells
---       of ('': none is written), the entry, letters of those who are moved (others of the positions stay
+--       (msgpack), payload ('': the whole batch's, renamed), positions in the payload's order,
+--       how many recipients the entry of events tells of ('': none is written), the entry, letters of those who are moved (others of the positions stay
 --       the batch's own), then position, detail, …
 -- Returns {'buried', how many} | {'lost'}
 

@@ -295,7 +295,7 @@ class Campaigns:
                             "recipients: who of them has which outcome is not known any more"
                         )
                     yield first + place, status, found
-        self.must_be_there(name)  # else it was forgotten meanwhile, and these are not all
+        self.must_be_there(name)  # if it was forgotten meanwhile, these are not all
 
     def must_be_there(self, name: str) -> None:
         """Raise `CampaignNotFoundError` for a campaign that is not there, or is being forgotten."""

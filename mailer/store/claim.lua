@@ -34,7 +34,8 @@ if campaign_state == 'cancelled' and state ~= 'leased' then
     return {'cancelled', cancelled}
   end
 end
--- What was left transmitting is settled first: that sends nothing.
+-- A batch with messages left transmitting is claimed all the same: they are settled first, which sends
+-- nothing.
 local letters = letters_of(campaign, positions, fields[8])
 if campaign_state == 'paused' and state ~= 'leased' and not string.find(letters, 't') then
   local event = 'campaign:' .. campaign

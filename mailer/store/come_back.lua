@@ -19,15 +19,15 @@
 --       times ('': no policy), span, lasts, memory, brake of bounces, of complaints (shares, '' for none),
 --       after how many, an entry of events about one recipient ('': it is not told; '?': not made yet),
 --       the scope in which the recipient is dropped, the recipient's domain ('': not known)
--- Returns {'followed'} (nothing written: the entry is wanted) | {'gone' | 'new' | 'known' | 'worse', '1' where it was dropped now, why it was paused now or '',
---   the domain that is held back from now on and why, or ''}
+-- Returns {'followed'} (nothing written: the entry is wanted) | {'gone' | 'new' | 'known' | 'worse',
+--   '1' where it was dropped now, why it was paused now or '', the domain that is held back from now on and why, or ''}
 
 local campaign, fingerprint, kind, now = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local permanent, mailbox, reason, domain = ARGV[6] == '1', ARGV[7], ARGV[8], ARGV[19]
 local key = PREFIX .. 'campaign:' .. campaign
 local receivers = PREFIX .. 'receivers:' .. campaign
 
--- The lower end of the Wilson interval (95 %): a handful of bounces among few messages proves nothing.
+-- The lower end of the Wilson interval (95 %): a few bounces among few messages prove nothing.
 local function at_least(number, total)
   local z, share = 1.96, number / total
   local middle = share + z * z / (2 * total)
@@ -100,7 +100,7 @@ local function drop()
   return is_new and '1' or ''
 end
 
--- To make the entry costs a look for the recipient's place: only where somebody follows.
+-- To make the entry, the recipient's position must be looked for: only if somebody reads events.
 if ARGV[17] == '?' and redis.call('EXISTS', PREFIX .. 'events:consumers') == 1 then
   return {'followed', '', '', ''}
 end

@@ -41,9 +41,10 @@ for i = 14, #ARGV, 3 do
   if OPEN[old] and detail ~= '' then redis.call('HSET', PREFIX .. 'detail:' .. campaign, position, detail) end
 end
 
--- A list of which the first hundred are refused and nobody is accepted has a common reason: a login that
--- was forgotten, a sender that is not allowed. Somebody is to look before the rest is spent. Once: who
--- resumes the campaign has looked. Single messages are not a list, and go on.
+-- If the first hundred recipients are rejected and none is accepted, there is one reason for all: a login
+-- that is missing, a sender that is not allowed. So the campaign is paused, and somebody looks before the
+-- rest is rejected, too. This happens once: who resumes the campaign has looked. Single messages are no
+-- campaign of one list, and go on.
 local function is_hopeless()
   local counts = redis.call('HMGET', PREFIX .. 'counts:' .. campaign, 'a', 'r')
   local refused = tonumber(counts[2] or '0') + rejected  -- the roll is not yet noted
@@ -60,7 +61,8 @@ end
 local verdict = 'go'
 local about = redis.call('HMGET', PREFIX .. 'campaign:' .. campaign, 'state', 'start')
 local state = about[1]
--- A start that was moved away from under a worker: what it leaves finds its time when it is claimed again.
+-- The campaign's start was moved while a worker sends: it stops, and the batch gets its new time when it
+-- is claimed.
 if state == 'running' and tonumber(about[2] or '0') > tonumber(now) then state = 'paused' end
 if state == 'paused' or state == 'cancelled' then
   verdict = state

@@ -1,8 +1,8 @@
 """What needs a human, and how it goes on.
 
-A dead letter is a whole batch or some of its messages, with their payload and what the server said.
-The ledger keeps it; a task message of the same id on the broker's queue ``mailer.dead`` makes it
-visible there (`mailer.queues.dead_queue`). What lies here counts; what lies on the queue shows.
+A dead letter is a whole batch or some of its messages, with their payload and what the server said. The
+ledger keeps it; a task message of the same id on the broker's queue ``mailer.dead`` makes it visible
+there (`mailer.queues.dead_queue`). The ledger decides what is a dead letter; the queue only shows it.
 """
 
 import dataclasses
@@ -19,7 +19,7 @@ from mailer.store.reach.foreign import is_foreign
 REASONS: Final = ("auth", "account", "exhausted", "uncertain", "poison", "undecodable")
 
 UNREADABLE: Final = "unreadable"
-"""What stands for the reason of a letter whose record is none: somebody else wrote there."""
+"""The reason shown for a dead letter whose record cannot be read: another program wrote there."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
-"""Whose batches go to the broker next, when more campaigns have batches than workers have hands.
+"""Whose batches go to the broker next, when more campaigns have batches than workers can take.
 
-The broker's queue is first come, first served: a campaign of a million would be in front of everything
-that comes after it. So only some task messages are on the broker at a time. The other batches lie in
-Redis, and each sweep publishes as many as were taken, of the campaign that has had the fewest messages.
+The broker's queue is first in, first out: a campaign of a million would delay everything that is enqueued
+after it. So only some task messages are on the broker at a time. The other batches lie in Redis, and each
+sweep publishes as many as were taken, of the campaign that has had the fewest messages.
 """
 
 from collections.abc import Collection, Iterator

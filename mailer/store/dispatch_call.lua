@@ -1,4 +1,5 @@
--- Publish the task messages of the batches whose campaign's turn it is, as far as the broker's few run out.
+-- Choose the batches to publish: those of the campaigns whose turn it is, until enough task messages wait
+-- on the broker.
 --
 -- turns:<queue>      zset  campaign += messages of its batches / its weight; -= those without a batch
 -- turns:<queue>:<c>  zset  -= those published, and those that are not queued any more

@@ -1,4 +1,4 @@
--- Does work wait that a process held by some accounts' batches could do meanwhile.
+-- Does work wait that a process could do, while some accounts' batches keep it?
 --
 -- queued:<queue>      zset  read: batches whose task message is on the broker
 -- turns:<queue>       zset  read: campaigns with batches that wait for their turn
@@ -7,8 +7,8 @@
 --
 -- ARGV: queue, now, seconds that a batch must have waited (a process that is free takes it sooner),
 --       seconds after which its task message is lost, and nobody can hurry,
---       accounts of which batches do not count, …
--- Returns 1 | 0. It looks at the first few only: who waits longest is found there.
+-- accounts of which batches do not count, … Returns 1 | 0. It looks at the first few only: those that
+-- wait longest are there.
 
 local LOOK = 64
 local queue, now, waited = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])

@@ -1,4 +1,4 @@
--- A new batch: may its task message go to the broker now, or does the batch wait for its campaign's turn.
+-- A new batch: may its task message go to the broker now, or must it wait for its campaign's turn?
 --
 -- queued:<queue>      zset  read: batches whose task message is on the broker; ref → far future, while
 --                           it has none

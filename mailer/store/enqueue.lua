@@ -13,8 +13,8 @@
 --
 -- With run 0 (single messages) no fingerprint is looked at or kept.
 --
--- ARGV: ref, run, now, due (where the campaign has no start; 0: at once), queue, account, payload, fingerprints (8 octets each),
---       digests (4 octets each, big-endian), entry of events ('': none is written), trace ('': none)
+-- ARGV: ref, run, now, due (where the campaign has no start; 0: at once), queue, account, payload,
+--       fingerprints (8 octets each), digests (4 octets each, big-endian), entry of events ('': none is written), trace ('': none)
 -- Returns {'queued'} | {'waiting'} | {'taken', index, …} (nothing written) | {'cancelled'}
 --   | {'gone'} (the ledger was emptied since the campaign was opened)
 
@@ -28,7 +28,8 @@ local about = redis.call('HMGET', PREFIX .. 'campaign:' .. campaign, 'state', 's
 local state = about[1]
 if state == 'cancelled' then return {'cancelled'} end
 if not state and run ~= '0' then
-  -- What the producer wrote since would be half a campaign, which nothing could show.
+  -- The ledger was emptied meanwhile. What is written from now on would be half a campaign, and nobody
+  -- would see that.
   redis.call('DEL', PREFIX .. 'campaign:' .. campaign, PREFIX .. 'shared:' .. campaign)
   return {'gone'}
 end

@@ -1,4 +1,4 @@
--- Have deliveries that were set aside told again: some at a time, the oldest first.
+-- Have deliveries that were set aside delivered again: some at a time, the oldest first.
 --
 -- events:aside:<k>  stream  -= up to so many
 -- events:again:<k>  stream  += these

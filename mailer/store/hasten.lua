@@ -1,5 +1,5 @@
--- Queue the batches of an account that wait for a later try: what they wait for will not come.
--- Those that never were begun keep waiting: their campaign has not started yet.
+-- Queue the batches of an account that wait for a later try: the account is stopped, and waiting is of no
+-- use. Batches that were never begun go on waiting: their campaign has not started yet.
 --
 -- timers          zset  -= those          batch:<ref>  hash  state := queued
 -- queued:<queue>  zset  += those

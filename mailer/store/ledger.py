@@ -1,8 +1,8 @@
 """What became of each recipient, and who may send now.
 
-The one place where "already done" is decided. A batch is worked on under a lease with a fence, a
-number that grows with each claim: whoever holds an older one can change nothing. Every change is one
-Lua script, so a crash falls between two of them and never inside one.
+Only here is decided what is already done. A batch is worked on under a lease with a fence, a number that
+grows with each claim: whoever holds an older one can change nothing. Every change is one Lua script, so a
+crash falls between two of them and never inside one.
 """
 
 import dataclasses
@@ -197,7 +197,7 @@ class Ledger:
     # Workers.
 
     def claim(self, ref: str, owner: str, now: float, ends: float) -> Claim | Unclaimed:
-        """Take the lease on a batch until *ends*, unless somebody lives who has it."""
+        """Take the lease on a batch until *ends*, unless another worker has a living one."""
         what, *rest = self._claim(ref, owner, now, ends)
         if what != b"claimed":
             return Unclaimed(what.decode())

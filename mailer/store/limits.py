@@ -1,4 +1,4 @@
-"""May this account, towards these domains, send now, and how many messages.
+"""Whether an account may send to these domains now, and how many messages.
 
 Permits are taken for a batch before it is sent and given back after it, each in one round trip, exact
 over any number of workers. A message counts against a window from the moment its permit is taken until
@@ -18,14 +18,15 @@ from mailer.store.limit_rules import Limit, Rules, of_account, of_domain, rates_
 from mailer.store.pace import Pace
 
 FLIGHT: Final = 15.0
-"""Seconds after which a grant that nobody gave back counts as sent: its worker is dead."""
+"""Seconds after which a grant that was not given back counts as sent: its worker has died."""
 
 _MOST_CLASSES: Final = 255
 """Domains with limits that one call can tell apart; messages behind that wait for the next call."""
 
 
 BRIEF: Final = 10
-"""Seconds: windows up to this are given out in quarters, and messages settled one by one."""
+"""Seconds: in windows up to this, permits are granted in small parts and given back message by
+message."""
 
 MANY: Final = 1_000_000
 """What `Room.free` says where nothing bounds it."""

@@ -28,10 +28,10 @@ local function pace_of(account)
           why = raw[10] or ''}
 end
 
--- The share of its rate that the account may use: from *low* to nine tenths of what was too much in
--- four windows, then a hundredth of it more in each. Who has heard nothing for twenty windows has asked
--- too little: from there on it grows with the cube of time, for what was too much once may have been
--- somebody else's doing. Beyond 1 only where the rate was measured.
+-- The share of its rate that the account may use: from *low* to nine tenths of what was too much in four
+-- windows, then a hundredth of it more in each. After twenty windows without a throttling reply the share
+-- is too low: from then on it grows with the cube of time, as the first throttling may have had a passing
+-- cause. Beyond 1 only where the rate was measured.
 local function share_at(pace, now)
   if not pace.at then return 1 end
   local windows = math.max(0, now - pace.at) / pace.scale

@@ -89,8 +89,8 @@ class Pace:
     ) -> Slowing:
         """Slow the account down after a throttling *reply*; its words say whether in connections.
 
-        *taken_at* is when the message got its permit: a reply to one that left before the last slowing
-        could show is no news. A time that the reply names is waited for.
+        *taken_at* is when the message got its permit: a reply to a message that left before the last
+        slowing took effect changes nothing. A time that the reply names is waited for.
         """
         moment = time() if now is None else now
         kind = "connections" if speaks_of_connections(reply) else "rate"

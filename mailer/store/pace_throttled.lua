@@ -37,7 +37,7 @@ if what == 'connections' then
   for i = 1, #raw, 2 do
     if raw[i] ~= 'maximum' and string.sub(raw[i], 1, 1) ~= '+' then open = open + tonumber(raw[i + 1]) end
   end
-  -- One cause makes many replies: those within two seconds are the same one.
+  -- One cause makes many replies: all within two seconds count as one.
   if pace.conns_at and now < pace.conns_at + 2 then return answer('known') end
   if pace.conns_at and open > 0 then open = math.min(open, connections_at(pace, open, now)) end
   redis.call('HSET', key, 'conns_at', string.format('%.6f', now), 'conns',
@@ -55,8 +55,8 @@ redis.call('HINCRBY', meter, 'r' .. bin, 1)
 redis.call('EXPIRE', meter, math.max(10, 2 * scale))
 if pace.at and taken < pace.at + pace.scale then return answer('known') end
 
--- What the server took in the last window is what it may be thought to take: messages that count
--- there, less those that it refused.
+-- The rate that the server takes is estimated by what it took in the last window: the messages that count
+-- there, without those that it refused.
 local taken_in, raw = 0, redis.call('HGETALL', window)
 for i = 1, #raw, 2 do
   if string.sub(raw[i], 1, 1) == 'f' then

@@ -3,7 +3,8 @@
 A line for each account, and for each group of domains, that has more batches than permits. Whoever
 releases due batches calls from it as many as there are permits for, the campaign first that has had the
 fewest messages called: so campaigns share an account evenly, and a thousand waiting batches do not come
-back all at once. The line only hastens: a batch that nobody calls looks for itself after a while.
+back all at once. The line only makes it faster: a batch that nobody calls asks for permits by itself
+after a while.
 """
 
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ TICK: Final = 0.25
 """Seconds until the lines are looked at again where nothing says when permits will be free."""
 
 _COURTESY: Final = 0.03
-"""Seconds that permits are left to workers that wait for them with a batch in hand."""
+"""Seconds for which free permits are left to workers that already hold a batch and wait for them."""
 
 
 class PermitQueue:

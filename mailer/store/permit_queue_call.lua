@@ -1,4 +1,5 @@
--- Call batches from a line, as many as there are permits for, campaigns in turn.
+-- Call batches from the queue for permits: as many as there are permits for, and one campaign after the
+-- other.
 --
 -- lines         set   -= scope, when nobody waits
 -- line:<s>      zset  campaign += messages it was called for / its weight; -= campaigns without a batch

@@ -1,4 +1,4 @@
--- A batch that waits for permits stands in line, behind those of its campaign that came before it.
+-- Put a batch into the queue for permits, behind the earlier ones of its campaign.
 --
 -- lines           set   += scope, account:<a> or domain:<d>
 -- line:<s>        zset  += campaign → messages it was called for, divided by its weight

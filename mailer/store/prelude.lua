@@ -234,9 +234,10 @@ local function enter(ref, state, at, event)
   if state ~= 'leased' then redis.call('HDEL', key, 'owner') end
 end
 
--- Write down a new batch. *batch* holds positions, open (how many of them somebody has to try), queue,
--- account, deaths; made (when it was first written down; now, if that is not said); trace (where there is one); without (positions that are somebody else's) where there are any; and its payload, or
--- the key that it lies under so far. It is queued, or waits until *due*.
+-- Write down a new batch. *batch* holds positions, open (how many of them have no final status), queue,
+-- account, deaths; made (when it was first written down; now, if that is not said); trace, if there is one;
+-- without (positions that are somebody else's), if there are any; and its payload, or the key that it lies
+-- under so far. It is queued, or waits until *due*.
 local function create_batch(ref, batch, now, due)
   local key, payload = PREFIX .. 'batch:' .. ref, PREFIX .. 'payload:' .. ref
   if batch.payload then

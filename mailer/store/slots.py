@@ -1,8 +1,8 @@
 """How many connections each worker process may have open for an account, over the whole cluster.
 
-A semaphore in Redis whose holders have leases. At no moment do living leases hold more connections
-than the account may have; a process that dies frees its share when its lease ends. A process that has
-more than its fair share while another goes short learns at its next renewal how many to close.
+It is a semaphore in Redis whose holders have leases. Living leases never hold more connections than the
+account may have. If a process dies, its share is free when its lease ends. A process that has more than
+its fair share while another goes short learns at its next renewal how many to close.
 """
 
 from mailer.store import keys

@@ -1,4 +1,4 @@
-"""Which batches wait, for a time or for an event, and which nobody works on although somebody should.
+"""Which batches wait for a time or an event, and which were lost: no worker has them in hand.
 
 Every worker sweeps; each script call is atomic, so two sweeps at once publish different batches. What
 a sweep says to publish is already counted as queued: if the sweeper dies before it publishes, the
@@ -44,7 +44,7 @@ class Waiting:
             yield from _pairs(self._wake(event, now, at_most))
 
     def resumed(self) -> list[str]:
-        """Events that are over, with batches still parked for them: their waking was cut short."""
+        """Events that are over, with batches still parked for them: waking them was interrupted."""
         with reaching_redis():
             names = [name.decode() for name in self._client.smembers(keys.RESUMED)]
         return [f"{kind}:{name}" for name in names for kind in ("campaign", "receivers")]

@@ -1,7 +1,8 @@
 """When a campaign begins: its start is moved, and what already waits moves with it.
 
 The start stands with the campaign and holds for every batch: what is enqueued later waits for it, too,
-and `claim.lua` gives no batch away before. So a move that was cut short harms nothing that is later.
+and `claim.lua` gives no batch away before. So a move that was interrupted harms no batch: the start in
+the campaign counts.
 """
 
 from collections.abc import Iterator

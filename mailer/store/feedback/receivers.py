@@ -34,6 +34,6 @@ class Receivers:
         """Hold nothing back any more, now and later: somebody has looked."""
         with reaching_redis():
             self._client.hset(keys.campaign(campaign), "accept_rate", "1")
-            # First in the set that sweeps wake by: who dies here leaves nothing parked for ever.
+            # First into the set that sweeps look at: after a crash here, they wake what is parked.
             self._client.sadd(keys.RESUMED, campaign)
             self._client.delete(keys.stopped(campaign))

@@ -27,7 +27,7 @@ BUDGET: Final = 4.0
 """Seconds after the first failure in which a person's call is still repeated."""
 
 _NOTICED: Final = 3
-"""Failures after which somebody at a terminal wonders."""
+"""Failures after which a person at a terminal is told that Redis does not answer."""
 
 _DEPOSED: Final = ("READONLY", "MASTERDOWN", "LOADING")
 """How a server refuses that was master, or will be."""
