@@ -82,15 +82,20 @@ class Window:
         return min(later)
 
     def _around(self, now: float) -> list[tuple[float, float]]:
-        """Each opening from yesterday's to those of next week, in order."""
+        """Each opening from yesterday's to those of the week after next, in order."""
         today = datetime.fromtimestamp(now, self.zone).date()
         found = []
-        for ahead in range(-1, 9):
+        # Two weeks: a window of one day of the week may be skipped whole by the clock, see below.
+        for ahead in range(-1, 16):
             day = today + timedelta(ahead)
             if day.weekday() in self.days:
                 until = day if self.closes > self.opens else day + timedelta(1)
                 opens = _moment(day, self.opens, self.zone)
-                found.append((opens, _moment(until, self.closes, self.zone)))
+                closes = _moment(until, self.closes, self.zone)
+                # Where the clock skips all of a window (02:15 to 02:45, when 02:00 becomes 03:00), it
+                # does not open on that day: it would be closed in the moment in which it opens.
+                if closes > opens:
+                    found.append((opens, closes))
         return found
 
     def __str__(self) -> str:

@@ -356,41 +356,6 @@ def test_cram_md5_answers_the_challenge(playing, drive, mail):
     assert result.fate is Fate.ACCEPTED
 
 
-PASSWORD = sasl.Means(password=True)
-
-
-def test_without_tls_the_mechanisms_that_hide_the_password_come_first():
-    offered = ("PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256")
-    find = sasl.candidates
-    assert find(offered, configured=None, means=PASSWORD, is_encrypted=False)[0] == "SCRAM-SHA-256"
-    assert find(("PLAIN", "CRAM-MD5"), configured=None, means=PASSWORD, is_encrypted=False) == [
-        "CRAM-MD5",
-        "PLAIN",
-    ]
-    assert find(("PLAIN", "CRAM-MD5"), configured=None, means=PASSWORD, is_encrypted=True) == [
-        "PLAIN",
-        "CRAM-MD5",
-    ]
-    assert find(offered, configured="login", means=PASSWORD, is_encrypted=True) == ["LOGIN"]
-    with pytest.raises(ConfigError, match="NTLM"):
-        find(offered, configured="NTLM", means=PASSWORD, is_encrypted=True)
-
-
-def test_scram_follows_the_example_of_the_rfc_and_makes_the_server_prove_itself(monkeypatch):
-    # RFC 7677 section 3.
-    monkeypatch.setattr(sasl.secrets, "token_urlsafe", lambda _size: "rOprNGfwEbeRWgbNEkqO")
-    conversation = sasl.scram_sha_256(sasl.Credentials("user", "pencil"))
-    assert next(conversation) == b"n,,n=user,r=rOprNGfwEbeRWgbNEkqO"
-    proof = conversation.send(
-        b"r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096"
-    )
-    assert proof == (
-        b"c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,"
-        b"p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ="
-    )
-    assert conversation.send(b"v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=") == b""
-
-
 def test_a_server_that_cannot_prove_itself_is_told_to_stop(playing, refused, monkeypatch):
     monkeypatch.setattr(sasl.secrets, "token_urlsafe", lambda _size: "abc")
     server = playing(
