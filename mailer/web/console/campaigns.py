@@ -96,8 +96,11 @@ def cancel(request: Request, _form: Form) -> str:
 def schedule(request: Request, form: Form) -> str:
     """Let it begin at another time, or now; what is left of one that has begun waits until then."""
     begins = time() if form.get("now") else _moment(form.get("at", ""))
-    campaigns.schedule(settings_of(request), request.path_params["campaign"], begins)
-    return "It begins now." if form.get("now") else f"It begins on {moment(begins)}."
+    settings, name = settings_of(request), request.path_params["campaign"]
+    campaigns.schedule(settings, name, begins)
+    when = "now" if form.get("now") else f"on {moment(begins)}"
+    has_begun = campaigns.status(settings, name).started
+    return f"What is left of it goes on {when}." if has_begun else f"It begins {when}."
 
 
 def _moment(text: str) -> float:
