@@ -28,6 +28,7 @@ __all__ = [
     "failures",
     "held",
     "late",
+    "may_be_sent",
     "page",
     "pause",
     "policy",
@@ -198,7 +199,12 @@ def unattended(settings: Settings) -> int:
     producer, now = Producer(settings), time()
     newest = islice(producer.campaigns.names(), _PAGE)
     found = producer.campaigns.progresses(newest, now)
-    return sum(one.open for one in found if one.state == RUNNING and one.start <= now)
+    return sum(one.open for one in found if may_be_sent(one, now))
+
+
+def may_be_sent(one: Status, now: float) -> bool:
+    """Whether workers may send something of it now: it is neither paused nor left to its time."""
+    return bool(one.open) and one.state == RUNNING and one.start <= now
 
 
 def _is_over(progress: Status) -> bool:

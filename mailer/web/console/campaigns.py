@@ -36,7 +36,7 @@ def listed(request: Request) -> Response:
         state=state,
         start=start,
         states=STATES,
-        idle=_idle(settings, *found.campaigns),
+        idle=idle(settings, *found.campaigns),
     )
 
 
@@ -52,13 +52,14 @@ def one(request: Request) -> Response:
         refusals=refusals(settings, status),
         timeline=timeline(settings, status),
         policy=campaigns.policy(settings, status.campaign),
-        idle=_idle(settings, status),
+        idle=idle(settings, status),
     )
 
 
-def _idle(settings: Settings, *shown: Status) -> Standstill | None:
+def idle(settings: Settings, *shown: Status) -> Standstill | None:
     """Why nothing of them is sent, where somebody waits for it."""
-    return standstill(settings) if any(one.open for one in shown) else None
+    now = time()
+    return standstill(settings) if any(campaigns.may_be_sent(one, now) for one in shown) else None
 
 
 def asked_to_cancel(request: Request) -> Response:
@@ -98,9 +99,11 @@ def schedule(request: Request, form: Form) -> str:
     begins = time() if form.get("now") else _moment(form.get("at", ""))
     settings, name = settings_of(request), request.path_params["campaign"]
     campaigns.schedule(settings, name, begins)
-    when = "now" if form.get("now") else f"on {moment(begins)}"
     has_begun = campaigns.status(settings, name).started
-    return f"What is left of it goes on {when}." if has_begun else f"It begins {when}."
+    what = "What is left of it waits until" if has_begun else "It begins on"
+    if form.get("now"):
+        return "What is left of it goes on now." if has_begun else "It begins now."
+    return f"{what} {moment(begins)}."
 
 
 def _moment(text: str) -> float:

@@ -16,8 +16,8 @@ from starlette.responses import Response, StreamingResponse
 
 from mailer.errors import MailerError
 from mailer.operate import campaigns
-from mailer.operate.health import standstill
 from mailer.operate.timeline import timeline
+from mailer.web.console.campaigns import idle
 from mailer.web.console.frame import HEADERS, fragment, refusal, settings_of
 from mailer.web.console.words import says
 
@@ -110,6 +110,7 @@ def _figure(request: Request, name: str) -> str:
     settings = settings_of(request)
     status = campaigns.status(settings, name)
     over_time = timeline(settings, status)
-    idle = standstill(settings) if status.open else None
-    piece = fragment(request, "_progress.html", one=status, timeline=over_time, idle=idle)
+    piece = fragment(
+        request, "_progress.html", one=status, timeline=over_time, idle=idle(settings, status)
+    )
     return json.dumps({"html": piece, "state": says(status), "final": status.final})

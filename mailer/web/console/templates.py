@@ -12,6 +12,7 @@ from mailer.compose.lint import Finding, lint
 from mailer.compose.template.names import template_names
 from mailer.config import Settings
 from mailer.errors import InputError, MailerError
+from mailer.operate.accounts import AccountOffice
 from mailer.produce.campaign import Campaign
 from mailer.produce.design import recipient
 from mailer.produce.trial import send_trial
@@ -21,6 +22,9 @@ from mailer.web.console.mail_frame import mail_frame, seen
 
 _EXAMPLE: Final = '{"email": "ada@example.org", "name": "Ada Lovelace"}'
 _EXAMPLE_SENDER: Final = "preview@example.org"
+_USUAL: Final = "primary"
+"""The account that campaigns send through where they name none."""
+
 _LONGEST: Final = 4_000
 
 
@@ -59,7 +63,7 @@ def one(request: Request) -> Response:
         fault=fault,
         mail=mail,
         findings=findings,
-        accounts=sorted(settings.accounts),
+        accounts=_accounts(settings),
     )
 
 
@@ -77,7 +81,10 @@ def test(request: Request, form: Form) -> str:
     settings, to = settings_of(request), form.get("to", "").strip()
     if not to:
         raise InputError("to whom? give an address")
-    account = form.get("account") or None
+    accounts = _accounts(settings)
+    account = form.get("account") or next(iter(accounts), None)
+    if account and accounts.get(account) is False:
+        raise InputError(f"{account} is stopped: start it first, or send through another account")
     row = _row(form.get("row") or _EXAMPLE)
     (message_id,) = send_trial(_draft(settings, _name(request), account), [row], 1, to, settings)
     return f"A test is queued to {to}: {message_id}"
@@ -89,9 +96,16 @@ def page_of(request: Request, form: Form) -> str:
     return f"/templates/of/{quote(_name(request))}" + (f"?{urlencode({'row': row})}" if row else "")
 
 
+def _accounts(settings: Settings) -> Mapping[str, bool]:
+    """Which accounts there are, and whether each is not stopped: those first that a test goes through."""
+    found = {one.name: one.running for one in AccountOffice(settings).standings() if one.configured}
+    order = sorted(found, key=lambda name: (not found[name], name != _USUAL, name))
+    return {name: found[name] for name in order}
+
+
 def _draft(settings: Settings, name: str, account: str | None = None) -> Campaign:
     sender = settings.sender or _EXAMPLE_SENDER
-    through = account or next(iter(sorted(settings.accounts)), "primary")
+    through = account or next(iter(sorted(settings.accounts)), _USUAL)
     if account:
         settings.account(account)
     return Campaign("preview", template=name, sender=sender, account=through, settings=settings)

@@ -42,13 +42,12 @@ PAGES = {
 
 
 @pytest.fixture(scope="module")
-def everything(tmp_path_factory):
+def everything(tmp_path_factory, request):
     """A cluster with a campaign under way, the console over it, and a browser."""
+    recipients = 100_000 if request.config.getoption("--long") else 8_000
     with (
         ValkeyServer(port=(port := free_port()), data_dir=tmp_path_factory.mktemp("redis")),
-        world(
-            tmp_path_factory.mktemp("world"), f"redis://127.0.0.1:{port}/0", recipients=8_000
-        ) as made,
+        world(tmp_path_factory.mktemp("world"), f"redis://127.0.0.1:{port}/0", recipients) as made,
         Served(made.settings, application(made.settings, open_console=True)) as served,
         browser(tmp_path_factory.mktemp("chromium")) as page,
     ):
@@ -115,9 +114,13 @@ def test_no_page_has_anything_that_axe_objects_to(everything, at, page, width, d
     assert found == {}
 
 
-def test_every_page_works_without_a_script(everything, at, page):
+def test_every_page_works_without_a_script_and_says_how_long_it_took(everything, at, page):
+    took = {}
     for path, ready in PAGES.items():
         at(path, ready, script=False)
+        timing = "performance.getEntriesByType('navigation')[0]"
+        took[path] = round(page.evaluate(f"{timing}.responseEnd - {timing}.requestStart"))
+    print(f"milliseconds: {took}")  # noqa: T201 - shown with -s, at rest
 
 
 def test_nothing_is_loaded_from_elsewhere_and_no_policy_is_broken(everything, at, page):

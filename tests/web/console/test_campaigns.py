@@ -131,6 +131,9 @@ def test_a_start_is_moved_and_moved_to_now(console, client, settings):
         console.operator, console.press(f"{page}/schedule", page, now="yes")
     )
     assert campaigns.status(settings, "spring").start <= time.time()
+    client.hset(keys.campaign("spring"), "started", str(time.time()))
+    answer = console.press(f"{page}/schedule", page, at="2099-05-01T08:00")
+    assert "What is left of it waits until 01 May 2099" in note_of(console.operator, answer)
 
 
 @pytest.mark.parametrize("at", ["", "tomorrow", "2026-99-01T08:00", "9" * 50, "0001-01-01T00:00"])

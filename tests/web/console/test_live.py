@@ -88,6 +88,10 @@ def test_that_no_worker_runs_is_said_where_somebody_waits_for_it(console, campai
     assert "No worker runs" in console.viewer.get(path).text
     figure = f"{PATH}/live?once=1"  # so that it goes from an open page, too, once a worker starts
     assert "No worker runs" in console.viewer.get(figure).json()["html"]
+    Store(client).campaigns.set_state("spring", "paused")  # then a worker changes nothing
+    assert "No worker runs" not in console.viewer.get(path).text
+    Store(client).campaigns.set_state("spring", "running")
+    assert "No worker runs" in console.viewer.get(path).text
     Store(client).waiting.note_sweep(time.time())
     assert "No worker runs" not in console.viewer.get(path).text
     eventually(lambda: "No worker runs" not in console.viewer.get(figure).json()["html"])

@@ -1,11 +1,13 @@
 """Templates in the console: found, shown with a row, judged, and tried by a message to oneself."""
 
 import json
+import time
 
 import pytest
 
 from mailer.compose.template.names import template_names
 from mailer.operate import campaigns
+from mailer.store.breaker import Breaker
 from tests.web.console.conftest import note_of
 
 MARKUP = "<script>alert(1)</script>"
@@ -121,6 +123,14 @@ def test_a_test_that_cannot_be_sent_says_why(console, client, fields):
     answer = console.press("/console/templates/test/news", "/console/templates/of/news", **fields)
     assert answer.status_code == 303
     assert client.zcard("mailer:queued:priority") == 0
+
+
+def test_a_test_goes_through_no_account_that_is_stopped(console, client):
+    page = "/console/templates/of/news"
+    Breaker(client).stop("primary", "operator", time.time())
+    answer = console.press("/console/templates/test/news", page, to="a@x.example")
+    assert "primary is stopped" in note_of(console.operator, answer)
+    assert not client.keys("mailer:payload:*")
 
 
 def test_a_viewer_looks_and_sends_nothing(console, client):
