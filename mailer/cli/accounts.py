@@ -161,8 +161,10 @@ def _show(name: str, trial: AccountCheck, *, verbose: bool) -> None:
         for line in trial.dialogue:
             say(f"  {line}")
     if trial.judgement is not None:
+        action, rule = trial.judgement.action.value, trial.judgement.rule
         say(f"{name}: {trial.place}: {trial.reason}")
-        say(f"  {trial.judgement.action.value} ({trial.judgement.rule})")
+        # What we found ourselves has no rule: it would be the reason once more.
+        say(f"  {action}" if rule.startswith("local: ") else f"  {action} ({rule})")
         return
     login = f"logged in with {trial.mechanism}" if trial.mechanism else "no login"
     say(f"{name}: {trial.place}: {login} in {trial.seconds:.2f} s")

@@ -52,7 +52,8 @@ def init(folder: Path, preset: str | None) -> None:
         preview = _preview(load(folder / CONFIG, {}))
         (folder / "preview.html").write_text(preview, encoding="utf-8")
     except OSError as error:
-        raise InputError(f"cannot write {error.filename}: {error.strerror}") from error
+        where = error.filename or folder  # a full disk names no file
+        raise InputError(f"cannot write {where}: {error.strerror}") from error
     _say_what_next(folder, [*contents, "preview.html"])
 
 

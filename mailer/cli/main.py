@@ -12,6 +12,7 @@ code  meaning
 ====  ==========================================================================
 """
 
+import errno
 import gc
 import logging
 import os
@@ -38,6 +39,9 @@ from mailer.mail.foreign import shown
 
 _YOUNG = 50_000
 """Objects made until the collector looks at them: what a command loads stays below it."""
+
+_USED_UP = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENFILE)
+"""Not the program's fault: the machine has no room, or no files, left."""
 
 OK, FAILED, USAGE, FAULT, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 70, 130, 141
 
@@ -89,16 +93,37 @@ def cli(context: click.Context, config: Path | None, local: Path | None, *, debu
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command line and exit with its code; no traceback reaches the user unasked."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    _whole_streams()
     # Else a sixth of a short command's time is the collector's, looking at modules that were just loaded.
     gc.set_threshold(_YOUNG)
+    code = OK
     try:
         code = _run(words)
         sys.stdout.flush()
     except BrokenPipeError:
-        # Nobody reads any more: say nothing, and let nothing be flushed at exit either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _let_go()  # nobody reads any more: say nothing
         code = BROKEN_PIPE
+    except OSError as error:
+        _let_go()
+        if code == OK:  # else it is said already
+            click.echo(f"mailer: cannot write the output: {error.strerror}", err=True)
+            code = FAILED
     sys.exit(code)
+
+
+def _whole_streams() -> None:
+    """Put /dev/null where a standard stream is closed (``<&-``).
+
+    Else the next socket would get its number, and whatever writes there would write to a server.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - for good
+
+
+def _let_go() -> None:
+    """Write no more to standard output, nor flush at exit what could not be written."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(words: list[str]) -> int:  # noqa: PLR0911 - one line for each way to end
@@ -121,16 +146,31 @@ def _run(words: list[str]) -> int:  # noqa: PLR0911 - one line for each way to e
         if type(sys.stdout).__name__.endswith("PacifyFlushWrapper"):
             raise BrokenPipeError from None
         return ended.code if isinstance(ended.code, int) else OK
-    except LedgerUnavailableError as error:
-        is_there = isinstance(error, (RedisRefusesError, RedisSilentError))
-        hint = "" if is_there else f"; {_hint(words, error)}"
-        return _complain(words, error, f"{error}{hint}", FAILED, session)
-    except MailerError as error:
-        return _complain(words, error, _told(session, error), FAILED, session)
     except Exception as error:  # noqa: BLE001 - the promise: no traceback, unless asked for
-        text = f"unexpected {type(error).__name__}: {error} (mailer --debug … shows where)"
-        return _complain(words, error, text, FAULT, session)
+        text, code = _judged(words, error, session)
+        return _complain(words, error, text, code, session)
     return result if isinstance(result, int) else OK
+
+
+def _judged(words: list[str], error: Exception, session: Session) -> tuple[str, int]:
+    """What is said of *error*, and the exit code."""
+    if isinstance(error, LedgerUnavailableError):
+        is_there = isinstance(error, (RedisRefusesError, RedisSilentError))
+        return (f"{error}" if is_there else f"{error}; {_hint(words, error)}"), FAILED
+    if isinstance(error, MailerError):
+        return _told(session, error), FAILED
+    if isinstance(error, OSError) and error.errno in _USED_UP:
+        return _used_up(error), FAILED
+    return f"unexpected {type(error).__name__}: {error} (mailer --debug … shows where)", FAULT
+
+
+def _used_up(error: OSError) -> str:
+    """What this machine has no more of, and where it was wanted."""
+    place = f" ({error.filename})" if error.filename else ""
+    return (
+        f"{error.strerror}{place}: free some, and type the same again; files are written in the "
+        "current folder and, while a list is read, in $TMPDIR, else /tmp"
+    )
 
 
 class _Complaints(logging.Handler):

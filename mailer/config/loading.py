@@ -1,6 +1,7 @@
 """From file and environment to `Settings`, or to one error with every fault."""
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -108,10 +109,20 @@ def _file(path: Path | str | None, environ: Mapping[str, str]) -> Path | None:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8-sig")  # as Windows' Notepad wrote it
     except OSError as exc:
         raise ConfigError(f"{file}: cannot be read: {exc.strerror}") from exc
     except UnicodeDecodeError:
         raise ConfigError(f"{file}: is not UTF-8 text") from None
+    try:
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as exc:
-        raise ConfigError(f"{file.name}: is not valid TOML: {exc}") from None
+        raise ConfigError(f"{file.name}: is not valid TOML: {exc}{_quotes(text, exc)}") from None
+
+
+def _quotes(text: str, error: tomllib.TOMLDecodeError) -> str:
+    """Name the quotes that word processors write, where they stand in the line that is wrong."""
+    place = re.search(r"at line (\d+)", str(error))
+    line = text.splitlines()[int(place[1]) - 1] if place else ""
+    odd = re.search("[“”„«»]", line)
+    return f'; write " instead of {odd[0]}' if odd else ""

@@ -119,7 +119,7 @@ class Campaign:
         for one in self._routes.weights:
             self._producer.knows(one)
         self._account = ", ".join(self._routes.weights)
-        self._start_at = start_at
+        self.start_at = start_at
         self._batch_size = batch_size or self._producer.settings.batch_size
         self._max_backlog = max_backlog or self._producer.settings.max_backlog
         self._policy = CampaignPolicy(
@@ -224,7 +224,7 @@ class Campaign:
             design=self._design or None,
             route=self._route(),
             batch_size=self._batch_size,
-            due=self._start_at.timestamp() if self._start_at else 0.0,
+            due=self.start_at.timestamp() if self.start_at else 0.0,
             max_backlog=self._max_backlog,
             **how,
         )
@@ -328,7 +328,7 @@ class Campaign:
             policy=replace(self._policy, mail=plan.mail),
             accept_changes=plan.accept_changes,
             now=time(),
-            start=self._start_at.timestamp() if self._start_at else 0.0,
+            start=self.start_at.timestamp() if self.start_at else 0.0,
             look=look,
         )
         for digest, part in () if look else maker.shared.items():

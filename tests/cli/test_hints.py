@@ -45,6 +45,12 @@ def test_status_says_when_no_worker_runs_while_something_waits(mailer, client):
     assert "no worker" not in mailer("status").err
 
 
+def test_one_recipient_waits(mailer, client):
+    open_campaign(client)
+    enqueue(client, [1])
+    assert "and 1 recipient waits: start one" in mailer("status").err
+
+
 def test_a_sweep_says_that_a_worker_runs_whatever_workers_announce(mailer, client):
     # Workers of 0.1.0 sweep and announce nothing; one that announced itself and hangs sweeps no more.
     open_campaign(client)

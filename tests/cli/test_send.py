@@ -1,6 +1,7 @@
 """`mailer send`: what is queued, what is not and why, and that nothing is queued twice."""
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -20,7 +21,7 @@ def test_names_each_row_that_was_not_queued_with_its_reason(mailer):
     done = mailer(*SEND, "people.csv")
     assert done.code == 0
     first, *rows = done.out.splitlines()
-    assert first == "spring: 2 queued; not: 1 duplicates of earlier rows, 1 invalid"
+    assert first == "spring: 2 queued; not: 1 named in an earlier row, 1 invalid"
     assert rows[0] == "  row 3: the same recipient stands in an earlier row"
     assert rows[1].startswith("  row 4: invalid: the email address is malformed")
     assert outcomes(mailer)["queued"] == 2
@@ -66,7 +67,7 @@ def test_dry_run_checks_everything_and_needs_no_redis(mailer):
         *SEND, "people.csv", "--dry-run", environ={"MAILER_REDIS": "redis://127.0.0.1:1/0"}
     )
     assert done.code == 0
-    assert done.out.startswith("spring: 2 could be queued; not: 1 duplicates")
+    assert done.out.startswith("spring: 2 could be queued; not: 1 named")
 
 
 def test_no_template_or_sender_is_said(mailer, place):
@@ -133,3 +134,36 @@ def test_a_list_in_windows_1252_is_read_with_a_word_about_it(mailer, place):
     assert (done.code, done.out) == (0, "spring: 1 could be queued\n")
     assert "is not UTF-8: read as Windows-1252" in done.err
     assert mailer(*SEND, "list.csv", "--dry-run", "--encoding", "cp1252").err == ""
+
+
+def test_a_start_is_repeated_and_one_that_is_over_named(mailer):
+    out = mailer(
+        "send", "later", "people.csv", "-t", "hello", "--set", "season=x", "--at", "+2h"
+    ).out
+    assert re.search(r"^  not before \d{4}-\d\d-\d\d \d\d:\d\d:\d\d$", out, re.MULTILINE)
+    said = mailer(
+        "send", "sent", "people.csv", "-t", "hello", "--set", "season=x", "--at", "2020-01-01"
+    )
+    assert said.err == "mailer: --at: 2020-01-01 00:00:00 is over, so it begins now\n"
+
+
+def test_a_list_without_rows_is_said(mailer, place):
+    (place / "people.csv").write_text("email,name\n")
+    ran = mailer("send", "nobody", "people.csv", "-t", "hello", "--set", "season=x")
+    assert (ran.code, ran.out) == (0, "nobody: 0 queued: the list has no rows\n")
+
+
+def test_each_may_get_a_file_of_their_own(mailer, place):
+    (place / "bills").mkdir()
+    (place / "bills/1.txt").write_text("eleven")
+    (place / "people.csv").write_text("email,name,bill\na@example.org,A,1.txt\nb@example.org,B,\n")
+    own = ("--attachment-field", "bill", "--attachments-path", "bills")
+    assert mailer(*SEND, *own, "people.csv").out.startswith("spring: 2 queued")
+
+    (place / "people.csv").write_text("email,name,bill\na@example.org,A,2.txt\n")
+    ran = mailer(*SEND, *own, "people.csv", "--dry-run")
+    assert ran.code == 1
+    assert "2.txt" in ran.err
+    assert "row 1" in ran.err
+    assert "attachments_path" in mailer(*SEND, *own[:2], "people.csv").err
+    assert mailer(*SEND, *own[:3], "nowhere", "people.csv").code == 2

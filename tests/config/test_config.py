@@ -75,6 +75,15 @@ def test_broken_toml_is_refused_with_its_line(toml):
     assert "line 1" in faults(toml("a = \nb = 1"))[0]
 
 
+def test_a_word_processors_quotes_are_named(toml):
+    assert faults(toml("sender = “Ada <ada@example.org>”"))[0].endswith('; write " instead of “')
+    assert "instead" not in faults(toml("# “\na = \n"))[0]
+
+
+def test_notepads_mark_in_front_is_no_fault(toml):
+    assert load(toml("\ufeffbatch_size = 7"), {}).batch_size == 7
+
+
 def test_paths_start_at_the_folder_of_the_file(toml):
     file = toml(ACCOUNT.replace("password_env", "password_file"))
     settings = load(file, {})

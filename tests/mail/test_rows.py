@@ -219,6 +219,9 @@ def test_a_list_without_column_names_does_not_repeat_an_address():
     with pytest.raises(InputError) as caught:
         rows("ada@example.org\nbob@example.org\n")
     assert "ada" not in str(caught.value)
+    assert str(caught.value).endswith(
+        "begins with a recipient: put a line of column names above it, such as email,name"
+    )
 
 
 def test_a_column_that_is_there_twice_is_refused():

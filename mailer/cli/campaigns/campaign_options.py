@@ -24,6 +24,7 @@ Command = Callable[..., Any]
 Progress = Callable[[int], None]
 
 _FILE = click.Path(path_type=Path)
+_FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 
 _OPTIONS = (
     click.option("--template", "-t", required=True, metavar="T", help="Folder below templates/."),
@@ -53,8 +54,17 @@ _OPTIONS = (
     click.option(
         "--inline", multiple=True, type=_FILE, metavar="IMAGE", help="An image that cid:NAME shows."
     ),
+    click.option(
+        "--attachment-field",
+        metavar="COLUMN",
+        help="The column that names a recipient's own file …",
+    ),
+    click.option(
+        "--attachments-path", type=_FOLDER, metavar="FOLDER", help="… in this folder or below it."
+    ),
     click.option("--reply-to", metavar="ADDRESS", help="Where answers go."),
     click.option("--list-id", metavar="ID", help="List-ID (RFC 2919); else mailer.toml's."),
+    click.option("--feedback-id", metavar="ID", help="Feedback-ID, by which Gmail counts spam."),
     click.option("--header", multiple=True, metavar="NAME:VALUE", help="A further header field."),
     click.option(
         "--at", "start", metavar="TIME", help='Not before "2026-05-01 08:00", 08:00, +2h.'
@@ -165,7 +175,10 @@ def _made(  # noqa: PLR0913, PLR0917 - what was read of files comes beside the o
         attachments=attachments,
         inline_images=images,
         reply_to=given["reply_to"],
+        attachment_field=given["attachment_field"],
+        attachments_path=given["attachments_path"],
         list_id=given["list_id"],
+        feedback_id=given["feedback_id"],
         headers=headers(given["header"]),
         start_at=coming(given["start"]),
         window=given["window"],

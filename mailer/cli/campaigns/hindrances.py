@@ -48,6 +48,17 @@ def warn(session: Session, campaign: Campaign) -> None:
         say(f"mailer: {sentence}", err=True)
 
 
+def begins(campaign: Campaign) -> None:
+    """Say when *campaign* begins, where that was said; a time that is over may be a slip."""
+    if campaign.start_at is None:
+        return
+    at = campaign.start_at.timestamp()
+    if at > time():
+        say(f"  not before {moment(at)}")
+    else:
+        say(f"mailer: --at: {moment(at)} is over, so it begins now", err=True)
+
+
 @contextmanager
 def resumable(session: Session, campaign: Campaign) -> Iterator[None]:
     """Where Ctrl-C ends `mailer run`, say what is where by then, and how to go on."""

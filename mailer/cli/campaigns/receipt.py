@@ -9,7 +9,7 @@ from mailer.produce.receipt import Receipt
 
 _WORDS = (
     ("already_queued", "queued by an earlier run"),
-    ("duplicate", "duplicates of earlier rows"),
+    ("duplicate", "named in an earlier row"),
     ("skipped", "skipped for another campaign"),
     ("suppressed", "on the suppression list"),
     ("invalid", "invalid"),
@@ -34,6 +34,7 @@ def show(receipt: Receipt, *, json_: bool, verb: str = "queued") -> None:
     say(
         f"{receipt.campaign}: {count(receipt.queued)} {verb}"
         + (f"; not: {counts}" if counts else "")
+        + ("" if receipt.rows else ": the list has no rows")
     )
     told = (one for one in receipt.complaints if one.kind != "already_queued")
     for one in islice(told, _SHOWN if on_terminal() else None):

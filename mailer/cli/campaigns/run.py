@@ -76,6 +76,7 @@ def run(session: Session, /, name: str, recipients: str, *, json_: bool, **given
             receipt = enqueued(made, recipients, given, lambda n: progress.advance(bar, n))
             if not json_:
                 receipts.show(receipt, json_=False)
+                hindrances.begins(made)
             status = _deliver(session, made, worker, progress, bar)
         in_the_way = [*hindrances.found(session, made)]
     _report(session, status, receipt.as_json(), json_=json_)

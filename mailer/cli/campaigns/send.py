@@ -67,6 +67,8 @@ def send(  # noqa: PLR0913 - the options
             receipt = rehearsed(made, recipients, given, lambda n: progress.advance(bar, n))
         receipts.show(receipt, json_=json_, verb="could be queued")
         receipts.verdict(receipt)
+        if not json_:
+            hindrances.begins(made)
         return
     refuse_example(session.configured, given)
     if test_to:
@@ -83,4 +85,6 @@ def send(  # noqa: PLR0913 - the options
         receipt = enqueued(made, recipients, given, lambda n: progress.advance(bar, n))
     receipts.show(receipt, json_=json_)
     receipts.verdict(receipt)
+    if not json_:
+        hindrances.begins(made)
     hindrances.warn(session, made)

@@ -106,8 +106,8 @@ def _troubles(session: Session) -> None:
     if said := refused(settings):
         say(f"mailer: Redis takes no writes, and workers wait: {said}", err=True)
     elif waiting := campaigns.unattended(settings):
-        who = plural(waiting, "recipient")
-        say(f"mailer: no worker runs, and {who} wait: {_start(session)}", err=True)
+        who = f"{plural(waiting, 'recipient')} {'waits' if waiting == 1 else 'wait'}"
+        say(f"mailer: no worker runs, and {who}: {_start(session)}", err=True)
 
 
 def _start(session: Session) -> str:

@@ -218,8 +218,11 @@ def check_columns(
         raise InputError(f"{name}: column {twice[0]!r} is there twice")
     found = email_columns(named)
     if not found:
-        # A list without column names begins with an address, which is not repeated here.
-        shown = ", ".join(repr(column) for column in list(named)[:20] if "@" not in column)
+        if any(map(_ADDRESS.fullmatch, named)):  # which is not repeated here
+            raise InputError(
+                f"{name} begins with a recipient: put a line of column names above it, such as email,name"
+            )
+        shown = ", ".join(map(repr, list(named)[:20]))
         raise InputError(
             f"{name} has no column 'email'; its first line names {shown or 'no columns at all'}"
             + _below(later)
