@@ -1,14 +1,22 @@
 """The documents say what is: their links lead somewhere, their commands and examples exist."""
 
 import ast
+import inspect
 import re
+from itertools import chain
 from pathlib import Path
+from typing import get_args
 
 import click
 import pytest
+from prometheus_client.parser import text_string_to_metric_families as families
+from pydantic import BaseModel
 
 import mailer
 from mailer.cli.main import cli
+from mailer.config import Settings
+from mailer.operate.figures import Figures
+from mailer.web.metrics import exposition
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -105,6 +113,151 @@ def test_options_exist(document):
         missing += [f"{line}: {name}" for name in named if name not in _options_of(words)]
     missing += set(re.findall(r"`(--[a-z][\w-]*)", text)) - _every_option() - FOREIGN
     assert missing == []
+
+
+def _text():
+    """All documents, but for the one that tells what was."""
+    files = [*DOCUMENTS, *ROOT.glob("examples/*.md")]
+    return "\n".join(one.read_text(encoding="utf-8") for one in files if one.name != "CHANGELOG.md")
+
+
+def test_every_option_is_documented():
+    text = _text()
+    names = {one for one in _every_option() if one.startswith("--")} - {"--help", "--version"}
+    assert [name for name in sorted(names) if not re.search(rf"{name}(?![\w-])", text)] == []
+
+
+CALLS = (mailer.Campaign, mailer.send, mailer.send_mail, mailer.send_message, mailer.on_commit)
+METHODS = (
+    *(mailer.Campaign.enqueue, mailer.Campaign.enqueue_messages, mailer.Campaign.schedule),
+    *(mailer.Attachment.from_path, mailer.Attachment.from_bytes, mailer.trace),
+)
+
+
+@pytest.mark.parametrize("call", [*CALLS, *METHODS], ids=lambda call: call.__qualname__)
+def test_every_keyword_is_documented(call):
+    text = _text()
+    names = [one.name for one in inspect.signature(call).parameters.values() if one.name != "self"]
+    required = {"name", "what", "call", "message", "messages", "recipients", "path"}
+    missing = [
+        name
+        for name in names
+        if name not in required and not re.search(rf"\b{name}\b ?=|[`(, ]{name}[`),]", text)
+    ]
+    assert missing == []
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [mailer.Campaign, mailer.Receipt, mailer.Status, mailer.Complaint],
+    ids=lambda k: k.__name__,
+)
+def test_every_attribute_is_documented(kind):
+    text = (ROOT / "docs/campaigns.md").read_text(encoding="utf-8")
+    # `rehearsal` is the command line's, `leave_out` that of `enqueue`.
+    names = {n for n in dir(kind) if not n.startswith("_")} - {"rehearsal", "leave_out", "campaign"}
+    assert [name for name in sorted(names) if not re.search(rf"`{name}[`(]", text)] == []
+
+
+def _sections():
+    """The tables of docs/configuration.md, by the first word of their headings."""
+    text = (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
+    return dict(
+        re.findall(r"^## `\[+(\w+)[^\n]*\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    )
+
+
+def _tables(kind):
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        yield kind
+    yield from chain.from_iterable(map(_tables, get_args(kind)))
+
+
+@pytest.mark.parametrize(
+    "name", [n for n, f in Settings.model_fields.items() if [*_tables(f.annotation)]]
+)
+def test_every_key_of_a_table_is_documented(name):
+    section = _sections()[name]
+    # Three kinds of secrets have three keys each, of which a row names the beginning.
+    section += "".join(
+        f" {start}_{end}"
+        for start in re.findall(r"`(\w+)_…`", section)
+        for end in ("env", "file", "command")
+    )
+    keys = {
+        key for kind in _tables(Settings.model_fields[name].annotation) for key in kind.model_fields
+    }
+    assert [key for key in sorted(keys) if not re.search(rf"\b{key}\b", section)] == []
+
+
+def test_every_metric_is_documented_and_the_other_way_round():
+    nothing = Figures({}, {}, {}, {}, {}, {}, (), 0.0)
+    served = {
+        f"{one.name}_total" if one.type == "counter" else one.name
+        for one in families(exposition(nothing).decode())
+    }
+    source = (ROOT / "mailer/worker/telemetry/metrics.py").read_text(encoding="utf-8")
+    served |= set(
+        re.findall(r'^ +(?:yield SummaryMetricFamily\()?"(mailer_\w+)",', source, re.MULTILINE)
+    )
+    text = (ROOT / "docs/web.md").read_text(encoding="utf-8")
+    told = set(re.findall(r"^\| `(mailer_\w+)", text, re.MULTILINE))
+    assert {name.removesuffix("_total") for name in told} == {
+        name.removesuffix("_total") for name in served
+    }
+
+
+PATH = re.compile(
+    r"(?:mailer|tests|benchmarks|examples|deploy|docs)/[\w./-]+\.(?:py|lua|toml|md|ya?ml|json|service)\b"
+)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda file: file.name)
+def test_files_that_are_named_exist(document):
+    text = document.read_text(encoding="utf-8")
+    if document.name == "CHANGELOG.md":
+        pytest.skip("it names what was")
+    # Paths of a machine (/srv/mailer/mailer.toml) are none of ours.
+    named = {m[0] for m in PATH.finditer(text) if text[m.start() - 1] != "/"}
+    assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda file: file.name)
+def test_python_is_valid_and_what_it_imports_exists(document):
+    for code in re.findall(r"```python\n(.*?)```", document.read_text(encoding="utf-8"), re.DOTALL):
+        for node in ast.walk(ast.parse(code)):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("mailer"):
+                names = [one.name for one in node.names]
+                home = __import__(node.module, fromlist=names)  # which imports submodules
+                assert [name for name in names if not hasattr(home, name)] == []
+
+
+@pytest.mark.parametrize("name", ["howto.md", "campaigns.md"])
+def test_examples_run(name, mailer_outbox, tmp_path, monkeypatch):
+    for template in ("newsletter", "newsletter_a", "newsletter_b", "bill"):
+        folder = tmp_path / "templates" / template
+        folder.mkdir(parents=True)
+        (folder / "subject.txt").write_text(template)
+        (folder / "body.txt").write_text("Dear {{ name }}")
+    (tmp_path / "invoices").mkdir()
+    (tmp_path / "invoices/4711.pdf").write_bytes(b"%PDF-1.7")
+    monkeypatch.chdir(tmp_path)
+    mailer.configure(mailer.load(environ={"MAILER_SENDER": "Shop <news@shop.example>"}))
+    names = {}
+    try:
+        for code in re.findall(
+            r"```python\n(.*?)```", (ROOT / "docs" / name).read_text(encoding="utf-8"), re.DOTALL
+        ):
+            exec(compile(code, name, "exec"), names)
+        if "bills" in names:
+            names["bills"].enqueue(
+                [{"email": "ada@example.org", "name": "Ada", "invoice": "4711.pdf"}]
+            )
+            (bill,) = mailer_outbox[-1].iter_attachments()
+            assert bill.get_filename() == "4711.pdf"
+    finally:
+        mailer.configure(None)
+    assert len(mailer_outbox) == {"howto.md": 1001, "campaigns.md": 1}[name]
 
 
 def test_the_distribution_has_one_name_everywhere():

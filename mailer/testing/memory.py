@@ -4,7 +4,7 @@ It follows `single.lua`, `reserve.lua`, `enqueue.lua`, `open.lua` and `control.l
 same questions and compares. Nobody claims a batch here: what is queued stays so until it is cancelled.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -134,6 +134,9 @@ class MemoryLinks(Links):
         campaign.digest, campaign.summary, campaign.enqueued = digest, summary, False
         campaign.runs += 1
         return Opened(campaign.runs, campaign.batches)
+
+    def go_on_from(self, _name: str, _others: Iterable[str]) -> None:
+        """Nothing to remember: nobody goes on from a campaign of a test."""
 
     def begin_check(self, name: str) -> int:
         """A run that only compares; 0 for a campaign that is not known yet."""
