@@ -15,7 +15,7 @@ from celery.utils.imports import cwd_in_path
 
 from mailer.config import load
 from mailer.errors import ConfigError
-from mailer.queues.application import Application, defaults
+from mailer.queues.application import HELD, Application, defaults
 from mailer.queues.flower import show_dead_queue
 from mailer.queues.kombu_guards import Returning, guard_redis_transport
 from mailer.worker.host import attach
@@ -40,8 +40,11 @@ def make() -> Application:
 def reconciled(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
     """Lay *theirs*, what ``celeryconfig.py`` sets, over *ours*; lists that we need keep what we need.
 
-    Raises `ConfigError` for a broker that is not the one where producers queue.
+    Raises `ConfigError` for a broker that is not the one where producers queue, or that is reached in
+    another way than they do.
     """
+    # None is how a setting of Celery's is left alone.
+    theirs = {key: value for key, value in theirs.items() if value is not None}
     broker = theirs.get("broker_url", ours["broker_url"])
     if broker != ours["broker_url"]:
         raise ConfigError(
@@ -49,12 +52,31 @@ def reconciled(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, 
             f"this worker does not look; take it out, or start the worker in a folder of its own"
         )
     merged = {**ours, **theirs}
+    merged["broker_transport_options"] = _reached(ours, theirs)
     for key in ("imports", "accept_content"):
         wanted = theirs.get(key, ())
         wanted = [wanted] if isinstance(wanted, str) else list(wanted)
         merged[key] = [*ours[key], *(one for one in wanted if one not in ours[key])]
     merged["task_queues"] = _queues(ours["task_queues"], theirs.get("task_queues") or ())
     return merged
+
+
+def _reached(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of the connection to the broker: theirs over ours, but for what must be as it is."""
+    wanted, options = theirs.get("broker_transport_options") or {}, ours["broker_transport_options"]
+    if wanted.get("global_keyprefix"):
+        raise ConfigError(
+            f"{CONFIG_MODULE}.py: broker_transport_options have a global_keyprefix: producers would "
+            "queue where this worker does not look; take it out"
+        )
+    use_ssl = ours.get("broker_use_ssl")
+    if use_ssl is not None and theirs.get("broker_use_ssl", use_ssl) != use_ssl:
+        raise ConfigError(
+            f"{CONFIG_MODULE}.py: broker_use_ssl is another than mailer.toml's address of Redis says, "
+            "by which the server is verified; take it out"
+        )
+    # Who shares kombu's own names has its tasks started again after another's visibility timeout.
+    return {**options, **wanted, **{key: options[key] for key in HELD if key in options}}
 
 
 def _queues(ours: Any, theirs: Any) -> Any:

@@ -29,7 +29,7 @@ queues the batch again within seconds. Longer than any batch may take."""
 PATIENCE: Final = {"socket_timeout": 5.0, "socket_connect_timeout": 5.0, "max_retries": 1}
 """Seconds, and attempts beyond the first, that a producer gives the broker."""
 
-_HELD: Final = {
+HELD: Final = {
     "unacked_key": PREFIX + "unacked",
     "unacked_index_key": PREFIX + "unacked_index",
     "unacked_mutex_key": PREFIX + "unacked_mutex",
@@ -119,7 +119,7 @@ def for_kombu(url: str) -> dict[str, Any]:
     address = Address.parse(url)
     options: dict[str, Any] = {
         OURS: True,
-        **_HELD,
+        **HELD,
         "visibility_timeout": VISIBILITY_TIMEOUT,
         "queue_order_strategy": "mailer.queues.application:PriorityFirst",
         "health_check_interval": 30,

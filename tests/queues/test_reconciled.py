@@ -6,6 +6,7 @@ import sys
 import pytest
 from kombu import Queue
 
+from mailer.errors import ConfigError
 from mailer.queues.application import defaults
 
 URL = "redis://127.0.0.1:1/0"
@@ -50,6 +51,34 @@ def test_json_is_accepted_whatever_they_accept(reconciled):
 def test_what_they_set_wins_otherwise(reconciled):
     found = reconciled({"worker_concurrency": 3, "worker_prefetch_multiplier": 4})
     assert (found["worker_concurrency"], found["worker_prefetch_multiplier"]) == (3, 4)
+
+
+def test_a_setting_of_none_is_one_that_is_left_alone(reconciled):
+    nothing = dict.fromkeys(
+        ("imports", "accept_content", "task_queues", "broker_transport_options")
+    )
+    assert reconciled(nothing) == reconciled({})
+
+
+def test_options_of_the_connection_are_added_and_our_own_places_stay(reconciled):
+    ours = defaults(URL)["broker_transport_options"]
+    theirs = {"visibility_timeout": 43200, "unacked_key": "unacked", "socket_timeout": 9}
+    found = reconciled({"broker_transport_options": theirs})["broker_transport_options"]
+    assert found == {**ours, "visibility_timeout": 43200, "socket_timeout": 9}
+
+
+def test_keys_with_a_prefix_of_theirs_are_refused(reconciled):
+    with pytest.raises(ConfigError, match="global_keyprefix"):
+        reconciled({"broker_transport_options": {"global_keyprefix": "shop:"}})
+
+
+def test_a_server_that_mailer_toml_has_verified_is_verified(reconciled):
+    from mailer.celery import reconciled as found  # noqa: PLC0415
+
+    ours = defaults("rediss://redis.example/0")
+    assert found(ours, {})["broker_use_ssl"]["ssl_cert_reqs"] == "required"
+    with pytest.raises(ConfigError, match="broker_use_ssl"):
+        found(ours, {"broker_use_ssl": {"ssl_cert_reqs": "none"}})
 
 
 def test_another_broker_is_refused_in_words(tmp_path):
