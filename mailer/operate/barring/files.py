@@ -31,6 +31,9 @@ COLUMNS: Final = ("email", "reason", "since", "until", "source", "scope", "evide
 _LISTS: Final = ("SuppressedDestinationSummaries", "items", "result", "data")
 _ADDRESS: Final = re.compile(rb"(?i)(^|[,;\t|\"])address($|[,;\t|\"\r\n])")
 _MILLISECONDS: Final = 1e11
+"""A number beyond this counts milliseconds: as seconds it would lie after the year 5138."""
+_LAST: Final = 253_402_300_799.0
+"""The last second of the year 9999, beyond which no time can be written down."""
 _FINGERPRINT: Final = 17
 
 
@@ -220,8 +223,12 @@ def moment_of(value: object) -> float | None:
     try:
         number = float(text)
     except ValueError:
-        number = _date(text)
-    return number / 1000 if number > _MILLISECONDS else number
+        return _date(text)
+    number = number / 1000 if number > _MILLISECONDS else number
+    # A number out of range, and "nan", could be stored, and never be shown as a time again.
+    if not 0 <= number <= _LAST:
+        raise _no_time(text)
+    return number
 
 
 def _date(text: str) -> float:
@@ -230,7 +237,11 @@ def _date(text: str) -> float:
             return read(text).timestamp()
         except (ValueError, OverflowError, OSError):
             continue
-    raise InputError(f"{text[:40]!r} is no time, such as 2026-03-31T12:00:00Z")
+    raise _no_time(text)
+
+
+def _no_time(text: str) -> InputError:
+    return InputError(f"{text[:40]!r} is no time, such as 2026-03-31T12:00:00Z")
 
 
 def _iso(at: float) -> str:
