@@ -17,7 +17,7 @@ from mailer.deliver.batch_run import BatchRun
 from mailer.deliver.malloc import keep_freed
 from mailer.deliver.observer import Observer
 from mailer.deliver.recorder import Report, bury_unread
-from mailer.deliver.runs import LOOK, OTHERS_LOOK, Run, Runs
+from mailer.deliver.runs import OTHERS_LOOK, Run, Runs
 from mailer.deliver.tools import Tools
 from mailer.deliver.unable import UnableError
 from mailer.errors import (
@@ -30,6 +30,7 @@ from mailer.mail.payload import decode
 from mailer.smtp import Proceed
 from mailer.store.connection import Client
 from mailer.store.ledger import PRIORITY, Claim, Ledger, Unclaimed, Verdict
+from mailer.store.workers.single_watch import LOOK
 
 ROOM_WAITS: Final = (0.5, 30.0)
 """Seconds that a batch waits, at least and at most, if its account is busy in this process."""
@@ -60,12 +61,9 @@ class Delivery:
         self._asked_to_stop = stopping
         self._is_closing = False
         self._observer = observer or Observer()
-        self._tools = Tools(settings, client, worker or uuid.uuid4().hex, self._observer)
-        dispatch = self._tools.dispatch
-        self.runs = Runs(
-            lambda besides: dispatch.others_wait(time(), besides),
-            lambda: takes_single() and dispatch.single_waits(time()),
-        )
+        name = worker or uuid.uuid4().hex
+        self._tools = tools = Tools(settings, client, name, self._observer, takes_single)
+        self.runs = Runs(lambda besides: tools.dispatch.others_wait(time(), besides), tools.singles)
 
     @property
     def ledger(self) -> Ledger:

@@ -21,15 +21,13 @@ from typing import Final
 
 from mailer.deliver.recorder import Report
 from mailer.errors import MailerError
+from mailer.store.workers.single_watch import LOOK, SingleWatch
 
 log = logging.getLogger(__name__)
 
 HOLD: Final = 1.0
 """Seconds that a task waits for its batch although others have work: most batches take less, and one
 after the other they are sent in less time than side by side."""
-
-LOOK: Final = 0.01
-"""Seconds between two looks at whether a single message waits: a part of how long it may wait."""
 
 OTHERS_LOOK: Final = 0.1
 """Seconds between two looks at whether campaigns of other accounts do."""
@@ -51,7 +49,7 @@ class Run:
 
     *wants_end* is set to ask it to end as at SIGTERM; *wants_room* to begin nothing more, and to give the
     rest back once what is in flight is answered. *leaves_room* says whether its account's next batch may
-    begin beside it.
+    begin beside it. *stirred* wakes the task that waits: it has *ended*, or a single message is there.
     """
 
     account: str
@@ -63,21 +61,21 @@ class Run:
     began: float = field(default_factory=monotonic)
     looked: float = 0.0
     ended: threading.Event = field(default_factory=threading.Event)
+    stirred: threading.Event = field(default_factory=threading.Event)
     failure: BaseException | None = None
 
 
 class Runs:
     """The runs of one process; safe over its threads.
 
-    *others_wait* says whether work of other accounts than those named waits for a process, *single_waits*
+    *others_wait* says whether work of other accounts than those named waits for a process, *singles*
     whether a single message does.
     """
 
-    def __init__(
-        self, others_wait: Callable[[set[str]], bool], single_waits: Callable[[], bool]
-    ) -> None:
+    def __init__(self, others_wait: Callable[[set[str]], bool], singles: SingleWatch) -> None:
         self._others_wait = others_wait
-        self._single_waits = single_waits
+        self._singles = singles
+        singles.heard = self._stir
         self._lock = threading.Lock()
         # Threads are used again: each has a connection to Redis of its own, which a new one would open.
         self._threads = ThreadPoolExecutor(MOST_THREADS, thread_name_prefix="mailer-batch")
@@ -94,7 +92,7 @@ class Runs:
 
     def somebody_waits(self, besides: str, *, only_singles: bool = False) -> bool:
         """Whether the process is wanted for more than batches of accounts that are busy here."""
-        if self._single_waits():
+        if self._singles.single_waits():
             return True
         if only_singles:
             return False
@@ -117,8 +115,10 @@ class Runs:
         front = threading.get_ident()
         self._fronts[front] = run
         self._threads.submit(self._work, run, work)
-        while not run.ended.wait(LOOK):
-            if self._may_leave(run) and self._step_aside(run):
+        while not run.ended.is_set():
+            run.stirred.wait(LOOK)
+            run.stirred.clear()
+            if not run.ended.is_set() and self._may_leave(run) and self._step_aside(run):
                 del self._fronts[front]
                 return False
         del self._fronts[front]
@@ -155,12 +155,17 @@ class Runs:
     def __len__(self) -> int:
         return len(self._beside)
 
+    def _stir(self) -> None:
+        """A single message waits: have the tasks look that could leave their batches for it."""
+        for run in list(self._fronts.values()):
+            run.stirred.set()
+
     def _busy(self) -> set[str]:
         return {run.account for run in self._beside if not run.leaves_room()}
 
     def _may_leave(self, run: Run) -> bool:
         """Whether the process is wanted elsewhere more than here."""
-        if self._single_waits():
+        if self._singles.single_waits():
             return True
         now = monotonic()
         if now - run.began < HOLD or now - run.looked < OTHERS_LOOK:
@@ -195,6 +200,7 @@ class Runs:
                 self._finished.put(run.report)
             # Last: who waits for the end of all that is beside reads the reports next.
             run.ended.set()
+        run.stirred.set()
         if run.is_beside:
             self.news.set()
             if isinstance(run.failure, MailerError):

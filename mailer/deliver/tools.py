@@ -3,10 +3,10 @@
 Made once a process and shared by its threads. A batch's run reads all of it and owns none of it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Lock
-from time import monotonic
+from time import monotonic, time
 
 from mailer.config import Settings
 from mailer.deliver.barring.dropper import Dropper
@@ -31,18 +31,29 @@ from mailer.store.permit_queue import PermitQueue
 from mailer.store.slots import Slots
 from mailer.store.suppression import Suppression
 from mailer.store.workers.able import Able
+from mailer.store.workers.single_watch import SingleWatch
 
 
 class Tools:
     """What batches are delivered with, by the worker of that name.
 
+    *takes_single* says whether single messages are its, too.
     Raises `ConfigError` for wrong reply rules or DKIM keys.
     """
 
-    def __init__(self, settings: Settings, client: Client, worker: str, observer: Observer) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        client: Client,
+        worker: str,
+        observer: Observer,
+        takes_single: Callable[[], bool],
+    ) -> None:
         self.settings = settings
         self.observer = observer
-        self.ledger = Ledger(client)
+        self.dispatch = Dispatch(client)
+        self.singles = SingleWatch(takes_single, lambda: self.dispatch.single_waits(time()))
+        self.ledger = Ledger(client, self.singles)
         self.campaigns = Campaigns(client)
         self.suppression = Suppression(client)
         self.dropper = Dropper(Feedback(client), settings.feedback.dropping)
@@ -50,7 +61,6 @@ class Tools:
         self.breaker = Breaker(client)
         self.limits = Limits(client, account_limits.rules(settings))
         self.line = PermitQueue(client, self.limits)
-        self.dispatch = Dispatch(client)
         self.unable = Unable(Able(client), worker, settings.worker.unable_after)
         self.contents = Contents(settings, self.ledger)
         self.events = EventStream(client)

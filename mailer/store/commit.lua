@@ -12,13 +12,17 @@
 -- campaign:<c>  hash    read: state, start; paused, braked := now, why, where the first HOPELESS are all rejected
 -- resumed       set     -= such a campaign
 -- events        stream  += what happened, as the worker packed it
+-- queued:priority  zset  read: single messages that wait for a process
+-- batch:<ref>   hash    of such a message, read: account
 --
 -- ARGV: ref, fence, now, end of the lease ('': not to be renewed), account, accepted ('3,5,9'), accepted
 --       that had a detail, starting, lowest and highest of all positions, how many recipients the entry of
 --       events tells of ('': this worker writes none), the entry, when those starting began ('': as was
---       said before), then position, letter ('d?': not accepted, and may have the message), detail, …
+--       said before), seconds that a single message must have waited to be told of ('': not asked) and
+--       after which its task message is lost, then position, letter ('d?': not accepted, and may have the message), detail, …
 -- Returns 'go' | 'paused' | 'cancelled' | 'stopped' (the account)
 --   | 'lost' (the lease is another's; nothing was written). Unless 'go', starting was not marked.
+--   Behind it ' single', where such a message waits.
 
 local HOPELESS = 100
 local ref, fence, now, ends, account = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
@@ -32,7 +36,7 @@ end
 for position in string.gmatch(ARGV[7], '%d+') do
   redis.call('HDEL', PREFIX .. 'detail:' .. campaign, position)
 end
-for i = 14, #ARGV, 3 do
+for i = 16, #ARGV, 3 do
   local position, detail = ARGV[i], ARGV[i + 2]
   local letter = letter_or_doubt(campaign, position, ARGV[i + 1])
   local old = move(roll, position, letter)
@@ -82,4 +86,8 @@ if settled > 0 then
   if redis.call('INCRBY', bucket, settled) == settled then redis.call('EXPIRE', bucket, 120) end
 end
 if ends ~= '' or retaken then redis.call('ZADD', PREFIX .. 'timers', ends ~= '' and ends or now + 5, ref) end
+if ARGV[14] ~= '' then
+  local function lives(single) return redis.call('HEXISTS', PREFIX .. 'batch:' .. single, 'account') == 1 end
+  if waits('priority', now - tonumber(ARGV[15]), now - tonumber(ARGV[14]), lives) then return verdict .. ' single' end
+end
 return verdict

@@ -10,6 +10,7 @@ from typing import Final
 
 from mailer.store.connection import Client, load
 from mailer.store.ledger import BULK, PRIORITY
+from mailer.store.workers.single_watch import LOST, WAITED
 
 WINDOW: Final = 64
 """Task messages on the broker beyond which a batch waits for its turn: enough for a quarter of a second
@@ -17,10 +18,7 @@ of any number of workers that one broker can feed, few enough that a new campaig
 
 
 _BULK_WAITED: Final = 0.3
-_SINGLE_WAITED: Final = 0.01
 """Seconds: a batch that has not waited for so long is about to be taken by a process that is free."""
-
-_SINGLE_LOST: Final = 10.0
 
 
 class Dispatch:
@@ -29,7 +27,7 @@ class Dispatch:
     def __init__(self, client: Client, window: int = WINDOW) -> None:
         self._take = load(client, "dispatch_take")
         self._call = load(client, "dispatch_call")
-        self._others = load(client, "dispatch_others")
+        self._others = load(client, "waits", "dispatch_others")
         self._window = window
 
     def take(self, ref: str, now: float, queue: str = BULK) -> bool:
@@ -51,4 +49,4 @@ class Dispatch:
 
     def single_waits(self, now: float) -> bool:
         """Whether a single message waits for a worker; not one whose task message is lost."""
-        return bool(self._others(PRIORITY, now, _SINGLE_WAITED, _SINGLE_LOST))
+        return bool(self._others(PRIORITY, now, WAITED, LOST))

@@ -10,10 +10,8 @@
 -- accounts of which batches do not count, … Returns 1 | 0. It looks at the first few only: those that
 -- wait longest are there.
 
-local LOOK = 64
 local queue, now, waited = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local queued, turns = PREFIX .. 'queued:' .. queue, PREFIX .. 'turns:' .. queue
-local oldest = now - tonumber(ARGV[4])
+local turns = PREFIX .. 'turns:' .. queue
 local excluded = {}
 for i = 5, #ARGV do excluded[ARGV[i]] = true end
 
@@ -22,9 +20,7 @@ local function counts(ref)
   return account and not excluded[account]
 end
 
-for _, ref in ipairs(redis.call('ZRANGEBYSCORE', queued, oldest, now - waited, 'LIMIT', 0, LOOK)) do
-  if counts(ref) then return 1 end
-end
+if waits(queue, now - tonumber(ARGV[4]), now - waited, counts) then return 1 end
 for _, campaign in ipairs(redis.call('ZRANGE', turns, 0, LOOK - 1)) do
   local ref = redis.call('ZRANGE', turns .. ':' .. campaign, 0, 0)[1]
   if ref and counts(ref) then return 1 end

@@ -17,6 +17,7 @@ from mailer.mail.status import OPEN, Detail, Status
 from mailer.store import keys
 from mailer.store.connection import Client, load, reaching_redis
 from mailer.store.positions import pack_positions, unpack_positions
+from mailer.store.workers.single_watch import SingleWatch
 
 BULK: Final = "bulk"
 PRIORITY: Final = "priority"
@@ -42,10 +43,9 @@ class Fresh:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Enqueued:
-    """What became of a batch that was to be enqueued.
+    """What became of a batch; *taken* are the offsets of those another producer was faster with.
 
-    *taken* are the offsets of recipients that another producer was faster with: then nothing was
-    written, and the batch is to be made again without them.
+    Then nothing was written, and the batch is to be made again without them.
     """
 
     state: str
@@ -58,9 +58,8 @@ class Claim:
 
     *letters* has one status per position; *details* what is known of those tried before, by position.
     *deaths* counts the leases on this batch that nobody ended. *made* is when its messages could first
-    have left (seconds since the epoch), 0.0 where a version that did not say so wrote it. *trace* is the
-    ``traceparent`` of who queued it, or "". *began* is when those marked as transmitting were begun,
-    0.0 where nobody said it.
+    have left (seconds since the epoch), *began* when those marked as transmitting were begun; 0.0 where
+    nobody said it. *trace* is the ``traceparent`` of who queued it, or "".
     """
 
     ref: str
@@ -136,14 +135,15 @@ class Burial:
 
 
 class Ledger:
-    """The ledger's scripts as methods. Times are seconds since the epoch, given by the caller."""
+    """The ledger's scripts as methods, in seconds since the epoch; its notes ask for *singles*, too."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, singles: SingleWatch | None = None) -> None:
         self._client = client
+        self._singles = singles or SingleWatch()
         self._reserve = load(client, "seen", "barring", "reserve")
         self._enqueue = load(client, "seen", "enqueue")
         self._claim = load(client, "claim")
-        self._commit = load(client, "commit")
+        self._commit = load(client, "waits", "commit")
         self._release = load(client, "release")
         self._bury = load(client, "bury")
         self._split = load(client, "split")
@@ -176,8 +176,7 @@ class Ledger:
     ) -> Enqueued:
         """Write a batch down, all or nothing; with a later *due* it waits for its time.
 
-        *told* is the entry of events that says so, for those who follow it; *trace* the caller's
-        ``traceparent``.
+        *told* is the entry of events that says so; *trace* the caller's ``traceparent``.
         """
         state, *taken = self._enqueue(
             ref,
@@ -236,12 +235,11 @@ class Ledger:
         """Record what is *settled*, mark positions *starting* as transmitting, renew the lease.
 
         With *ends* None the lease is not renewed, which saves a little. A campaign of which the first
-        hundred recipients are all rejected pauses itself. *told* says what happened, for those who
-        follow it; None comes of a worker that tells nothing. *began* is written down with the marks,
-        for whoever must judge them after a crash.
+        hundred recipients are all rejected pauses itself. *told* is for those who follow what happens.
+        *began* is written down with the marks, for whoever must judge them after a crash.
 
-        One round trip. Unless the verdict is `Verdict.GO`, *starting* was not marked and must not be
-        sent; with `Verdict.LOST` nothing was recorded at all.
+        One round trip. Unless it is `Verdict.GO`, *starting* was not marked and must not be sent; with
+        `Verdict.LOST` nothing was recorded at all.
         """
         positions = [*starting, *(one.position for one in settled)]
         accepted, forget = list[str](), list[str]()
@@ -254,6 +252,7 @@ class Ledger:
             else:
                 detail = encode_detail(one.detail) if one.detail else b""
                 others += (one.position, one.status.value + "?" * one.unsure, detail)
+        asked = self._singles.asked()
         answer: bytes = self._commit(
             claim.ref,
             claim.fence,
@@ -267,9 +266,10 @@ class Ledger:
             max(positions, default=""),
             *_told(told),
             "" if began is None else began,
+            *asked,
             *others,
         )
-        return Verdict(answer.decode())
+        return Verdict(self._singles.answered(answer.decode(), asked))
 
     def give_back(self, claim: Claim, now: float) -> str:
         """End the lease: ``final`` when nobody is open, else ``queued`` (publish its task)."""

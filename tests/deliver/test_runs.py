@@ -8,6 +8,7 @@ import pytest
 from mailer.deliver import runs as module
 from mailer.deliver.recorder import Report
 from mailer.deliver.runs import MOST_BESIDE, Run, Runs
+from mailer.store.workers.single_watch import SingleWatch
 from tests.servers.waiting import eventually
 
 
@@ -18,7 +19,8 @@ class World:
         self.waiting = set()
         self.single = False
         self.looked = 0
-        self.runs = Runs(self.others_wait, lambda: self.single)
+        self.singles = SingleWatch(lambda: True, lambda: self.single)
+        self.runs = Runs(self.others_wait, self.singles)
         self.gates = []
 
     def others_wait(self, besides):
@@ -82,6 +84,20 @@ def test_a_single_message_is_waited_for_by_nobody(world):
     assert time.monotonic() - began < 1
 
 
+def test_a_note_that_tells_of_a_single_message_wakes_the_task_at_once(world, monkeypatch):
+    monkeypatch.setattr(module, "LOOK", 30.0)
+    gate = threading.Event()
+    world.gates.append(gate)
+
+    def work():
+        world.singles.answered("go single", world.singles.asked())
+        gate.wait()
+
+    began = time.monotonic()
+    assert not world.runs.start(Run("a", Report("a:1")), work)
+    assert time.monotonic() - began < 15
+
+
 def test_single_messages_are_looked_for_often_and_others_rarely(world):
     """The look at other accounts' batches walks through them; a single message is one question."""
     threading.Timer(0.5, world.let_go).start()
@@ -92,7 +108,7 @@ def test_single_messages_are_looked_for_often_and_others_rarely(world):
     assert not world.runs.somebody_waits("a", only_singles=True)
     assert world.looked == asked
     world.single = True
-    assert world.runs.somebody_waits("a", only_singles=True)
+    eventually(lambda: world.runs.somebody_waits("a", only_singles=True))
 
 
 def test_one_batch_too_many_beside_is_asked_to_begin_nothing_more(world):
