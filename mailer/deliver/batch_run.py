@@ -153,6 +153,9 @@ class BatchRun:
             if self._current is not None and self._current.interrupted:
                 self._current = None  # else the next round, with nobody to send to, ends here again
                 return True
+        if not self._batch.open():
+            self._tools.ledger.give_back(self._claim, time())
+            return False
         # Asked again: what was sent may have stopped the account.
         account = self._account()
         if account.usable or not self._reroute():

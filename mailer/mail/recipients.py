@@ -72,6 +72,11 @@ class Recipient:
     smtputf8: bool = False
     note: str = ""
 
+    @property
+    def fingerprint(self) -> bytes:
+        """The *key*, as the ledger calls it."""
+        return self.key
+
     def __repr__(self) -> str:
         return f"<Recipient {self.key.hex()} of row {self.row}>"
 

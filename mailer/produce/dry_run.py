@@ -14,7 +14,7 @@ from mailer.errors import InputError, InvalidRowsError, LedgerUnavailableError
 from mailer.mail.recipients import Recipient, Rejected, parse
 from mailer.operate.recipients import Recipients
 from mailer.produce.campaign import Campaign
-from mailer.produce.enqueue import LOOK, Plan, chunks, fresh
+from mailer.produce.enqueue import LOOK, Plan, chunks
 from mailer.produce.faults import Faults, rows_differ
 from mailer.produce.receipt import LEFT_OUT, Receipt
 from mailer.produce.spool import Row
@@ -124,7 +124,7 @@ class _Rehearsal:
     def _answers(self, found: Sequence[Recipient]) -> str:
         if self._plan is None:
             return "n" * len(found)
-        return self._ledger.reserve(self._plan.campaign, 0, fresh(found), self._plan.mail, time())
+        return self._ledger.reserve(self._plan.campaign, 0, found, self._plan.mail, time())
 
     def _fault(self, one: Recipient) -> str:
         try:

@@ -29,13 +29,15 @@ from mailer.produce.spool import Row, read_twice
 from mailer.queues.broker import Task
 from mailer.store.campaigns import Campaigns
 from mailer.store.dispatch import Dispatch
-from mailer.store.ledger import BULK, Fresh, Ledger
+from mailer.store.ledger import BULK, Ledger
 
 Progress = Callable[[int], None]
 
 BACKLOG_POLL: Final = 0.2
 LOOK: Final = 500
 """Rows that one question to the ledger is about."""
+KEPT: Final = 20_000
+"""Rows of a list that are judged once, although it is read twice: ten megabytes of them."""
 LEAST: Final = 25
 """Messages below which the last batches of a list are not cut: a task costs what thirty of them do."""
 
@@ -105,6 +107,7 @@ class Enqueuer:
         self._payload_version = payload_version
         self._receipt = Receipt(plan.campaign)
         self._under_way: set[bytes] = set()
+        self._parsed: dict[int, Recipient] = {}
         self._run = 0
 
     def run(self, rows: Iterable[Row], open_campaign: Callable[[], int]) -> Receipt:
@@ -138,6 +141,8 @@ class Enqueuer:
                 if isinstance(one, Rejected):
                     continue
                 recipients.append(one)
+                if number <= KEPT and one.fields is row:
+                    self._parsed[number] = one
                 fault = None if self._plan.skip_faulty else self._fault(one)
                 if fault:
                     faults.add(fault)
@@ -186,7 +191,8 @@ class Enqueuer:
     def _new(self, chunk: Sequence[tuple[int, Row]]) -> Iterator[Recipient]:
         recipients = []
         for number, row in chunk:
-            one = parse(row, number)
+            kept = self._parsed.pop(number, None)
+            one = kept if kept and kept.fields is row else parse(row, number)
             if isinstance(one, Rejected):
                 self._receipt.leave_out(number, one.kind, one.reason)
             elif one.key in self._under_way:
@@ -206,7 +212,7 @@ class Enqueuer:
 
     def _reserved(self, run: int, recipients: Sequence[Recipient]) -> str:
         plan = self._plan
-        return self._ledger.reserve(plan.campaign, run, fresh(recipients), plan.mail, time())
+        return self._ledger.reserve(plan.campaign, run, recipients, plan.mail, time())
 
     def _compose(self, batches: Iterator[tuple[str, tuple[Recipient, ...]]]) -> Iterator[Composed]:
         count = self._plan.processes
@@ -242,7 +248,7 @@ class Enqueuer:
                 queue=BULK,
                 account=composed.account,
                 payload=composed.payload,
-                recipients=fresh(recipients),
+                recipients=recipients,
                 now=time(),
                 due=self._plan.due,
                 told=told(ref, composed) if self._plan.tells else b"",
@@ -296,11 +302,6 @@ def _shrinking(
         pile, is_begun = pile[half:], True
     if pile:
         yield pile
-
-
-def fresh(recipients: Iterable[Recipient]) -> list[Fresh]:
-    """What the ledger is asked about *recipients*."""
-    return [Fresh(one.key, one.digest) for one in recipients]
 
 
 def _numbered(rows: Iterable[Row]) -> Iterator[tuple[int, Row]]:

@@ -44,7 +44,7 @@ from mailer.errors import ForeignRecordError
 from mailer.mail.said import Said
 from mailer.store import keys
 from mailer.store.alerts import ACCOUNT_STARTED, ACCOUNT_STOPPED, Event, written
-from mailer.store.connection import Client, load, reaching_redis
+from mailer.store.connection import Client, asking, load, reaching_redis
 from mailer.store.reach import reading
 
 RUNNING: Final = "running"
@@ -131,6 +131,7 @@ class Breaker:
     def __init__(self, client: Client, random: Callable[[], float] = random) -> None:
         self._client = client
         self._random = random
+        self._ask = asking(client)
         self._admit = load(client, "breaker_admit")
         self._succeeded = load(client, "breaker_succeeded")
         self._refused = load(client, "breaker_refused")
@@ -209,9 +210,7 @@ class Breaker:
 
     def state(self, account: str, now: float) -> AccountState:
         """What is known of *account* at *now*."""
-        with reaching_redis():
-            row = self._client.hgetall(keys.account(account))
-        return _state(account, row, now)
+        return _state(account, reading.fields(self._ask("HGETALL", keys.account(account))), now)
 
     def all(self, now: float) -> list[AccountState]:
         """Every account that anybody ever tried, by name; one that cannot be read is passed over."""

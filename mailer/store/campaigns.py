@@ -11,7 +11,7 @@ from mailer.mail.payload import decode_detail, read_detail
 from mailer.mail.policy import CampaignPolicy
 from mailer.mail.status import OPEN, Detail, Status
 from mailer.store import keys
-from mailer.store.connection import Client, load, reaching_redis
+from mailer.store.connection import Client, asking, load, reaching_redis
 from mailer.store.course import changes, lineage
 from mailer.store.course.pending import Pending, pending
 from mailer.store.course.progress import Progress, progresses
@@ -50,6 +50,7 @@ class Campaigns:
 
     def __init__(self, client: Client) -> None:
         self._client = client
+        self._ask = asking(client)
         self._open = load(client, "open")
         self._close = load(client, "close")
         self._control = load(client, "control")
@@ -151,9 +152,7 @@ class Campaigns:
 
     def policy(self, name: str) -> CampaignPolicy:
         """What a worker must know of the campaign. Raises `PayloadError`."""
-        with reaching_redis():
-            found = self._client.hget(keys.campaign(name), "policy")
-        return CampaignPolicy.decode(found or b"")
+        return CampaignPolicy.decode(self._ask("HGET", keys.campaign(name), "policy") or b"")
 
     def set_state(self, name: str, state: str, why: str = "") -> str:
         """Pause, resume or cancel; returns the state before. Raises `CampaignNotFoundError`.

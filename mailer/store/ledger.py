@@ -6,9 +6,10 @@ crash falls between two of them and never inside one.
 """
 
 import dataclasses
+import struct
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final, Union
 
 from mailer.mail.barring.scopes import BULK as BULK_MAIL
 from mailer.mail.event import Told
@@ -19,6 +20,10 @@ from mailer.store.connection import Client, load, reaching_redis
 from mailer.store.positions import pack_positions, unpack_positions
 from mailer.store.workers.single_watch import SingleWatch
 
+if TYPE_CHECKING:
+    from mailer.mail.recipients import Recipient
+
+Known = Union["Fresh", "Recipient"]
 BULK: Final = "bulk"
 PRIORITY: Final = "priority"
 
@@ -35,7 +40,7 @@ class Verdict(StrEnum):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Fresh:
-    """A recipient as `reserve` and `enqueue` see it: fingerprint (8 octets) and digest of its row."""
+    """What `reserve` and `enqueue` see of a recipient: fingerprint (8 octets), digest of its row."""
 
     fingerprint: bytes
     digest: int
@@ -43,10 +48,7 @@ class Fresh:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Enqueued:
-    """What became of a batch; *taken* are the offsets of those another producer was faster with.
-
-    Then nothing was written, and the batch is to be made again without them.
-    """
+    """What became of a batch: of those at *taken* another producer was faster, and none was written."""
 
     state: str
     taken: tuple[int, ...] = ()
@@ -105,7 +107,7 @@ class Settlement:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Part:
-    """Some of a batch's messages, to be a batch of their own; *account* ``""`` is the same as before."""
+    """Some of a batch's messages, to be a batch of their own; *account* ``""`` is as before."""
 
     positions: Sequence[int]
     payload: bytes
@@ -116,10 +118,9 @@ class Part:
 class Burial:
     """A dead letter to be: which positions, in what payload, and why.
 
-    *payload* holds exactly *positions*, in that order; None takes the whole batch's as it lies.
-    *said* is the packed `mailer.store.dead_letters.Said`. Of the positions, those with one of *letters*
-    are buried; the others stay the batch's own, though their messages lie in the payload. *unsure* is as
-    in `Settlement`.
+    *payload* holds exactly *positions*, in that order; None takes the whole batch's as it lies. *said* is
+    a packed `Said`. Of the positions, those with one of *letters* are buried; the others stay the batch's
+    own, though their messages lie in the payload. *unsure* is as in `Settlement`.
     """
 
     identifier: str
@@ -151,13 +152,13 @@ class Ledger:
     # Producers.
 
     def reserve(
-        self, campaign: str, run: int, who: Sequence[Fresh], mail: str = BULK_MAIL, now: float = 0
+        self, campaign: str, run: int, who: Sequence[Known], mail: str = BULK_MAIL, now: float = 0
     ) -> str:
         """One letter each: ``n`` new, ``d`` duplicate, ``k`` known, ``c`` known with another row.
 
         ``s`` is suppressed for this *mail* at *now*. With *run* 0 it only looks, and marks none.
         """
-        answer: bytes = self._reserve(campaign, run, _fingerprints(who), _digests(who), now, mail)
+        answer: bytes = self._reserve(campaign, run, *_named(who), now, mail)
         return answer.decode()
 
     def enqueue(  # noqa: PLR0913 - one row of the ledger
@@ -168,7 +169,7 @@ class Ledger:
         queue: str,
         account: str,
         payload: bytes,
-        recipients: Sequence[Fresh],
+        recipients: Sequence[Known],
         now: float,
         due: float = 0.0,
         told: bytes = b"",
@@ -186,8 +187,7 @@ class Ledger:
             queue,
             account,
             payload,
-            _fingerprints(recipients),
-            _digests(recipients),
+            *_named(recipients),
             told,
             trace,
         )
@@ -342,9 +342,7 @@ def _told(told: Told | None) -> tuple[object, bytes]:
     return (told.number, told.entry) if told else ("", b"")
 
 
-def _fingerprints(recipients: Sequence[Fresh]) -> bytes:
-    return b"".join(one.fingerprint for one in recipients)
-
-
-def _digests(recipients: Sequence[Fresh]) -> bytes:
-    return b"".join(one.digest.to_bytes(4, "big") for one in recipients)
+def _named(who: Sequence[Known]) -> tuple[bytes, bytes]:
+    """Fingerprints and digests as the scripts take them, each in one piece."""
+    digests = struct.pack(f">{len(who)}I", *[one.digest for one in who])
+    return b"".join([one.fingerprint for one in who]), digests

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeGuard
 from mailer.mail.barring.scopes import ALL, applies
 from mailer.mail.event import Told
 from mailer.store import keys
-from mailer.store.connection import Client, load, reaching_redis
+from mailer.store.connection import Client, asking, load, reaching_redis
 from mailer.store.reach import reading
 
 _STEP: Final = 500
@@ -44,6 +44,7 @@ class Suppression:
 
     def __init__(self, client: Client) -> None:
         self._client = client
+        self._ask = asking(client)
         self._add = load(client, "barring", "suppress")
         self._remove = load(client, "barring", "unsuppress")
         self._expire = load(client, "barring", "suppress_expire")
@@ -88,10 +89,9 @@ class Suppression:
 
     def among(self, fingerprints: Sequence[bytes], mail: str) -> list[bool]:
         """For each fingerprint, whether it is to get no *mail*; two round trips, three where some are."""
-        with reaching_redis():
-            if not fingerprints or not self._client.exists(keys.SUPPRESSED):
-                return [False] * len(fingerprints)
-            found = self._client.hmget(keys.SUPPRESSED, fingerprints)
+        if not fingerprints or not self._ask("EXISTS", keys.SUPPRESSED):
+            return [False] * len(fingerprints)
+        found = self._ask("HMGET", keys.SUPPRESSED, *fingerprints)
         answers = [entry is not None for entry in found]
         scoped = [place for place, entry in enumerate(found) if entry and _is_scoped(entry)]
         scopes = self._scopes([fingerprints[place] for place in scoped])
@@ -105,8 +105,7 @@ class Suppression:
 
     def changes(self) -> int:
         """A number that grows whenever somebody is put on the list."""
-        with reaching_redis():
-            return int(self._client.get(keys.SUPPRESSED_CHANGES) or 0)
+        return int(self._ask("GET", keys.SUPPRESSED_CHANGES) or 0)
 
     def find(self, fingerprint: bytes) -> list[Suppressed]:
         """All entries about one mailbox."""

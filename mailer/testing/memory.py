@@ -18,7 +18,7 @@ from mailer.queues.connections import Links
 from mailer.store.campaigns import CANCELLED, RUNNING, Opened
 from mailer.store.course.pending import Pending
 from mailer.store.course.progress import Progress
-from mailer.store.ledger import BULK, Enqueued, Fresh
+from mailer.store.ledger import BULK, Enqueued, Known
 from mailer.store.singles import Single, Written
 
 Arrived = Callable[[str, str, bytes], None]
@@ -224,7 +224,7 @@ class MemoryLinks(Links):
         self,
         campaign: str,
         run: int,
-        who: Sequence[Fresh],
+        who: Sequence[Known],
         mail: str = "",
         now: float = 0.0,
     ) -> str:
@@ -233,7 +233,7 @@ class MemoryLinks(Links):
         known = self._all.get(campaign)
         return "".join(self._letter(known, run, one) for one in who)
 
-    def _letter(self, campaign: _Campaign | None, run: int, one: Fresh) -> str:
+    def _letter(self, campaign: _Campaign | None, run: int, one: Known) -> str:
         seen = campaign.seen.get(one.fingerprint) if campaign else None
         if campaign is None or seen is None:
             return "n"
@@ -251,7 +251,7 @@ class MemoryLinks(Links):
         queue: str,
         account: str,
         payload: bytes,
-        recipients: Sequence[Fresh],
+        recipients: Sequence[Known],
         now: float,
         due: float = 0.0,
         told: bytes = b"",

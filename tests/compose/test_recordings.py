@@ -8,11 +8,13 @@ grown. Whatever happens, the text and the HTML of the message must be what Jinja
 import tempfile
 from pathlib import Path
 
+import markupsafe
 import pytest
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
 from mailer.compose import Composer, Design, compiled, quoted
+from mailer.compose.template.tracing import escaped
 from mailer.compose.verify import faults
 from mailer.errors import TemplateError
 from mailer.mail.recipients import Recipient
@@ -306,3 +308,9 @@ def test_text_and_html_share_what_a_value_is_encoded_to(make, monkeypatch):
     for name in ("Ada", "Bob", "Ada"):
         composer.compose(row(a=name))
     assert sorted(text for text in asked if text in {"Ada", "Bob"}) == ["Ada", "Bob"]
+
+
+@given(VALUES | TEXT.map(markupsafe.Markup))
+def test_a_value_is_escaped_as_markupsafe_does(value):
+    found, wanted = escaped(value), markupsafe.escape(value)
+    assert (found, type(found)) == (wanted, type(wanted))

@@ -20,7 +20,8 @@ from mailer.errors import (
     LedgerUnavailableError,
 )
 from mailer.mail.payload import decode
-from mailer.mail.recipients import fingerprint
+from mailer.mail.recipients import fingerprint, parse
+from mailer.produce import enqueue
 from mailer.store.suppression import Suppressed, Suppression
 from mailer.store.workers.able import Able
 from tests.servers.shop import template
@@ -159,6 +160,36 @@ def test_an_iterator_is_checked_as_a_whole_and_queued_as_a_whole(make):
     assert make().enqueue(iter(ROWS)).queued == 5
     with pytest.raises(InvalidRowsError):
         make("other").enqueue(row for row in [*ROWS, {"email": "b@example.org"}])
+
+
+class ReadAnew:
+    """Rows that can be read several times, and are others from the second time on."""
+
+    def __init__(self, first, then):
+        self.rows, self.then = first, then
+
+    def __iter__(self):
+        yield from self.rows
+        self.rows = self.then
+
+
+def test_a_row_of_a_list_is_judged_once_and_what_reads_otherwise_again(make, client, monkeypatch):
+    judged = []
+
+    def counting(row, number):
+        judged.append(number)
+        return parse(row, number)
+
+    monkeypatch.setattr(enqueue, "parse", counting)
+    make().enqueue(ROWS)
+    assert judged == [1, 2, 3, 4, 5]
+    judged.clear()
+    again = [{**row, "email": f"other-{row['email']}"} for row in ROWS]
+    other = make("other")
+    assert other.enqueue(ReadAnew(ROWS, again)).queued == 5
+    assert judged == [1, 2, 3, 4, 5] * 2
+    sent = {one.message.forward_path for batch in payloads(client, "other") for one in batch}
+    assert sent == {row["email"] for row in again}
 
 
 def test_a_changed_row_is_refused_until_it_is_accepted(make):

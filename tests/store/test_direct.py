@@ -6,8 +6,9 @@ import threading
 import pytest
 
 from mailer.errors import LedgerUnavailableError
-from mailer.store.connection import Client, connect, load
+from mailer.store.connection import Client, asking, connect, load
 from mailer.store.ledger import Fresh, Ledger
+from mailer.store.reach.reading import fields
 
 SOME = [Fresh(b"recipien", 7)]
 
@@ -16,6 +17,24 @@ def test_a_script_that_the_server_does_not_know_yet_is_loaded(client: Client) ->
     client.script_flush()  # type: ignore[attr-defined] # more than the mailer uses
 
     assert Ledger(client).reserve("c", 0, SOME) == "n"
+
+
+def test_a_command_is_asked_over_the_same_connection_and_survives_a_hang_up(client: Client) -> None:
+    ask = asking(client)
+    client.hset("mailer:account:a", mapping={"state": "running", "ok": "3"})
+    for _ in range(2):
+        assert fields(ask("HGETALL", "mailer:account:a")) == {b"state": b"running", b"ok": b"3"}
+        assert ask("GET", "mailer:nothing") is None
+        client.client_kill_filter(_type="normal", skipme=True)  # type: ignore[attr-defined]
+
+
+def test_a_command_that_is_refused_leaves_the_connection_in_step(client: Client) -> None:
+    ask = asking(client)
+    client.set("mailer:text", "x")
+    with pytest.raises(Exception, match="WRONGTYPE"):
+        ask("HGETALL", "mailer:text")
+
+    assert ask("GET", "mailer:text") == b"x"
 
 
 def test_a_call_survives_that_the_server_hangs_up(client: Client) -> None:

@@ -60,6 +60,19 @@ def __getattr__(name: builtins.str) -> Any:
     return getattr(runtime, name)
 
 
+def escaped(value: Any) -> markupsafe.Markup:
+    """As `markupsafe.escape`; plain text that has nothing to escape takes half as long.
+
+    Most values are such: a newsletter's row is escaped twenty times.
+    """
+    if type(value) is builtins.str:
+        # Five looks in C: a pattern takes as long as all of them, a set of the characters twice.
+        is_plain = "&" not in value and "<" not in value and ">" not in value
+        if is_plain and '"' not in value and "'" not in value:
+            return builtins.str.__new__(markupsafe.Markup, value)
+    return markupsafe.escape(value)
+
+
 def escape(value: Any) -> Any:
     """Escape as `markupsafe.escape` does; kept output that is markup stays what it is."""
     if isinstance(value, Fragment):
@@ -69,7 +82,7 @@ def escape(value: Any) -> Any:
     if isinstance(value, Hole):
         if value.may_be_none:
             value = value.trace.derive("refused", refused, value)
-        return value.trace.derive("escape", markupsafe.escape, value)
+        return value.trace.derive("escape", escaped, value)
     return markupsafe.escape(refused(value))
 
 

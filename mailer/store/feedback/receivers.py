@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from mailer.store import keys
-from mailer.store.connection import Client, load, reaching_redis
+from mailer.store.connection import Client, asking, load, reaching_redis
 from mailer.store.reach import reading
 
 MOST: Final = 5000
@@ -16,6 +16,7 @@ class Receivers:
 
     def __init__(self, client: Client) -> None:
         self._client = client
+        self._ask = asking(client)
         self._count = load(client, "receivers_count")
 
     def count(self, campaign: str, accepted: Mapping[str, int]) -> None:
@@ -26,8 +27,7 @@ class Receivers:
 
     def held(self, campaign: str) -> Mapping[str, str]:
         """Whose mail waits until somebody says ``--accept-rate``, and why."""
-        with reaching_redis():
-            found = self._client.hgetall(keys.stopped(campaign))
+        found = reading.fields(self._ask("HGETALL", keys.stopped(campaign)))
         return {reading.text(domain): reading.text(why) for domain, why in found.items()}
 
     def let_go(self, campaign: str) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Sequence
 from typing import Any, Final
 
 from mailer.store.reach.foreign import is_foreign
@@ -28,6 +29,11 @@ def whole(raw: bytes | None, place: str) -> int:
 def text(raw: bytes) -> str:
     """The text *raw*; what is no UTF-8 in it is replaced."""
     return raw.decode(errors="replace")
+
+
+def fields(flat: Sequence[bytes]) -> dict[bytes, bytes]:
+    """A hash out of the list of fields and values that Redis writes it as."""
+    return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
 def table(raw: bytes | None, place: str) -> dict[str, Any]:
