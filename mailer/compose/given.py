@@ -35,8 +35,8 @@ _MESSAGE_ID: Final = re.compile(r"<[^\s<>@]+@[^\s<>@]+>")
 _REMOVED: Final = ("bcc", "resent-bcc", "return-path")
 _DESTINATIONS: Final = frozenset({"to", "cc", "reply-to", "resent-to", "resent-cc"})
 _QUOTED: Final = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
-# A colon alone may stand in a display name that somebody has not quoted.
 _ESCAPED: Final = re.compile("[\udc80-\udcff]")  # octets, as Python's parser keeps them
+# A colon alone may stand in a display name that somebody has not quoted.
 _GROUP: Final = re.compile(r":[^:;]*;")
 _BULK: Final = (("Precedence", "bulk"), ("X-Auto-Response-Suppress", "OOF, AutoReply"))
 # A message to people in Bcc alone has no To.

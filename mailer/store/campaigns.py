@@ -24,7 +24,9 @@ ERASED: Final = b"\xff" * 8
 """What stands for the fingerprint of a person who was erased."""
 
 _PAGE = 500
-_CANCEL_STEP = 200
+# What one call cancels: Redis answers nobody meanwhile, and a recipient takes it some 15 µs.
+_CANCEL_BATCHES: Final = 200
+_CANCEL_RECIPIENTS: Final = 1000
 _ORDER_STEP = 8_192
 
 
@@ -168,8 +170,11 @@ class Campaigns:
         """Settle the recipients of a cancelled campaign, some batches at a time; yields how many."""
         with reaching_redis():
             last = int(self._client.hget(keys.campaign(name), "batches") or 0)
-        for first in range(1, last + 1, _CANCEL_STEP):
-            yield int(self._cancel(name, first, min(first + _CANCEL_STEP - 1, last)))
+        first = 1
+        while first <= last:
+            upto = min(first + _CANCEL_BATCHES - 1, last)
+            cancelled, first = map(int, self._cancel(name, first, upto, _CANCEL_RECIPIENTS))
+            yield cancelled
 
     def names(self, since: float = 0.0) -> list[str]:
         """All campaigns that were enqueued first at *since* or later, the newest first."""
