@@ -326,9 +326,10 @@ NASTY = [
     "450 rate limit exceeded, try again" + " " * 3000 + "{}",
     "a.{}-" * 1000,
     "{}" + "x" * 3000,
+    "{}" * 500,
     "not sender recipient domain of {} is " * 150,
 ]
-WORDS = ["quota", "recipient"]
+WORDS = ["quota", "recipient", "block", "max", "authenticat"]
 
 
 def patterns():
