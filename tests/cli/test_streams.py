@@ -55,3 +55,32 @@ def test_a_list_that_finds_no_room_is_said_in_a_line(shell, mailer):
     assert line.startswith("mailer: File too large: free some")
     assert "$TMPDIR" in line
     assert "no campaign" in mailer("status", "a").err
+
+
+INTERRUPTED = """
+import signal, sys
+from importlib.abc import MetaPathFinder
+
+class CtrlC(MetaPathFinder):
+    def find_spec(self, name, *_):
+        if name == sys.argv[1]:
+            signal.raise_signal(signal.SIGINT)
+
+sys.meta_path.insert(0, CtrlC())
+from mailer.cli import main
+main(["preview", "hello", "--set", "season=spring"])
+"""
+
+
+@pytest.mark.parametrize("loading", ["click", "mailer.compose.composer"])
+def test_ctrl_c_while_it_loads_is_said_in_a_line(place, loading):
+    ran = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, loading],
+        check=False,
+        cwd=place,
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 130
+    assert ran.stderr.strip() == "mailer: interrupted"
+    assert not ran.stdout
