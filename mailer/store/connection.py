@@ -13,6 +13,8 @@ from typing import Any, Final, cast
 from weakref import WeakKeyDictionary
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from mailer.errors import (
@@ -105,6 +107,7 @@ def asking_sentinels(address: Address) -> dict[str, Any]:
     asking: dict[str, Any] = {
         "socket_timeout": ANSWER,
         "socket_connect_timeout": ANSWER,
+        "retry": Retry(NoBackoff(), 0),  # the next one is asked instead
         **address.sentinel_login,
     }
     return asking | {"ssl": True, **address.tls_options} if address.tls else asking

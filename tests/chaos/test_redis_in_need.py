@@ -50,6 +50,8 @@ def test_a_redis_that_loads_for_seconds_is_waited_for_and_people_are_told(tmp_pa
 class SmallDisk(World):
     """Redis writes to a disk of four megabytes, and notices once a second what became of it."""
 
+    appendfsync = "everysec"
+
     def start_redis(self, *settings):
         folder = self.folder / "redis"
         if not folder.is_mount():
@@ -58,7 +60,7 @@ class SmallDisk(World):
             if done.returncode:
                 pytest.skip("only root may mount a small disk")
             self._stack.callback(subprocess.run, ["umount", "-l", str(folder)], check=False)
-        super().start_redis("--appendfsync", "everysec", *settings)
+        super().start_redis("--appendfsync", self.appendfsync, *settings)
 
     def fill(self):
         """Leave no room."""
@@ -79,4 +81,24 @@ def test_a_full_disk_is_waited_for_until_there_is_room(tmp_path):
         assert pause.wait(PATIENCE) != 0
         assert "cannot write to its disk" in (world.folder / "pause.log").read_text()
         world.make_room()
+        is_well(world, workers)
+
+
+class SureDisk(SmallDisk):
+    """The same, where Redis answers once all is on the disk: it ends itself where that fails."""
+
+    appendfsync = "always"
+
+
+def test_a_redis_that_ends_itself_over_a_full_disk_is_waited_for_until_it_is_back(tmp_path):
+    with SureDisk(tmp_path / "world") as world:
+        workers = begun(world)
+        world.fill()
+        wait_until(lambda: world.redis.poll() is not None, what="Redis to end itself")
+        wait_until(lambda: "waiting for Redis" in words(world), what="workers to notice")
+        pause = world._start(sys.executable, "-m", "mailer", "pause", "spring", log="pause.log")
+        assert pause.wait(PATIENCE) != 0
+        assert "Redis cannot be reached" in (world.folder / "pause.log").read_text()
+        world.make_room()
+        world.start_redis()
         is_well(world, workers)

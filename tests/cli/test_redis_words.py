@@ -1,8 +1,10 @@
 """What a command says where Redis is away, stands still, or answers and cannot serve."""
 
+import contextlib
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,7 +15,7 @@ from mailer.config import load
 from mailer.operate.health import readiness, standstill
 from mailer.store.connection import connect
 from tests.conftest import free_port, has_the_machine_to_itself
-from tests.servers.redis_servers import eventually, redis_process
+from tests.servers.redis_servers import eventually, redis_process, replicated
 from tests.store.batches import enqueue, open_campaign
 
 pytestmark = pytest.mark.redis_server
@@ -111,6 +113,37 @@ def test_a_redis_with_all_its_connections_taken_is_named_as_one_within_seconds(t
             assert "as many connections as it takes (maxclients)" in said
             assert HINT not in said
             assert seconds < PEOPLE + (4 if has_the_machine_to_itself() else 25)
+
+
+def test_a_service_that_no_sentinel_knows_is_named_and_so_is_a_sentinel_in_redis_place(tmp_path):
+    with replicated(tmp_path / "redis", 0) as found:
+        said, _ = mailer(tmp_path, found.url.replace("/main/", "/mian/"), "status")
+        assert "the Sentinels know no service 'mian'" in said
+        said, _ = mailer(tmp_path, f"redis://127.0.0.1:{found.sentinel.port}/0", "status")
+        assert "is it a Sentinel (sentinel://host/service)" in said
+        assert HINT not in said
+    said, _ = mailer(tmp_path, f"sentinel://127.0.0.1:{free_port()}/main/0", "status")
+    assert "no Sentinel answers" in said
+
+
+def test_a_sentinel_that_stands_still_is_waited_for_once_and_not_at_each_connection(tmp_path):
+    with replicated(tmp_path / "redis", 0) as found, socket.create_server(("127.0.0.1", 0)) as mute:
+        port = mute.getsockname()[1]
+        client = connect(found.url.replace("sentinel://", f"sentinel://127.0.0.1:{port},"))
+        client.ping()
+        mute.settimeout(0)
+        asked = 0
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                mute.accept()[0].close()
+                asked += 1
+        for _ in range(3):
+            client.connection_pool.disconnect()
+            client.ping()
+        with pytest.raises(BlockingIOError):
+            mute.accept()
+        client.close()
+    assert asked <= 3  # by the client, and by who watches over the master
 
 
 def test_a_database_that_is_not_there_is_named_as_one(tmp_path):

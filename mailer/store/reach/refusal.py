@@ -33,6 +33,11 @@ TOO_MANY: Final = (
     "Redis has as many connections as it takes (maxclients): raise that, or close what needs none"
 )
 
+NO_LEDGER: Final = (
+    "this server does not know a command that mailer needs: is it a Sentinel (sentinel://host/service), "
+    "or older than Redis 6.2?"
+)
+
 NO_DATABASE: Final = (
     "this Redis has no database of that number: name one below its `databases`, such as /0"
 )
@@ -77,6 +82,8 @@ def refusal(exc: BaseException) -> str | None:
     code = (reason == text and getattr(exc, "status_code", None)) or reason.partition(" ")[0]
     if isinstance(exc, redis.AuthenticationError) and code not in REFUSALS:
         code = "WRONGPASS"
+    if isinstance(exc, redis.ResponseError) and text.startswith("unknown command"):
+        return NO_LEDGER
     if "max number of clients" in text:
         return TOO_MANY
     if "DB index is out of range" in text:

@@ -129,16 +129,26 @@ def _cut(connection: Any) -> None:
 
 
 def master_of(sentinel: Any, service: str) -> tuple[str, int]:
-    """Who is master by the first Sentinel that answers.
+    """Who is master by the first Sentinel that answers; it is asked first from then on.
 
     redis-py asks another question, whose answer names the old master until the whole failover is over.
+    One that is away would otherwise be waited for at each new connection.
     """
-    for one in sentinel.sentinels:
+    answered = False
+    for one in [*sentinel.sentinels]:
         with contextlib.suppress(redis.RedisError):
-            if found := one.sentinel_get_master_addr_by_name(service):
+            found = one.sentinel_get_master_addr_by_name(service)
+            answered = True
+            if found:
+                # In one step: other threads read it.
+                sentinel.sentinels[:] = [one, *(it for it in sentinel.sentinels if it is not one)]
                 host, port = found
                 return host.decode() if isinstance(host, bytes) else host, int(port)
-    raise MasterNotFoundError(f"no Sentinel names a master for {service!r}")
+    if answered:
+        raise MasterNotFoundError(
+            f"the Sentinels know no service {service!r}: its name stands behind the last / of the address"
+        )
+    raise MasterNotFoundError(f"no Sentinel answers that could name a master for {service!r}")
 
 
 _WATCHES: dict[object, Watch] = {}
