@@ -70,10 +70,10 @@ class Reasons:
             pipe.zcard(keys.suppressed_of(number))
         with reaching_redis():
             sizes = pipe.execute()
-        found = [
-            Reason(*map(reading.text, name.rsplit(b"\0", 1)), size, number)
-            for (name, number), size in zip(pairs.items(), sizes, strict=False)
-        ]
+        found = []
+        for (name, number), size in zip(pairs.items(), sizes, strict=False):
+            reason, source = map(reading.text, name.rsplit(b"\0", 1))
+            found.append(Reason(reason, source, size, number))
         if others := sizes[-1]:
             found.append(Reason("", "", others, "0", others=True))
         return sorted(found, key=lambda one: (-one.entries, one.reason, one.source))

@@ -157,7 +157,7 @@ def page_of(_request: Request, form: Form) -> str:
 def _question(request: Request, template: str, **values: object) -> Response:
     which = {field: text_in(request, field) for field in (*_FIELDS, "identifier")}
     number = _messages(request, which)
-    return page(request, template, section="dead", which=which, messages=number, **values)
+    return page(request, template, 200, section="dead", which=which, messages=number, **values)
 
 
 def _moved(
