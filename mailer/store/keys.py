@@ -28,13 +28,10 @@ mailer:sent:<k>              string  digest, Message-ID and batch ref of what   
 mailer:resumed               set     campaigns whose parked batches are to go on  seconds
 mailer:queued:<queue>        zset    batch ref → time of its last task message;   while the batch is queued
                                      years ahead while it waits for a turn
-mailer:timers                zset    batch ref → when a lease ends or a wait is   while leased or waiting
-                                     over
+mailer:timers                zset    batch ref → when a lease ends or a wait is over  while leased or waiting
 mailer:parked:<event>        zset    batch ref → since when it waits for event    while it waits
-mailer:rate:<c>:<t>          string  recipients that became final in the ten      two minutes
-                                     seconds <t> (seconds since the epoch / 10)
-mailer:minutes:<c>:<d>       hash    minute of day <d> and letter → recipients    30 days
-                                     that became final in it
+mailer:rate:<c>:<t>          string  recipients final in the ten seconds <t> (since the epoch / 10)  two minutes
+mailer:minutes:<c>:<d>       hash    minute of day <d> and letter → recipients final in it  30 days
 mailer:suppressed            hash    fingerprint → mailbox, reason, time, for     for good
                                      all mail; a fourth element where it is not
 mailer:suppressed:why        hash    fingerprint → source, evidence (JSON)        as suppressed
@@ -69,16 +66,14 @@ mailer:accounts              set     accounts that the breaker has heard of     
 mailer:logins:<a>            zset    process that logs in → when its turn lapses  seconds
 mailer:alerts                zset    event (JSON) → when to tell of it            until somebody was told
 mailer:alerts:dead           string  set while dead letters are beyond the alert  while they are
-mailer:alerts:<s>            string  set while a consumer of events is behind, or       while it is
-                                     has events set aside
+mailer:alerts:<s>            string  set while a consumer of events is behind, or has some aside  meanwhile
 mailer:slots:<a>             zset    worker process → when its lease ends         while connections are open
 mailer:held:<a>              hash    worker process → its open connections        while connections are open
 mailer:permits:<s>:<n>       hash    messages sent and in flight in a window of   two windows; warm-up for good
                                      n seconds, <s> is account:<a> or domain:<d>
 mailer:pace:<a>              hash    how far replies have lowered the rate and    until the rate has recovered
                                      the connections, and until when it pauses
-mailer:meter:<a>             hash    second → messages sent, where no rate is     seconds
-                                     configured
+mailer:meter:<a>             hash    second → messages sent, where no rate is configured  seconds
 mailer:lines                 set     scopes <s> for whose permits batches wait    while batches wait for permits
 mailer:line:<s>              zset    campaign → messages it was called for        while batches wait for permits
 mailer:line:<s>:<c>          zset    batch ref → its place                        while batches wait for permits
@@ -86,8 +81,7 @@ mailer:turns:<queue>         zset    campaign → messages it was published for 
 mailer:turns:<queue>:<c>     zset    batch ref → its place                        while batches wait for a turn
 mailer:called:<s>            zset    batch ref → permits that it may take         seconds
 mailer:swept                 string  when a worker last looked for what is due    for good
-mailer:order:<c>             string  the recipients' fingerprints, eight octets a      for good
-                                     position
+mailer:order:<c>             string  the recipients' fingerprints, eight octets a position  for good
 mailer:erased:<c>            hash    position → fingerprint of who was erased,         for good
                                      so that she can be skipped
 mailer:unsure:<c>            set     positions that were uncertain once, and           for good
@@ -108,8 +102,7 @@ mailer:events:missed         hash    consumer → recipients told of in entries 
                                      the stream unread, since and until when (JSON)
 mailer:events:lease:<k>      string  which process reads for the consumer <k>           seconds
 mailer:workers               hash    worker → what it knows and when it said so    minutes
-mailer:unable:<subject>      hash    worker → when it could not; since when        minutes
-                                     nobody could
+mailer:unable:<subject>      hash    worker → when it could not; since when nobody could  minutes
 mailer:lock:<name>           string  owner of a cluster-wide duty                 seconds
 mailer:serving               string  written to see whether Redis takes writes    a second
 

@@ -12,7 +12,7 @@ from mailer.mail.barring.scopes import ALL
 from mailer.operate.barring import suppression
 from mailer.operate.barring.suppression import Suppressed
 from mailer.queues.connections import Producer
-from mailer.store.views.reasons import Reason, Reasons
+from mailer.store.views.reasons import ReasonGroup, Reasons
 
 SIZE: Final = 50
 """Entries on a page."""
@@ -86,11 +86,11 @@ def search(settings: Settings, wanted: Wanted, start: int) -> Page:
     return _scanned(look, fits, start, SIZE if wanted == Wanted() else _LOOKED_AT)
 
 
-def _indexed(settings: Settings, wanted: Wanted, known: Sequence[Reason], start: int) -> Page:
+def _indexed(settings: Settings, wanted: Wanted, known: Sequence[ReasonGroup], start: int) -> Page:
     words = wanted.reason.lower()
     exactly = bool(words) and any(one.reason.lower() == words for one in known)
 
-    def may_have(one: Reason) -> bool:
+    def may_have(one: ReasonGroup) -> bool:
         reason = one.reason.lower()
         has_words = reason == words if exactly else words in reason
         return one.others or (has_words and wanted.source in ("", one.source))

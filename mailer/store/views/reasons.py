@@ -27,7 +27,7 @@ _AT_A_TIME: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Reason:
+class ReasonGroup:
     """So many *entries* with one reason and source; *number* is that of their set.
 
     *others* is the set of those whose reasons are too many, or too long, to have one each.
@@ -54,7 +54,7 @@ class Reasons:
             if not self._make(now, _STEP, _AGAIN):
                 return
 
-    def all(self) -> list[Reason] | None:
+    def all(self) -> list[ReasonGroup] | None:
         """Every reason with its source, the most frequent first; None while the index is not there."""
         with reaching_redis():
             known = self._client.hgetall(keys.SUPPRESSED_REASONS)
@@ -73,12 +73,14 @@ class Reasons:
         found = []
         for (name, number), size in zip(pairs.items(), sizes, strict=False):
             reason, source = map(reading.text, name.rsplit(b"\0", 1))
-            found.append(Reason(reason, source, size, number))
+            found.append(ReasonGroup(reason, source, size, number))
         if others := sizes[-1]:
-            found.append(Reason("", "", others, "0", others=True))
+            found.append(ReasonGroup("", "", others, "0", others=True))
         return sorted(found, key=lambda one: (-one.entries, one.reason, one.source))
 
-    def entries(self, wanted: Sequence[Reason], start: int) -> Iterator[tuple[int, Suppressed]]:
+    def entries(
+        self, wanted: Sequence[ReasonGroup], start: int
+    ) -> Iterator[tuple[int, Suppressed]]:
         """The entries of *wanted*, set by set, each the newest first, from the *start*-th on.
 
         Each with its place among them. What was changed or taken off meanwhile is left out.
