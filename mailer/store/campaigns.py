@@ -267,8 +267,7 @@ class Campaigns:
 
         Raises what `standing` does.
         """
-        for place, _, found in self.standing(name, statuses):
-            yield place, found
+        return ((place, found) for place, _, found in self.standing(name, statuses))
 
     def standing(
         self, name: str, statuses: Iterable[Status]
@@ -323,10 +322,9 @@ class Campaigns:
         with reaching_redis():
             total = int(self._client.hget(keys.campaign(name), "next") or 0)
         for first in range(0, total, _ORDER_STEP):
-            pipe = self._client.pipeline(transaction=False)
-            pipe.getrange(keys.order(name), 8 * first, 8 * (first + _ORDER_STEP) - 1)
+            last = 8 * (first + _ORDER_STEP) - 1
             with reaching_redis():
-                (order,) = pipe.execute()
+                order = self._client.getrange(keys.order(name), 8 * first, last)
             at = order.find(fingerprint)
             while at >= 0:
                 if at % 8 == 0:
