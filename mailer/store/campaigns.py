@@ -200,16 +200,11 @@ class Campaigns:
             with reaching_redis():
                 found = pipe.execute()
             for (summary,), counts, backs in zip(found[::3], found[1::3], found[2::3], strict=True):
-                known = {
-                    reading.text(k): reading.whole(n, "mailer:counts") for k, n in counts.items()
-                }
+                known = reading.wholes(counts, "mailer:counts")
                 yield (
                     str(reading.table(summary, "mailer:campaign").get("account") or ""),
                     {one: known[one.value] for one in Status if one.value in known},
-                    {
-                        reading.text(kind): reading.whole(n, "mailer:backs")
-                        for kind, n in backs.items()
-                    },
+                    reading.wholes(backs, "mailer:backs"),
                 )
 
     def open_recipients(self, name: str) -> int:

@@ -19,7 +19,7 @@ mailer:seen:<c>:<bucket>     string  records of 14 octets: recipient fingerprint
                                      row digest, run; buckets of about 64
                                      (hashes in campaigns of version 0.1.0)
 mailer:shared:<c>            hash    digest → attachment bytes (zstd)             until the campaign is final
-mailer:batch:<c>:<n>         hash    where the batch is; its fields stand below   until each recipient is final
+mailer:batch:<c>:<n>         hash    where the batch is; its fields: batch_states  until each recipient is final
 mailer:payload:<c>:<n>       string  the batch's messages (mailer.mail.payload)   with its batch
 mailer:enqueued:<c>:<n>      string  the batch was written down                   minutes
 mailer:enqueued:<id>         string  batch ref that one call of `send` wrote      minutes
@@ -108,25 +108,7 @@ mailer:serving               string  written to see whether Redis takes writes  
 
 ``<c>`` is a campaign id, ``<n>`` a batch number, ``<c>:<n>`` a *batch ref*, ``<event>`` is
 ``campaign:<c>`` or ``account:<a>``. The Lua scripts build the same names (`prelude.lua`); a test reads
-them and looks each key and each field of a batch up in these tables.
-
-Field of a batch  Holds
-----------------  -------------------------------------------------------------------------------------
-state             queued, leased, waiting or parked (`mailer.store.batch_states`)
-positions         its recipients in the campaign, in the payload's order: ``12+200`` or ``12,15,40``
-without           of these, the ones that lie in a dead letter or are another batch's by now
-open              how many of its recipients somebody had to try when it was last put down
-queue             bulk or priority
-account           through which it is sent
-fence             number of its newest lease: a worker with an older one can change nothing
-owner             the worker process that has the lease
-lapsed            the fence of a lease that lapsed, while nobody else has taken the batch
-began             when those began that were marked as transmitting last: their first try, and Date
-deaths            leases in a row that nobody ended: their workers died over it
-made              when its messages could first have left (seconds since the epoch)
-trace             W3C's traceparent of who queued it, where traces are made
-due               when a wait is over (seconds since the epoch)
-event             what a parked batch waits for
+them and looks each key up in this table. The fields of a batch stand in `mailer.store.batch_states`.
 """
 
 from hashlib import blake2b

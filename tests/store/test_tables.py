@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mailer.store import keys
+from mailer.store import batch_states, keys
 from mailer.store.batch_states import FOLLOWS, BatchState
 
 SCRIPTS = {
@@ -19,7 +19,9 @@ KEYS = {
     re.sub(r"<.*", "", name).rstrip(":")
     for name in re.findall(r"(?m)^mailer:(\S+)", keys.__doc__ or "")
 }
-FIELDS = set(re.findall(r"(?m)^([a-z]+) {2,}\S", (keys.__doc__ or "").partition("Field of")[2]))
+FIELDS = set(
+    re.findall(r"(?m)^([a-z]+) {2,}\S", (batch_states.__doc__ or "").partition("Field of")[2])
+)
 
 
 def calls(text: str) -> list[list[str]]:

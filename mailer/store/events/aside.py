@@ -70,7 +70,7 @@ class Aside:
         """How many events had to go, by consumer, because too many lay aside."""
         with reaching_redis():
             found = self._client.hgetall(keys.EVENTS_LOST)
-        return {name.decode(): reading.whole(n, keys.EVENTS_LOST) for name, n in found.items()}
+        return reading.wholes(found, keys.EVENTS_LOST)
 
     def replay(self, consumer: str) -> int:
         """Have all that lies aside for *consumer* told again; returns of how many events."""

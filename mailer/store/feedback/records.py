@@ -175,7 +175,7 @@ class Feedback:
         """How many recipients, by kind; ``permanent`` are those that bounced for good."""
         with reaching_redis():
             found = self._client.hgetall(keys.backs(campaign))
-        return {kind.decode(): reading.whole(n, keys.backs(campaign)) for kind, n in found.items()}
+        return reading.wholes(found, keys.backs(campaign))
 
     def returned(self, campaign: str) -> Iterator[Returned]:
         """Every record of a campaign, in no order."""

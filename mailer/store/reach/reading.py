@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from mailer.store.reach.foreign import is_foreign
@@ -29,6 +29,11 @@ def whole(raw: bytes | None, place: str) -> int:
 def text(raw: bytes) -> str:
     """The text *raw*; what is no UTF-8 in it is replaced."""
     return raw.decode(errors="replace")
+
+
+def wholes(counted: Mapping[bytes, bytes], place: str) -> dict[str, int]:
+    """The hash *counted* of whole numbers."""
+    return {text(name): whole(number, place) for name, number in counted.items()}
 
 
 def fields(flat: Sequence[bytes]) -> dict[bytes, bytes]:
