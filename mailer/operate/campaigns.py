@@ -19,6 +19,7 @@ from mailer.store.course.progress import Progress as Status
 from mailer.store.course.schedule import Schedule
 from mailer.store.events import Aside, Backlog
 from mailer.store.feedback.receivers import Receivers
+from mailer.store.workers.able import Able
 
 __all__ = [
     "STATES",
@@ -81,7 +82,9 @@ def _told(producer: Producer, found: Sequence[Status], now: float) -> list[Statu
     breaker = producer.links.breaker
     accounts = {name: breaker.state(name, now) for name in names}
     waits = producer.campaigns.pending([one.campaign for one in moving], names, now)
-    return [told(one, waits.get(one.campaign, Pending()), accounts, now) for one in found]
+    subjects = [f"{kind}:{name}" for name in names for kind in ("account", "secret")]
+    lacking = Able(producer.client).nobody_can(subjects, now)
+    return [told(one, waits.get(one.campaign, Pending()), accounts, lacking, now) for one in found]
 
 
 def schedule(settings: Settings, name: str, start: float) -> None:

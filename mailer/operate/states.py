@@ -1,6 +1,6 @@
 """What a campaign does now, in a few words: done, sending, waiting for what and until when."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from time import localtime, strftime
 from typing import Final
@@ -33,10 +33,17 @@ class _State:
 
 
 def told(
-    one: Progress, waits: Pending, accounts: Mapping[str, AccountState], now: float
+    one: Progress,
+    waits: Pending,
+    accounts: Mapping[str, AccountState],
+    lacking: Collection[str],
+    now: float,
 ) -> Progress:
-    """The same progress with its state in words. *accounts* are the states of those that it names."""
-    state = _state(one, waits, accounts, now)
+    """The same progress with its state in words. *accounts* are the states of those that it names.
+
+    *lacking* is what no worker has: ``account:<a>``, ``secret:<a>``.
+    """
+    state = _state(one, waits, accounts, lacking, now)
     left = one.time_left
     if one.open and at_rest(said := replace(one, says=state.says)):
         return replace(said, rate=0.0, time_left=None)
@@ -58,7 +65,11 @@ def states_of(one: Progress) -> set[str]:
 
 
 def _state(
-    one: Progress, waits: Pending, accounts: Mapping[str, AccountState], now: float
+    one: Progress,
+    waits: Pending,
+    accounts: Mapping[str, AccountState],
+    lacking: Collection[str],
+    now: float,
 ) -> _State:
     if one.state != RUNNING:
         braked = [words for why, words in _BRAKES.items() if why in one.why]
@@ -68,7 +79,7 @@ def _state(
     if one.start > now:
         return _State("waiting", one.start)
     if one.open and waits.idle:
-        return _waiting(one, waits, accounts, now)
+        return _waiting(one, waits, accounts, lacking, now)
     return _State("sending" if one.enqueued else "enqueueing")
 
 
@@ -83,7 +94,11 @@ def _over(one: Progress) -> str:
 
 
 def _waiting(
-    one: Progress, waits: Pending, accounts: Mapping[str, AccountState], now: float
+    one: Progress,
+    waits: Pending,
+    accounts: Mapping[str, AccountState],
+    lacking: Collection[str],
+    now: float,
 ) -> _State:
     for name in one.accounts if waits.parked else ():
         state = accounts.get(name)
@@ -97,7 +112,16 @@ def _waiting(
         return _State("waiting for window", opens)
     if not one.outcomes["queued"]:
         return _State("waiting to try again", waits.soonest)
-    return _State("waiting for quota", waits.soonest)
+    return _lacks(one, lacking) or _State("waiting for quota", waits.soonest)
+
+
+def _lacks(one: Progress, lacking: Collection[str]) -> _State | None:
+    for name in one.accounts:
+        if f"account:{name}" in lacking:
+            return _State(f"waiting for a worker that has account {name}")
+        if f"secret:{name}" in lacking:
+            return _State(f"waiting for the secret of account {name}")
+    return None
 
 
 def _moment(at: float, now: float) -> str:

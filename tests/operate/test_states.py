@@ -35,9 +35,9 @@ def campaign(state="running", *, enqueued=True, start=0.0, why="", window="", **
     )
 
 
-def says(one, waits=SENDING, **accounts):
+def says(one, waits=SENDING, lacking=(), **accounts):
     states = {name: AccountState(name, *state) for name, state in accounts.items()}
-    return told(one, waits, states, NOW).says
+    return told(one, waits, states, lacking, NOW).says
 
 
 @pytest.mark.parametrize(
@@ -69,6 +69,9 @@ def test_what_waits_says_for_what_and_until_when():
     waits = Pending(waiting=2, soonest=NOW + 30)
     assert says(queued, waits) == "waiting for quota until 12:00:30"
     assert says(deferred, waits) == "waiting to try again until 12:00:30"
+    nobody = says(queued, waits, ["account:other", "secret:other"])
+    assert nobody == "waiting for a worker that has account other"
+    assert says(queued, waits, ["secret:primary"]) == "waiting for the secret of account primary"
     shut = campaign(queued=1, window="Mon-Sun 00:00-00:01 UTC")
     assert says(shut, waits).startswith("waiting for window until 2026-05-02")
     parked = Pending(parked=1)
@@ -82,7 +85,7 @@ def test_what_a_worker_has_is_sent_whatever_else_waits():
 
 
 def test_time_left_is_at_least_what_it_waits():
-    found = told(campaign(queued=1, start=NOW + 60), SENDING, {}, NOW)
+    found = told(campaign(queued=1, start=NOW + 60), SENDING, {}, (), NOW)
     assert (found.time_left, found.until) == (60, NOW + 60)
 
 
@@ -93,15 +96,15 @@ def test_time_left_is_at_least_what_it_waits():
 def test_who_is_at_rest_has_no_rate_and_no_time_left(state, waits):
     moving = replace(campaign(state, queued=2, accepted=1), rate=4.0, time_left=11.0)
     accounts = {"other": AccountState("other", "stopped")}
-    found = told(moving, waits, accounts, NOW)
+    found = told(moving, waits, accounts, (), NOW)
     assert (found.rate, found.time_left) == (0.0, None)
-    sent = told(replace(moving, state="running"), SENDING, accounts, NOW)
+    sent = told(replace(moving, state="running"), SENDING, accounts, (), NOW)
     assert (sent.rate, sent.time_left) == (4.0, 11.0)
 
 
 def test_each_state_can_be_asked_for():
     found = [
-        told(one, SENDING, {}, NOW)
+        told(one, SENDING, {}, (), NOW)
         for one in (
             campaign(queued=1, enqueued=False),
             campaign(queued=1, start=NOW + 9),
@@ -113,4 +116,4 @@ def test_each_state_can_be_asked_for():
         )
     ]
     assert [states_of(one) for one in found] == [{word} for word in STATES]
-    assert states_of(told(campaign(dead=1, accepted=1), SENDING, {}, NOW)) == {"done", "dead"}
+    assert states_of(told(campaign(dead=1, accepted=1), SENDING, {}, (), NOW)) == {"done", "dead"}

@@ -5,7 +5,9 @@ import time
 import msgpack
 import pytest
 
+from mailer.config import Settings
 from mailer.mail.payload import VERSION
+from mailer.operate import campaigns
 from mailer.store.workers.able import Able
 from tests.servers.cluster import ACCOUNT
 from tests.servers.waiting import eventually
@@ -30,10 +32,15 @@ def test_a_worker_with_the_older_configuration_leaves_a_new_account_to_the_other
     cluster.start("old", config="old.toml")
     cluster.enqueue("spring", "new", 200, batch=20)
     eventually(lambda: "waits for a worker that can" in cluster.log())
+    eventually(lambda: _says(cluster) == "waiting for a worker that has account new")
     cluster.start("new", config="new.toml")
     eventually(lambda: cluster.final("spring"))
     assert cluster.outcomes("spring") == {"accepted": 200}, cluster.reasons("spring")
     assert not cluster.letters()
+
+
+def _says(cluster):
+    return campaigns.status(Settings(redis=cluster.redis_url), "spring").says
 
 
 def test_what_no_living_worker_could_for_a_while_goes_to_the_dead_letters(cluster, smtp):
@@ -122,3 +129,16 @@ def test_what_a_worker_told_that_cannot_be_read_counts_as_nothing(able, client):
     client.hset("mailer:workers", "junk", b"\xff{")
     assert able.could_not("account:new", "a", T) == 0
     assert able.could_not("account:new", "a", T + 5) == 5
+
+
+def test_what_is_in_vain_is_known_until_somebody_can_or_nobody_tries(able):
+    subjects = ["account:new", "secret:new"]
+    able.announce("a", ["primary"], 1, T)
+    able.could_not("account:new", "a", T)
+    assert able.nobody_can(subjects, T) == set(), "others may, one try says little"
+    able.could_not("account:new", "a", T + 2)
+    assert able.nobody_can(subjects, T + 3) == {"account:new"}
+    assert able.nobody_can(subjects, T + 200) == set(), "nobody has tried lately"
+    able.announce("b", ["new"], 1, T + 4)
+    able.could_not("account:new", "a", T + 5)
+    assert able.nobody_can(subjects, T + 5) == set()

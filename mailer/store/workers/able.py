@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from mailer.store import keys
 from mailer.store.connection import Client, load, reaching_redis
+from mailer.store.reach import reading
 
 LIVES: Final = 30.0
 """Seconds after which a worker that said nothing counts as gone."""
@@ -63,6 +64,23 @@ class Able:
         recent = {name.decode() for name, at in unable.items() if float(at) > now - RECENT}
         somebody_can = bool(set(others) - recent)
         return now - float(self._could_not(subject, worker, now, int(somebody_can)))
+
+    def nobody_can(self, subjects: Collection[str], now: float) -> set[str]:
+        """Those of *subjects* that workers tried lately, of which none of them was able to."""
+        pipe = self._client.pipeline(transaction=False)
+        for subject in subjects:
+            pipe.hgetall(keys.unable(subject))
+        with reaching_redis():
+            found = pipe.execute()
+        return {one for one, told in zip(subjects, found, strict=True) if _in_vain(told, now)}
+
+
+def _in_vain(told: dict[bytes, bytes], now: float) -> bool:
+    """Whether somebody said lately "I cannot", for a second time since somebody could."""
+    place = keys.unable("")
+    at = {worker: reading.number(when, place) for worker, when in told.items()}
+    since = at.pop(b"since", now)
+    return max(at.values(), default=0.0) > max(since, now - RECENT)
 
 
 def _may(told: dict[str, Any], subject: str, now: float) -> bool:
