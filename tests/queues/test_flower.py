@@ -30,8 +30,7 @@ def test_a_failed_delivery_is_a_failure_whose_exception_says_account_stage_and_r
     for task in failed:
         assert task["name"] == "mailer.deliver"
         assert task["exception"] == (
-            "AuthenticationFailedError('account primary, AUTH: "
-            "535 5.7.8 Error: authentication failed')"
+            "AuthenticationFailedError('account primary, AUTH: 535 5.7.8 authentication failed')"
         )
 
 

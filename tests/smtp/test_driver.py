@@ -358,7 +358,7 @@ def test_a_name_is_resolved_beside_the_loop_and_a_second_call_tries_again(
     asked = []
 
     def look_up(host, port, **options):
-        if "flags" in options:
+        if options.get("flags"):
             raise socket.gaierror(socket.EAI_NONAME, "no number")
         asked.append(threading.current_thread().name)
         raise socket.gaierror(socket.EAI_AGAIN, "try again")

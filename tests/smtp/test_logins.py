@@ -38,7 +38,8 @@ def test_one_login_is_under_way_at_a_time_while_connections_open_side_by_side(
     assert server.most_at_login == 1
     assert server.logins["shop"] == gate.logins > 2
     assert seen[0] == 1, "the first login is tried alone"
-    assert seen[1] > 2, "then others come as far as theirs"
+    ahead = [count - number for number, count in enumerate(seen, 1)]
+    assert max(ahead) > 0, "others come as far as theirs meanwhile"
 
 
 def test_a_login_under_way_is_waited_for_though_nobody_needs_it_any_more(

@@ -60,7 +60,7 @@ def test_a_password_that_turns_wrong_stops_the_account_and_loses_and_doubles_not
 
 @pytest.mark.timeout(600)
 def test_a_temporary_refusal_at_login_only_waits(cluster, smtp):
-    refusal = smtp.answer("AUTH", "454 4.7.0 Temporary authentication failure")
+    refusal = smtp.answer("AUTH", "454 4.7.0 Temporary authentication failure", user="primary")
     cluster.start("one")
     cluster.start("two")
     cluster.enqueue("spring", "primary", 2_000)
