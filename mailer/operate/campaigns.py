@@ -19,7 +19,6 @@ from mailer.store.course.progress import Progress as Status
 from mailer.store.course.schedule import Schedule
 from mailer.store.events import Aside, Backlog
 from mailer.store.feedback.receivers import Receivers
-from mailer.store.workers.able import Able
 
 __all__ = [
     "STATES",
@@ -83,7 +82,7 @@ def _told(producer: Producer, found: Sequence[Status], now: float) -> list[Statu
     accounts = {name: breaker.state(name, now) for name in names}
     waits = producer.campaigns.pending([one.campaign for one in moving], names, now)
     subjects = [f"{kind}:{name}" for name in names for kind in ("account", "secret")]
-    lacking = Able(producer.client).nobody_can(subjects, now)
+    lacking = producer.links.able.nobody_can(subjects, now)
     return [told(one, waits.get(one.campaign, Pending()), accounts, lacking, now) for one in found]
 
 

@@ -4,7 +4,7 @@ It follows `single.lua`, `reserve.lua`, `enqueue.lua`, `open.lua` and `control.l
 same questions and compares. Nobody claims a batch here: what is queued stays so until it is cancelled.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,7 +51,7 @@ class MemoryLinks(Links):
         # Each of these is one and the same: the methods' names do not meet.
         here: Any = self
         self.campaigns = self.ledger = self.singles = self.dispatch = here
-        self.broker = self.breaker = here
+        self.broker = self.breaker = self.able = here
 
     def ring(self, task: Task) -> None:
         """Nobody works here."""
@@ -76,6 +76,10 @@ class MemoryLinks(Links):
     def usable(self) -> bool:
         """All accounts are."""
         return True
+
+    def nobody_can(self, _subjects: Collection[str], _now: float) -> set[str]:
+        """Whoever sends here lacks nothing."""
+        return set()
 
     def take(self, _ref: str, _now: float, _queue: str = BULK) -> bool:
         """It is everybody's turn."""
