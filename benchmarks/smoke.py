@@ -56,14 +56,24 @@ def main() -> None:
         known[python] = {name: round(ratio, 3) for name, (ratio, _) in measured.items()}
         STORED.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n")
     good = known.get(python) or (known[max(known)] if known else {})
-    dearer = []
+    if _dearer(measured, good):
+        # A neighbour on the machine may take caches and clock for seconds: what is dearer is so twice.
+        again = _measured()
+        measured = {name: min(cost, again[name]) for name, cost in measured.items()}
     for name, (ratio, us) in measured.items():
         was = good.get(name, ratio)
         print(f"{name:8} {us:7.1f} us CPU a message, {ratio:6.2f} units, stored {was:6.2f}")
-        if ratio > TOLERANCE * was:
-            dearer.append(f"{name} costs {ratio / was:.2f} times what is stored in {STORED.name}")
-    if dearer:
+    if dearer := _dearer(measured, good):
         sys.exit("\n".join(dearer))
+
+
+def _dearer(measured: dict[str, tuple[float, float]], good: dict[str, float]) -> list[str]:
+    """What costs more than is tolerated, in words."""
+    return [
+        f"{name} costs {ratio / good[name]:.2f} times what is stored in {STORED.name}"
+        for name, (ratio, _) in measured.items()
+        if name in good and ratio > TOLERANCE * good[name]
+    ]
 
 
 def _measured() -> dict[str, tuple[float, float]]:
