@@ -81,8 +81,10 @@ def _told(producer: Producer, found: Sequence[Status], now: float) -> list[Statu
     breaker = producer.links.breaker
     accounts = {name: breaker.state(name, now) for name in names}
     waits = producer.campaigns.pending([one.campaign for one in moving], names, now)
-    subjects = [f"{kind}:{name}" for name in names for kind in ("account", "secret")]
-    lacking = producer.links.able.nobody_can(subjects, now)
+    # Asked only where it may be the reason: who watches looks each second.
+    idle = names if any(one.idle and one.waiting for one in waits.values()) else ()
+    subjects = [f"{kind}:{name}" for name in idle for kind in ("account", "secret")]
+    lacking = producer.links.able.nobody_can(subjects, now) if subjects else ()
     return [told(one, waits.get(one.campaign, Pending()), accounts, lacking, now) for one in found]
 
 

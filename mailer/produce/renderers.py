@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from mailer.compose import Composer, Design, composer_of
-from mailer.compose.fenced.fence import program
+from mailer.compose.fenced.fence import ending, program
 from mailer.compose.fenced.inside import read, write
 from mailer.errors import MailerError, TemplateError
 from mailer.mail.recipients import Recipient
@@ -114,8 +114,7 @@ class _Beside:
             write(process.stdin, question)
             kind, answer = pickle.loads(read(process.stdout))  # noqa: S301 - our own process's
         except (EOFError, BrokenPipeError):
-            code = process.wait()
-            how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+            how = ending(process.wait())
             raise MailerError(
                 f"a process that rendered has ended ({how}): too little memory? What is queued is being "
                 "sent; the same call goes on behind it"

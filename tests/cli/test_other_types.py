@@ -5,7 +5,7 @@ from time import time
 import pytest
 
 from mailer.errors import ForeignRecordError
-from mailer.store.reach.foreign import _PATTERNS, misplaced
+from mailer.store.reach.foreign import misplaced, types
 from tests.cli.test_junk import COMMANDS, duties, world
 
 __all__ = ["world"]
@@ -27,7 +27,7 @@ FILLED = {
     "<t>": "1",
     "<bucket>": "0",
 }
-TYPES = dict(_PATTERNS)
+TYPES = types()
 SOME = ("mailer:campaign:<c>", "mailer:counts:<c>", "mailer:account:<a>", "mailer:timers")
 SHORT = ("status", "accounts list", "dead list", "failures spring")
 OF_MANY = ("<c>", "<a>", "<id>")

@@ -116,12 +116,17 @@ def program(main: Callable[[], None]) -> list[str]:
     return [sys.executable, "-c", f"{begin}; from {main.__module__} import {name}; {name}()"]
 
 
+def ending(code: int) -> str:
+    """How a process ended, by its return *code*: the signal's name, or the exit code."""
+    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+
+
 def _ended(code: int) -> EndedError:
     if code == -signal.SIGPROF:
         return EndedError(f"the template takes more than {SECONDS:g} seconds")
-    how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
     return EndedError(
-        f"the template takes more than {MEMORY >> 20} MB, or nests too deeply: its process ended ({how})"
+        f"the template takes more than {MEMORY >> 20} MB, or nests too deeply: "
+        f"its process ended ({ending(code)})"
     )
 
 

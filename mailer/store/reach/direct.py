@@ -50,9 +50,8 @@ class Direct:
     def _exchanged(self, packed: list[bytes], number: int, *, changes: bool) -> list[Any]:
         connection = self._taken()
         watch = getattr(connection, "watch", None)
-        replicas = (
-            watch.replicas if watch and changes else 0
-        )  # before the next look: see `Watch.look`
+        # Before the next look: see `Watch.look`.
+        replicas = watch.replicas if watch and changes else 0
         if watch and not watch.leads(connection):
             connection.disconnect()
             raise redis.ConnectionError("another server is master now")

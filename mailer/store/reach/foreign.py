@@ -6,6 +6,7 @@ Redis says WRONGTYPE and not of which key, so it is looked for once such an answ
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 from time import monotonic
 from typing import Final
@@ -23,12 +24,6 @@ _NAMED: Final = 3
 
 _PAGE: Final = 1000
 
-# The one table of keys is the docstring that people read: pattern and type of each.
-_PATTERNS: Final = re.findall(
-    r"(?m)^(mailer:\S+)\s+(string|hash|set|zset|stream)\b", keys.__doc__ or ""
-)
-_TYPES: Final = {pattern.partition("<")[0]: kind for pattern, kind in _PATTERNS if "<" in pattern}
-_EXACT: Final = {pattern: kind for pattern, kind in _PATTERNS if "<" not in pattern}
 _OLDER: Final = {"mailer:seen:": "hash"}
 """What version 0.1.0 wrote there."""
 
@@ -79,8 +74,25 @@ def misplaced(client: Client) -> Iterator[Misplaced]:
             return
 
 
+@cache
+def types() -> dict[str, str]:
+    """The type of each key, by its pattern.
+
+    The one table of keys is the docstring that people read. It is read when it is wanted: no command is
+    to pay for it at its start.
+    """
+    row = r"(?m)^(mailer:\S+)\s+(string|hash|set|zset|stream)\b"
+    return dict(re.findall(row, keys.__doc__ or ""))
+
+
+@cache
+def _beginnings() -> dict[str, str]:
+    return {pattern.partition("<")[0]: kind for pattern, kind in types().items() if "<" in pattern}
+
+
 def _judged(key: str, found: str) -> Iterator[Misplaced]:
-    place = max((one for one in _TYPES if key.startswith(one)), key=len, default="")
-    expected = _EXACT.get(key) or _TYPES.get(place)
+    begins = _beginnings()
+    place = max((one for one in begins if key.startswith(one)), key=len, default="")
+    expected = types().get(key) or begins.get(place)
     if expected and found not in (expected, _OLDER.get(place), "none"):
         yield Misplaced(key, found, expected)
