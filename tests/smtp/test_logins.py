@@ -45,14 +45,20 @@ def test_one_login_is_under_way_at_a_time_while_connections_open_side_by_side(
 def test_a_login_under_way_is_waited_for_though_nobody_needs_it_any_more(
     server, driver, mail, journal, gate
 ):
-    first = []
+    second_has_come = threading.Event()
 
     def turn_wrong(_connection, _line):
-        if server.logins["shop"] == 1 and not first:
-            first.append(server.passwords.update(shop="changed"))
+        if server.logins["shop"] == 1 and not second_has_come.is_set():
+            server.passwords.update(shop="changed")
             server.delays["AUTH"] = 0.5
+            second_has_come.set()
+
+    def wait_for_second(_connection, _line):
+        assert second_has_come.wait(60), "no second connection has come as far as its login"
 
     server.answer("AUTH", turn_wrong)
+    # Without it the first connection may be through with all before another is needed.
+    server.answer("DOT", wait_for_second)
     results = driver.send(mails(mail, 12), journal)
     assert {result.fate for result in results} == {Fate.ACCEPTED}
     assert server.refused["shop"] == 1
