@@ -88,6 +88,10 @@ class HistoryRefusesError(MailerError, ValueError):
     """The history's database cannot store something of what it was given; to wait does not help."""
 
 
+class ProofUnavailableError(MailerError, ConnectionError):
+    """What a webhook's request is proven with cannot be had just now: it is to be sent again."""
+
+
 class EventsNotTakenError(MailerError):
     """The application did not take events: they wait. Says why, without an address."""
 

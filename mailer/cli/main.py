@@ -82,10 +82,12 @@ def cli(context: click.Context, config: Path | None, local: Path | None, *, debu
       mailer status spring-2026 --watch
     """  # noqa: D301 - click's mark against rewrapping
     del debug  # read in `main`, where errors arrive
-    from mailer.config.neighbours import intrusion  # noqa: PLC0415 - `--version` loads no settings
+    # `--version` loads no settings.
+    from mailer.config.clock import unknown_zone  # noqa: PLC0415
+    from mailer.config.neighbours import intrusion  # noqa: PLC0415
 
-    if said := intrusion():
-        click.echo(f"mailer: {said}", err=True)
+    for said in filter(None, (intrusion(), unknown_zone())):
+        click.echo(f"mailer: {shown(said)}", err=True)
     session = context.with_resource(context.ensure_object(Session))
     session.place(config, local)
 

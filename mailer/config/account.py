@@ -162,6 +162,7 @@ class Login(Model):
             getattr(self, f"{kind}_env"),
             getattr(self, f"{kind}_file"),
             getattr(self, f"{kind}_command"),
+            one_line=True,
         )
 
     @property

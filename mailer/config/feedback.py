@@ -123,7 +123,7 @@ class Feedback(Model):
     def password(self) -> Secret:
         """Where the password of the IMAP mailbox lies."""
         place = (self.password_env, self.password_file, self.password_command)
-        return Secret("feedback.password", *place)
+        return Secret("feedback.password", *place, one_line=True)
 
     @property
     def previous(self) -> Secret:

@@ -34,6 +34,9 @@ log = logging.getLogger(__name__)
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+")
 """A name that is shown: a password that was written to the wrong key does not look like it."""
 
+_ENDS_LINES = frozenset("\n\r\0")
+"""What no login can carry: protocols end their lines, or their words, by it."""
+
 _GIVEN_BY_THE_SYSTEM = Path("/run/secrets")
 """Docker puts secrets here, readable for all in a container of one's own."""
 
@@ -50,13 +53,14 @@ class Secret:
 
     `read` looks afresh each time, so that a rotated password is found at the next login. Its errors
     name the key and never the value. The `repr` names the key alone: what stands under it may be the
-    secret itself, by mistake.
+    secret itself, by mistake. With *one_line*, as for what is typed at a login, several are a fault.
     """
 
     key: str
     env: Variable | None = field(default=None, repr=False)
     file: Path | None = field(default=None, repr=False)
     command: tuple[str, ...] | None = field(default=None, repr=False)
+    one_line: bool = False
 
     def __bool__(self) -> bool:
         return bool(self.env or self.file or self.command)
@@ -68,31 +72,36 @@ class Secret:
         return f"{self.key}_{kind}"
 
     def read(self, environ: Mapping[str, str] | None = None) -> str:
-        """The secret, without the one newline at its end.
+        """The secret, without the one newline at its end, or the mark that Windows writes before UTF-8.
 
-        Raises `SecretUnavailableError` where it cannot be had now, another `ConfigError` where waiting
+        Its octets are UTF-8 whatever the locale: the same secret is the same on all hosts. Raises
+        `SecretUnavailableError` where it cannot be had here and now, another `ConfigError` where waiting
         does not help: a program that does not exist.
         """
         if self.env:
-            value = (os.environ if environ is None else environ).get(self.env)
-            if value is None:
-                name = self.env if _VARIABLE.fullmatch(self.env) else "of that name"
-                raise SecretUnavailableError(
-                    f"{self.place}: the environment has no variable {name}"
-                )
+            octets = self._variable(self.env, os.environ if environ is None else environ)
         elif self.file:
-            value = self._read_file(self.file)
+            octets = self._read_file(self.file)
         elif self.command:
-            value = self._run(self.command)
+            octets = self._run(self.command)
         else:
             raise ConfigError(
                 f"{self.key}: no secret is configured; "
                 f"set {self.key}_env, {self.key}_file or {self.key}_command"
             )
-        value = value.removesuffix("\n").removesuffix("\r")
+        try:
+            value = octets.decode("utf-8-sig").removesuffix("\n").removesuffix("\r")
+        except UnicodeDecodeError:
+            value = None
+        if value is None:  # outside of the except block: that error holds the octets
+            raise SecretUnavailableError(f"{self.place}: the secret is not UTF-8 text")
         if not value:
             # A file that is being rewritten is empty for a moment.
             raise SecretUnavailableError(f"{self.place}: the secret is empty")
+        if self.one_line and not _ENDS_LINES.isdisjoint(value):
+            raise SecretUnavailableError(
+                f"{self.place}: the secret has several lines, or a NUL: it wants one"
+            )
         return value
 
     def check(self, environ: Mapping[str, str] | None = None) -> str | None:
@@ -106,10 +115,16 @@ class Secret:
             return f"{self.place}: cannot run it: no such program"
         return None
 
-    def _read_file(self, file: Path) -> str:
+    def _variable(self, name: str, environ: Mapping[str, str]) -> bytes:
+        if name not in environ:
+            told = name if _VARIABLE.fullmatch(name) else "of that name"
+            raise SecretUnavailableError(f"{self.place}: the environment has no variable {told}")
+        return os.fsencode(environ[name])
+
+    def _read_file(self, file: Path) -> bytes:
         warn_if_exposed(self.place, file)
         try:
-            return file.read_text(encoding="utf-8")
+            return file.read_bytes()
         except FileNotFoundError:
             # Its name is not repeated: it may be the password itself, written to the wrong key.
             where = f"in {file.parent}" if file.parent.is_dir() else "and no such folder"
@@ -118,18 +133,16 @@ class Secret:
             ) from None
         except OSError as exc:
             reason = f"{self.place}: cannot read {file}: {exc.strerror}"
-        except UnicodeDecodeError:
-            raise ConfigError(f"{self.place}: {file} is not UTF-8 text") from None
         raise SecretUnavailableError(reason)
 
-    def _run(self, command: tuple[str, ...]) -> str:
+    def _run(self, command: tuple[str, ...]) -> bytes:
         """What *command* prints; its output is in no error, for it may hold the secret.
 
         Nor are its words: they may be the secret itself, written to the wrong key.
         """
         try:
             done = subprocess.run(  # noqa: S603 - the administrator's own words, and no shell
-                command, capture_output=True, check=True, timeout=COMMAND_TIMEOUT, text=True
+                command, capture_output=True, check=True, timeout=COMMAND_TIMEOUT
             )
         except FileNotFoundError:
             raise ConfigError(f"{self.place}: cannot run it: no such program") from None
@@ -139,8 +152,6 @@ class Secret:
             reason = f"no answer within {COMMAND_TIMEOUT:g} s"
         except subprocess.CalledProcessError as exc:
             reason = f"exit status {exc.returncode}"
-        except UnicodeDecodeError:
-            reason = "its output is not UTF-8 text"
         else:
             return done.stdout
         raise SecretUnavailableError(f"{self.place}: cannot run it: {reason}")

@@ -234,6 +234,7 @@ class Settings(Model):
             self.redis_password_env,
             self.redis_password_file,
             self.redis_password_command,
+            one_line=True,
         )
         if not secret:
             return self.redis

@@ -76,6 +76,7 @@ class Connector:
         self._starved_since = inf
         self._line: deque[Session] = deque()
         self._at_login: Session | None = None
+        self._asks_again = False
         self.opening: set[Session] = set()
         """Sessions under way."""
         self.is_shut = False
@@ -113,6 +114,7 @@ class Connector:
     def line_up(self, session: Session) -> None:
         """Let *session* wait for its turn to log in, or go on with the login that it has begun."""
         if session is self._at_login:
+            self._asks_again = True
             self._begin_login(session)
         else:
             self._line.append(session)
@@ -125,15 +127,16 @@ class Connector:
             # They would hold places of the account, connected and of no use, for as long as it rests.
             self._ask_at = now + ASK_EVERY
             return list(self._line)
-        self._at_login = self._line.popleft()
+        self._at_login, self._asks_again = self._line.popleft(), False
         self._begin_login(self._at_login)
         self._at_login.deadline = now + self._server.timeouts.auth
         return []
 
     @property
     def is_login_under_way(self) -> bool:
-        """Whether credentials were sent and not answered yet."""
-        return self._at_login is not None and self._at_login.phase is Phase.LISTENING
+        """Whether a login was begun and is not answered yet, be it that a response is being made."""
+        session = self._at_login
+        return session is not None and (session.phase is Phase.LISTENING or self._asks_again)
 
     def may_be_dropped(self, session: Session) -> bool:
         """Whether *session* is opening and has not sent credentials."""

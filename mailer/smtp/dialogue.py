@@ -41,6 +41,8 @@ class Ask:
 
 
 Step = Say | Secure | Ask
+Answer = object
+"""What a step is answered with: a `Reply`, or what the call has given."""
 
 
 class RefusedError(Exception):

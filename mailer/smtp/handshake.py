@@ -22,14 +22,14 @@ from dataclasses import dataclass
 
 from mailer.errors import WireError
 from mailer.smtp import wire
-from mailer.smtp.dialogue import RefusedError, Say, Secure, Step
+from mailer.smtp.dialogue import Answer, RefusedError, Say, Secure, Step
 from mailer.smtp.extensions import Extensions
 from mailer.smtp.login.auth import log_in
 from mailer.smtp.reply import Reply, Stage
 from mailer.smtp.rules import Action, Judgement, judge
 from mailer.smtp.settings import Security, Server
 
-Handshake = Generator[Step, Reply | str, "Opened"]
+Handshake = Generator[Step, Answer, "Opened"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def _open(server: Server, local_address: str, *, refresh_token: bool) -> Handsha
     return Opened(offered, mechanism)
 
 
-def _start_tls(server: Server, name: str) -> Generator[Step, Reply | str, None]:
+def _start_tls(server: Server, name: str) -> Generator[Step, Answer, None]:
     yield from _say(server, Stage.CONNECT, "", "")
     offered = yield from _introduce(server, name)
     if "STARTTLS" not in offered:
@@ -87,7 +87,7 @@ def _start_tls(server: Server, name: str) -> Generator[Step, Reply | str, None]:
     yield from _say(server, Stage.STARTTLS, "STARTTLS", "STARTTLS")
 
 
-def _introduce(server: Server, name: str) -> Generator[Step, Reply | str, Extensions]:
+def _introduce(server: Server, name: str) -> Generator[Step, Answer, Extensions]:
     reply = yield Say(_line(f"EHLO {name}"), Stage.EHLO, f"EHLO {name}")
     assert isinstance(reply, Reply)
     if reply.code in (500, 502):
@@ -102,7 +102,7 @@ def _introduce(server: Server, name: str) -> Generator[Step, Reply | str, Extens
     return Extensions.read(reply, server.disable_extensions)
 
 
-def _ask_for_lmtp(name: str) -> Generator[Step, Reply | str, None]:
+def _ask_for_lmtp(name: str) -> Generator[Step, Answer, None]:
     """Raise `RefusedError` if the server knows LMTP's greeting, having refused SMTP's two."""
     reply = yield Say(_line(f"LHLO {name}"), Stage.EHLO, f"LHLO {name}")
     assert isinstance(reply, Reply)
@@ -110,7 +110,7 @@ def _ask_for_lmtp(name: str) -> Generator[Step, Reply | str, None]:
         raise _local(Stage.EHLO, "the server speaks LMTP (RFC 2033), not SMTP: wrong port?")
 
 
-def _say(server: Server, stage: Stage, line: str, shown: str) -> Generator[Step, Reply | str, None]:
+def _say(server: Server, stage: Stage, line: str, shown: str) -> Generator[Step, Answer, None]:
     reply = yield Say(_line(line) if line else b"", stage, shown)
     assert isinstance(reply, Reply)
     _insist(server, stage, reply)

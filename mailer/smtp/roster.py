@@ -122,7 +122,7 @@ class Roster:
             session.on_event(mask, now)
             self.settle(session, now)
 
-    def resume(self, session: Session, value: str, error: Exception | None, now: float) -> None:
+    def resume(self, session: Session, value: object, error: Exception | None, now: float) -> None:
         """Let *session* go on with what a call has brought that might have blocked."""
         if session in self._all:
             session.resume(value, error, now)

@@ -175,7 +175,7 @@ class Session:
         assert ask is not None
         return ask
 
-    def resume(self, value: str, error: Exception | None, now: float) -> None:
+    def resume(self, value: object, error: Exception | None, now: float) -> None:
         """Take the outcome of the call that was asked for."""
         if self.phase is Phase.ASKING:
             self._now = now

@@ -33,6 +33,10 @@ class _TooLargeError(Exception):
     """The body goes on beyond `LARGEST_BODY`."""
 
 
+class _GoneError(Exception):
+    """The client hung up before its body was whole."""
+
+
 class Safety:
     """ASGI middleware that reads the body, within bounds, before the application sees the request."""
 
@@ -61,6 +65,8 @@ class Safety:
         except TimeoutError:
             refusal = PlainTextResponse("too slow\n", 408, {"Connection": "close"})
             await refusal(scope, receive, answer)
+        except _GoneError:
+            return  # nobody hears an answer; and half of a body may say something else than the whole
         else:
             await self._app(scope, _replayed(body, receive), answer)
 
@@ -74,8 +80,8 @@ async def _whole_body(scope: Scope, receive: Receive) -> bytes:
     size, more = 0, True
     while more:
         message = await receive()
-        if message["type"] != "http.request":  # the client went away: what came is not a request
-            return b""
+        if message["type"] != "http.request":
+            raise _GoneError
         part = message.get("body", b"")
         size += len(part)
         if size > LARGEST_BODY:

@@ -10,13 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 from urllib.parse import parse_qsl
 
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
 from mailer.compose.unsubscribe import Unsubscribed
 from mailer.errors import LedgerUnavailableError, MailerError
 from mailer.feedback.unsubscribing import Unsubscribing
+from mailer.web.form import fields
 from mailer.web.one_click import SOURCE
 from mailer.web.pages import STYLE, Page, language, rendered
 
@@ -52,15 +52,11 @@ async def style(_request: Request) -> Response:
 async def _pressed(request: Request) -> str:
     """What was pressed: a provider's one click, the form's button; empty for a body without any."""
     if request.headers.get("content-type", "").lower().startswith("multipart/"):
-        try:
-            async with request.form(max_files=0, max_fields=10) as form:
-                fields = {name: str(value) for name, value in form.items()}
-        except HTTPException:  # a body that is no form: some clients send none, or anything
-            return ""
+        found, _ = await fields(request, 10)
     else:
         body = (await request.body())[:_LONGEST_FORM].decode("ascii", "replace")
-        fields = dict(parse_qsl(body, max_num_fields=100))
-    return fields.get("List-Unsubscribe") or fields.get("do") or ""
+        found = dict(parse_qsl(body))
+    return found.get("List-Unsubscribe") or found.get("do") or ""
 
 
 async def _answered(request: Request, how: Callable[[Request], Response]) -> Response:

@@ -26,6 +26,6 @@ async def take(request: Request) -> Response:
         )
     except InputError as exc:
         return PlainTextResponse(f"{exc}\n", 401)
-    except MailerError:  # Redis is away: providers try again for hours
+    except MailerError:  # Redis, or what proves it, is away: providers try again for hours
         return PlainTextResponse("not now\n", 503, {"Retry-After": "60"})
     return Response(status_code=204)

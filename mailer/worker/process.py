@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 from celery import Celery
 
 from mailer.config import Settings, load
+from mailer.config.clock import unknown_zone
 from mailer.deliver.delivery import Delivery
 from mailer.deliver.recorder import Report
 from mailer.errors import ConfigError, LedgerUnavailableError, MailerError
@@ -183,8 +184,8 @@ class Worker:
             self._watch = Watch(self.settings)
         except ConfigError as exc:
             raise SystemExit(f"mailer: {exc}") from None
-        if said:
-            log.warning("%s", said)
+        for warning in filter(None, (said, unknown_zone())):
+            log.warning("%s", warning)
         self._main = os.getpid()
         self._hostname = str(sender.hostname)
         self._flag[0] = 0

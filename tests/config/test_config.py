@@ -1,7 +1,9 @@
 """The configuration: what it accepts, how it refuses, and that it keeps secrets."""
 
+import os
 import re
 import stat
+import subprocess
 import sys
 from pathlib import Path
 
@@ -397,6 +399,9 @@ def test_producers_need_no_secrets_and_workers_miss_each(toml, tmp_path):
         ("pw\r\n", "pw"),
         ("pw\n\n", "pw\n"),
         (" pw ", " pw "),
+        ("pw\r", "pw"),
+        ("\ufeffpw\r\n", "pw"),
+        ("p\rw", "p\rw"),
         ("pässwörd", "pässwörd"),
     ],
 )
@@ -404,6 +409,48 @@ def test_one_newline_at_the_end_is_no_part_of_a_secret(tmp_path, written, read):
     file = tmp_path / "secret"
     file.write_bytes(written.encode())
     assert Secret("k", file=file).read() == read
+
+
+ODD = "pä:ß/#@%\"' =&+?[]{}$`€\N{GRINNING FACE}"
+
+
+@pytest.mark.parametrize("locale", ["C.UTF-8", "C"])
+@pytest.mark.parametrize("way", ["env", "file", "command"])
+def test_a_secret_is_the_same_whatever_the_locale_and_the_place(tmp_path, way, locale):
+    file = tmp_path / "s"
+    file.write_bytes(ODD.encode() + b"\n")
+    file.chmod(0o600)
+    place = {"env": "'ODD'", "file": f"Path({str(file)!r})", "command": f"('cat', {str(file)!r})"}
+    script = (
+        "from pathlib import Path; from mailer.config import Secret; "
+        f"print(Secret('k', {way}={place[way]}).read().encode().hex())"
+    )
+    environ = {**os.environ, "ODD": ODD, "LC_ALL": locale, "PYTHONUTF8": "0"}
+    environ |= {"PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environ, capture_output=True, check=True, text=True
+    )
+    assert bytes.fromhex(done.stdout).decode() == ODD
+
+
+@pytest.mark.parametrize("octets", [b"hunter2\n\n", b"user\nhunter2", b"hunter2\0", b"a\rb"])
+def test_a_password_of_several_lines_is_refused_before_a_server_hears_it(toml, tmp_path, octets):
+    file = tmp_path / "s"
+    file.write_bytes(octets)
+    text = ACCOUNT.replace('password_env = "SMTP_PASSWORD"', 'password_file = "s"')
+    (line,) = faults(toml(text), secrets=True)
+    assert "accounts.primary.password_file: the secret has several lines, or a NUL" in line
+    assert "hunter2" not in line
+    with pytest.raises(ConfigError, match="several lines"):
+        _ = load(toml('redis_password_file = "s"\n'), {}).redis_url
+
+
+def test_octets_of_the_environment_that_are_no_text_are_refused_without_them(monkeypatch):
+    monkeypatch.setitem(os.environb, b"BINARY", b"hunter2\xff")
+    with pytest.raises(ConfigError, match="k_env: the secret is not UTF-8 text") as error:
+        Secret("k", env="BINARY").read()
+    assert error.value.__cause__ is None
+    assert error.value.__context__ is None
 
 
 def test_a_secret_is_read_when_it_is_used(toml, monkeypatch):
@@ -434,7 +481,7 @@ def test_an_empty_secret_is_none(tmp_path):
 
 def test_a_secret_that_is_binary_is_refused_without_its_bytes(tmp_path):
     (tmp_path / "s").write_bytes(b"hunter2\xff")
-    with pytest.raises(ConfigError, match=r"k_file: .* is not UTF-8 text") as error:
+    with pytest.raises(ConfigError, match=r"k_file: the secret is not UTF-8 text") as error:
         Secret("k", file=tmp_path / "s").read()
     assert "hunter2" not in str(error.value)
 

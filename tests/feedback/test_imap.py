@@ -66,6 +66,7 @@ def test_a_refused_login_does_not_tell_the_password(dovecot):
         "pop3s://a@h",
         "imaps://a:geheim@h",
         "imaps://a@[h",
+        "imaps://a%0D%0ALOGOUT@h",
     ],
 )
 def test_what_is_no_safe_mailbox_is_refused(url):

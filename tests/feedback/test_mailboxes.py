@@ -67,6 +67,23 @@ def lying(dovecot):
     )
 
 
+@pytest.mark.parametrize("password", ["geh\u00e9im\u20ac", 'a"b\\c', "a:b/c@d+e&f=g{h}"])
+def test_a_password_may_hold_any_character(password):
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        ports = free_port(), free_port()
+        server = Dovecot(Path(folder), *ports, password=password)
+        try:
+            server.deliver("1", b"Subject: one\r\n\r\nx\r\n")
+            with Imap(Mailbox(f"imap://ada@127.0.0.1:{ports[0]}"), password) as session:
+                assert len(list(session.behind(""))) == 1
+            with closing(
+                Pop3(Mailbox(f"pop3://ada@127.0.0.1:{ports[1]}", "pop3"), password)
+            ) as box:
+                assert len(box.ids) == 1
+        finally:
+            server.close()
+
+
 @pytest.mark.parametrize("key", ["imap", "pop3"])
 def test_a_server_named_in_the_common_name_of_its_certificate_alone_hears_no_password(
     key, tmp_path, monkeypatch

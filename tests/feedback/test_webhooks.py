@@ -3,6 +3,10 @@
 import base64
 import hmac
 import json
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,8 +16,9 @@ from cryptography.hazmat.primitives.hashes import SHA1, SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
 
-from mailer.errors import InputError
+from mailer.errors import InputError, ProofUnavailableError
 from mailer.feedback import Kind, Reason
+from mailer.feedback.hooks import certificate_at
 from mailer.feedback.webhooks.event import What
 from mailer.feedback.webhooks.providers import READERS
 from mailer.feedback.webhooks.request import MAX_BODY, Hook, events
@@ -77,6 +82,28 @@ def test_a_bounce_is_read_alike_from_everyone(provider):
     report = event.report()
     assert (report.kind, report.recipient, report.status) == (Kind.BOUNCE, ADA, "5.1.1")
     assert (report.reason, report.permanent) == (Reason.MAILBOX_UNKNOWN, True)
+
+
+@pytest.mark.parametrize(
+    "half", [rb"\ud83d", rb"\uD83D", b"\xed\xa0\xbd", b"\xff"], ids=["low", "high", "raw", "octet"]
+)
+def test_a_text_that_was_cut_in_the_middle_of_a_character_can_be_written_down(half):
+    body = b'{"RecordType": "Bounce", "Email": "ada@example.org", "Details": "gone %b"}' % half
+    (event,) = events(Hook("postmark", "us:them"), basic("us:them"), body, NOW)
+    assert event.recipient == ADA
+    assert event.response.encode().startswith(b"gone ")
+
+
+def test_a_whole_character_stays_whole():
+    body = rb'{"RecordType": "Bounce", "Email": "ada@example.org", "Details": "gone \ud83d\ude00"}'
+    (event,) = events(Hook("postmark", "us:them"), basic("us:them"), body, NOW)
+    assert event.response == "gone \N{GRINNING FACE}"
+
+
+def test_half_a_character_in_what_is_signed_is_a_wrong_signature():
+    signature = {"timestamp": str(NOW), "token": "\ud83d", "signature": "\ud83d"}
+    with pytest.raises(InputError, match="signature"):
+        events(Hook("mailgun", "key"), {}, json.dumps({"signature": signature}).encode(), NOW)
 
 
 @pytest.mark.parametrize("provider", READERS)
@@ -200,6 +227,23 @@ def notification(key, version="2", **changes):
     return json.dumps({**envelope, **changes}).encode()
 
 
+@contextmanager
+def answering(octets: bytes) -> Iterator[int]:
+    """A port on which the first request is answered by *octets*, and then nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(octets)
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        yield listener.getsockname()[1]
+        thread.join(10)
+
+
 @pytest.mark.parametrize("version", ["1", "2"])
 def test_a_notification_of_our_topic_is_read(amazon, version):
     key, pem = amazon
@@ -215,6 +259,7 @@ def test_a_notification_of_our_topic_is_read(amazon, version):
         {"SigningCertURL": "https://sns.eu-west-1.amazonaws.com.evil.example/a.pem"},
         {"SigningCertURL": "http://sns.eu-west-1.amazonaws.com/a.pem"},
         {"SigningCertURL": "https://evil.example/sns.eu-west-1.amazonaws.com/a.pem"},
+        {"SigningCertURL": "https://[sns.eu-west-1.amazonaws.com/a.pem"},
     ],
 )
 def test_nothing_is_fetched_for_a_stranger(amazon, changes):
@@ -223,6 +268,42 @@ def test_nothing_is_fetched_for_a_stranger(amazon, changes):
     with pytest.raises(InputError, match="webhook refused"):
         events(hook, {}, notification(amazon[0], **changes), NOW)
     assert fetched == []
+
+
+ANSWERS = {
+    "no HTTP": b"SSH-2.0-OpenSSH_9.2\r\n",
+    "cut short": b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n-----BEGIN",
+    "a proxy's page": b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>",
+    "a wrong chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n",
+    "an endless line": b"HTTP/1.1 200 " + b"x" * 70_000,
+    "busy": b"HTTP/1.1 503 busy\r\nContent-Length: 0\r\n\r\n",
+    "nothing": b"",
+}
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_a_certificate_that_cannot_be_had_now_is_asked_for_again(answer):
+    """A refusal would end it: Amazon never repeats what was answered 4xx, and the bounce is lost."""
+    with (
+        answering(ANSWERS[answer]) as port,
+        pytest.raises(ProofUnavailableError, match="certificate"),
+    ):
+        certificate_at(f"http://127.0.0.1:{port}/a.pem")
+
+
+@pytest.mark.parametrize("path", ["a.pem", "a%0d%0ab.pem"])
+def test_a_certificate_that_is_not_there_proves_nothing(path):
+    with (
+        answering(b"HTTP/1.1 404 no\r\nContent-Length: 0\r\n\r\n") as port,
+        pytest.raises(InputError, match="webhook refused"),
+    ):
+        certificate_at(f"http://127.0.0.1:{port}/{path}")
+
+
+@pytest.mark.parametrize("path", ["a b.pem", "ä.pem", "a\x00.pem", "a\r\nHost: x.pem"])
+def test_an_address_that_is_none_is_asked_nowhere(path):
+    with pytest.raises(InputError, match="webhook refused"):
+        certificate_at(f"http://127.0.0.1:1/{path}")
 
 
 def test_a_notification_that_was_changed_is_refused(amazon):

@@ -65,7 +65,7 @@ service stats {{
 class Dovecot:
     """The server: *folder* holds ``Maildir``; close it at the end."""
 
-    def __init__(self, folder: Path, port: int, pop3: int = 0) -> None:
+    def __init__(self, folder: Path, port: int, pop3: int = 0, *, password: str = PASSWORD) -> None:
         self.maildir = folder / "Maildir"
         for inner in ("new", "cur", "tmp"):
             (self.maildir / inner).mkdir(parents=True)
@@ -88,7 +88,7 @@ class Dovecot:
             "gid": gid,
             "port": port,
             "pop3": pop3,
-            "password": PASSWORD,
+            "password": password,
         }
         (folder / "dovecot.conf").write_text(_CONFIGURATION.format(**values))
         program = shutil.which("dovecot", path=f"{os.environ['PATH']}:/usr/sbin")

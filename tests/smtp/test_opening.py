@@ -1,8 +1,11 @@
 """How a session begins: TLS without a way around it, one login, and who is told what goes wrong."""
 
 import base64
+import hashlib
+import hmac
 import logging
 import re
+import threading
 import urllib.parse
 
 import pytest
@@ -771,6 +774,46 @@ def test_scram_is_no_login_before_the_server_has_proven_itself(
     result = refused(playing(script + "S: 235 welcome"), **ACCOUNT)
     assert result.action is Action.AUTH_FAIL
     assert "did not prove" in result.rule
+
+
+def test_what_a_server_has_us_compute_for_long_is_computed_beside_the_loop(
+    playing, drive, mail, gate, monkeypatch
+):
+    """Else every other connection of the process would stand still for each login."""
+    monkeypatch.setattr(sasl.secrets, "token_urlsafe", lambda _n: "nonce")
+    challenge = f"r=nonceserver,s={b64('salt')},i={sasl.MAX_ITERATIONS}"
+    salted = hashlib.pbkdf2_hmac("sha256", "pässword".encode(), b"salt", sasl.MAX_ITERATIONS)
+    in_threads = []
+
+    def computed(*_args):
+        in_threads.append(threading.current_thread())
+        return salted
+
+    monkeypatch.setattr(sasl.hashlib, "pbkdf2_hmac", computed)
+    conversation = sasl.scram_sha_256(sasl.Credentials("shop", "pässword"))
+    next(conversation)
+    proof = conversation.send(challenge.encode())
+    assert in_threads.pop() is threading.current_thread()
+    signed = f"n=shop,r=nonce,{challenge},{proof.decode().partition(',p=')[0]}"
+    server_key = hmac.digest(salted, b"Server Key", "sha256")
+    verified = base64.b64encode(hmac.digest(server_key, signed.encode(), "sha256")).decode()
+    server = playing(
+        GREETING
+        + OFFER.format("SCRAM-SHA-256")
+        + f"""
+        C: AUTH SCRAM-SHA-256 {b64("n,,n=shop,r=nonce")}
+        S: 334 {b64(challenge)}
+        C: {base64.b64encode(proof).decode()}
+        S: 334 {b64(f"v={verified}")}
+        C:
+        S: 235 welcome
+        """
+        + ADA
+    )
+    (result,) = drive(server, mail("ada@example.org"), **ACCOUNT)
+    assert result.fate is Fate.ACCEPTED
+    (where,) = in_threads
+    assert where is not threading.current_thread()
 
 
 def test_an_lmtp_port_is_named_as_one(playing, refused):

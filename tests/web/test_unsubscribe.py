@@ -2,6 +2,7 @@
 
 import email
 import re
+import socket
 from email import policy
 
 import pytest
@@ -81,6 +82,30 @@ def test_one_click_takes_off_however_it_is_sent(served, client, link, body):
     assert "set-cookie" not in answer.headers
     assert is_off(client)
     assert served.client.post(link, **body).status_code == 200
+
+
+@pytest.mark.parametrize("half", [b"", b"do=un", b"do=undo&List-Unsubscribe=One"])
+def test_a_client_that_hangs_up_in_mid_body_has_asked_for_nothing(served, client, link, half):
+    request = f"POST {link} HTTP/1.1\r\nHost: x\r\nContent-Length: 60\r\n\r\n".encode()
+    with socket.create_connection(("127.0.0.1", served.port), timeout=20) as connection:
+        connection.sendall(request + half)
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(100) == b""
+    assert served.client.get("/healthz").status_code == 200
+    assert not is_off(client)
+
+
+@pytest.mark.parametrize("charset", ["idna", "punycode", "unicode_escape", "no-such", "utf-7"])
+def test_a_form_in_an_odd_charset_ends_nothing(served, client, link, charset):
+    part = b'--x\r\nContent-Disposition: form-data; name="do"\r\n\r\n\\ud800xn--\xff-\r\n--x--\r\n'
+    kind = f"multipart/form-data; boundary=x; charset={charset}"
+    answer = served.client.post(link, content=part, headers={"Content-Type": kind})
+    assert answer.status_code == 200
+
+
+def test_a_form_of_a_thousand_fields_is_read_as_far_as_it_goes(served, client, link):
+    kind = {"Content-Type": "application/x-www-form-urlencoded"}
+    assert served.client.post(link, content=b"a=&" * 1000, headers=kind).status_code == 200
 
 
 def test_it_is_counted_once(served, client, link):

@@ -47,7 +47,10 @@ class Imap:
                 else MailBoxUnencrypted(box.host, box.port, TIMEOUT)
             )
             self._session = session
-            session.login(box.user, self._password, initial_folder=None)
+            # LOGIN is for ASCII alone (RFC 3501); what is not goes by AUTHENTICATE PLAIN.
+            is_plain = box.user.isascii() and self._password.isascii()
+            log_in = session.login if is_plain else session.login_utf8
+            log_in(box.user, self._password, initial_folder=None)
             session.folder.set(box.folder)
             # Asked anew: before the login servers offer less.
             self._offers = frozenset(_ok(self._protocol.capability())[0].upper().split())

@@ -44,6 +44,8 @@ class Mailbox:
             raise self._error(f"write {self.key}s://user@host")
         if not found.username:
             raise self._error(f"names no user; write {self.key}s://user@host")
+        if not self.user.isprintable():
+            raise self._error("the user's name holds what none may")
         if found.password is not None:
             raise self._error("holds a password; move it to feedback.password_file")
         if not self.secure and found.hostname not in _LOCAL:

@@ -1,6 +1,7 @@
 """Whether a request is a provider's, and what it says."""
 
 import json
+import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -10,6 +11,9 @@ from mailer.feedback.webhooks.event import Event, table
 from mailer.feedback.webhooks.providers import READERS
 
 MAX_BODY: Final = 1 << 20
+
+_HALF: Final = re.compile(r"\\u[dD][89a-fA-F]")
+"""How JSON writes half of a character beyond the first plane; both halves stand so for a whole one."""
 
 _BY_PASSWORD: Final = frozenset(
     {
@@ -89,6 +93,11 @@ def _sns(hook: Hook, body: bytes) -> object:
 
 def _json(body: bytes) -> object:
     try:
-        return json.loads(body)
+        text = body.decode(json.detect_encoding(body), "replace")
+        found = json.loads(text)
+        if _HALF.search(text):
+            # A text that was cut in the middle of an emoji: half of it cannot be written anywhere.
+            found = json.loads(json.dumps(found, ensure_ascii=False).encode(errors="replace"))
     except (ValueError, RecursionError) as error:
         raise proof.refused("its body is no JSON, or is nested too deeply") from error
+    return found

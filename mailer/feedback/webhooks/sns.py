@@ -39,8 +39,7 @@ def verify(
     if words(envelope.get("TopicArn")) not in topics:
         raise refused("its topic is not one of ours")
     address = words(envelope.get("SigningCertURL") or envelope.get("SigningCertUrl"))
-    parts = urlsplit(address)
-    if parts.scheme != "https" or not _HOST.match(parts.netloc) or not parts.path.endswith(".pem"):
+    if not _is_amazon_s(address):
         raise refused("its certificate lies on a foreign host")
     hash_ = SHA256() if words(envelope.get("SignatureVersion")) == "2" else SHA1()  # noqa: S303 - version 1 of SNS
     try:
@@ -51,6 +50,18 @@ def verify(
         key.verify(given, _signed(envelope), padding.PKCS1v15(), hash_)
     except (ValueError, binascii.Error, InvalidSignature) as error:
         raise refused("its signature is wrong") from error
+
+
+def _is_amazon_s(address: str) -> bool:
+    try:
+        parts = urlsplit(address)
+    except ValueError:  # a bracket that belongs to no host
+        return False
+    return (
+        parts.scheme == "https"
+        and _HOST.match(parts.netloc) is not None
+        and parts.path.endswith(".pem")
+    )
 
 
 def _signed(envelope: Mapping[str, object]) -> bytes:

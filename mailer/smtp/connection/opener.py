@@ -13,9 +13,9 @@ from mailer.smtp.connection.phase import Phase
 from mailer.smtp.connection.resumption import Resumption
 from mailer.smtp.connection.transcript import Transcript
 from mailer.smtp.connection.transport import Transport
-from mailer.smtp.dialogue import Ask, RefusedError, Say, Secure
+from mailer.smtp.dialogue import Answer, Ask, RefusedError, Say, Secure
 from mailer.smtp.handshake import Handshake, Opened, open_session
-from mailer.smtp.reply import Reply, ReplyParser, Stage
+from mailer.smtp.reply import ReplyParser, Stage
 from mailer.smtp.rules import Action, Judgement
 from mailer.smtp.settings import Server
 
@@ -66,12 +66,12 @@ class Opener:
         )
         self.go_on(None, now)
 
-    def resume(self, value: str, error: Exception | None, now: float) -> None:
+    def resume(self, value: Answer, error: Exception | None, now: float) -> None:
         """Take the outcome of the call that was asked for."""
         if self.phase is Phase.ASKING:
             self.go_on(error or value, now)
 
-    def go_on(self, answer: Reply | str | Exception | None, now: float) -> None:
+    def go_on(self, answer: Answer | Exception | None, now: float) -> None:
         """Give the handshake the *answer* to its last step, and carry out the next one."""
         try:
             if isinstance(answer, Exception):

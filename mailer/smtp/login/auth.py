@@ -10,6 +10,7 @@ import binascii
 import json
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from functools import partial
 from textwrap import shorten
 
 from mailer.errors import (
@@ -19,7 +20,7 @@ from mailer.errors import (
     TokenRefusedError,
     TokenUnavailableError,
 )
-from mailer.smtp.dialogue import Ask, RefusedError, Say, Step
+from mailer.smtp.dialogue import Answer, Ask, RefusedError, Say, Step
 from mailer.smtp.extensions import Extensions
 from mailer.smtp.login import sasl
 from mailer.smtp.reply import Reply, Stage
@@ -29,7 +30,10 @@ from mailer.smtp.settings import Server
 MAX_COMMAND = 512
 """Octets of the AUTH command; a longer initial response waits for a challenge (RFC 4954 section 4)."""
 
-Login = Generator[Step, Reply | str, str | None]
+Responded = tuple[bytes | None, str | None]
+"""What is said to a challenge, and what is wrong with it: see `_respond`."""
+
+Login = Generator[Step, Answer, str | None]
 
 
 def log_in(
@@ -115,7 +119,7 @@ def _candidates(
 
 def _credentials(
     server: Server, mechanism: str, *, refresh_token: bool
-) -> Generator[Step, Reply | str, sasl.Credentials]:
+) -> Generator[Step, Answer, sasl.Credentials]:
     name = server.username or ""
     secret = ""
     if mechanism not in sasl.CERTIFICATE_MECHANISMS:
@@ -132,9 +136,7 @@ def _is_text(text: str) -> bool:
     return not any("\ud800" <= char <= "\udfff" for char in text)
 
 
-def _secret(
-    server: Server, mechanism: str, *, refresh_token: bool
-) -> Generator[Step, Reply | str, str]:
+def _secret(server: Server, mechanism: str, *, refresh_token: bool) -> Generator[Step, Answer, str]:
     call: Callable[[], str]
     if mechanism in sasl.TOKEN_MECHANISMS and server.token is not None:
         token = server.token
@@ -188,9 +190,7 @@ class _Attempt:
     fault: str | None
 
 
-def _attempt(
-    mechanism: str, credentials: sasl.Credentials
-) -> Generator[Step, Reply | str, _Attempt]:
+def _attempt(mechanism: str, credentials: sasl.Credentials) -> Generator[Step, Answer, _Attempt]:
     """Hold the conversation."""
     conversation = sasl.MECHANISMS[mechanism](credentials)
     initial = next(conversation)
@@ -215,7 +215,13 @@ def _attempt(
             response, deferred = deferred, None
         else:
             challenge = _challenge(reply)
-            response, fault = _respond(conversation, challenge)
+            respond = partial(_respond, conversation, challenge)
+            if mechanism in sasl.COMPUTING:
+                answered = yield Ask(respond)
+            else:
+                answered = respond()
+            assert isinstance(answered, tuple)
+            response, fault = answered
         is_cancelled = response is None
         line = b"*" if response is None else base64.b64encode(response)
         reply = yield Say(line + b"\r\n", Stage.AUTH, "<credentials>", (line.decode(),))
@@ -231,7 +237,7 @@ def _challenge(reply: Reply) -> bytes:
         return "".join(reply.lines).encode()
 
 
-def _respond(conversation: sasl.Conversation, challenge: bytes) -> tuple[bytes | None, str | None]:
+def _respond(conversation: sasl.Conversation, challenge: bytes) -> Responded:
     """Return what to say to *challenge*, and what is wrong with it; None cancels (RFC 4954 section 4)."""
     try:
         return conversation.send(challenge), None

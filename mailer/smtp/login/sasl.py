@@ -22,7 +22,7 @@ MIN_ITERATIONS = 4096
 """SCRAM's iteration count comes from the server. RFC 7677 section 4 wants so many at least: with few,
 whoever has the proof, a false server say, tries passwords at leisure."""
 MAX_ITERATIONS = 1_000_000
-"""A larger count is refused: it would cost seconds of computing."""
+"""A larger count is refused: this one costs a good half of a second of computing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +121,8 @@ DISCLOSING = TOKEN_MECHANISMS | {"PLAIN", "LOGIN"}
 """Mechanisms that send the secret itself."""
 PROVING = frozenset({"SCRAM-SHA-256"})
 """Where the server proves itself too: a success before it has done so is none."""
+COMPUTING = frozenset({"SCRAM-SHA-256"})
+"""Whose responses may take long: the server says how long. They are made beside the loop."""
 
 
 @dataclass(frozen=True, slots=True)

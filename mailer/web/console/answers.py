@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 from urllib.parse import urlsplit
 
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -23,6 +22,7 @@ from mailer.errors import (
 from mailer.operate import audit
 from mailer.operate.audit import Deed
 from mailer.web.console.frame import is_own_form, redirect, refusal, settings_of
+from mailer.web.form import fields
 
 Form = Mapping[str, str]
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -106,9 +106,9 @@ def _acted(
 def _about(request: Request, form: Form) -> str:
     """What an act is about: what stands in its address, and in the fields that name something."""
     named = [str(value) for value in request.path_params.values()]
-    fields = [form[field] for field in _ABOUT if form.get(field)]
+    filled = [form[field] for field in _ABOUT if form.get(field)]
     how = [f"{field} {form[field]}" for field in _HOW if form.get(field)]
-    return " ".join([*named, *fields, *how])[:300]
+    return " ".join([*named, *filled, *how])[:300]
 
 
 def _foreign(request: Request, form: Form) -> str:
@@ -128,15 +128,5 @@ def _foreign(request: Request, form: Form) -> str:
 
 async def _form(request: Request) -> Form:
     """The fields of the form; a file's octets are in the request's state. Empty for what is no form."""
-    request.state.file = b""
-    try:
-        async with request.form(max_files=1, max_fields=_MOST_FIELDS) as form:
-            found = {}
-            for name, value in form.items():
-                if isinstance(value, str):
-                    found[name] = value
-                else:
-                    request.state.file = await value.read()
-            return found
-    except HTTPException:
-        return {}
+    found, request.state.file = await fields(request, _MOST_FIELDS, files=1)
+    return found

@@ -1,5 +1,6 @@
 """Which times people mean."""
 
+import re
 from datetime import datetime, timedelta, timezone
 
 import click
@@ -31,6 +32,11 @@ NOW = datetime(2026, 3, 1, 12, 30, 15, tzinfo=timezone(timedelta(hours=2)))
         ("2026-03-01T12:30:15+02:00", 0),
         ("2026-03-01T10:30:15Z", 0),
         ("2026-03-01 11:30:15+00:00", 3600),
+        ("2026-03-01 12:30:15 Europe/Berlin", 3600),
+        ("2026-03-01T10:30:15 UTC", 0),
+        ("12:30 Europe/Berlin", 3600 - 15),
+        ("08:00 Asia/Tokyo", 12 * 3600 + 29 * 60 + 45),
+        ("11:00 Europe/Berlin", 86_400 - 30 * 60 - 15),
     ],
 )
 def test_a_time_to_come(written, after):
@@ -50,6 +56,9 @@ def test_a_time_to_come(written, after):
         ("13:00", 86_400 - 29 * 60 - 45),
         ("12:31", 86_400 - 45),
         ("2026-03-01T09:30:15Z", 3600),
+        ("2026-03-01 10:30:15 Europe/Berlin", 3600),
+        ("11:30 Europe/Berlin", 15),
+        ("7 d", 604_800),
     ],
 )
 def test_a_time_that_is_over(written, before):
@@ -98,6 +107,33 @@ def test_what_is_no_time_that_is_over_is_shown_too(written):
         click.BadParameter, match=r'is no time; write "2026-05-01", "08:00" or "7d"'
     ):
         past(written, NOW)
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berln", "Berlin", "Etc/", "CET+1x"])
+@pytest.mark.parametrize("written", ["08:00", "2026-05-01", "2026-05-01T08:00"])
+def test_a_zone_that_is_none_is_named(written, zone):
+    for read in (coming, past):
+        with pytest.raises(click.BadParameter, match=f"'{re.escape(zone)}' names no time zone"):
+            read(f"{written} {zone}", NOW)
+
+
+@pytest.fixture
+def nonsense(monkeypatch):
+    """The TZ of a machine on which somebody mistyped it: the system takes UTC and says nothing."""
+    monkeypatch.setenv("TZ", "Europe/Berln")
+
+
+@pytest.mark.parametrize("written", ["08:00", "2026-05-01", "2026-05-01 08:00"])
+def test_a_time_without_a_zone_is_not_guessed_where_tz_names_none(nonsense, written):
+    for read in (coming, past):
+        with pytest.raises(click.BadParameter, match="TZ=Europe/Berln"):
+            read(written)
+        read(f"{written} Europe/Berlin")
+
+
+@pytest.mark.parametrize("written", ["+2h", "2026-05-01T08:00Z", "2026-05-01 08:00+02:00"])
+def test_what_needs_no_zone_asks_for_none(nonsense, written):
+    assert coming(written)
 
 
 @given(st.integers(0, 23), st.integers(0, 59))
