@@ -1,11 +1,12 @@
-"""Which files go with a message, and how they stand in it.
+"""A file that goes with a message, and how it is written there.
 
-A file is read and encoded once, however many messages bear it. Its media type may have parameters: a
-calendar invitation is ``text/calendar; method=REQUEST`` (RFC 6047 section 2.4). A message within the
-message, ``message/rfc822``, is not encoded (RFC 2046 section 5.2.1). Names are written so that every
-reader finds one: RFC 2231 in Content-Disposition, and an ASCII fallback as Content-Type's
-``name``, which is where readers look that do not know RFC 2231 (two ``filename`` parameters in one
-field is what some parsers call a defect).
+A file is read and encoded once, however many messages have it. Its media type may have parameters: a
+calendar invitation is ``text/calendar; method=REQUEST`` (RFC 6047 section 2.4). A message as an
+attachment, ``message/rfc822``, is not encoded (RFC 2046 section 5.2.1).
+
+The file's name is written twice: in Content-Disposition as RFC 2231 says, and in ASCII as the ``name``
+of Content-Type, for readers that do not know RFC 2231. It is not written as a second ``filename``,
+because some parsers report two of them as a defect.
 """
 
 import binascii
@@ -27,7 +28,7 @@ _PARAMETER: Final = re.compile(
     r"\s*;\s*([A-Za-z0-9!#$%&+.^_`{|}~-]{1,60})\s*=\s*(?:\"((?:[^\"\\\r\n]|\\.)*)\"|([^\s\";]+))"
 )
 _MESSAGE: Final = "message/rfc822"
-# RFC 5321 section 4.5.3.1.6: what is not encoded must fit.
+# RFC 5321 section 4.5.3.1.6: a content that is not encoded must have no longer line.
 _LONGEST_LINE: Final = 998
 _UNKNOWN: Final = "application/octet-stream"
 _MAX_FILENAME: Final = 200
@@ -38,9 +39,13 @@ _LINE: Final = 76
 class Attachment:
     """A file: its name, its media type and its bytes.
 
-    Make one by `from_path`, `from_bytes` or `from_stream`. Equal attachments are stored once. One that
-    is an *alternative* is another form of the message itself, beside text and HTML, not a file:
-    what Outlook and Gmail want of an invitation.
+    Make one by `from_path`, `from_bytes` or `from_stream`. *filename* is a bare name of at most 200
+    octets in UTF-8; *content_type* is a media type, with its parameters. Equal attachments are stored
+    once. With *alternative* it is not a file but another form of the message, beside text and HTML:
+    Outlook and Gmail want a calendar invitation so.
+
+    Raises `AttachmentError` for a name or a type that no header field can hold, and for the types
+    ``multipart/*`` and ``message/*``, except a ``message/rfc822`` that needs no encoding.
     """
 
     filename: str
@@ -80,8 +85,8 @@ class Attachment:
     ) -> "Attachment":
         """Read the file at *path*, now.
 
-        Its name is *filename* or the path's, its type *content_type* or what `mimetypes` makes of
-        the name. Raises `AttachmentError` when it cannot be read.
+        Its name is *filename*, or else the path's. Its type is *content_type*, or else what
+        `mimetypes` says of the name. Raises `AttachmentError` when it cannot be read.
         """
         path = Path(path)
         try:
@@ -108,7 +113,7 @@ class Attachment:
     def from_stream(
         cls, stream: IO[bytes], filename: str, content_type: str | None = None
     ) -> "Attachment":
-        """Attach what *stream*, a binary file, holds from where it stands to its end."""
+        """Read *stream*, a binary file, from its current position to its end."""
         content = stream.read()
         if not isinstance(content, bytes):
             raise AttachmentError(f"attachment {filename!r}: open the stream in binary mode")
@@ -116,7 +121,7 @@ class Attachment:
 
     @cached_property
     def _type(self) -> tuple[str, list[tuple[str, str]]]:
-        """The media type and its parameters. Raises `AttachmentError` for what is none."""
+        """The media type and its parameters. Raises `AttachmentError` where it is no media type."""
         found = _TYPE.match(self.content_type.strip())
         rest = self.content_type.strip()[found.end() :] if found else ""
         parameters = []
@@ -143,7 +148,7 @@ class Attachment:
     def encoded(self) -> bytes:
         """The content as it stands in a message: base64 in lines of 76 characters that end in CRLF.
 
-        A message within the message is as it is.
+        A ``message/rfc822`` is not encoded: only its line ends become CRLF.
         """
         return (
             with_crlf(self.content) if self.media_type == _MESSAGE else base64_lines(self.content)
@@ -158,7 +163,10 @@ class Attachment:
         return digest.hexdigest()
 
     def headers(self, content_id: str | None = None) -> list[tuple[str, str]]:
-        """Return the MIME header fields of the part; with *content_id* it is shown inline."""
+        """Return name and value of each MIME header field of the part.
+
+        With *content_id* (without angle brackets) the part is inline, to be shown by the HTML.
+        """
         value, parameters = self._type
         if not any(name.lower() == "name" for name, _ in parameters):
             parameters = [*parameters, ("name", ascii_filename(self.filename))]
@@ -179,7 +187,8 @@ class Attachment:
 def guessed_type(filename: str) -> str:
     """Return the media type that *filename* suggests.
 
-    Compressed files are what compressed them, not what they hold.
+    A compressed file has the type of the compression, not of what was compressed: ``list.csv.gz`` is
+    ``application/gzip``.
     """
     guessed, encoding = mimetypes.guess_type(filename, strict=False)
     if encoding or not guessed:
@@ -190,8 +199,9 @@ def guessed_type(filename: str) -> str:
 def _type_of(filename: str, content: bytes) -> str:
     """Return the media type of a file: by its name, as far as its content allows.
 
-    Messages and multiparts may not be encoded (RFC 2046 section 5.2.1): one that would have to be is
-    attached as octets. Text says its charset, or readers take it for their own.
+    Messages and multiparts may not be encoded (RFC 2046 section 5.2.1). One that would have to be is
+    attached as ``application/octet-stream``. Text in UTF-8 names its charset; without it a reader
+    assumes another one.
     """
     guessed = guessed_type(filename)
     if guessed == _MESSAGE and _is_seven_bit(content):
@@ -220,7 +230,7 @@ def with_crlf(octets: bytes) -> bytes:
 
 
 def ascii_filename(filename: str) -> str:
-    """Return *filename* in ASCII: accents dropped, the rest as ``_``."""
+    """Return *filename* in ASCII: accents are dropped, other characters beyond ASCII become ``_``."""
     plain = [unicodedata.normalize("NFKD", character) for character in filename]
     letters = [piece.encode("ascii", "ignore").decode() or "_" for piece in plain]
     return re.sub(r'["\\=?]', "_", "".join(letters))
@@ -239,9 +249,10 @@ def _parameters(value: str, parameters: list[tuple[str, str]]) -> str:
 
 
 def attached(files: Iterable[Attachment]) -> tuple[Attachment, ...]:
-    """Return *files* as they are; raise `AttachmentError` where one is a name instead of a file.
+    """Return *files* as they are; raise `AttachmentError` where one is no `Attachment`.
 
-    A name alone would have to be looked for somewhere, and who calls may have got it from a stranger.
+    A path is refused instead of opened: the caller may have it from a stranger, and it could name any
+    file of this machine.
     """
     found = tuple(files)
     for file in found:

@@ -1,4 +1,4 @@
-"""Which files go with which messages: those of all, and a recipient's own."""
+"""Which files go with which message: those of every message, and the one that a row names."""
 
 from collections.abc import Mapping
 from functools import cached_property, lru_cache
@@ -12,14 +12,16 @@ from mailer.compose.tree import Inline
 from mailer.errors import AttachmentError, InputError
 from mailer.mail.message import SharedPart
 
-# Rows of one region or plan often name the same file; those of one person do not come again.
+# Files that rows named and that are kept. Many rows name the file of their region or plan; a file for
+# one person is not asked for again.
 _OWN_KEPT: Final = 64
 
 
 class Files:
     """The files of a design.
 
-    *attachments* and *inline* are those of every message; `own` reads the one that a row names.
+    *attachments* and *inline* are those of every message; `own` reads the one that a row names. Raises
+    `InputError` for an *attachment_field* without *attachments_path*: a row could name any file.
     """
 
     def __init__(self, design: Design, folder: Folder) -> None:

@@ -1,15 +1,16 @@
 """The bytes of bodies, a hundred times as fast as building each message.
 
-Most of a message is the template's own text, which is the same for all: it is encoded once, and
-what is the recipient's is encoded and put between soft line breaks (`mailer.compose.quoted`). Two
-ways lead there. A *recording* (`mailer.compose.template.recording`) of what the template does with a
-row is played for other rows: no Jinja runs. Where a template cannot be recorded, Jinja renders and
-puts out pieces, of which those that are constants of the template are looked up.
+Most of a message is the template's own text, which is the same for all: it is encoded once. A
+recipient's values are encoded and put between, each after a soft line break (`mailer.compose.quoted`).
+There are two ways to get the pieces. A *recording* of what the template did with one row
+(`mailer.compose.template.recording`) is played for other rows, and Jinja does not run. For a template
+that cannot be recorded, Jinja renders pieces, and those that are the template's constants are encoded
+already.
 
-A `Program` is a tree of recordings: its inner nodes are the questions that the template asked of a
+A `Program` is a tree of recordings. Its inner nodes are the questions that the template asked of a
 row (is there a name? how many items?), its leaves are outputs. A row that answers in a way not
-seen before is recorded and grows the tree. Before a recording is believed, its output is compared
-with Jinja's.
+seen before is recorded and grows the tree. Before a recording is used, its output is compared with
+Jinja's, because a mistake in it would be in every message that it makes.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -23,9 +24,11 @@ from mailer.compose.text import check_depth, plain, text_of, text_of_pieces
 from mailer.compose.transfer import chosen, encoded, transfer_encoding, weight
 from mailer.mail.forms import getter
 
-# A list whose rows all take different ways is not worth recording.
-_MAX_LEAVES: Final = 500
+# A recording costs several renderings. A list whose rows all take ways of their own is not recorded:
+# after the first fifty, at most one recording for four rows that were played, and so many in all.
 _MAX_MISSES: Final = 50
+_MAX_LEAVES: Final = 500
+# Sets of fields that have recordings, and encoded texts that are kept: both bound the memory.
 _MAX_SHAPES: Final = 100
 _MAX_CHUNKS: Final = 5000
 
@@ -35,12 +38,12 @@ Bodies = dict[str, Sequence[bytes]]
 Encodings = tuple[str, ...]
 
 
-# The ways through a template have most of their text in common.
+# The outputs of one template have most of their constant text in common.
 _constant_chunk = lru_cache(4096)(quoted.chunk)
 
 
 class Output:
-    """What a template put out on one way: constant text and numbers of steps, to be played."""
+    """What a template put out on one way: constant texts, and numbers of the steps between them."""
 
     def __init__(self, pieces: Pieces) -> None:
         self.pieces = pieces = _merged(pieces)
@@ -54,10 +57,10 @@ class Output:
             order.append(seen if isinstance(piece, str) else len(texts) + numbers.index(piece))
             seen += isinstance(piece, str)
         self._order: Callable[[list[bytes]], Any] = getter(order)
-        # Whether the end is known, and is made to end in a line break once for all.
+        # Whether the last piece is constant: then the line break that ends the body is made here, once.
         self._closed = bool(pieces) and isinstance(pieces[-1], str)
         self._octets, self._high = weight("".join(texts))
-        # So many characters of values cannot make it base64, whatever they are (4 octets each).
+        # Values of so many characters cannot make it base64, even with 4 octets for each.
         self._ample = (self._octets - 6 * self._high) // 20
         if self._closed:
             self._chunks[-1] = quoted.spliced(self._chunks[-1])
@@ -67,7 +70,7 @@ class Output:
         return "".join([p if isinstance(p, str) else memo[p] for p in self.pieces])
 
     def values(self, memo: Memo) -> Sequence[str]:
-        """Return what of the output is no constant."""
+        """Return the results of the steps that stand in the output, each once."""
         values: Sequence[str] = self._steps(memo)
         return values
 
@@ -78,14 +81,18 @@ class Output:
         ):
             return "quoted-printable"
         octets = len(values.encode("utf-8", "surrogatepass"))
-        # A character beyond ASCII has at most twice as many octets as it has more than one.
+        # A character of k > 1 octets adds k - 1 to the difference, and k <= 2 * (k - 1): twice the
+        # difference is at least the number of octets beyond ASCII.
         if 6 * (self._high + 2 * (octets - len(values))) <= self._octets + octets:
             return "quoted-printable"
         octets, high = weight(values)
         return chosen(self._octets + octets, self._high + high)
 
     def quoted(self, values: Sequence[str], chunks: "_Chunks") -> Sequence[bytes]:
-        """Return the output in quoted-printable, in pieces; raises `quoted.UnspliceableError`."""
+        """Return the output in quoted-printable, in pieces.
+
+        Raises `quoted.UnspliceableError` for a value with a carriage return.
+        """
         picked: Sequence[bytes] = self._order([*self._chunks, *map(chunks.__getitem__, values)])
         return picked if self._closed else (quoted.spliced(b"".join(picked)),)
 
@@ -94,7 +101,10 @@ Outputs = dict[str, Output]
 
 
 class Leaf:
-    """What all sections and headers put out on one way: *outputs* by name, *bodies* and the others."""
+    """What all sections and headers put out on one way: *outputs* by name.
+
+    *bodies* are those of the bodies, *heads* the others: the subject and headers.
+    """
 
     __slots__ = ("bodies", "heads", "outputs")
 
@@ -114,9 +124,9 @@ class Leaf:
 
 
 class _Chunks(dict[str, bytes]):
-    """Chunks by the text that they say: of a template's constants, and of values that come again.
+    """Chunks by their text: of a template's constants, and of values.
 
-    A value comes again in the same message at least: text and HTML both say it.
+    Most values are needed twice in the same message: in the text and in the HTML.
     """
 
     def __missing__(self, text: str) -> bytes:
@@ -127,7 +137,7 @@ class _Chunks(dict[str, bytes]):
 
 
 class _Node:
-    """A stretch of steps, and then either a question or the outputs."""
+    """Some steps, and then either a guard, with a node for each answer, or the outputs."""
 
     __slots__ = ("guard", "leaf", "steps", "ways")
 
@@ -139,7 +149,7 @@ class _Node:
 
 
 class Program:
-    """The recordings of one template for rows with the same fields; *leaves* are how many."""
+    """The recordings of one template for rows with the same fields; *leaves* is their number."""
 
     def __init__(self) -> None:
         self._root = _Node()
@@ -181,15 +191,16 @@ class Renderer:
         self.variant = variant
         self._shared = dict(shared)
         self._programs: dict[tuple[str, ...], Program] = {}
-        # The bodies that a message has: text always, for it is made from the HTML if need be.
+        # The bodies of a message. There is always a text: it is made from the HTML if the template has
+        # none.
         self.bodies = ("text", "html") if "html" in variant.sections else ("text",)
         self._hits = self._misses = self._failures = 0
         self._chunks = _Chunks()
 
     def play(self, variables: Mapping[str, Any]) -> tuple[Leaf, Memo] | None:
-        """Return leaf and results of the steps for a row, recording it where that is new.
+        """Return the leaf and the results of the steps for a row; a row that is new is recorded.
 
-        None when it cannot be had this way; then `render` must do it, and finds what is wrong.
+        None where that cannot be done: then Jinja must render the row, and says what is wrong with it.
         """
         shape = tuple(variables)
         program = self._programs.get(shape)
@@ -207,7 +218,7 @@ class Renderer:
             self._misses += 1
             self._record(program, variables)
             return program.play(variables)
-        except Exception:  # noqa: BLE001 - whatever the row does to a step, Jinja shall judge it
+        except Exception:  # noqa: BLE001 - whatever a step raises for this row, Jinja is to judge it
             self._failures += 1
             return None
 
@@ -227,7 +238,7 @@ class Renderer:
         program.add(trace, Leaf(outputs, self.bodies))
 
     def heads(self, variables: Mapping[str, Any]) -> dict[str, str]:
-        """Return subject and headers as text, having tried everything else.
+        """Return subject and headers as text, after trying all that may fail in the bodies.
 
         Raises `TemplateError` with file and line.
         """
@@ -243,10 +254,10 @@ class Renderer:
         return rendered
 
     def encoded(self, variables: Mapping[str, Any]) -> tuple[dict[str, str], Bodies, Encodings]:
-        """Return subject and headers as text, and the bodies encoded, in pieces.
+        """Return subject and headers as text, the bodies in encoded pieces, and the encodings.
 
-        Each body is in the transfer encoding that suits it, which is returned in the order of
-        `bodies`. Raises `TemplateError` with file and line.
+        Each body has the transfer encoding that is shorter for it; they are in the order of `bodies`.
+        Raises `TemplateError` with file and line.
         """
         played = self.play(variables)
         if played is not None:
@@ -270,12 +281,12 @@ class Renderer:
         return self._encoded_whole(_with_text({s: "".join(p) for s, p in pieces.items()}))
 
     def _check(self, rendered: Mapping[str, str | list[str]]) -> None:
-        """Raise `TemplateError` for an image that a value names and the message does not have."""
+        """Raise `TemplateError` for an image that a value names and that is not in the message."""
         if "html" in rendered:
             self.variant.folder.check_images("".join(rendered["html"]))
 
     def _played(self, leaf: Leaf, memo: Memo) -> tuple[dict[str, str], Bodies, Encodings] | None:
-        """Return what `encoded` does, or None where a value names an image, which is to be looked at."""
+        """Return what `encoded` does, or None where a value names an image: that must be checked."""
         encodings: list[str] = []
         bodies: Bodies = {}
         try:
@@ -328,7 +339,7 @@ def _with_text(rendered: dict[str, str]) -> dict[str, str]:
 
 
 def _merged(pieces: Pieces) -> Pieces:
-    """Join neighbouring texts, as text: markup added to text would escape it."""
+    """Join neighbouring texts as plain `str`: a sum of text and `Markup` would escape the text."""
     merged: Pieces = []
     for is_text, run in groupby(pieces, lambda piece: isinstance(piece, str)):
         if is_text:

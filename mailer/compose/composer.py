@@ -1,8 +1,8 @@
 """One recipient's message, as an `EmailMessage` or as the bytes that leave.
 
-A `Composer` is made once per campaign and process: it reads and checks the template, encodes the
-attachments, and writes the headers that are the same for all. `Composer.compose` gives what a recipient
-gets as the bytes that leave; `Composer.email` is the same bytes, read as an `EmailMessage`.
+A `Composer` is made once for a campaign in each process: it reads and checks the template, encodes the
+attachments, and writes the headers that are the same for all. `Composer.compose` returns the bytes that
+leave for one recipient; `Composer.email` returns the same bytes, parsed as an `EmailMessage`.
 """
 
 import json
@@ -30,10 +30,11 @@ from mailer.mail.message import Message, SharedPart
 from mailer.mail.recipients import Recipient
 
 _T = TypeVar("_T")
-# Language tags whose plan is remembered; a list with more of them is looked up row by row.
+# Language tags whose plan is remembered. Rows with other tags look their variant up each time, so that a
+# list of nonsense takes no more memory.
 _MAX_TAGS: Final = 500
 _UNDEFINED: Final = re.compile(r"'([^']+)' is undefined")
-# Settings that change nothing in a message, or that the digest takes from elsewhere.
+# Not in the digest: what changes from run to run, differs from host to host, or is secret.
 _NOT_IN_DIGEST: Final = frozenset({"date", "templates_path", "attachments_path", "secret"})
 
 
@@ -41,15 +42,15 @@ class Composer:
     """Composes the messages of a `Design`.
 
     Raises `TemplateError` (file and line) for a template that is missing or broken, and
-    `InputError` for settings that cannot be used. Not to be shared between threads; make one in
-    each process.
+    `InputError` for values of the design that cannot be used. Do not share one between threads; make
+    one in each process.
 
     *shared* maps digests to the encoded bytes of the parts that messages refer to. *digest* changes
-    when the template, a layout that it uses, an attachment or a setting changes.
+    when the template, a layout that it uses, an attachment or another value of the design changes.
+    *files* are the folder and the files that it read. *has_text* says whether the template has a file
+    for the text part.
 
-    *files* are those that it was made of, *has_text* says whether the text part has one of its own.
-
-    *like* is a composer of the same template, whose compiled template is shared; only headers,
+    *like* is a composer of the same template, whose compiled template is used here, too. Only headers,
     attachments and addresses may differ between the two designs.
     """
 
@@ -71,9 +72,9 @@ class Composer:
     def email(self, recipient: Recipient) -> EmailMessage:
         """Return exactly what *recipient* gets, as a message to look at.
 
-        ``as_bytes()`` gives the bytes of `compose`; the standard library's own policies, generators,
-        `copy` and `pickle` take it as any other. Raises `TemplateError` with the row's number when
-        the row does not fit the template.
+        ``as_bytes()`` returns the bytes of `compose`. The standard library's policies, generators,
+        `copy` and `pickle` work with it as with any other. Raises `TemplateError` with the row's
+        number when the row does not fit the template.
         """
         return self._blaming(recipient, self._email)
 
@@ -100,7 +101,7 @@ class Composer:
             raise TemplateError(f"{error}{hint} (row {recipient.row})") from error
 
     def _meant(self, said: str, fields: Mapping[str, object]) -> str:
-        """Return which field was meant by a name that is not there: ``Name`` by ``name``."""
+        """Return a hint at the field that an undefined name may have meant: ``Name`` for ``name``."""
         missing = _UNDEFINED.search(said)
         if missing is None:
             return ""
@@ -177,7 +178,7 @@ class Composer:
         return self._files.own(recipient.fields) if self.design.attachment_field else None
 
     def _variables(self, recipient: Recipient, url: str) -> dict[str, Any]:
-        """Return what the template knows about a row; the row's own fields win."""
+        """Return the variables of the template for a row; a row's own field replaces one of ours."""
         fields = without_nulls(recipient.fields)
         variables = {
             "row": fields,
@@ -219,12 +220,12 @@ class Composer:
 
 
 def _bare(name: object) -> str:
-    """Return *name* as one that differs in case, blanks or hyphens only."""
+    """Return *name* without case, blanks, hyphens and underscores, to compare it with another."""
     return re.sub(r"[\W_]+", "", str(name)).casefold()
 
 
 def _told(value: object) -> object:
-    """Return something that JSON can say, different for different values."""
+    """Return something that JSON can write, different for different values."""
     if isinstance(value, Mapping):
         return dict(value)
     if isinstance(value, Attachment):

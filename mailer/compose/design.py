@@ -20,14 +20,14 @@ class Design:
     *sender* is a mailbox with or without display name; *return_path* the mailbox that bounces go
     to (the sender's when None), with *verp* one address for each recipient, made from it.
     *context* holds the template variables for all; a row's own fields lie over it.
-    *language_field* names the row's field with a language tag (``de``, ``pt-BR``) that picks
+    *language_field* names the row's field with a language tag (``de``, ``pt-BR``). It picks
     ``body.de.html`` and the way dates and numbers are written; *language* is for rows without one.
 
-    *bulk* messages say so (Precedence, List-Unsubscribe); others are marked as automatic (RFC
-    3834). A template that is not *trusted* runs in a sandbox. *attachment_field* names the row's
-    field with a file to attach, looked for below *attachments_path* only. *secret* signs
-    unsubscribe tokens and VERP addresses. *date* is the Date of every message, the same when one
-    is composed again; None means the time when the composer was made.
+    *bulk* messages say so (``Precedence: bulk``); others are marked as automatic (``Auto-Submitted``,
+    RFC 3834). A template that is not *trusted* runs in a sandbox, in a process of its own.
+    *attachment_field* names the row's field with a file to attach, looked for below *attachments_path*
+    only. *secret* seals unsubscribe tokens and VERP addresses. *date* is the Date of every message, so
+    that one that is composed again is the same; None means the time when the composer was made.
     """
 
     campaign: str

@@ -1,9 +1,9 @@
 """A message that somebody else made: its envelope, and the bytes that leave.
 
-The envelope is taken from the headers as `smtplib.SMTP.send_message` does (RFC 5322 sections 3.6.3 and
-3.6.6, RFC 2822 for Resent-*): the Sender or From, and To, Cc and Bcc, or their Resent- forms where the
-message was resent; Bcc leaves the message. What leaves is checked as our own messages are: CRLF only, no
-line of more than 998 octets, seven bits, no header that another one is hidden in.
+The envelope is taken from the headers as `smtplib.SMTP.send_message` does (RFC 5322 sections 3.6.2, 3.6.3
+and 3.6.6): the sender from Sender or From, the recipients from To, Cc and Bcc; where the message was
+resent, from their Resent- forms. Bcc is removed. What leaves is checked as our own messages are: CRLF
+only, no line of more than 998 octets, seven bits, no header field with another one hidden in it.
 """
 
 import base64
@@ -27,16 +27,16 @@ from mailer.mail.dating import kept, written
 from mailer.mail.recipients import Recipient, Rejected, parse
 
 LARGEST: Final = 100 << 20
-"""Octets of a message: no server that we know of takes more, and Redis would hold it meanwhile."""
+"""The most octets of a message: no server that we know of takes more. Redis holds it until it is sent."""
 
 _LONG_LINE: Final = re.compile(rb"[^\r\n]{999,}")
 _MESSAGE_ID: Final = re.compile(r"<[^\s<>@]+@[^\s<>@]+>")
-# Headers that only a mail system may add, or that name who is not to be named.
+# Removed: what names recipients that the others must not see, and what only a mail server may add.
 _REMOVED: Final = ("bcc", "resent-bcc", "return-path")
 _DESTINATIONS: Final = frozenset({"to", "cc", "reply-to", "resent-to", "resent-cc"})
 _QUOTED: Final = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _ESCAPED: Final = re.compile("[\udc80-\udcff]")  # octets, as Python's parser keeps them
-# A colon alone may stand in a display name that somebody has not quoted.
+# A colon without a semicolon may stand in a display name that should have been quoted, and was not.
 _GROUP: Final = re.compile(r":[^:;]*;")
 _BULK: Final = (("Precedence", "bulk"), ("X-Auto-Response-Suppress", "OOF, AutoReply"))
 # A message to people in Bcc alone has no To.
@@ -45,7 +45,11 @@ _MAY_BE_MISSING: Final = frozenset({"to is missing"})
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """A message ready to leave, and to whom; *reverse_path* is as in `mailer.mail.message.Message`."""
+    """A message ready to leave, and its recipients, each once.
+
+    *reverse_path* is the sender's mailbox, empty for the null reverse-path; *content* are the octets that
+    leave; *message_id* is in angle brackets; *smtputf8* says whether it needs that extension (RFC 6531).
+    """
 
     reverse_path: str
     recipients: tuple[Recipient, ...]
@@ -61,10 +65,11 @@ def given(
     *,
     bulk: bool = False,
 ) -> Given:
-    """Make *message* ready; *from_addr* and *to_addrs* go before its headers.
+    """Make *message* ready; *from_addr* and *to_addrs* are used instead of its headers.
 
-    With *bulk* it says that it is bulk mail. The message itself is not changed. Raises `InputError` where
-    it names no sender or nobody to send to, or cannot leave as it is.
+    An empty *from_addr* is the null reverse-path. With *bulk*, Precedence and X-Auto-Response-Suppress
+    are added where they are missing. The message itself is not changed. Raises `InputError` where it
+    names no sender or nobody to send to, or cannot leave as it is.
     """
     if not hasattr(message, "get_all"):
         kind = type(message).__name__
@@ -85,7 +90,7 @@ def given(
 
 
 def _prefix(message: "Message[Any, Any]") -> str:
-    """``Resent-`` where the message was resent once."""
+    """``Resent-`` where the message was resent once; nothing where it was not."""
     resent = message.get_all("Resent-Date") or []
     if len(resent) > 1:
         raise InputError("the message was resent more than once: pass from_addr and to_addrs")
@@ -116,8 +121,8 @@ def _destinations(message: "Message[Any, Any]", prefix: str) -> list[str]:
 
 
 def _addresses(texts: Iterable[str]) -> list[str]:
-    # One by one: newer Pythons, and old ones as distributions mend them, give up all of several at once
-    # where one of them holds a group.
+    # Text by text: for several texts at once, newer Pythons (and older ones with a distribution's patch)
+    # return no address at all where one of the texts holds a group.
     return [address for text in texts for _, address in getaddresses([text]) if address]
 
 
@@ -127,9 +132,10 @@ def _texts(message: "Message[Any, Any]", name: str) -> list[str]:
 
 
 def _read(message: "Message[Any, Any]") -> Iterator[tuple[str, str]]:
-    """The headers as they were written or read; bytes beyond ASCII are UTF-8, or else Windows-1252.
+    """The headers as they were set or parsed; octets beyond ASCII are UTF-8, or else Windows-1252.
 
-    What ``message[name]`` says of these is another thing in each policy, and question marks in most.
+    ``message[name]`` would not do: for such octets each policy returns something else, most of them
+    question marks.
     """
     for name, value in message.raw_items():
         text = str(value)
@@ -143,7 +149,7 @@ def _read(message: "Message[Any, Any]") -> Iterator[tuple[str, str]]:
 
 
 def _without_groups(text: str) -> str:
-    """Addresses without their groups (``team: ada@example.org, bob@example.org;``): their members.
+    """*text* with the members of a group instead of it (``team: ada@example.org, bob@example.org;``).
 
     Of ``undisclosed-recipients:;`` nothing is left.
     """
@@ -170,7 +176,7 @@ def _recipients(addresses: str | Iterable[str]) -> tuple[Recipient, ...]:
 
 
 def _own(message: "Message[Any, Any]", reverse_path: str, *, bulk: bool) -> EmailMessage:
-    """A copy under our policy, with what every message must have."""
+    """A copy under our policy, with the headers that every message must have."""
     own = EmailMessage(policy=MAIL_UTF8)
     try:
         for name, value in _headers(message):
@@ -178,18 +184,18 @@ def _own(message: "Message[Any, Any]", reverse_path: str, *, bulk: bool) -> Emai
         _complete(own, reverse_path, _BULK if bulk else ())
     except (HeaderError, ValueError, LookupError) as error:
         raise InputError(f"the message cannot be sent: {error}") from error
-    # Not get_payload(): that decodes eight bits, and what is not UTF-8 would be lost.
+    # Not get_payload(): that decodes octets beyond ASCII, and loses those that are not UTF-8.
     own._payload = copy.deepcopy(message._payload)  # type: ignore[attr-defined] # noqa: SLF001
     for part in own.walk():
         if not part.is_multipart():
             _fit(part)
         elif str(part.get("Content-Transfer-Encoding", "")).lower() in {"8bit", "binary"}:
-            part.replace_header("Content-Transfer-Encoding", "7bit")  # as all within is by now
+            part.replace_header("Content-Transfer-Encoding", "7bit")  # every part within is, by now
     return own
 
 
 def _complete(own: EmailMessage, reverse_path: str, more: Iterable[tuple[str, str]]) -> None:
-    """Add the headers that are not there."""
+    """Add the headers that every message must have, and *more*, where they are missing."""
     if "From" not in own:
         raise HeaderError("it has no From")
     if not _MESSAGE_ID.fullmatch(str(own.get("Message-ID", "")).strip()):
@@ -207,10 +213,10 @@ def _complete(own: EmailMessage, reverse_path: str, more: Iterable[tuple[str, st
 
 
 def _headers(message: "Message[Any, Any]") -> Iterator[tuple[str, str]]:
-    """The headers that leave, as text: parsed anew, so that nothing of another policy is left."""
+    """The headers that leave, as text: setting them parses them anew, by our policy."""
     for name, value in _read(message):
         if name.lower() not in _REMOVED:
-            text = re.sub(r"\r?\n(?=[ \t])", "", value)  # folded, by whoever wrote it
+            text = re.sub(r"\r?\n(?=[ \t])", "", value)  # unfolded (RFC 5322 section 2.2.3)
             if name.lower() in _DESTINATIONS:
                 text = _without_groups(text)
                 if not text:
@@ -219,14 +225,14 @@ def _headers(message: "Message[Any, Any]") -> Iterator[tuple[str, str]]:
 
 
 def _unfolded(name: str, text: str) -> str:
-    """What the field says, encoded-words read; structured fields read them by themselves."""
+    """*text* with its encoded-words decoded; in an address field the policy does that itself."""
     if "=?" not in text or name.lower() in ADDRESSES:
         return text
     return str(HeaderRegistry()("Subject", text))
 
 
 def _fit(part: "Message[Any, Any]") -> None:
-    """Encode a part anew that could not leave as it is: eight bits, long lines, bare CR."""
+    """Encode a part again that could not leave as it is: octets above 127, long lines, a bare CR."""
     encoding = str(part.get("Content-Transfer-Encoding", "7bit")).strip().lower()
     if encoding in {"quoted-printable", "base64"}:
         return
@@ -248,7 +254,7 @@ def _fit(part: "Message[Any, Any]") -> None:
 
 
 def _text(part: "Message[Any, Any]", octets: bytes) -> str | None:
-    """What a text part says, or None where its charset does not tell."""
+    """The text of a text part, or None where its charset is unknown or wrong."""
     try:
         return quoted.finished(octets.decode(part.get_content_charset("utf-8")))
     except (LookupError, UnicodeDecodeError):

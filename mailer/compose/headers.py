@@ -1,11 +1,11 @@
-"""Which headers a message bears, and which mailbox its bounces go to.
+"""Which headers a message has, and which mailbox its bounces go to.
 
-Everything that can be known before the first recipient is worked out once, in `Headers`; what is
-left for each is the To, the Subject, the Message-ID, and the URL to unsubscribe.
+Everything that can be known before the first recipient is worked out once, in `Headers`. What is
+left for each recipient are To, Subject, Message-ID and List-Unsubscribe.
 
-A Message-ID is a keyed hash of campaign and recipient in the sender's domain: composing again, for
-a retry or a resend, gives the same one, no two recipients share one (Gmail throttles those that
-do), and it does not tell the address.
+A Message-ID is a hash of campaign and recipient, keyed by the secret, in the sender's domain. A message
+that is composed again has the same one. No two recipients share one: Gmail throttles senders whose
+messages do. And it does not tell the address.
 """
 
 import base64
@@ -27,7 +27,7 @@ from mailer.mail.barring.scopes import list_of
 from mailer.mail.recipients import Recipient
 from mailer.mail.seal import KEY_OCTETS, TAG_OCTETS, Seal, campaign_tag, message_hash
 
-# What callers and templates may not set: the composer answers for it.
+# What callers and templates may not set, because the composer or a mail server does.
 RESERVED: Final = frozenset(
     "from to cc bcc date message-id mime-version return-path sender received "  # noqa: SIM905
     "dkim-signature content-type content-transfer-encoding content-disposition content-id".split()
@@ -36,22 +36,27 @@ _AUTOMATIC: Final = (("Auto-Submitted", "auto-generated"), ("X-Auto-Response-Sup
 _BULK: Final = (("Precedence", "bulk"), ("X-Auto-Response-Suppress", "OOF, AutoReply"))
 _ONE_CLICK: Final = ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click")
 
-# A display name without quotes or encoding; name and mailbox together shorter than a line.
+# A display name that needs neither quotes nor encoding; name and mailbox together fit into a line.
 _SIMPLE_NAME: Final = re.compile(r"[A-Za-z0-9-]+(?: [A-Za-z0-9-]+)*")
 _SHORT: Final = 70
 
 _COMPARED: Final = 1_000
-"""Recipients whose unsubscribe URLs are compared: what is not a person's own shows among the first."""
+"""Recipients whose unsubscribe URLs are kept, to find one that several share. One that all share shows
+among the first."""
 
 VERP_PROOF: Final = 7
+"""Octets of the proof in a VERP address. They are few: a local part has at most 64 octets (RFC 5321
+section 4.5.3.1.1)."""
+
 _VERP: Final = VERP_PROOF + TAG_OCTETS + KEY_OCTETS
 
 
 class Headers:
-    """The headers of a design's messages, what is the same for all worked out once.
+    """The headers of a design's messages; those that are the same for all are written once.
 
     *before* and *after* are the fields that are the same for all, as they stand in a message before
-    and after the recipient's own; *count* is how many those are. *names* are the names of all.
+    and after the recipient's own; *count* is the number of the recipient's own. *names* are the names of
+    all. Raises `InputError` or `HeaderError` for values of the design that cannot be used.
     """
 
     def __init__(self, design: Design) -> None:
@@ -104,13 +109,13 @@ class Headers:
         return self._bounces.mailbox(recipient.key)
 
     def unsubscribe_url(self, recipient: Recipient) -> str:
-        """Return the page where this recipient unsubscribes, or nothing where there is none."""
+        """Return the URL where this recipient unsubscribes; empty where there is none."""
         return self._filled(self._url, recipient) if self._url else ""
 
     def check_own(self, recipient: Recipient, url: str) -> None:
-        """Raise `InputError` where one click at *url* would take off another recipient than this one.
+        """Raise `InputError` where *url* is another recipient's, too.
 
-        RFC 8058 section 3.1: the URL identifies the recipient, or nobody knows whom a bare POST is about.
+        RFC 8058 section 3.1: the URL must identify the recipient, because the POST says nothing else.
         """
         if self._unsubscribe is None or not self._unsubscribe.may_be_shared:
             return
@@ -162,7 +167,7 @@ def _date(design: Design) -> datetime:
 def _to_line(recipient: Recipient) -> str:
     name, mailbox = recipient.name, recipient.mailbox
     if not recipient.smtputf8 and len(mailbox) < _SHORT and '"' not in mailbox:
-        # What `mailer.mail.recipients` let through needs no more than this, nor does a plain name.
+        # Quick: `mailer.mail.recipients` has checked the mailbox, and such a name needs no check.
         if name is None:
             return f"To: {mailbox}\r\n"
         if len(name) + len(mailbox) < _SHORT and _SIMPLE_NAME.fullmatch(name):
@@ -171,7 +176,7 @@ def _to_line(recipient: Recipient) -> str:
 
 
 def _subject_line(subject: str) -> str:
-    # The stdlib's header class decodes what looks like an encoded-word; so must this.
+    # What looks like an encoded-word is decoded first, as when a header of an `EmailMessage` is set.
     return (
         fold_field("Subject", subject) if "=?" in subject else words.fold_text("Subject", subject)
     )
@@ -180,8 +185,8 @@ def _subject_line(subject: str) -> str:
 class _Bounces:
     """Mailboxes for bounces: one for all, or one for each recipient (VERP).
 
-    A VERP address is ``bounces+TOKEN@…`` where TOKEN, 32 letters of base32 so that lower-casing does no
-    harm, is campaign and recipient, sealed; `mailer.feedback.tokens` reads it back.
+    A VERP address is ``bounces+TOKEN@…``. TOKEN is campaign and recipient, sealed: 32 letters of base32,
+    because some servers return addresses in lower case. `mailer.feedback.tokens` reads it back.
     """
 
     def __init__(self, design: Design, sender: str) -> None:
@@ -207,8 +212,8 @@ class _Bounces:
 def verp_key(mailbox: str, campaign: str, secret: str) -> bytes:
     """Return the key of the recipient whose message bounced to *mailbox*.
 
-    Raises `InputError` when the address was not made for *campaign* with *secret*: bounces are
-    forged.
+    Raises `InputError` when the address was not made for *campaign* with *secret*: anybody can forge
+    a bounce.
     """
     token = mailbox.rpartition("@")[0].rpartition("+")[2]
     try:
@@ -253,7 +258,7 @@ def some_mailboxes(what: str, text: str) -> list[Mailbox]:
 
 
 def check_extra(name: str) -> None:
-    """Raise `HeaderError` unless a caller or a template may set the header *name*."""
+    """Raise `HeaderError` for a *name* that is none, or that callers and templates may not set."""
     words.check_name(name)
     if name.lower() in RESERVED:
         raise HeaderError(f"header {name} is set by the mailer itself")

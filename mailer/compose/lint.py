@@ -1,8 +1,8 @@
 """What a mail expert would object to in a template.
 
-Looks at one recipient's finished message, as a receiver would, and at how the campaign is set up. An
-*error* keeps mail from arriving or breaks it; a *warning* costs readers; an *advice* is taste with
-reasons. Each finding names its rule, so that it can be looked up in docs/templates.md.
+It looks at one recipient's finished message, as a receiver would, and at the campaign's design. An
+*error* keeps mail from arriving, or breaks it; a *warning* costs readers; an *advice* is a matter of
+taste, with a reason. Each finding names its rule, so that it can be looked up in docs/templates.md.
 """
 
 import re
@@ -22,10 +22,12 @@ from mailer.mail.recipients import Recipient
 
 Level = Literal["error", "warning", "advice"]
 
-# Gmail cuts a message off at 102 KB of HTML; the rest is behind a link, the unsubscribing too.
+# Octets. Gmail cuts a message off at 102 KB of HTML; the rest, with the link to unsubscribe, is behind a
+# link of Gmail's.
 _CLIPPED_AT: Final = 102 * 1024
-# What a phone shows of a subject; a desktop shows about 70.
+# Characters. A phone shows about 40 of a subject, a desktop about 70.
 _LONG_SUBJECT: Final = 60
+# Octets of a whole message.
 _LARGEST: Final = 10 * 1024 * 1024
 _VOID: Final = frozenset({"img", "br", "hr", "meta", "link", "input", "col", "area", "base", "wbr"})
 _ACTIVE: Final = frozenset({"script", "form", "iframe", "object", "embed", "video", "audio"})
@@ -35,7 +37,7 @@ _VAGUE_LINKS: Final = frozenset({"click here", "here", "hier", "hier klicken", "
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One objection: how grave, by which *rule*, in words, and *where* (a part, a tag)."""
+    """One objection: how grave, by which *rule*, in words, and *where* (a part, a tag, a URL)."""
 
     level: Level
     rule: str
@@ -63,7 +65,7 @@ def lint_as_received(
 ) -> list[Finding]:
     """Return what `lint` objects to, and what receivers would, the gravest first.
 
-    *signing* are the domains that the accounts sign for.
+    *signing* are the domains for which the accounts have DKIM keys.
     """
     seen = lint(composer, recipient)
     if any(finding.rule == "renders" for finding in seen):
@@ -75,7 +77,7 @@ def lint_as_received(
 def _received(composer: Composer, recipient: Recipient, signing: Sequence[str]) -> list[Finding]:
     message = composer.email(recipient)
     design, sender = composer.design, str(message["From"])
-    # Without keys here the server may sign; the accounts' check says that, once.
+    # That no key is configured is no fault of a message: the server may sign. `accounts check` says it.
     found = [
         one
         for one in sender_findings(sender, design.return_path or sender, signing)
@@ -88,13 +90,13 @@ def _received(composer: Composer, recipient: Recipient, signing: Sequence[str]) 
 
 
 def _gravest_first(found: list[Finding]) -> list[Finding]:
-    """Return *found* in the order in which they are told."""
+    """Return *found*, errors first; those of one level in the order of the rules."""
     order: dict[Level, int] = {"error": 0, "warning": 1, "advice": 2}
     return sorted(found, key=lambda finding: order[finding.level])
 
 
 class Inspected:
-    """What is looked at: the message, its bytes, its HTML taken apart."""
+    """What is looked at: the message, its bytes, and the tags and links of its HTML."""
 
     def __init__(self, composer: Composer, message: EmailMessage, content: bytes) -> None:
         self.design = composer.design
@@ -109,7 +111,7 @@ class Inspected:
 
 
 class Page:
-    """The tags of an HTML document, its links with their text, and how many tags stay open."""
+    """The tags of an HTML document, its links with their text, and the end tags that end nothing."""
 
     def __init__(self, document: str = "") -> None:
         self.tags: list[tuple[str, dict[str, str]]] = []
@@ -119,7 +121,7 @@ class Page:
         self._open: Counter[str] = Counter()
         self._order: list[str] = []
         self._link: tuple[str, list[str]] | None = None
-        self.unclosed: list[str] = []
+        self.unopened: list[str] = []
         end = 0
         for span in spans(document, TAGS, ENDS):
             self._words(document[end : span.start])
@@ -159,7 +161,7 @@ class Page:
                 self._open[last] -= 1
             self._open[tag] -= 1
         elif tag not in _VOID:
-            self.unclosed.append(f"</{tag}>")
+            self.unopened.append(f"</{tag}>")
 
     def _words(self, data: str) -> None:
         self.words += len(data.split())
@@ -195,8 +197,8 @@ def _parts(it: Inspected) -> Iterator[Finding]:
         yield Finding(
             "warning", "clipped", f"{size // 1024} KB of HTML; Gmail clips at 102", "body.html"
         )
-    if it.page.unclosed:
-        tags = ", ".join(it.page.unclosed[:3])
+    if it.page.unopened:
+        tags = ", ".join(it.page.unopened[:3])
         yield Finding("warning", "well-formed", f"ends what was not begun: {tags}", "body.html")
 
 

@@ -1,8 +1,8 @@
 """How people write mailboxes, and what they mean: ``A&B Shop: News <news@shop.example>``.
 
-RFC 5322 wants a display name with a colon, parentheses or a comma in quotes; without them the colon
-begins a group, the parentheses are a comment, and what a parser by the book returns is a name cut short.
-Nobody who writes a sender means that. Here what stands before the angle brackets is the name, all of it.
+RFC 5322 section 3.4 wants quotes around a display name with a colon, a comma or parentheses. Without them
+the colon begins a group, the parentheses are a comment, and a parser that obeys returns a name cut short.
+Nobody who writes a sender means that. Here all that stands before the angle brackets is the name.
 """
 
 import re

@@ -1,7 +1,7 @@
-"""How messages of one language variant are put together.
+"""What messages of one language variant have in common.
 
-What of a message depends on the variant and not on the recipient: its bodies and their encodings,
-the skeleton that they go into, and which headers the template sets.
+That is: how their bodies are rendered, the skeleton that the bodies go into, the headers that are the
+same for all, and the names of those that the template sets.
 """
 
 from functools import lru_cache
@@ -22,9 +22,10 @@ _FIELDS_KEPT: Final = 1024
 
 
 class Plan:
-    """One variant of a design's template, ready to make messages of.
+    """One variant of a design's template, ready to make messages.
 
-    *renderer* is the one that a composer like this one has for the variant, None for a new one.
+    *renderer* is that of another composer of the same template; None makes a new one. Raises
+    `HeaderError` for a header that the template may not set, or that would stand twice.
     """
 
     def __init__(
@@ -46,13 +47,13 @@ class Plan:
         self.before = headers.before.encode("ascii")
         self.after = headers.after.encode("ascii")
         self.skeleton = lru_cache(_SKELETONS_KEPT)(self._skeleton)
-        # Headers that a template sets have few different values, and any structure.
+        # Kept, because such a header has few different values, and may have any structure to fold.
         self.folded = lru_cache(_FIELDS_KEPT)(fold_field)
 
     def _skeleton(self, encodings: Encodings, own: Attachment | None) -> tree.Skeleton:
         """Return the skeleton of messages whose bodies are in *encodings*, with *own* attached.
 
-        The constant headers that come last are its beginning.
+        It begins with the constant headers that come after the recipient's own.
         """
         bodies = {
             section: tree.Body("plain" if section == "text" else section, encoding, "")

@@ -1,9 +1,9 @@
-"""How an `EmailMessage` is written as bytes, rightly, on every version of Python.
+"""How an `EmailMessage` is written as bytes, correctly, on every version of Python.
 
-`MAIL` is an `email.policy.EmailPolicy` whose folding is ours (`mailer.compose.words`) from the
-first character to the last; the stdlib's is never called. What it refuses it refuses when a header
-is set, so that a message that exists can be sent. `MAIL_UTF8` is for recipients whose local part
-is not ASCII: addresses stand as UTF-8 (RFC 6532), everything else stays ASCII.
+`MAIL` is an `email.policy.EmailPolicy` that folds by `mailer.compose.words` alone; the stdlib's folding
+is never called. It refuses a header when it is set, so that a message that exists can be sent.
+`MAIL_UTF8` is for recipients whose local part is not ASCII: there, addresses are written as UTF-8 (RFC
+6532), and everything else stays ASCII.
 
 Bodies under it are quoted-printable or base64, never 8bit, with lines of at most 76 characters.
 """
@@ -36,7 +36,7 @@ TOKENS: Final = frozenset(
     "return-path mime-version content-id content-transfer-encoding content-location importance "
     "x-auto-response-suppress x-priority errors-to disposition-notification-to".split()
 )
-# RFC 5322 section 3.6 and the documents of the newer ones; Gmail refuses a second one.
+# At most one of each (RFC 5322 section 3.6, and the RFCs of the newer fields). Gmail refuses two.
 SINGLE: Final = frozenset(
     "from sender reply-to to cc bcc subject date message-id in-reply-to references mime-version "  # noqa: SIM905
     "content-type content-transfer-encoding content-disposition content-id return-path precedence "
@@ -48,7 +48,7 @@ SINGLE: Final = frozenset(
 class TokenHeader:
     """A header whose text is taken as it is: never searched for encoded-words, never encoded.
 
-    Its parse tree is for other policies, which write a message by it.
+    Its parse tree is for other policies: they need one to write the header.
     """
 
     max_count = None
@@ -69,7 +69,8 @@ class MailPolicy(EmailPolicy):
     """
 
     linesep = "\r\n"
-    # Only bodies still look at this: 78, the stdlib's default, makes quoted-printable too long.
+    # Only the encoding of bodies uses this. With 78, the stdlib's default, quoted-printable has lines
+    # longer than 76 characters (RFC 2045 section 6.7 rule 5).
     max_line_length = 76
     cte_type = "7bit"
     mangle_from_ = False
@@ -88,7 +89,7 @@ class MailPolicy(EmailPolicy):
         try:
             stored = self.header_factory(name, value)
         except (IndexError, AttributeError, HeaderParseError, UnicodeError) as error:
-            # The stdlib's parser has such holes; what it chokes on is no header.
+            # The stdlib's parser raises these for some values that no header may have.
             raise HeaderError(f"header {name}: the value cannot be read ({error})") from error
         self.written(name, stored)
         return name, stored
@@ -118,7 +119,7 @@ class MailPolicy(EmailPolicy):
 
 
 def addresses(found: Iterable[Mailbox]) -> Iterator[Address]:
-    """Return mailboxes as the standard library has them."""
+    """Return mailboxes as `Address` objects; the local part is without its quotes."""
     for name, mailbox in found:
         local, _, domain = mailbox.rpartition("@")
         if local.startswith('"'):

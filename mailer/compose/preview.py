@@ -1,8 +1,8 @@
 """How a message looks before it is sent: as a file for a mail reader, or as a page for a browser.
 
 The page shows the HTML at the width of a desktop and of a phone, side by side, with the headers and the
-text part. What the message would load from elsewhere is not loaded, its scripts do not run, its links
-open nowhere: it stands in sandboxed frames under a content security policy. Inline images are put in.
+text part. The HTML stands in sandboxed frames under a content security policy: its scripts do not run,
+its links open nothing, and it loads images by https and nothing else. Inline images are put in.
 """
 
 import base64

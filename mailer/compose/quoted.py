@@ -1,13 +1,13 @@
 r"""How text becomes quoted-printable, whole or in chunks that can be spliced.
 
-RFC 2045 section 6.7 with three additions: lines end in CRLF and any other line end becomes one; a
-dot or ``From `` at the start of a line is encoded, so that neither dot-stuffing nor an mbox has
-anything to do; control characters are encoded.
+RFC 2045 section 6.7 with three additions. Each line end becomes CRLF. A dot or ``From `` at the start of
+a line is encoded, so that neither dot-stuffing nor an mbox changes the line. Control characters are
+encoded.
 
 A *chunk* is text encoded on its own so that any chunk may follow any other: it starts at the start
 of a line and ends with a line break, a soft one (``=`` CRLF) where the text has none there.
-Decoding chunks that were put together gives the texts put together. That is what lets a template's
-constant text be encoded once and a recipient's values be put between.
+Chunks that are put together decode to their texts put together. So a template's constant text is encoded
+once, and a recipient's values are put between.
 """
 
 import binascii
@@ -17,9 +17,10 @@ from typing import Final
 LINE: Final = 76
 _SOFT: Final = b"=\r\n"
 
-# Up to this length the Python below is faster than what it takes to check the C function's work.
+# Characters. Up to this length the Python below is faster than the C function with the checks after it.
 _SHORT: Final = 400
-# What is encoded at the start of a line, for dot-stuffing's and for mboxes' sake.
+# What is encoded at the start of a line: dot-stuffing would double the one, an mbox put ">" before the
+# other.
 _GUARDED: Final = (".", "From ")
 _AT_LINE_START: Final = re.compile(rb"^(?:\.|From )", re.MULTILINE)
 _BLANK_TOO_FAR: Final = re.compile(rb"^([^\n]{74,})(=20|=09)$", re.MULTILINE)
@@ -27,9 +28,9 @@ _SURROGATES: Final = re.compile("[\ud800-\udfff]")
 
 
 def normal(text: str) -> str:
-    r"""Return *text* with ``\n`` for every line end and U+FFFD for what UTF-8 cannot say.
+    r"""Return *text* with ``\n`` for every line end and U+FFFD for a lone surrogate.
 
-    A lone surrogate comes from JSON that was cut in the middle of a character.
+    UTF-8 cannot write such a character. It comes from JSON that was cut in the middle of a pair.
     """
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
@@ -44,7 +45,8 @@ def encode(text: str) -> bytes:
     """Return normal *text* in quoted-printable; lines are at most 76 characters long."""
     octets = binascii.b2a_qp(text.encode(), istext=True)
     if b"=20\n" in octets or b"=09\n" in octets or octets.endswith((b"=20", b"=09")):
-        # The C function counts a blank at the end as one octet and writes three.
+        # The C function counts a blank at the end of a line as one octet and writes three: too long a
+        # line.
         octets = _BLANK_TOO_FAR.sub(rb"\1=\n\2", octets)
     if b"\n." in octets or b"\nFrom " in octets or octets.startswith((b".", b"From ")):
         octets = b"\n".join(map(_guarded, octets.split(b"\n")))
@@ -52,7 +54,7 @@ def encode(text: str) -> bytes:
 
 
 class _Written(dict[str, str]):
-    """Characters as quoted-printable writes them within a line, worked out when first met."""
+    """Characters as quoted-printable writes them within a line; each is written when first asked for."""
 
     def __missing__(self, character: str) -> str:
         octets = normal(character).encode()
@@ -68,12 +70,12 @@ _WRITTEN_KEPT: Final = 10_000
 
 
 class UnspliceableError(ValueError):
-    """A carriage return, which may be half of a line end that goes on in the next text."""
+    """A text with a carriage return: the other half of a line end may be in the text after it."""
 
 
 def chunk(text: str) -> bytes:
-    """Return *text* as a chunk; nothing for no text. Raises `UnspliceableError`."""
-    # Names, numbers, URLs: most values are a line or two of what is not worth a call to C.
+    """Return *text* as a chunk, empty for no text. Raises `UnspliceableError` for a carriage return."""
+    # Most values are short: names, numbers, URLs.
     if len(text) < _SHORT and "\n" not in text and "\r" not in text:
         if text.isascii() and text.isprintable():
             plain = str.replace(text, "=", "=3D")  # unbound: markup's own would escape
@@ -93,7 +95,7 @@ def chunk(text: str) -> bytes:
     last = octets[octets.rfind(b"\n") + 1 :]
     if len(last) < LINE:
         return octets + _SOFT
-    # The last line is full: there is no room for the "=", so three octets or more move down.
+    # The last line is full and has no room for the "=": three octets or more go to the next line.
     cut = LINE - 3
     while b"=" in last[cut - 2 : cut]:
         cut -= 1
@@ -101,7 +103,7 @@ def chunk(text: str) -> bytes:
 
 
 def _cut(plain: str) -> list[str] | None:
-    """Cut a long line, escapes left whole; None when a line would begin with what is guarded."""
+    """Cut a long line, but no escape; None when a line would begin with a dot or ``From ``."""
     lines: list[str] = []
     start = 0
     while len(plain) - start >= LINE:
@@ -117,7 +119,7 @@ def _cut(plain: str) -> list[str] | None:
 
 
 def _guarded(line: bytes) -> bytes:
-    """Encode the first octet of a line that begins with a dot or ``From ``, keeping it in bounds."""
+    """Encode the first octet of a line that begins with a dot or ``From ``, within 76 characters."""
     done: list[bytes] = []
     while _AT_LINE_START.match(line):
         escaped = b"=%02X" % line[0]
@@ -130,13 +132,13 @@ def _guarded(line: bytes) -> bytes:
 
 
 def spliced(chunks: bytes) -> bytes:
-    """Return chunks that were put together as a body: it ends in a line break of its own."""
+    """Return chunks that were put together as a body: a soft line break at its end becomes a hard one."""
     if chunks.endswith(_SOFT):
         return chunks[:-3] + b"\r\n"
     return chunks or b"\r\n"
 
 
 def finished(text: str) -> str:
-    """Return *text* as a body says it: normal, and ending in a line break."""
+    """Return *text* as a body has it: `normal`, and ending in a line break."""
     text = normal(text)
     return text if text.endswith("\n") else text + "\n"

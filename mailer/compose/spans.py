@@ -1,8 +1,7 @@
-"""Where comments, raw text and tags stand in a document, each character looked at once.
+"""Where comments, raw text and tags stand in a document, in linear time.
 
-A pattern such as ``<!--.*?-->`` looks through the whole rest of the text at each opening that nothing
-closes, and a megabyte of ``<!--`` takes hours. Here an ending that was looked for in vain is not
-looked for again.
+A pattern such as ``<!--.*?-->`` reads the whole rest of the text at each opening that nothing closes: a
+megabyte of ``<!--`` takes hours. Here an ending that was not found once is not looked for again.
 """
 
 import re
@@ -12,7 +11,8 @@ from html import unescape
 from typing import Final
 
 NAME: Final = r"[a-zA-Z][^\s/>\"'=<]*"
-# Possessive, for a failed match must not be tried in shorter ways.
+# Possessive: a match that fails is not tried again with fewer attributes, which would take quadratic
+# time.
 ATTRIBUTES: Final = r"(?:[^<>\"']++|\"[^\"]*\"|'[^']*')*+"
 TAG: Final = re.compile(rf"<(?P<slash>/?)(?P<name>{NAME})(?P<attributes>{ATTRIBUTES})>")
 ATTRIBUTE: Final = re.compile(
@@ -32,12 +32,15 @@ TAGS: Final = re.compile(
     re.IGNORECASE,
 )
 ENDS: Final = {"comment": COMMENT, **RAW}
-"""With `TAGS`: all that a document holds beside text."""
+"""What closes the spans that `TAGS` opens; a tag is complete without."""
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """What was found: its *kind* (a group of the opening pattern), its opening, and how it is closed."""
+    """What was found: its *kind* (a group of the opening pattern), its opening, and its closing.
+
+    *closing* is None for a kind that nothing closes, such as a tag.
+    """
 
     kind: str
     opening: re.Match[str]
@@ -45,17 +48,17 @@ class Span:
 
     @property
     def start(self) -> int:
-        """Where it begins."""
+        """The offset of its first character."""
         return self.opening.start()
 
     @property
     def end(self) -> int:
-        """Where it ends."""
+        """The offset after its last character."""
         return (self.closing or self.opening).end()
 
     @property
     def text(self) -> str:
-        """All of it."""
+        """All of it, opening and closing too."""
         return self.opening.string[self.start : self.end]
 
     def around(self, content: str) -> str:
@@ -83,8 +86,9 @@ def spans(
 ) -> Iterator[Span]:
     """Yield the outermost spans of *text*, in order.
 
-    *opening* matches where one begins; the name of its group says the kind, and *closings* what closes
-    that, if anything does. An opening that nothing closes is passed over.
+    *opening* matches where one begins; the name of its outermost group is the kind. *closings* says what
+    closes a kind; a kind without an entry ends where its opening does. An opening whose closing is
+    missing is passed over.
     """
     missing: set[str] = set()
     at = 0

@@ -1,9 +1,9 @@
-"""How the text part comes from the HTML when the template has none.
+"""How the text part is made from the HTML when the template has none.
 
-A reader without HTML should find the same words, the links and what stands for the images. The layout of
-paragraphs, lists and tables is inscriptis's; what is taken out of the document before, and put in, is
+A reader without HTML should find the same words, the links, and the images' alternative texts. inscriptis
+lays out paragraphs, lists and tables. What is removed from the document before, and what is added, is
 decided here. Where the template could be recorded, the text is made once from the recording, with a token
-for each value, and the values are put in as plain text; so it costs nothing per recipient.
+for each value, and a recipient's values are put in as plain text.
 """
 
 import html
@@ -22,7 +22,8 @@ from mailer.compose.spans import ATTRIBUTES, COMMENT, RAW, TAG, Span, replaced
 from mailer.errors import TemplateError
 
 DEEPEST: Final = 400
-"""Elements within elements: no mail has more, and the parsers of HTML run out of stack at some number."""
+"""Elements within elements. No mail has more. Parsers of HTML run out of stack at some number, and end
+the process."""
 
 _CONFIG: Final = ParserConfig(css=STRICT_CSS_PROFILE, display_links=False, display_images=False)
 _BLANK_LINES: Final = re.compile(r"\n[ \t]*\n(?:[ \t]*\n)+")
@@ -35,7 +36,7 @@ _STYLE_ENDS: Final = {"style": RAW["style"]}
 _MEDIA: Final = re.compile(r"\bmedia\s*=\s*[\"']?([^\"'>]*)", re.IGNORECASE)
 _DECLARATION: Final = re.compile(r"\bxmlns:|^\s*<\?xml[^>]*\?>")
 _VOID: Final = frozenset("area base br col embed hr img input link meta source track wbr".split())  # noqa: SIM905
-# How preheaders are hidden, in all the ways that templates of the last ten years do it at once.
+# How preheaders are hidden. Templates use several of these at once, because no reader knows all.
 _HIDING: Final = re.compile(
     r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*hidden|(?:left|text-indent)\s*:\s*-\d{4}"
     r"|opacity\s*:\s*0*\.?0*\s*(?=$|;|!)|(?:max-)?(?:height|width)\s*:\s*0(?:px|em|pt|%)?\s*(?=$|;|!)"
@@ -46,12 +47,12 @@ _CLIPPED: Final = re.compile(r"(?:^|;)\s*overflow(?:-[xy])?\s*:\s*hidden", re.IG
 _ZERO_SIZE: Final = re.compile(r"^\s*;?\s*(?:max-)?(?:height|width)", re.IGNORECASE)
 _ZERO_TEXT: Final = re.compile(r"^\s*;?\s*font-size", re.IGNORECASE)
 _SHOWN: Final = re.compile(r"(?:^|;)\s*display\s*:\s*(?!none)\w", re.IGNORECASE)
-# What would end a URL in angle brackets.
+# Characters that would end a URL in angle brackets.
 _IN_BRACKETS: Final = str.maketrans({" ": "%20", "<": "%3C", ">": "%3E"})
 _BLOCKS: Final = frozenset(
     "table div p h1 h2 h3 h4 h5 h6 ul ol dl center blockquote section article header footer".split()  # noqa: SIM905
 )
-# Two private characters around a number: no parser takes them apart, and no text has them.
+# A number between two characters of private use, which no parser takes for anything but text.
 _TOKEN: Final = "\ue0f0{}\ue0f1"  # noqa: S105 - of a text, not a secret
 _TOKENS: Final = re.compile("\ue0f0([0-9]+)\ue0f1")
 _SPACE: Final = re.compile(r"[ \t\r\n\f]+")
@@ -87,7 +88,7 @@ def check_depth(document: str) -> None:
 
 
 def _with_styles(document: str) -> str:
-    """Write the rules of style sheets into attributes, for what they hide; drop the sheets."""
+    """Write the rules of style sheets into attributes if one may hide something; remove the sheets."""
     if "<style" not in document.lower():
         return document
     document = replaced(document, _STYLE, _STYLE_ENDS, _for_screens)
@@ -123,7 +124,7 @@ def _prepare(tree: Any) -> None:
         if _is_hidden(element):
             _drop(element)
             continue
-        # Alignment would be kept with blanks: fifty in front of a heading.
+        # inscriptis aligns with blanks: a centred heading would have fifty before it.
         for name in ("align", "valign"):
             element.attrib.pop(name, None)
         _keep_layout(element)
@@ -141,8 +142,8 @@ def _is_hidden(element: Any) -> bool:
         return bool(element.tag != "html")
     style = element.get("style") or ""
     hiding = {_kind(found, style) for found in _HIDING.finditer(style)}
-    # An element of no height shows what flows over, unless that is cut off; columns stand in cells
-    # without a size of text, which they set themselves.
+    # An element without height still shows what it holds, unless overflow is hidden. A cell with text of
+    # size 0 shows columns that set a size of their own.
     return (
         "always" in hiding
         or ("size" in hiding and bool(_CLIPPED.search(style)))
@@ -159,7 +160,7 @@ def _kind(found: re.Match[str], style: str) -> str:
     if _ZERO_TEXT.match(found[0]):
         return "text"
     important = style[found.end() :].lstrip().lower().startswith("!")
-    # The last declaration holds, unless an earlier one is important.
+    # A later declaration of the property wins, unless this one is important.
     again = "display" in found[0].lower() and _SHOWN.search(style, found.end())
     return "never" if again and not important else "always"
 
@@ -171,14 +172,14 @@ def _drop(element: Any) -> None:
 
 
 def _keep_layout(element: Any) -> None:
-    """Leave of a style what matters to plain text: what is a block, and where blanks count."""
+    """Keep of a style what matters to plain text: ``display`` and ``white-space``."""
     style = element.attrib.pop("style", None)
     if style:
         kept = [
             part.split("!")[0]
             for part in style.split(";")
             if part.strip().lower().startswith(("display", "white-space"))
-            # Of what is left here none is hidden: another declaration holds.
+            # A declaration that hides is dropped: a later one overrides it, or the element would be gone.
             and not _HIDING.match(part)
         ]
         if kept:
@@ -186,7 +187,7 @@ def _keep_layout(element: Any) -> None:
 
 
 def _show_link(link: Any) -> None:
-    """Write a link as plain mail does, in angle brackets; RFC 3986 appendix C recommends them."""
+    """Write the target of a link behind its text, in angle brackets (RFC 3986 appendix C)."""
     target = "".join((link.get("href") or "").split("\n")).strip().translate(_IN_BRACKETS)
     if not target or target.startswith("#"):
         return
@@ -216,7 +217,7 @@ def _words(element: Any) -> Iterator[str]:
 
 
 def _is_layout(table: Any) -> bool:
-    """Tell whether a table only puts things beside each other: its cells hold blocks."""
+    """Tell whether a table is for layout: it says so by its role, or its cells hold blocks."""
     if (table.get("role") or "").lower() in {"presentation", "none"}:
         return True
     return any(
@@ -234,9 +235,10 @@ def _own_parts(table: Any) -> Iterator[Any]:
 
 
 def text_of_pieces(pieces: list[str | int]) -> list[str | int] | None:
-    """Return the text of a document with holes, numbers, in it; the same holes in the result.
+    """Return the text of a document with holes in it; the numbers in *pieces* are the holes.
 
-    None when a hole got lost: then the text must be made from each finished document.
+    None for a document with a character that tokens are made of: then the text must be made from each
+    finished document.
     """
     if any(isinstance(piece, str) and "\ue0f0" in piece for piece in pieces):
         return None
@@ -247,13 +249,13 @@ def text_of_pieces(pieces: list[str | int]) -> list[str | int] | None:
 
 
 class MarkupInValueError(ValueError):
-    """A value that is HTML itself: what text it makes depends on where it stands."""
+    """A value that is HTML: which text it makes depends on where it stands in the document."""
 
 
 def plain(markup: str) -> str:
-    """Return the text of a value that stood in HTML, entities resolved, blanks as HTML shows them.
+    """Return the text of a value that stood in HTML: entities resolved, white space as one blank.
 
-    Raises `MarkupInValueError` for a value with tags.
+    Raises `MarkupInValueError` for a value with a ``<``.
     """
     if "<" in markup:
         raise MarkupInValueError("markup in a value")

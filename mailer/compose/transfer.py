@@ -15,8 +15,9 @@ def encoded(text: str, encoding: str) -> bytes:
 def transfer_encoding(text: str) -> str:
     """Return the transfer encoding for a body: base64 where quoted-printable would be longer.
 
-    That is where more than one octet in six is not ASCII. Text in ASCII is never base64: filters take
-    that for an attempt to hide something.
+    It is longer where more than one octet in six is not ASCII: each of those takes three octets instead
+    of four thirds. Text in ASCII is never base64, because spam filters take that for an attempt to hide
+    it.
     """
     return chosen(*weight(text))
 

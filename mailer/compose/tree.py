@@ -1,13 +1,14 @@
 """How the parts of a message nest, and where one recipient's bytes go between those of all.
 
 mixed( alternative( text/plain, related( text/html, inline images ), other forms ), attachments ), each
-level only where it has something to hold. Bodies are quoted-printable, or base64 where a message is
-mostly in a script that quoted-printable triples. Boundaries begin with ``=_``, which neither
-encoding can produce (RFC 2045 section 6.7 suggests it), so no body can hold one and they need not
-be random; a message that is attached as it is was not made with the same seed, which depends on it.
+level only where it has something to hold. Bodies are quoted-printable, or base64 where that is shorter.
 
-The same function builds the tree of an `EmailMessage` and the skeleton from which finished bytes
-are assembled: the two cannot drift apart.
+Boundaries begin with ``=_``, which neither encoding can produce (RFC 2045 section 6.7 suggests it). So no
+body can hold one, and they need not be random. A ``message/rfc822`` is attached without encoding and
+could hold one: so the seed of the boundaries depends on its digest.
+
+The tree is built once, as an `EmailMessage` with marks where bodies and files go. Its bytes, cut at the
+marks, are the skeleton from which every message is put together.
 """
 
 from collections.abc import Sequence
@@ -20,7 +21,7 @@ from mailer.compose.attachment import Attachment
 from mailer.compose.policy import MAIL
 from mailer.mail.message import SharedPart
 
-# A place to be filled: cannot stand in any encoded body, and is no line of its own encoding.
+# A mark for a place to be filled; like a boundary, it can stand in no encoded body.
 _SLOT: Final = "=_{}_{}_="
 
 
@@ -121,7 +122,7 @@ def _file(attachment: Attachment, content_id: str | None) -> EmailMessage:
 
 
 def seed(*what: str) -> str:
-    """Return what the boundaries of a campaign are made of."""
+    """Return what boundaries are made of: 18 letters and digits, the same for the same *what*."""
     return blake2b("\0".join(what).encode(), digest_size=9).hexdigest()
 
 
@@ -129,7 +130,7 @@ def seed(*what: str) -> str:
 class Skeleton:
     """The bytes of a tree with places left open: ``pieces[0] text pieces[1] html pieces[2] …``.
 
-    *slots* says what goes between: ``text``, ``html``, or the `SharedPart` that is all of a file.
+    *slots* says what goes between: ``text``, ``html``, or the `SharedPart` that is a whole file.
     """
 
     pieces: tuple[bytes, ...]
@@ -137,7 +138,7 @@ class Skeleton:
 
 
 def skeleton(parts: Parts) -> Skeleton:
-    """Return the skeleton of *parts*; it begins with the MIME headers, after all other headers."""
+    """Return the skeleton of *parts*; it begins with the MIME headers, which come after all others."""
     message = EmailMessage(policy=MAIL)
     slots: list[str | SharedPart] = []
     places: dict[str, str | SharedPart] = {}
@@ -169,7 +170,7 @@ def skeleton(parts: Parts) -> Skeleton:
 
 
 class _StandIn(Attachment):
-    """A file whose content is a place to be filled."""
+    """A file with a mark for its content."""
 
     def __init__(self, file: Attachment, place: str) -> None:
         super().__init__(file.filename, file.content_type, b"", file.alternative)

@@ -1,9 +1,9 @@
-"""How a recipient gets off the list: the address to call, and the proof that it is theirs.
+"""How a recipient gets off the list: the URL to call, and the proof in it that it is theirs.
 
-A token says which mailbox and which campaign, sealed with the campaign's secret, so that nobody
-unsubscribes others by counting, or reads an address out of a link. The web page that the URL leads
-to asks `read_token` whom to take off; it needs the same secret and nothing else. RFC 8058 wants the
-page to act on POST only.
+A token says which mailbox, campaign and list. It is sealed with the secret, so that nobody can make one
+to unsubscribe others, or read an address out of a link. The page behind the URL asks `read_token` whom to
+take off; it needs the same secret and nothing else. It must act on POST only, because spam filters fetch
+such URLs by themselves (RFC 8058 section 1).
 """
 
 import binascii
@@ -24,8 +24,8 @@ from mailer.mail.seal import Seal
 _HOLE: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _SALT: Final = "mailer.unsubscribe"  # of the tokens of version 0.1.0
 _LIST: Final = "\nList-ID: "
-_PROOF: Final = 16
-_BLOCK: Final = 16
+_PROOF: Final = 16  # octets
+_BLOCK: Final = 16  # octets; the length of what is sealed is a multiple of it
 _LENGTHS: Final = [bytes((length,)) for length in range(_BLOCK)]
 _FILLINGS: Final = [bytes(length) for length in range(_BLOCK)]
 
@@ -34,10 +34,11 @@ _FILLINGS: Final = [bytes(length) for length in range(_BLOCK)]
 class Unsubscribe:
     """Where a recipient unsubscribes.
 
-    *url* is a pattern: ``{token}`` stands for a signed token (the design's secret is needed), any
+    *url* is a pattern: ``{token}`` stands for a sealed token (the design's secret is needed), any
     other ``{field}`` for that field of the row, percent-encoded. *mailto* is an address, or an
-    address with ``?subject=…``, with the same holes. With *one_click* an https URL is announced as
-    RFC 8058 wants it; set it False when the page does not take a bare POST.
+    address with ``?subject=…``, with the same holes. With *one_click*, List-Unsubscribe-Post says that
+    the URL takes a POST (RFC 8058); set it False when the page does not. Raises `InputError` for values
+    that cannot work.
     """
 
     url: str | None = None
@@ -66,15 +67,16 @@ class Unsubscribe:
 
     @property
     def is_one_click(self) -> bool:
-        """Whether List-Unsubscribe-Post may be said.
+        """Whether List-Unsubscribe-Post is written.
 
-        Not where the URL is the same for all: a bare POST would take nobody off (RFC 8058 section 3.1).
+        It is not where the URL is the same for all: the POST would not say whom to take off (RFC 8058
+        section 3.1).
         """
         return self.one_click and self.url is not None and bool(_HOLE.search(self.url))
 
     @property
     def may_be_shared(self) -> bool:
-        """Whether one-click is said of a URL that only its rows show to be one person's."""
+        """Whether one-click is announced for a URL that may be the same for several rows."""
         holes = set(_HOLE.findall(self.url or ""))
         return self.is_one_click and not holes & {"token", "email"}
 
@@ -94,9 +96,9 @@ class Unsubscribed:
 class TokenSigner:
     """Writes and reads tokens under one secret.
 
-    A token is sealed: neither mailbox nor campaign can be read out of a URL that ends in somebody's
-    log. What version 0.1.0 wrote, mailbox and campaign in base64 with a signature, is read for ever:
-    old mails stay.
+    A token is sealed: neither mailbox nor campaign can be read out of a URL that stands in somebody's
+    log. Tokens of version 0.1.0, mailbox and campaign in base64 with a signature, are read for ever,
+    because people keep old mails.
     """
 
     def __init__(self, secret: str | bytes) -> None:
@@ -105,15 +107,16 @@ class TokenSigner:
 
     def token(self, mailbox: str, campaign: str, list_id: str = "") -> str:
         """Return a token of URL-safe characters."""
-        # The list is in it because Redis forgets campaigns, and old mails stay.
+        # With the list, because Redis forgets campaigns, and people keep old mails.
         words = f"{mailbox}\n{campaign}{list_id and _LIST}{list_id}".encode()
-        # Filled up, so that the length tells little of the mailbox; the first octet says by how much.
+        # Filled up to whole blocks, so that the length tells little of the mailbox. The first octet is
+        # the number of octets that were added.
         filling = -(len(words) + 1) % _BLOCK
         words = _LENGTHS[filling] + words + _FILLINGS[filling]
         return urlsafe_b64encode(self._seal.seal(words)).rstrip(b"=").decode("ascii")
 
     def read(self, token: str) -> Unsubscribed:
-        """Return what *token* says; raises `InputError` when it is forged or cut."""
+        """Return what *token* says. Raises `InputError` when it was made with another secret, or cut."""
         try:
             words = self._signed(token) if "." in token else self._sealed(token)
             mailbox, _, rest = words.decode().partition("\n")
@@ -138,8 +141,8 @@ class TokenSigner:
 def read_token(token: str, secret: str | bytes, *previous: str | bytes) -> Unsubscribed:
     """Return who asks to be taken off the list: for the page behind the unsubscribe URL.
 
-    *previous* are secrets of before, whose links are still out there. Raises `InputError` when *token*
-    was made with none of them.
+    *previous* are earlier secrets: links that were made with them are in mails that people keep. Raises
+    `InputError` when *token* was made with none of all these.
     """
     for one in (secret, *previous[:-1]) if previous else ():
         with contextlib.suppress(InputError):

@@ -1,7 +1,8 @@
-"""Whether finished bytes are fit to leave, looked at as bytes and nothing else.
+"""Whether finished bytes are fit to leave: the last check before a message is stored.
 
-The last look before a message is stored: it trusts none of the code that made it. `check_head` is
-cheap enough for every message (2 us); `faults` reads everything, for tests, lint and preview.
+It looks at the bytes alone and relies on none of the code that made them. `check_head` is quick enough
+for every message (2 us). `faults` reads everything: for messages that callers made, for lint, and for
+tests.
 """
 
 import re
@@ -26,7 +27,7 @@ _NEEDED: Final = b"from to date message-id mime-version content-type".split()
 def check_head(head: str, count: int, *, utf8: bool) -> None:
     """Raise `HeaderError` unless *head* is *count* header fields and nothing else.
 
-    One field more, or a line break that is none of ours, means that a value got out of its field.
+    One field more, or a line break that does not fold, means that a value has left its field.
     """
     breaks = head.count("\r\n")
     if (
@@ -37,11 +38,14 @@ def check_head(head: str, count: int, *, utf8: bool) -> None:
         or not head.endswith("\r\n")
         or not (utf8 or head.isascii())
     ):
-        raise HeaderError("the header section is not what it was made of; nothing was sent")
+        raise HeaderError(f"the header section is more than its {count} fields; nothing was sent")
 
 
 def faults(content: bytes, *, utf8: bool = False) -> list[str]:
-    """Return what is wrong with the content of a message, or nothing."""
+    """Return what is wrong with the octets of a whole message, in words; empty where all is right.
+
+    *utf8* allows octets above 127 in the header section (RFC 6532); in the body they never stand.
+    """
     found: list[str] = []
     head, gap, body = content.partition(b"\r\n\r\n")
     head += b"\r\n"

@@ -1,10 +1,10 @@
 """How one header field is written: encoded-words, quoting, folding.
 
-These functions make the bytes of every header that leaves. They exist because the stdlib's folding
-goes wrong in ways that matter to mail: it turns any token longer than a line (a
-``List-Unsubscribe`` URL, a ``References`` entry, a DKIM signature) into encoded-words, which RFC
-2047 section 5 forbids; it glues encoded-words together, loses the quotes of long display names,
-and lets line breaks through.
+These functions make the bytes of every header that leaves. They exist because the stdlib's folding is
+wrong in ways that matter to mail. It turns any token longer than a line (a ``List-Unsubscribe`` URL, a
+``References`` entry, a DKIM signature) into encoded-words, which RFC 2047 section 5 forbids. It writes
+encoded-words without white space between them, loses the quotes of long display names, and lets line
+breaks through.
 
 The rules kept here, by number, as the tests name them:
 
@@ -33,8 +33,8 @@ LINE: Final = 78
 LONGEST_LINE: Final = 998
 _WORD: Final = 75
 _FRAME: Final = len("=?utf-8?q??=")
-# Subjects and display names come again: each is written when its row is checked and when it is
-# composed, and many people bear the same name.
+# Subjects and display names that are kept, written. Each is needed twice, when its row is checked and
+# when it is composed; and many people have the same name.
 _KEPT: Final = 2048
 
 # C0 but TAB, DEL, C1, and the two separators that some software takes for line ends.
@@ -42,20 +42,20 @@ _CONTROL: Final = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ud800-\ud
 _ENCODED_WORD: Final = re.compile(r"=\?([^?\s]*)\?([bqBQ])\?([^?]*)\?=")
 _NAME: Final = re.compile(r"[!-9;-~]{1,76}")
 _TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`{|}~-]+")
-# Tokens may hold them, but readers take an apostrophe for RFC 2231's, and a slash for a type's.
+# A token may hold an apostrophe, but readers take it for RFC 2231's; a slash must stand in quotes.
 _QUOTED: Final = re.compile("[/']")
 _PLAIN_PHRASE: Final = re.compile(
     r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
 )
-# A dot-atom, a little too generous with dots, or a quoted-string.
+# A dot-atom, in which dots may stand at the ends and side by side, or a quoted-string.
 _LOCAL_PART: Final = re.compile(r"[^\s()<>\[\]:;@\\,\"]+|\"(?:[^\"\\\r\n]|\\.)*\"")
 _DOMAIN: Final = re.compile(r"[^\s()<>@,;:\\\"\[\]]+|\[[0-9A-Za-z:.]+\]")
-# What RFC 2047 section 5 (3) lets stand for itself in a phrase; good everywhere else too.
+# What RFC 2047 section 5 (3) allows unencoded in a phrase; it is allowed everywhere else, too.
 _Q_SAFE: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/")
 
 
 class _QTable(dict[str, str]):
-    """Characters as Q writes them, worked out when first met."""
+    """Characters as Q writes them; each is written when first asked for."""
 
     def __missing__(self, character: str) -> str:
         octets = character.encode()
@@ -124,7 +124,7 @@ def encoded_words(text: str, first: int = _WORD) -> list[str]:
         end = room
         escape = written.find("=", end - 2, end)
         end = end if escape < 0 else escape
-        # Octets of the form 10xxxxxx go on with a character.
+        # An octet of the form 10xxxxxx belongs to the character before it (rule 2).
         while written.startswith(_CONTINUED, end):
             end -= 3
         words.append(f"=?utf-8?q?{written[:end]}?=")
@@ -151,7 +151,7 @@ _known_words = lru_cache(_KEPT)(lambda text, first: tuple(encoded_words(text, fi
 
 @lru_cache(_KEPT)
 def fold_text(name: str, text: str) -> str:
-    """Return the field *name* with the free text *text* (Subject, Comments), CRLF at its end."""
+    """Return the field *name* with the unstructured *text* (Subject, Comments), CRLF at its end."""
     check_text(name, text)
     text = text.strip(" \t")
     if not text:
@@ -222,9 +222,10 @@ def phrase(name: str, display: str, room: int = _WORD - 2) -> Sequence[str]:
 
 
 def addr_spec(name: str, mailbox: str, *, utf8: bool = False) -> str:
-    """Return *mailbox* as it may be written: the domain in A-labels, the local part ASCII or *utf8*.
+    """Return *mailbox* as it may be written: the domain in A-labels, the local part in ASCII.
 
-    Raises `HeaderError` for a domain that IDNA refuses and for a local part that wants SMTPUTF8.
+    With *utf8* the local part may be any text (RFC 6532). Raises `HeaderError` for a domain that IDNA
+    refuses, and without *utf8* for a local part that needs SMTPUTF8.
     """
     check_text(name, mailbox)
     local, at, domain = mailbox.rpartition("@")
@@ -244,14 +245,14 @@ def ascii_domain(domain: str) -> str:
     try:
         return idna.encode(domain, uts46=True).decode("ascii").lower()
     except idna.IDNAError as error:
-        raise HeaderError(f"domain {domain!r} is none: {error}") from error
+        raise HeaderError(f"{domain!r} is no domain: {error}") from error
 
 
 def fold_parameters(name: str, value: str, parameters: Iterable[tuple[str, str]]) -> str:
     """Return a MIME field: *value* and its parameters (RFC 2045 section 5.1, RFC 2231 section 4).
 
-    A parameter that is not ASCII becomes one extended parameter (``filename*=utf-8''…``), in one
-    segment: continuations are widely misread.
+    A parameter that is not ASCII becomes one extended parameter (``filename*=utf-8''…``), however long:
+    many readers do not understand continuations (``filename*0*``).
     """
     atoms = [value]
     for key, content in parameters:

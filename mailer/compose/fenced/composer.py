@@ -1,4 +1,4 @@
-"""A composer whose template runs behind the fence, as any other to look at."""
+"""A composer whose template runs in the process behind the fence; it is used as any other."""
 
 import weakref
 from itertools import count
@@ -15,21 +15,21 @@ from mailer.mail.message import Message
 from mailer.mail.recipients import Recipient
 
 _MOST_DEATHS: Final = 3
-"""A template that so many rows have ended the process with is run for no other."""
+"""Rows for which the process may end; then the template is run for no other row."""
 
 _numbers: Final = count()
 _gone: Final[SimpleQueue[int]] = SimpleQueue()
 
 
 def composer_of(design: Design, like: Composer | None = None) -> Composer:
-    """What composes the messages of *design*: behind the fence, where its template is a stranger's."""
+    """What composes the messages of *design*: a `Fenced` composer if its template is not trusted."""
     return Composer(design, like) if design.trusted else Fenced(design, like)
 
 
 class Fenced(Composer):
     """Composes as `Composer` does; the template is read, compiled and run in another process.
 
-    *number* is what it is called there, *generation* in which of the processes it was loaded last.
+    *number* identifies it in that process; *generation* is the process that it was loaded in last.
     """
 
     def __init__(self, design: Design, like: Composer | None = None) -> None:
@@ -60,14 +60,14 @@ class Fenced(Composer):
         while True:
             try:
                 return FENCE.ask(self.generation, what, self.number, recipient)
-            except RestartedError:  # by a row before, or by another template
+            except RestartedError:  # a row before, or another template, ended the last process
                 self.load()
             except EndedError:
                 self._deaths += 1
                 raise
 
     def load(self) -> Facts:
-        """Have the template compiled behind the fence."""
+        """Have the template compiled in the second process; a new one is started if need be."""
         generation, like = FENCE.start(), None
         if self._like is not None:
             if self._like.generation != generation:

@@ -1,8 +1,9 @@
-"""Where templates of strangers run: a process beside this one that may be killed.
+"""Where templates that are not trusted run: in a second process, which may be killed.
 
-Jinja's sandbox keeps a template from reaching Python's insides, not from taking an hour, or all memory,
-or the whole stack of a parser written in C. Only the kernel can end that, and it ends a process. So
-there is one beside: asked one question at a time, it answers or dies; the next question starts another.
+Jinja's sandbox keeps a template from reaching Python's insides. It does not keep it from taking an hour,
+all memory, or the whole stack of a parser written in C. Only the kernel can end that, and it ends a whole
+process. So there is a second one: asked one question at a time, it answers or dies; then the next
+question starts another.
 """
 
 import atexit
@@ -24,11 +25,11 @@ class EndedError(TemplateError):
 
 
 class RestartedError(Exception):
-    """Another process has taken the place of the one that was meant."""
+    """The process that was asked has ended, and another has been started since."""
 
 
 class Fence:
-    """The process beside; one question at a time, from whichever thread."""
+    """The second process; one question at a time, from whichever thread."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -38,12 +39,13 @@ class Fence:
     def ask(self, generation: int, *question: object) -> Any:
         """Return the answer to *question*, or raise what it raises there.
 
-        Raises `EndedError` when the process took too long, too much memory, or fell; `RestartedError`
-        where the process is not that of *generation* any more, and knows nothing of what was said to it.
+        Raises `EndedError` when the process took too long or too much memory, or crashed. Raises
+        `RestartedError` where the process is not that of *generation* any more: it knows nothing of what
+        the other was told.
         """
         try:
             packed = pickle.dumps(question)
-        except Exception as error:  # whatever a caller's own objects provoke
+        except Exception as error:  # a caller's own objects may raise anything
             raise InputError(
                 "a template that is not trusted gets text, numbers, dates, lists and mappings; "
                 f"this cannot be handed over: {type(error).__name__}"
@@ -65,7 +67,7 @@ class Fence:
         return answer
 
     def start(self) -> int:
-        """See to it that there is a process; returns which one: they are counted."""
+        """Start a process if there is none; returns its generation: they are counted from 1."""
         with self._lock:
             self._living()
             return self._generation
@@ -78,11 +80,11 @@ class Fence:
                 self._reaped()
 
     def leave(self) -> None:
-        """Forget a process that belongs to the parent: this is the child of a fork."""
+        """In the child of a fork: forget the process, which belongs to the parent."""
         self._lock = Lock()
         process, self._process = self._process, None
         if process is not None:
-            process.returncode = 0  # not ours to wait for
+            process.returncode = 0  # else Popen waits for it when it is collected, and warns
             for pipe in (process.stdin, process.stdout):
                 assert pipe is not None
                 pipe.close()
@@ -111,7 +113,7 @@ class Fence:
 
 
 def program(main: Callable[[], None]) -> list[str]:
-    """The command that runs *main*, a module's, in a Python with our paths and nothing else of ours."""
+    """The command that runs *main*, a module's function, in a new Python with this one's import path."""
     name, begin = main.__name__, f"import sys; sys.path[:] = {sys.path!r}"
     return [sys.executable, "-c", f"{begin}; from {main.__module__} import {name}; {name}()"]
 

@@ -1,7 +1,7 @@
 """What runs behind the fence: composers, asked over a pipe, each question within bounds.
 
-The bounds are the kernel's: processor time by a timer whose signal ends the process, whatever it is
-doing, and memory by a limit of the address space.
+The kernel keeps the bounds: a timer for processor time, whose signal ends the process whatever it is
+doing, and a limit of the address space.
 """
 
 import contextlib
@@ -19,18 +19,20 @@ from mailer.errors import MailerError, TemplateError
 from mailer.mail.recipients import Recipient
 
 SECONDS: Final = 3.0
-"""Of processor time: for one message, or to compile a template. Messages take less than a thousandth."""
+"""Seconds of processor time for one question: to make a message, or to compile a template. Most messages
+take less than a thousandth of it."""
 
 MEMORY: Final = 512 << 20
-"""Octets beside what the process takes itself."""
+"""Octets of address space beyond what the process has when it begins."""
 
+# Octets of a question or an answer, and of the number before it.
 _LONGEST: Final = 256 << 20
 _SIZE: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known of a composer outside."""
+    """What the other side must know of a composer (see `Composer`)."""
 
     digest: str
     shared: dict[str, bytes]
@@ -45,7 +47,7 @@ class Composers:
         self._known: dict[int, Composer] = {}
 
     def load(self, number: int, design: Design, like: int | None) -> Facts:
-        """Compile; from *like* where that is a composer of the same template."""
+        """Compile the template of *design*, or use that of composer number *like*."""
         made = Composer(design, None if like is None else self._known[like])
         self._known[number] = made
         return Facts(made.digest, dict(made.shared), made.files, made.has_text)
@@ -56,7 +58,7 @@ class Composers:
             self._known.pop(number, None)
 
     def compose(self, number: int, recipient: Recipient) -> Any:
-        """Make one message. Outside, what it raises gets the row's number."""
+        """Make one message. What it raises gets the row's number on the other side."""
         return self._known[number]._compose(recipient)  # noqa: SLF001
 
     def check(self, number: int, recipient: Recipient) -> None:
@@ -72,7 +74,7 @@ def write(pipe: IO[bytes], packed: bytes) -> None:
 
 
 def read(pipe: IO[bytes]) -> bytes:
-    """Read one. Raises `EOFError` where the other side is gone."""
+    """Read one question or answer. Raises `EOFError` where the other side has ended."""
     size = int.from_bytes(_exactly(pipe, _SIZE), "big")
     if size > _LONGEST:
         raise EOFError
@@ -97,14 +99,14 @@ def _answered(composers: Composers, packed: bytes) -> bytes:
         return pickle.dumps(("raised", error))
     except RecursionError:
         return pickle.dumps(("raised", TemplateError("the template nests too deeply")))
-    except Exception as error:  # noqa: BLE001 - what a stranger's template provokes in any library
+    except Exception as error:  # noqa: BLE001 - such a template may make any library raise
         return pickle.dumps(
             ("raised", TemplateError(f"the template fails: {type(error).__name__}"))
         )
 
 
 def _bound() -> None:
-    """Bound what this process may take; where the system does not say how much that is, only time is."""
+    """Bound the memory of this process; not where ``/proc`` does not say how much it has (macOS)."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with contextlib.suppress(OSError, ValueError):
         pages = int(Path("/proc/self/statm").read_text().split()[0])
@@ -113,8 +115,8 @@ def _bound() -> None:
 
 
 def main() -> None:
-    """Answer until nobody asks any more."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who asks
+    """Answer questions until the other side closes its end."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that asks
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
     questions = os.fdopen(0, "rb", buffering=0)

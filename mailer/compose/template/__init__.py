@@ -1,9 +1,9 @@
 """How a template's folder and a row become subject, text and HTML.
 
-This package is the one door to Jinja. `Template` is a folder with everything that it extends and
-includes; `Variant` is it in one language, compiled. A variant renders in three ways: to text, to
-the pieces that the template puts out (constant text among them, to be encoded once), and to a
-recording of what it does with the fields of a row.
+Only this package uses Jinja. A `Template` is a folder with everything that it extends and includes; a
+`Variant` is the template in one language, compiled. A variant renders in three ways: to text; to the
+pieces that the template puts out, of which constant ones are encoded once; and to a recording of what it
+does with the fields of a row.
 """
 
 import tomllib
@@ -27,8 +27,8 @@ from mailer.errors import TemplateError
 
 __all__ = ["Hole", "NotTraceableError", "Template", "Trace", "Variant", "start"]
 
-# A list whose rows name more languages than this is broken; the rest is written in the design's
-# own.
+# Variants that are kept. A list whose rows name more languages is broken: further ones get the design's
+# own language, so that memory stays bounded.
 _MAX_LANGUAGES: Final = 200
 
 
@@ -51,7 +51,7 @@ class Template:
             self.variant(other)
 
     def variant(self, language: object) -> "Variant":
-        """Return the template in *language*; in the design's own when that is no language."""
+        """Return the template in *language*, a tag such as ``pt-BR``; in the design's own for others."""
         if not isinstance(language, str) or not language:
             language = self.language
         variant = self._variants.get(language)
@@ -67,7 +67,7 @@ class Template:
 
     @property
     def digest(self) -> str:
-        """What the template is, in hex: changes when any of its files does."""
+        """A digest in hex that changes when any of its files does."""
         return self.folder.digest
 
 
@@ -105,12 +105,12 @@ class Variant:
 
     @property
     def sections(self) -> frozenset[str]:
-        """Which there are, out of ``subject``, ``html`` and ``text``."""
+        """Those that it has, out of ``subject``, ``html`` and ``text``."""
         return frozenset(self._files)
 
     @property
     def header_names(self) -> tuple[str, ...]:
-        """The headers that the template sets."""
+        """The names of the headers that the template sets."""
         return tuple(self._headers)
 
     # Loading.
@@ -131,7 +131,7 @@ class Variant:
         return tree
 
     def _parse_all(self, name: str) -> None:
-        """Parse *name* and all that it names, so that each file is read now and its path known."""
+        """Parse *name* and the files that it names, so that their faults show before the first row."""
         if name in self._trees:
             return
         tree = self._parse(name)
@@ -187,7 +187,7 @@ class Variant:
             try:
                 context = template.new_context(dict(variables))
                 return list(pieces_of(template.root_render_func(context)))
-            except Exception:  # noqa: BLE001 - whatever a template does, Jinja tells where
+            except Exception:  # noqa: BLE001 - whatever a template raises, Jinja finds the line
                 self._environment.handle_exception()
         except Exception as error:
             raise explained(
@@ -195,7 +195,7 @@ class Variant:
             ) from error
 
     def rendered(self, variables: Mapping[str, Any]) -> dict[str, str]:
-        """Render every section and every header to text."""
+        """Render every section and every header to text. Raises as `pieces` does."""
         return {section: "".join(pieces) for section, pieces in self.pieces(variables).items()}
 
     # Recording.
@@ -213,8 +213,9 @@ class Variant:
     ) -> tuple[Trace, dict[str, list[str | Hole]]]:
         """Run the template on *variables* as holes (see `mailer.compose.template.recording`).
 
-        *shared* are the variables that are the same for every row. Raises `NotTraceableError` when
-        that cannot be done, for whatever reason.
+        Returns the trace, and the output of each section and header as text and holes. *shared* are the
+        variables that are the same for every row. Raises `NotTraceableError` when that cannot be done,
+        for whatever reason.
         """
         if not self.trusted:
             raise NotTraceableError("a template that is not trusted")

@@ -1,8 +1,8 @@
-"""What markup becomes in a subject or a text: text.
+"""How HTML becomes text in a subject or a text part that includes it.
 
-A macro or an include from an ``.html`` file puts out HTML, also where a ``.txt`` file uses it. There its
-tags would be read as words, and ``Tom &amp; Jerry`` stand in a subject. So where a text file includes or
-imports from an HTML file, what comes of it passes through the filter `as_text`.
+A macro or an include from an ``.html`` file puts out HTML, also where a ``.txt`` file uses it. A reader
+would see its tags, and ``Tom &amp; Jerry`` in the subject. So where a text file includes an HTML file, or
+imports from one, the output passes through the filter `as_text`.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,7 +19,10 @@ _MARKUP: Final = (".html", ".mjml")
 
 
 def as_text(value: Any) -> Any:
-    """Return what *value*, out of an HTML file, is in a text: output, a macro, or a whole module."""
+    """Return *value*, which comes out of an HTML file, as text.
+
+    It may be output, a macro, or a whole module: then what those put out is text.
+    """
     if isinstance(value, str):
         return _text(value)
     if isinstance(value, Macro):
@@ -54,7 +57,7 @@ class _Module:
 
 
 def mark(tree: nodes.Template, environment: Environment) -> None:
-    """Put the filter where *tree*, of a text file, uses an HTML file."""
+    """Insert the filter where *tree*, of a text file, includes an HTML file or imports from one."""
     _mark(tree, environment)
     tree.set_environment(environment)
 

@@ -6,8 +6,11 @@ from typing import Final
 
 from mailer.compose.template.stylesheet import Declaration, Rule
 
+# Names of properties. CSS has fewer: a style sheet with more is made up, and to compare each with all
+# others would take quadratic time.
 _MOST_BLOCKED: Final = 1_000
-# Properties of which one's shorthand sets another's part, though neither name begins with the other.
+# Families in which one property may set a part of another, though neither name begins with the other:
+# margin-left and margin-inline.
 _ENTANGLED: Final = frozenset("margin padding border inset font grid flex background".split())  # noqa: SIM905
 _SIMPLE_VALUE: Final = re.compile(r"[\w#.%\s,+-]*")
 
@@ -15,10 +18,11 @@ _SIMPLE_VALUE: Final = re.compile(r"[\w#.%\s,+-]*")
 def written(
     rules: Sequence[Rule], certain: Sequence[int], possible: Sequence[int]
 ) -> list[Declaration]:
-    """Return the declarations to write, in the order of the cascade, for a tag with these matches.
+    """Return the declarations to write into a tag, the weakest first.
 
-    Seen from the strongest: what is written must not override what stays in the style sheet alone, so
-    below that nothing is written that sets the same.
+    *certain* and *possible* are numbers of *rules* that match it, and that may match it. The strongest
+    are looked at first. A declaration that stays in the style sheet alone must not be overridden by an
+    attribute: so no weaker one that sets the same is written.
     """
     ranked = []
     sure = set(certain)
@@ -58,7 +62,10 @@ def _related(one: str, other: str) -> bool:
 
 
 def _shortened(kept: Sequence[Declaration]) -> list[Declaration]:
-    """Leave out what a later declaration of the same property overrides for certain."""
+    """Leave out a declaration that a later one of the same property overrides for certain.
+
+    One with a value that not every reader knows may not override it: both are kept.
+    """
     last = {one.name: index for index, one in enumerate(kept)}
     return [
         one
@@ -68,7 +75,7 @@ def _shortened(kept: Sequence[Declaration]) -> list[Declaration]:
 
 
 def agreed(places: Sequence[list[Declaration]]) -> list[Declaration]:
-    """Return of the declarations for several *places* what all of them have."""
+    """Return the declarations that all *places* have, for a tag of a file that is used several times."""
     first = places[0]
     if all(place == first for place in places):
         return first

@@ -1,8 +1,8 @@
 """How Jinja is set up: what a template may say, and how its faults are told.
 
-HTML is escaped, text is not; a variable that is not there is an error; whole-line tags leave no
-blank lines. A template that is not trusted runs in Jinja's sandbox, where it can neither reach
-Python's insides nor change what it was given.
+HTML is escaped, text is not. An undefined variable is an error. A line with nothing but a control tag
+leaves no blank line. A template that is not trusted runs in Jinja's sandbox, where it can neither reach
+Python's insides nor change the values that it was given.
 """
 
 from collections.abc import Callable, Mapping
@@ -29,7 +29,7 @@ class Plain(jinja2.Environment):
     """The environment of trusted templates; *trees* are syntax trees to use instead of the source."""
 
     trees: Mapping[str, nodes.Template] = {}
-    # Where compiled templates import the functions that they call: ours, not Jinja's.
+    # What compiled templates begin with: they import the functions that they call from our module.
     runtime = pieces.IMPORTED
     concat = staticmethod(pieces.concat)
 
@@ -91,7 +91,7 @@ def set_up(
 
 
 def _embed(_name: object) -> Markup:
-    """Stand in for an `embed` whose file could not be known beforehand."""
+    """Raise for an ``embed()`` that was not replaced when the file was read: its argument is a value."""
     raise jinja2.TemplateRuntimeError(_NO_SUCH_IMAGE)
 
 
@@ -103,9 +103,9 @@ def explained(
 ) -> TemplateError:
     """Return the `TemplateError` for *error*, raised while *name* was loaded or rendered.
 
-    Says file and line. *filenames* maps names of templates to paths, *place_of* says which
-    file and line a line is that Jinja counts. What Python says about values is left out where it could
-    hold an address.
+    It says file and line. *filenames* maps names of templates to paths; *place_of* says which file and
+    line of the source a line of Jinja's is. What Python says about values is left out where it could hold
+    an address.
     """
     path = filenames.get(name, name)
     if isinstance(error, jinja2.TemplateSyntaxError):

@@ -2,10 +2,11 @@
 
 ``templates/NAME/`` holds ``subject.txt``, ``body.html`` (or ``body.mjml``), ``body.txt`` and
 ``headers.toml``; ``body.de.html`` is the German variant of ``body.html``. Layouts and includes are
-looked for beside them first, then from ``templates/`` on (``layouts/base.html``). Nothing outside
-``templates/`` can be named.
+looked for in that folder first, then below ``templates/`` (``layouts/base.html``). A name cannot lead out
+of ``templates/``.
 
-What is read here is source text, as Jinja will get it: MJML made HTML, images named by Content-ID.
+What is read here is source text as Jinja gets it: MJML is compiled to HTML, and images are named by their
+Content-IDs.
 """
 
 import os
@@ -38,7 +39,7 @@ _EMBED: Final = re.compile(r"\bembed\(\s*([\"'])([^\"']+)\1\s*\)")
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One file as Jinja gets it: its text, where it lies, and which *lines* of which file its are."""
+    """One file as Jinja gets it: its text, its path, and which *lines* are from another file or line."""
 
     text: str
     path: str
@@ -46,10 +47,11 @@ class Source:
 
 
 class Folder:
-    """A template's folder, read file by file as they are asked for, each once.
+    """A template's folder; each file is read once, when it is first asked for.
 
-    *images* are inline images by file name that come from elsewhere; *domain* ends the Content-IDs. In a
-    folder that is not *trusted*, a symbolic link to a file outside *root* is no file.
+    *images* are inline images of the design, by file name; *domain* ends the Content-IDs. If the folder
+    is not *trusted*, a symbolic link to a file outside *root* counts as no file. Raises `TemplateError`
+    where there is no such folder.
     """
 
     def __init__(
@@ -125,7 +127,7 @@ class Folder:
         return self._sources[name]
 
     def place(self, path: str, number: int) -> str:
-        """Return file and line that line *number* of the file at *path*, as Jinja counts, came from."""
+        """Return where line *number* of the file at *path*, as Jinja counts, is from: ``body.mjml:3``."""
         for source in self._sources.values():
             if source.path == path:
                 path, number = source.lines.get(number, (path, number))
@@ -146,7 +148,7 @@ class Folder:
         return None
 
     def _is_ours(self, path: Path) -> bool:
-        # os.path.isfile is false also for a name that is too long, where Path.is_file raises.
+        # Not Path.is_file: that raises for a name that is too long.
         return os.path.isfile(path) and (  # noqa: PTH113
             self._trusted or path.resolve().is_relative_to(self.root.resolve())
         )
@@ -184,10 +186,10 @@ class Folder:
         return f"{before}{self._content_url(written, path)}{found['after'] or ''}"
 
     def _content_url(self, written: str, path: Path) -> str:
-        """Return the ``cid:`` URL of the image that is *written* there; it is embedded from now on.
+        """Return the ``cid:`` URL of the image *written* in the file at *path*, and embed the image.
 
-        The name may stand as in a URL (``my%20logo.png``), or as Outlook writes it, with something
-        behind an @-sign (``image001.png@01DA5C3F.1B2E``).
+        The name may be percent-encoded (``my%20logo.png``), or be written as by Outlook, with something
+        after an @-sign (``image001.png@01DA5C3F.1B2E``).
         """
         plain = unescape(written)
         names = [plain, unquote(plain), unquote(plain).partition("@")[0]]
@@ -210,9 +212,9 @@ class Folder:
         return self._first_file(name)
 
     def check_images(self, document: str) -> None:
-        """Raise `TemplateError` when the finished HTML *document* shows an image that is not there.
+        """Raise `TemplateError` when the finished HTML *document* names an image that is not embedded.
 
-        Only a value can name one: the names in the files themselves were looked up.
+        Only a value can do so: names in the files were looked up when they were read.
         """
         for found in _CID.finditer(document):
             name = found["bare"] if found["quoted"] is None else found["quoted"]
@@ -234,7 +236,7 @@ class Folder:
 
     @property
     def digest(self) -> str:
-        """The SHA-256, in hex, of all that was read so far and of the whole template folder."""
+        """The SHA-256, in hex, of all files that were read so far and of the whole template folder."""
         digest = sha256()
         for path in sorted(self.path.rglob("*")):
             if path.is_file():

@@ -1,8 +1,8 @@
 """How dates, numbers and sums of money are written in the recipient's language.
 
-The filters ``date``, ``time``, ``datetime``, ``number``, ``percent`` and ``currency``, by Babel.
-Rows come from CSV and JSON, so text that is a date or a number is taken as one. Babel takes 20 to
-50 us a value; the values of a campaign repeat, so results are kept.
+The filters ``date``, ``time``, ``datetime``, ``number``, ``percent`` and ``currency``, by Babel. Rows
+come from CSV and JSON, so a text is read as a date (ISO 8601) or as a number (with a dot for its
+decimals). Babel takes 20 to 50 us for a value, and values repeat in a campaign: so results are kept.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ def is_known(language: str) -> bool:
 
 
 def locale_of(language: str) -> Locale:
-    """Return what Babel knows about *language* (``pt-BR``, ``de_AT``), else about English."""
+    """Return Babel's locale for *language* (``pt-BR``, ``de_AT``); English where it knows none."""
     return _parsed(language) or Locale("en")
 
 
@@ -38,7 +38,7 @@ def _parsed(language: str) -> Locale | None:
 
 
 def filters(locale: Locale) -> dict[str, Filter]:
-    """Return the filters, by name, that write as *locale* does."""
+    """Return the filters, by name, that write as in *locale*."""
 
     def date_(value: object, format: str = "medium") -> str:  # noqa: A002 - the template's word
         return dates.format_date(_moment(value), format, locale)
@@ -71,7 +71,7 @@ def filters(locale: Locale) -> dict[str, Filter]:
 
 
 def _kept(function: Filter) -> Filter:
-    """Remember results; a value that cannot be a key (a list) is an error of the filter anyway."""
+    """Remember results. A value that cannot be hashed (a list) goes to the filter, which refuses it."""
     remembered = lru_cache(_KEPT, typed=True)(function)
 
     def call(*args: object, **options: object) -> str:

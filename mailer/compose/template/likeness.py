@@ -1,10 +1,10 @@
-"""The document that a template makes, strung together out of its files, with what varies marked.
+"""The document that a template makes, put together from its files, with what varies marked.
 
-An inliner wants a whole document, and what there is are files with Jinja in them. So the files are
-put together as they nest: layout, blocks, includes, the macros where they are called, all branches
-of conditions. Each stretch of it knows the node of the syntax tree that it came from, so that
-something can be written there, and its *flow*: the branches and loops that it stands in. What has
-another flow than the tag that it stands in is not there for every row.
+An inliner needs a whole document, and there are only files with Jinja in them. So the files are put
+together as they nest: layout, blocks, includes, macros where they are called, and all branches of
+conditions, one after the other. Each stretch knows the node of the syntax tree that it came from, so that
+a style can be written there. It also knows its *flow*: the branches and loops that it stands in. What has
+another flow than the tag around it is not there for every row.
 """
 
 from bisect import bisect_right
@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 
 from jinja2 import nodes
 
-# Stands for whatever Jinja puts out; a private character that no parser takes for markup.
+# Stands for a value that Jinja puts out: a character of private use, which no parser takes for markup.
 HOLE: Final = "\uf8ff"
 
 Parse = Callable[[str], nodes.Template | None]
@@ -24,7 +24,7 @@ Flow: TypeAlias = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """A piece of the document: where it begins, its node (None for a value), its flow."""
+    """A piece of the document: its offset, its text, its node (None for a value), its flow."""
 
     start: int
     text: str
@@ -61,7 +61,7 @@ class Likeness:
         return [one for one in self.stretches[first : bisect_right(starts, end - 1)] if one.text]
 
     def varies(self, start: int, end: int) -> bool:
-        """Tell whether the text from *start* to *end* differs for rows that have its start."""
+        """Tell whether the text from *start* to *end* may differ between rows that have its beginning."""
         flow = self.at(start).flow
         return any(one.node is None or one.flow != flow for one in self.between(start, end))
 
@@ -85,7 +85,7 @@ class Likeness:
 def likeness(name: str, parse: Parse) -> Likeness:
     """Return the document that the template *name* makes.
 
-    *parse* gives the syntax tree of a file, the same one each time.
+    *parse* returns the syntax tree of a file, the same one each time, or None where there is no file.
     """
     found = Likeness()
     for text, node, flow in _Walk(parse).template(name, {}):
@@ -104,7 +104,7 @@ class _Walk:
         self._open: list[str] = []
         self._flow: Flow = ()
         self._count = 0
-        # Macros, set blocks and callers by the name that they are put out by.
+        # The bodies of macros, set blocks and callers, by the name that a template puts them out by.
         self._kept: dict[str, list[nodes.Node]] = {}
         self._modules: dict[str, str] = {}
         self._running: list[int] = []
@@ -126,7 +126,7 @@ class _Walk:
         self._open.pop()
 
     def _keep(self, tree: nodes.Template, prefix: str = "") -> None:
-        """Remember what of *tree* is put out elsewhere, by the names that it is called by."""
+        """Remember the macros and set blocks of *tree*, and of what it imports, by their names there."""
         for node in tree.find_all((nodes.Macro, nodes.AssignBlock)):
             if isinstance(node, nodes.Macro):
                 self._kept.setdefault(prefix + node.name, node.body)
@@ -201,7 +201,7 @@ class _Walk:
     def _put_out(
         self, node: nodes.Node, blocks: Blocks, parents: tuple[nodes.Block, ...]
     ) -> Iterator[_Piece]:
-        """Yield what a macro or a kept block puts out where it is named, else a hole."""
+        """Yield what a macro or a kept block puts out at this place; a hole for anything else."""
         body = self._kept.get(_name_of(node))
         if body is None or id(body) in self._running:
             yield HOLE, None, self._flow

@@ -4,13 +4,13 @@ from pathlib import Path
 from typing import Final
 
 MOST: Final = 500
-"""Templates that are looked for; a folder with more is no folder of templates."""
+"""Templates that are listed at most; a folder with more is no folder of templates."""
 
-_DEEP: Final = 3
+_DEEP: Final = 3  # folders between the root and a template's own
 
 
 def template_names(root: Path) -> list[str]:
-    """The names of the templates below *root*, as campaigns give them: folders with a subject."""
+    """The names of the templates below *root*, sorted: paths of folders with a ``subject.txt``."""
     found: list[str] = []
     todo = [(root, 0)]
     while todo and len(found) < MOST:

@@ -1,8 +1,8 @@
 """What a field without a value is to a template: false, equal to none, and never written out.
 
-``null`` in JSON, ``None`` in Python, NaN out of a data frame: put out, each would be a word that nobody
-meant ("Dear None"). In their place stands a `Null`, which Jinja takes for undefined:
-``{{ first or "friend" }}`` and ``{{ first|default("friend") }}`` put out the other word, and
+``null`` in JSON, ``None`` in Python, NaN from a data frame: written out, each would be a word that nobody
+meant ("Dear None"). A `Null` stands in its place, which Jinja takes for undefined:
+``{{ first or "friend" }}`` and ``{{ first|default("friend") }}`` write the other word, and
 ``{{ first }}`` is an error that names the field.
 """
 
@@ -11,7 +11,7 @@ from typing import Any, Final, NoReturn
 
 import jinja2
 
-# Values of these types are no nulls and hold none.
+# Values of exactly these types are not null and hold no null: a row of them is not looked at closer.
 _PLAIN: Final = frozenset({str, int, bool})
 _MISSING_TYPES: Final = frozenset({"NAType", "NaTType"})
 
@@ -35,7 +35,7 @@ class Null(jinja2.StrictUndefined):
 
     __hash__ = None  # type: ignore[assignment]
 
-    # What the filters int and float take for "no number", whereupon they give their default.
+    # The filters int and float take a TypeError for "no number", and return their default.
     def __int__(self) -> NoReturn:
         raise TypeError(self._undefined_message)
 
@@ -62,9 +62,9 @@ def without_nulls(fields: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def marks(fields: Mapping[str, Any]) -> Mapping[str, bool]:
-    """Return a variable that no template can name, different for rows with other fields null.
+    """Return a variable that no template can name; its name tells which fields are null.
 
-    It tells their recordings apart: what is asked about a field's being there is not recorded.
+    So rows with other nulls have recordings of their own: ``is defined`` is not recorded as a guard.
     """
     nulls = [name for name, value in fields.items() if isinstance(value, Null)]
     return {f"without a value: {nulls!r}": True} if nulls else {}
@@ -92,6 +92,6 @@ def _is_missing(value: Any) -> bool:
 
 
 def for_json(value: object) -> None:
-    """Let the filter tojson write a null as one."""
+    """Return None for a `Null`, which the filter tojson then writes as ``null``; raise for others."""
     if not isinstance(value, Null):
         raise TypeError(f"a {type(value).__name__} cannot be written as JSON")

@@ -1,8 +1,8 @@
 """How a macro's output keeps the pieces that it was made of.
 
-Jinja joins what a macro or a ``set`` block puts out into one string, mostly constant text which is
-encoded already, but not recognised once it is joined. Here it is joined into markup that remembers its
-pieces. It is an ordinary string to whatever is done with it; only `pieces_of` looks.
+Jinja joins what a macro or a ``set`` block puts out into one string. Most of it is constant text that is
+encoded already, but that cannot be recognised once it is joined. Here it is joined into a string that
+remembers its pieces. For everything but `pieces_of` it is an ordinary string.
 
 Compiled templates import these functions instead of those of the same name in Jinja's runtime.
 """
@@ -32,7 +32,7 @@ class _Markup(markupsafe.Markup):
 
 
 def __getattr__(name: builtins.str) -> Any:
-    """Give compiled templates what is as it is in Jinja's runtime."""
+    """Give compiled templates the other names that they import from Jinja's runtime."""
     return getattr(runtime, name)
 
 

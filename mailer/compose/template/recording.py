@@ -1,24 +1,23 @@
 """What a template does with the fields of a row, as a recording that can be played for other rows.
 
-A template is run once with every field in a `Hole`. A hole knows the field's value for this row,
-takes part in every operation that Jinja can ask for, and writes each down: a *step*, from the
-results of earlier steps to a new one. Where the run depends on a value (a condition, the length of
-a loop) the hole answers truthfully and writes down the answer: a *guard*. What comes out is
-constant text with holes between. Played for another row, the steps give that row's values; as long
-as every guard gives the same answer, the output is what the template would have put out.
+A template is run once with every field in a `Hole`. A hole knows the field's value for this row. It
+takes part in the operations that Jinja asks for, and records each as a *step*: a call whose arguments are
+the results of earlier steps. Where the run depends on a value (a condition, the length of a loop), the
+hole answers for this row and records the answer as a *guard*. The output is constant text with holes
+between. For another row, the steps are played and give that row's values. As long as every guard has the
+same answer, the output is what the template would have put out.
 
-The safety of this rests on two things: an operation that is not written down raises
-`NotTraceableError` (there is no ``__str__``, ``__hash__``, ``__len__``, ``__int__``,
-``__format__`` or ``__repr__`` to leak a value through), and only operations whose result depends
-on their arguments alone are recorded. A template that does anything else is rendered the ordinary
-way.
+This is safe for two reasons. An operation that cannot be recorded raises `NotTraceableError`: there is no
+``__str__``, ``__hash__``, ``__len__``, ``__int__``, ``__format__`` or ``__repr__`` that could return a
+value. And only operations whose result depends on nothing but their arguments are recorded. A template
+that does anything else is rendered by Jinja for each row.
 """
 
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NoReturn
 
-# A loop over more items than this is not unrolled.
+# Items. A loop over more is not recorded: each item is a step of its own.
 _LONGEST_LOOP: Final = 100
 
 Memo = list[Any]
@@ -30,15 +29,16 @@ class NotTraceableError(Exception):
 
 
 def start(variables: Mapping[str, Any]) -> Memo:
-    """Return what the first step may refer to: the variables of a row, and the value of each."""
+    """Return the results that are there before the first step: a row's variables, and their values."""
     return [variables, *variables.values()]
 
 
 class Trace:
-    """A recording: *steps*, *guards* as (number of steps before it, step, answer), and results.
+    """A recording: *steps*, *guards*, and in *memo* the results for this row.
 
-    Results are numbered: 0 is the row's variables, then come their values in order, then the steps'.
-    *fields* are the holes of the variables.
+    Results are numbered: 0 is the row's variables, then come their values in order, then the steps'
+    results. A guard is the number of steps before it, the number of a result, and the answer. *fields*
+    are the holes of the variables.
     """
 
     def __init__(self, variables: Mapping[str, Any]) -> None:
@@ -51,13 +51,13 @@ class Trace:
             hole.is_field = True
         self._known: dict[object, Hole] = {}
         self._answered: set[int] = set()
-        # Constants that take part in keys by identity must live as long as the keys.
+        # Constants that are in keys by their `id` must live as long: another one could get the same `id`.
         self._kept: list[object] = []
 
     def derive(self, operation: object, function: Callable[..., Any], *args: Any) -> "Hole":
         """Record ``function(*args)``, where some of *args* are holes, and return the result's hole.
 
-        *operation* names the function; equal names promise equal functions.
+        *operation* names the function: the same operation on the same arguments is recorded once.
         """
         args = tuple(map(self.lifted, args))
         key = (operation, tuple(map(self._key, args)))
@@ -140,7 +140,7 @@ def _refused(name: str) -> Callable[..., NoReturn]:
 
 
 class Hole:
-    """A value that depends on the row: *value* for the row at hand, step *number* for any."""
+    """A value that depends on the row: *value* for this row, the result *number* for any other."""
 
     __slots__ = ("is_field", "may_be_none", "number", "trace", "value")
 
@@ -149,7 +149,7 @@ class Hole:
         self.number = number
         self.value = value
         self.is_field = False
-        # Whether it is the result of a call or a filter that may be none for another row.
+        # Whether it is the result of a call or a filter, which may be none for another row.
         self.may_be_none = False
 
     def __bool__(self) -> bool:
@@ -217,8 +217,8 @@ for _name in ("eq", "ne", "lt", "le", "gt", "ge"):
 class Fragment:
     """Output that is kept instead of put out (a macro's, a ``set`` block's): text and holes in order.
 
-    Put out, it is what it consists of, so that its constant text stays constant. Anything else
-    that is done with it is done with a hole for the whole of it. *safe* says that it is markup.
+    When it is put out, its pieces are, so that its constant text stays constant. Any other operation is
+    recorded with one hole for the whole text. *safe* says that it is markup.
     """
 
     __slots__ = ("pieces", "safe", "trace", "wrap")

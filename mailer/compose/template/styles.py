@@ -1,15 +1,15 @@
 """How a template's ``<style>`` rules get onto its elements, once per template.
 
-Many mail readers drop style sheets, so rules are written into ``style`` attributes. That must
-change nothing for those that keep them: an attribute beats every rule that is not ``!important``,
-also those that a phone or a condition brings in. So a declaration is written only where every row
-has it, and where nothing that stays in ``<style>`` alone could override it; then the message looks
-as its source does, and where style sheets are dropped, as much of it is left as there can be.
+Many mail readers drop style sheets, so rules are written into ``style`` attributes. That must change
+nothing for readers that keep them. But an attribute overrides every rule that is not ``!important``, also
+rules for phones and rules that stand in a condition. So a declaration is written only where every row has
+it, and where nothing that stays in ``<style>`` alone could override it. A reader that keeps style sheets
+shows the message as its source does; one that drops them shows as much of it as possible.
 
-All is worked out on the `Likeness` of the document: css-inline, whose parser is a browser's, says
-which element each selector matches; the cascade is decided here; and only ``style`` attributes are
-carried back into the files' start tags. Whatever else a parser of HTML would change, it cannot.
-``<style>`` stays as it is.
+All is worked out on the `Likeness` of the document. css-inline, whose parser is a browser's, says which
+elements each selector matches. The cascade is decided in `mailer.compose.template.cascade`. Only
+``style`` attributes are written into the files' start tags: an inliner would write the whole document
+anew, and change more than styles. ``<style>`` stays as it is.
 """
 
 import html
@@ -33,9 +33,10 @@ _RULES: Final = re.compile(r"--mailer-(\d+)-(\d+)")
 _COMPUTED: Final = re.compile(r"\sstyle=\"([^\"]*)\"")
 _VOID: Final = frozenset("area base br col embed hr img input link meta source track wbr".split())  # noqa: SIM905
 _UNSTYLED: Final = frozenset("head meta title link base script style noscript template".split())  # noqa: SIM905
-# Rules times tags: a site's style sheet and a long mail have a tenth. With more, all stays in <style>.
+# Rules times tags, which bounds the time: a website's style sheet and a long mail have a tenth of it.
+# With more, nothing is written into attributes.
 _MOST_MATCHES: Final = 2_000_000
-# Selectors given to css-inline in one go: it compares each match of an element with all others of it.
+# Selectors for one call of css-inline, which compares each match of an element with all others of it.
 _AT_ONCE: Final = 250
 _FOR_SCREENS: Final = frozenset({"", "all", "screen", "only screen"})
 
@@ -57,7 +58,8 @@ Edit: TypeAlias = tuple[int, str]
 def inline_styles(name: str, parse: Parse) -> None:
     """Write the styles into the trees that *parse* returns for *name* and what it extends or includes.
 
-    *parse* must return the same tree for the same name each time.
+    *parse* must return the same tree for the same name each time. Raises `TemplateError` for a document
+    that is nested too deeply.
     """
     document = likeness(name, parse)
     text = document.text
@@ -149,7 +151,7 @@ def _matches(
 
 
 def _marked(document: Likeness, text: str, tags: Sequence[_Tag], uncertain: set[int]) -> str:
-    """Return the document with its tags numbered, and of their attributes what selectors look at."""
+    """Return the document with its tags numbered; of their attributes only classes and ids are kept."""
     pieces: list[str] = []
     end = 0
     for tag in tags:
@@ -186,8 +188,8 @@ def _marked(document: Likeness, text: str, tags: Sequence[_Tag], uncertain: set[
 def _uncertain(document: Likeness, text: str) -> set[int]:
     """Return the ends of the names of tags that a branch opens and does not close.
 
-    Of what stands in two such branches only one is there, so what they hold stands in neither for
-    certain.
+    Such a tag and the one of the other branch hold the same content. Each row has only one of them, so
+    nothing in them stands in either for certain.
     """
     opened: dict[tuple[int, ...], list[tuple[str, int]]] = {}
     found: set[int] = set()
@@ -207,7 +209,7 @@ def _uncertain(document: Likeness, text: str) -> set[int]:
 
 
 def _may_be_styled(document: Likeness, tag: _Tag) -> bool:
-    """Tell whether a style attribute can be written: none may come out of a value or a condition."""
+    """Tell whether a style attribute can be written: not if a value or a condition may write one, too."""
     start = tag.attributes_start
     stop = start + len(tag.attributes)
     if stop <= start:
@@ -241,7 +243,7 @@ def _apply(
         stretch = document.at(tag.name_end - 1)
         if stretch.node is None:
             continue
-        # A file that is used twice is written to once: what all its places agree on.
+        # A file that is used in several places has one tag for all: it gets what all places agree on.
         places = edits[id(stretch.node)][1][tag.name_end - stretch.start]
         for at, text in _insertions(tag, agreed(places)):
             place = document.at(at - 1)
@@ -253,10 +255,11 @@ def _apply(
 
 
 def _insertions(tag: _Tag, declarations: Sequence[Declaration]) -> Iterator[Edit]:
-    """Yield where in the document to insert what: before the tag's own declarations, which win.
+    """Yield the insertions for *tag*: an offset in the document, and a text.
 
-    What is important comes after them, for there it wins; without the word, which only a style
-    sheet's rules for phones could not override then.
+    Declarations come before the tag's own, which override them. Important ones come after, where they
+    override the tag's own; the word ``!important`` is not written, or the style sheet's important rules
+    for phones could not override them.
     """
     if not declarations:
         return

@@ -1,9 +1,9 @@
 """The rules of a template's style sheets: what each says, to which elements, and whether always.
 
-A rule is *always* there, and may be written into attributes, when every row has it, it stands in no
-at-rule, and its selectors ask for nothing but names, classes, ids, and what these stand within. All
-else stays in ``<style>`` alone: conditions, values, media queries, ``:hover``, siblings,
-attributes. It is read nevertheless, for what it may override.
+A rule may be written into attributes if it is *always* there (every row has it, and it stands in no
+at-rule) and its selector asks for names, classes, ids and descent alone. All others stay in ``<style>``
+alone: conditions, values, media queries, ``:hover``, siblings, attributes. They are read nevertheless,
+because of what they may override.
 """
 
 import re
@@ -16,7 +16,7 @@ import tinycss2
 
 from mailer.compose.template.likeness import HOLE
 
-# An element whose classes or id are not known bears this attribute while selectors are tried.
+# The attribute of an element whose classes or id are not known, while selectors are tried.
 ANY: Final = "data-mailer-any"
 _MOST_VARIANTS: Final = 16
 _PSEUDO_ELEMENTS: Final = frozenset({"before", "after", "first-line", "first-letter"})
@@ -39,7 +39,7 @@ Specificity: TypeAlias = tuple[int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """One declaration: *always* is whether every row has it. A name of ``*`` may be any property."""
+    """One declaration; *always* says whether every row has it. The name ``*`` may be any property."""
 
     name: str
     value: str
@@ -51,8 +51,8 @@ class Declaration:
 class Rule:
     """Declarations for one selector.
 
-    *certain* is the selector to try for elements that it matches for every row, or None; *possible* are
-    those for elements that it may match.
+    *certain* is the selector of the elements that it matches for every row, or None. *possible* are
+    selectors of the elements that it may match.
     """
 
     certain: str | None
@@ -78,9 +78,9 @@ Varies = Callable[[int, int], bool]
 
 
 class Sheet:
-    """Reads one style sheet; *varies* tells of offsets in it whether the text there is every row's.
+    """Reads one style sheet; *varies* tells whether the text between two offsets differs between rows.
 
-    *always* is whether the sheet as such is: not in a condition, and for all media.
+    *always* says whether the sheet itself is there for every row, and for all media.
     """
 
     def __init__(self, css: str, varies: Varies, *, always: bool) -> None:
@@ -107,7 +107,7 @@ class Sheet:
                     )
                     yield from self._rules(inner, always=False)
             elif node.type == "error" and HOLE in self._css:
-                # A value that may be a whole rule: whatever it says must be able to win.
+                # A value may stand for a whole rule: whatever that sets must not be overridden.
                 yield Rule(None, ("*",), _ENDLESS, (Declaration("*", "", False, False),))
 
     def _qualified(self, node: Any, *, always: bool) -> Iterator[Rule]:
@@ -120,7 +120,7 @@ class Sheet:
             yield from self._rule(selector, declarations, always=always)
 
     def _nested(self, content: Sequence[Any]) -> Iterator[Rule]:
-        """Yield what rules within a rule set, on whatever elements."""
+        """Yield what rules within a rule set; they may match any element."""
         for node in tinycss2.parse_blocks_contents(
             content, skip_comments=True, skip_whitespace=True
         ):
@@ -159,7 +159,7 @@ class Sheet:
                 yield Declaration("*", "", False, False)
 
     def _varying(self, tokens: Sequence[Any]) -> bool:
-        """Tell whether the text of *tokens* is not every row's."""
+        """Tell whether the text of *tokens* differs between rows."""
         if not tokens:
             return False
         offsets = [self._lines[one.source_line - 1] + one.source_column - 1 for one in tokens]
@@ -249,7 +249,7 @@ def _stripped(tokens: Sequence[Any]) -> list[Any]:
 
 
 def _variants(compounds: Sequence[_Compound], combinators: Sequence[str]) -> tuple[str, ...]:
-    """Return the selectors for elements that this one may match, where some classes are not known."""
+    """Return selectors of all elements that this one may match if some classes are not known."""
     choices = [
         [one.written(), one.written(known=False)] if one.classes else [one.written()]
         for one in compounds

@@ -1,10 +1,9 @@
 """How Jinja is made to run a template on holes.
 
-Jinja compiles a template to Python that calls a handful of functions for everything it does: to
-escape, to join, to get an attribute, to call. The environment here compiles the same Python
-against other functions of the same names, found in this module, which record what is done with a
-`Hole` and do what Jinja does with anything else. Jinja's own loops, macros, inheritance and
-scoping run as they are.
+Jinja compiles a template to Python that calls a few functions for everything it does: to escape, to join,
+to get an attribute, to call. The environment here compiles the same Python, but it imports functions of
+the same names from this module. They record what is done with a `Hole`, and do as Jinja does with
+anything else. Jinja's own loops, macros, inheritance and scoping run as they are.
 """
 
 import builtins
@@ -26,7 +25,7 @@ from mailer.compose.template.environment import Plain
 from mailer.compose.template.nulls import is_null, refused
 from mailer.compose.template.recording import Fragment, Hole, NotTraceableError, Trace, holds
 
-# Filters whose result depends on their arguments alone, and is no iterator that is used up by use.
+# Filters whose result depends on their arguments alone, and is no iterator: that could be read only once.
 _PURE_FILTERS: Final = frozenset(
     "abs capitalize center count d date datetime time number percent currency default "  # noqa: SIM905
     "dictsort e "
@@ -56,17 +55,17 @@ _PURE_CALLS: Final = frozenset({range, dict})
 
 
 def __getattr__(name: builtins.str) -> Any:
-    """Give compiled templates what they import from Jinja's runtime and what is as it is there."""
+    """Give compiled templates the other names that they import from Jinja's runtime."""
     return getattr(runtime, name)
 
 
 def escaped(value: Any) -> markupsafe.Markup:
-    """As `markupsafe.escape`; plain text that has nothing to escape takes half as long.
+    """As `markupsafe.escape`, in half the time for text with nothing to escape.
 
-    Most values are such: a newsletter's row is escaped twenty times.
+    Most values are such, and a row of a newsletter has about twenty.
     """
     if type(value) is builtins.str:
-        # Five looks in C: a pattern takes as long as all of them, a set of the characters twice.
+        # Five searches in C are as quick as one pattern, and twice as quick as a set of the characters.
         is_plain = "&" not in value and "<" not in value and ">" not in value
         if is_plain and '"' not in value and "'" not in value:
             return builtins.str.__new__(markupsafe.Markup, value)
@@ -74,7 +73,7 @@ def escaped(value: Any) -> markupsafe.Markup:
 
 
 def escape(value: Any) -> Any:
-    """Escape as `markupsafe.escape` does; kept output that is markup stays what it is."""
+    """Escape as `markupsafe.escape` does; a `Fragment` that is markup is not escaped again."""
     if isinstance(value, Fragment):
         if value.safe:
             return value
@@ -105,7 +104,7 @@ def Markup(value: Any) -> Any:  # noqa: N802 - the name by which templates call 
 
 
 def concat(pieces: Iterable[Any]) -> Any:
-    """Join output as Jinja does; with holes in it, it is kept as a `Fragment`."""
+    """Join output as Jinja does; output with holes in it becomes a `Fragment`."""
     flat = flattened(pieces)
     trace = next((piece.trace for piece in flat if isinstance(piece, Hole)), None)
     if trace is None:
@@ -114,7 +113,7 @@ def concat(pieces: Iterable[Any]) -> Any:
 
 
 def flattened(pieces: Iterable[Any]) -> list[Any]:
-    """Return output as text and holes, fragments as what they consist of."""
+    """Return output as text and holes: each fragment is replaced by its pieces."""
     flat: list[Any] = []
     for piece in pieces:
         if isinstance(piece, Fragment):
@@ -125,12 +124,12 @@ def flattened(pieces: Iterable[Any]) -> list[Any]:
 
 
 def markup_join(values: Iterable[Any]) -> Any:
-    """Do ``~`` where output is escaped."""
+    """The operator ``~`` where output is escaped."""
     return _join("markup_join", runtime.markup_join, list(values))
 
 
 def str_join(values: Iterable[Any]) -> Any:
-    """Do ``~`` where output is not escaped."""
+    """The operator ``~`` where output is not escaped."""
     return _join("str_join", runtime.str_join, list(values))
 
 
@@ -202,7 +201,7 @@ class _Context(runtime.Context):
         return hole
 
 
-# What belongs to Jinja and keeps its state within one run.
+# Jinja's own objects, which keep their state within one run of a template: they may be called.
 _OWN: Final = (runtime.Macro, runtime.BlockReference, runtime.LoopContext, Joiner)
 _OWN_METHODS: Final = (Cycler, runtime.LoopContext)
 
@@ -256,7 +255,7 @@ def _traced(kind: builtins.str, name: builtins.str, function: Any) -> Any:
     @functools.wraps(function)
     def call(*args: Any, **options: Any) -> Any:
         if name in _ABOUT_BEING and len(args) == 1 and _has_value(args[0]):
-            # Rows with other fields, or other fields without a value, have recordings of their own.
+            # No guard: rows with other fields, or with other nulls, have recordings of their own.
             return _ABOUT_BEING[name]
         trace = trace_of([*args, *options.values()])
         if trace is None:

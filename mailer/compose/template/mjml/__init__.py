@@ -1,8 +1,9 @@
 """How MJML with Jinja in it becomes HTML with Jinja in it.
 
-The compiler is the optional package ``mrml``, which reads no files: what is included is put in before
-(`includes`). Jinja's tags are tokens while it works (`tokens`), what it stumbles over is made up for
-(`repairs`), and what it would hand on uncompiled or drop is refused, by file and line (`faults`).
+The compiler is the optional package ``mrml``. It reads no files: included files are put in before
+(`includes`). Jinja's tags are tokens while it works (`tokens`). What it cannot read, and other compilers
+can, is rewritten for it (`repairs`). What it would drop, or not compile, is refused by file and line
+(`faults`).
 """
 
 from collections.abc import Callable
@@ -25,7 +26,8 @@ def html_of_mjml(source: str, path: str, read: Reader | None = None) -> Compiled
     """
     text, places = included(source, path, read)
     tokens = Tokens(text)
-    # Tokens are one line each: lines are counted in the source, by what stands before.
+    # A token stands in one line, whatever it stands for: so lines are counted by what the tokens stand
+    # for.
     text = repaired(without_jinja(without_head_comments(text), tokens), tokens)
     faults.check_refused(text, places, tokens)
     text = outside_comments(text, tokens)

@@ -17,7 +17,7 @@ _POSITION: Final = re.compile(r" in root template(?: at position (\d+):\d+)?$")
 
 
 def invalid(error: Exception, text: str, tokens: Tokens, places: Places) -> TemplateError:
-    """Return the `TemplateError` for what mrml says about *text*."""
+    """Return the `TemplateError` for *error*, which mrml raised at *text*."""
     said = str(error)
     position = _POSITION.search(said)
     line = _unbalanced(text, tokens)
@@ -48,7 +48,7 @@ def _unbalanced(text: str, tokens: Tokens) -> int | None:
 
 
 def check_refused(text: str, places: Places, tokens: Tokens) -> None:
-    """Raise `TemplateError` for an element that MJML has and mrml, as it is used here, has not."""
+    """Raise `TemplateError` for an element of MJML that mrml, as it is used here, does not know."""
     for span in spans(text, TAGS, COMMENT_END):
         name = span.opening[4] if span.kind == "tag" else None
         if name in _REFUSED:
@@ -57,7 +57,7 @@ def check_refused(text: str, places: Places, tokens: Tokens) -> None:
 
 
 def check_compiled(text: str, compiled: str, places: Places, tokens: Tokens) -> None:
-    """Raise `TemplateError` for an MJML element that mrml has handed on as if it were HTML."""
+    """Raise `TemplateError` for an MJML element that mrml has left in its output as if it were HTML."""
     for span in spans(compiled, TAGS, COMMENT_END):
         if span.kind == "tag":
             name = span.opening[4]
@@ -70,7 +70,7 @@ def check_compiled(text: str, compiled: str, places: Places, tokens: Tokens) -> 
 
 
 def check_kept(text: str, compiled: str, places: Places, tokens: Tokens) -> None:
-    """Raise `TemplateError` for a Jinja tag of the body that MJML has thrown away."""
+    """Raise `TemplateError` for a Jinja tag of the body that is not in the output of mrml."""
     body = text.partition("<mj-body")[2]
     left = {found[1] for found in tokens.found.finditer(compiled)}
     for found in tokens.found.finditer(body):

@@ -1,8 +1,8 @@
 """How ``mj-include`` becomes the text of the file that it names.
 
-As MJML does it: what is included may be a whole document, whose body comes here and whose head goes to
-the head, or a part of one; ``type="html"`` is put in as it is, ``type="css"`` is a style sheet. What
-stands in a comment, or in text, is not looked at.
+This is as MJML does it. The file may be a part of a document, or a whole one: then its body comes here,
+and its head goes to the head. A file of ``type="html"`` is put in as it is; one of ``type="css"`` becomes
+a style sheet. An ``mj-include`` in a comment or in text is left as it is.
 """
 
 import re
@@ -18,7 +18,8 @@ from mailer.errors import TemplateError
 Reader = Callable[[str, str], tuple[str, str] | None]
 """Returns text and path of the file that is named first, in the file whose path is named second."""
 
-# Far more than anybody writes: two files that name each other twice would grow without end.
+# Files within files, files in all, and characters in all: far more than anybody writes. Without a bound,
+# a few files that include the next one twice would make a document of gigabytes.
 _DEEPEST: Final = 20
 _MOST: Final = 500
 _LONGEST: Final = 1 << 22
@@ -39,7 +40,7 @@ Lines = list[tuple[str, Place]]
 
 
 def included(source: str, path: str, read: Reader | None) -> tuple[str, Places]:
-    """Return the document *source* with everything in it, and where its lines came from.
+    """Return the document *source* with all included files in it, and where its lines came from.
 
     Raises `TemplateError`, with file and line, for what cannot be included.
     """
@@ -52,7 +53,7 @@ def included(source: str, path: str, read: Reader | None) -> tuple[str, Places]:
 
 
 class _Document:
-    """A document that grows: what stands at its place, and what included files have for its head."""
+    """A document while it is put together: its text, and what included files have for its head."""
 
     def __init__(self, read: Reader | None) -> None:
         self._read = read
@@ -106,7 +107,7 @@ class _Document:
         self._trail.pop()
 
     def _put(self, text: str, path: str, line: int) -> int:
-        """Put text where it belongs, and return the line after it."""
+        """Add *text*, which begins in *line*, where the document grows; return the line at its end."""
         for piece in _lines(text):
             self._into.append((piece, (path, line)))
             line += piece.endswith("\n")
@@ -175,7 +176,7 @@ class _Document:
         self._into = here
 
     def _check(self, path: str, length: int, where: str) -> None:
-        """Raise `TemplateError` for a circle, and for what has no end."""
+        """Raise `TemplateError` for files that include each other in a circle, and for too many."""
         self._count += 1
         if path in self._trail:
             circle = " → ".join([*self._trail[self._trail.index(path) :], path])

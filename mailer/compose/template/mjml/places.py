@@ -1,4 +1,4 @@
-"""Which file and line a line of MJML came from, once everything is included."""
+"""Which file and line each line of MJML came from, once all files are included."""
 
 from collections.abc import Sequence
 

@@ -1,7 +1,8 @@
-"""What mrml stumbles over and other compilers take: made up for before it reads.
+"""What mrml cannot read, and other compilers can: it is rewritten before mrml reads it.
 
-Blanks between elements, comments (in ``mj-head``, in inlined styles, with ``--``, Outlook's in
-``mj-raw``), HTML that is no XML, the ``mj-container`` of MJML 3, ``mj-raw`` in ``mj-wrapper``.
+These are: blanks between elements; comments in ``mj-head``, in styles that are inlined, with ``--`` in
+them, and Outlook's in ``mj-raw``; HTML that is no XML; ``mj-container`` of MJML 3; ``mj-raw`` in
+``mj-wrapper``.
 """
 
 import re
@@ -14,7 +15,7 @@ from mailer.compose.template.mjml.tokens import Tokens
 TAGS: Final = re.compile(rf"(?P<comment><!--)|(?P<tag><(/?)(mj[\w-]*)({ATTRIBUTES})>)")
 """MJML's tags, and the comments that they may stand in."""
 
-# What holds HTML as people write it: <br>, a <p> that nobody closes, attributes without quotes.
+# Elements that hold HTML as people write it: <br>, a <p> without </p>, attributes without quotes.
 WRITTEN: Final = (
     "text",
     "table",
@@ -36,7 +37,7 @@ _PARTS: Final = {
 
 
 def elements(*names: str) -> tuple[str, dict[str, re.Pattern[str]]]:
-    """What opens these elements, one group of the expression each (``mj_text``), and what closes them."""
+    """A pattern for the start tags of these elements, a group for each (``mj_text``), and their ends."""
     tags = {f"mj_{name}": f"mj-{name.replace('_', '-')}" for name in names}
     opening = "|".join(
         rf"(?P<{group}><{tag}(?![\w-]){ATTRIBUTES}(?<!/)>)" for group, tag in tags.items()
@@ -88,7 +89,7 @@ def _dashes_apart(comment: Span) -> str:
 
 
 def _style(part: Span, tokens: Tokens) -> str:
-    """Take out a style sheet in which mrml would see tags; one to be inlined it must read."""
+    """Take out a style sheet with a ``<`` in it, or only its comments if mrml is to inline it."""
 
     def lines(comment: Span) -> str:
         return "\n" * tokens.inner(comment.text).count("\n")
@@ -110,7 +111,7 @@ def _raw(part: Span, tokens: Tokens) -> str:
 
 
 class _Html:
-    """Takes out HTML that is no XML; parts are given in their order, for their lines are counted."""
+    """Takes out HTML that is no XML. Parts must be given in their order, because lines are counted."""
 
     def __init__(self, text: str, tokens: Tokens) -> None:
         self._text = text
@@ -137,7 +138,10 @@ def _is_xml(content: str) -> bool:
 
 
 def outside_comments(text: str, tokens: Tokens) -> str:
-    """Close Outlook's comment before an ``mj-raw`` in an ``mj-wrapper``: mrml writes it into that."""
+    """Close Outlook's comment before an ``mj-raw`` in an ``mj-wrapper``, and open it after.
+
+    mrml writes such an ``mj-raw`` into the middle of that comment.
+    """
     pieces: list[str] = []
     opened: list[str] = []
     end = 0

@@ -1,8 +1,9 @@
 """How Jinja's tags are taken out of MJML while it is compiled, and put back.
 
-mrml reads XML and knows nothing of Jinja, where ``{% if n < 2 %}`` is no markup; so each tag is a token
-while it works. When it is put back, a line break is put into it, where Jinja does not mind one: so that
-each stands on a line of its own, and a fault can be told by the line of the source.
+mrml reads XML and knows nothing of Jinja: in ``{% if n < 2 %}`` it would see markup. So each tag is a
+token while it works. When a tag is put back, a line break is put after its opening, where Jinja allows
+one. So each stands on a line of its own, and Jinja's line numbers tell tags apart: a fault can be told by
+the line of the source.
 """
 
 import re
@@ -47,12 +48,12 @@ class Tokens:
         self.kept: list[tuple[str, int]] = []
 
     def put(self, text: str, line: int) -> str:
-        """Return a token for *text*, which stands in *line*; 0 where no line is told by it."""
+        """Return a token for *text*, which stands in *line* of the source; 0 for none."""
         self.kept.append((text, line))
         return f"{self._mark}{len(self.kept) - 1}x"
 
     def inner(self, text: str) -> str:
-        """Put back the tokens within *text*, which becomes one itself."""
+        """Return *text* with what its tokens stand for: it is to become a token itself."""
         return self.found.sub(lambda found: self.kept[int(found[1])][0], text)
 
     def line(self, before: str) -> int:
@@ -70,7 +71,7 @@ def without_jinja(text: str, tokens: Tokens) -> str:
 
 
 class _Lines:
-    """Lines of offsets that are asked for in order."""
+    """Tells the lines of offsets, which must be asked for in order."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -84,12 +85,12 @@ class _Lines:
 
 
 def _meant(tag: str) -> str:
-    """Return a Jinja tag with the entities resolved that XML asks for."""
+    """Return a Jinja tag without XML's entities: Jinja reads ``<``, not ``&lt;``."""
     return tag if tag.startswith("{#") else _ENTITY.sub(lambda found: _ENTITIES[found[0]], tag)
 
 
 def put_back(compiled: str, tokens: Tokens, places: Places) -> Compiled:
-    """Return *compiled* with what the tokens stand for."""
+    """Return *compiled* with what its tokens stand for, and the places of its lines with Jinja tags."""
     lines: dict[int, Place] = {}
     pieces: list[str] = []
     end, number = 0, 1
