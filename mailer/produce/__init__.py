@@ -4,9 +4,9 @@ from mailer.config import forget as _forget_settings
 
 
 def reload() -> None:
-    """Read configuration and templates again, at their next use; connections are kept.
+    """Have configuration and templates read again at their next use; connections are kept.
 
-    Settings that `mailer.configure` was given stay.
+    Settings that were given to `mailer.configure` stay.
     """
     from mailer.produce import composers  # noqa: PLC0415 - only who composes loads templates
 

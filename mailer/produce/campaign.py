@@ -1,8 +1,7 @@
-"""What goes to whom: the producer's hall.
+"""What goes to whom: a campaign, as a producer sees it.
 
-Rows become recipients, recipients messages, messages batches, batches tasks
-(`mailer.produce.enqueue`). This module knows templates and recipients and imports nothing of SMTP;
-passwords are not needed here.
+Rows become recipients, recipients messages, messages batches, batches tasks (`mailer.produce.enqueue`).
+Nothing of SMTP is imported here, and no password is needed.
 """
 
 import re
@@ -52,17 +51,20 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 class Campaign:
     """One mailing: what is sent, from whom, with what limits; and how far it is.
 
-    *name* is its id, stable: enqueueing again under the same name resumes and never doubles. Names are
-    letters, digits, ``.``, ``_`` and ``-``, 100 at most. *account* names a login that workers have, or
-    several by weight; *pins* binds recipient domains to one of them. What a stopped or exhausted account
-    was to send goes to the others.
-    *context* holds variables for all recipients; each recipient's own fields lie over it.
-    *start_at* is an aware datetime before which nothing is sent. *retry* overrides single values of
-    the configuration's (see `mailer.mail.policy.Retry`). *on_uncertain* says what happens when a message
-    was transmitted and the reply was lost: ``hold`` it for a human, or ``resend`` it. *window* are the
-    hours in which it may send, such as ``"Mon-Fri 08:00-18:00 Europe/Berlin"``. Campaigns share workers
-    and accounts by *weight*: one of 2 sends twice as much as one of 1. What the others mean says
-    `mailer.compose.Design`; one that is None is as the configuration says.
+    *name* is its id: enqueueing again under the same name resumes and never doubles. It has letters,
+    digits, ``.``, ``_`` and ``-``, 100 at most. *account* names a login that workers have, or several
+    with their weights; *pins* maps recipient domains to one of them. What a stopped or exhausted account
+    was to send goes to the others. *context* holds variables for all recipients; a recipient's own fields
+    go before it. *start_at* is an aware datetime before which nothing is sent. *batch_size* and
+    *max_backlog* are numbers of recipients.
+
+    *retry* replaces single values of the configuration's (see `mailer.mail.policy.Retry`). *on_uncertain*
+    says what happens when a message was transmitted and the reply was lost: ``hold`` it for a human, or
+    ``resend`` it. *window* are the hours in which it may send, such as ``"Mon-Fri 08:00-18:00
+    Europe/Berlin"``. Campaigns share workers and accounts by *weight*: one of 2 sends twice as much as
+    one of 1. `mailer.compose.Design` explains the others; where one is None, the configuration's holds.
+
+    Raises `InputError` for a value that cannot be used, `ConfigError` where the configuration lacks one.
     """
 
     def __init__(  # noqa: PLR0913 - the contract's keywords
@@ -177,14 +179,14 @@ class Campaign:
     ) -> Receipt:
         """Queue a message for each of *recipients*: mappings with ``email``, streamed.
 
-        Who is in *skip*, such as another campaign's `accepted` (of two: ``a.accepted | b.accepted``), or
-        not in *only*, such as its `failed`, is left out and named in the receipt.
+        Recipients in *skip*, such as another campaign's `accepted` (of two: ``a.accepted | b.accepted``),
+        and those not in *only*, such as its `failed`, are left out and named in the receipt.
 
         With *check*, every row is rendered once before the first message is queued, and faulty ones
         raise `InvalidRowsError`; an iterator is spooled to disk meanwhile. With *skip_faulty* such rows
-        are left out and named in the receipt. Run again with the same rows, it goes on where it was;
+        are left out and named in the receipt. Called again with the same rows, it goes on where it was;
         rows or a template that changed raise `CampaignChangedError` unless *accept_changes*.
-        *processes* render side by side. *progress* is told the number of rows as they are read.
+        *processes* render side by side. *progress* is called with numbers of rows, as they are read.
         """
         plan = self._plan(
             check=check,
@@ -208,9 +210,9 @@ class Campaign:
     ) -> Receipt:
         """Queue messages that are made already, each to everybody in its To, Cc and Bcc; streamed.
 
-        A recipient gets one message of a campaign: a second one is a duplicate in the receipt, and a
-        message that cannot be sent is invalid, with the reason. Run again with the same messages, it goes
-        on where it was. With *bulk* they say that they are bulk mail (Precedence); nothing else is added.
+        A recipient gets one message of a campaign: a second one is a duplicate in the receipt. A message
+        that cannot be sent is invalid there, with the reason. Called again with the same messages, it
+        goes on where it was. *bulk* adds Precedence and X-Auto-Response-Suppress where they are missing.
         """
         mail = mail_of(None, bulk=bulk)
         plan = self._plan(check=False, accept_changes=accept_changes, progress=progress, mail=mail)
@@ -250,7 +252,7 @@ class Campaign:
 
     @property
     def accounts(self) -> tuple[str, ...]:
-        """The logins that send."""
+        """The names of the accounts that send."""
         return tuple(self._routes.weights)
 
     def message(self, recipient: Row) -> EmailMessage:
@@ -272,12 +274,12 @@ class Campaign:
 
     @property
     def accepted(self) -> Recipients:
-        """Everyone who has got it, or may have: for another campaign's ``enqueue(…, skip=…)``."""
+        """Everyone who got it, or may have got it: for another campaign's ``enqueue(…, skip=…)``."""
         return accepted(self._producer.settings, self.name)
 
     @property
     def failed(self) -> Recipients:
-        """Everyone who has certainly not got it: for another campaign's ``enqueue(…, only=…)``."""
+        """Everyone who certainly did not get it: for another campaign's ``enqueue(…, only=…)``."""
         return failed(self._producer.settings, self.name)
 
     def outcomes(self) -> Iterator[Record]:
@@ -285,7 +287,7 @@ class Campaign:
         return outcomes(self._producer.settings, self.name)
 
     def pause(self) -> None:
-        """Start no message more, on any worker, from a second after this returns."""
+        """Pause it: a second after this returns, no worker starts another message."""
         pause(self._producer.settings, self.name)
 
     def resume(self) -> None:
@@ -293,7 +295,7 @@ class Campaign:
         resume(self._producer.settings, self.name)
 
     def schedule(self, start_at: datetime) -> None:
-        """Let it begin at *start_at*, an aware datetime, instead of when it was said first."""
+        """Change its start to *start_at*, an aware datetime."""
         schedule(self._producer.settings, self.name, aware(start_at).timestamp())
 
     def cancel(self) -> int:
@@ -316,7 +318,7 @@ class Campaign:
         return route
 
     def rehearsal(self, **how: Any) -> tuple[Plan, Callable[[], int]]:
-        """The plan of `enqueue`, and a call that refuses what it would; nothing is written."""
+        """The plan of `enqueue`, and a call that raises what it would raise; nothing is written."""
         plan = self._plan(**how)
         return plan, lambda: self._open(self.composer, plan, look=True)
 
@@ -342,7 +344,7 @@ class Campaign:
 
 
 def _coming(start_at: datetime | None) -> datetime | None:
-    """Return the Date of messages that wait for *start_at*; None where that is over, or nothing."""
+    """Return the Date of messages that wait for *start_at*; None where it is past, or None."""
     if start_at is None or start_at.timestamp() <= time():
         return None
     return start_at.astimezone(UTC)

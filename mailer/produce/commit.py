@@ -1,7 +1,7 @@
-"""Sending when the database's transaction is committed, and not where it is rolled back.
+"""Sending once the database's transaction is committed, and not at all if it is rolled back.
 
-A message that is queued inside a transaction may leave before its rows are there, or although they never
-are.
+A message that is queued inside a transaction may leave before others can see its rows, or although they
+never will.
 """
 
 import sys
@@ -19,12 +19,14 @@ _DUE: Final = "mailer.on_commit.due"
 def on_commit(call: Call, *, session: Any = None, using: str | None = None) -> None:
     """Call *call* as soon as the transaction that is open now is committed; not at all if it is not.
 
-    In a Django project it is the transaction of the database *using*, and without one the call is made at
-    once, as `django.db.transaction.on_commit` does. For SQLAlchemy pass *session* (or an `AsyncSession`),
-    which the call may use. What a call raises comes out of the commit, which stands; other calls are made
-    all the same. A crash between the commit and the call loses the call: what must not be lost is sent by
-    a task that looks at the rows, with a `key=`. Raises `InputError` where it cannot be told which
-    transaction.
+    In a Django project it is the transaction of the database *using*; without an open one the call is
+    made at once, as `django.db.transaction.on_commit` does. For SQLAlchemy pass *session*, a `Session` or
+    an `AsyncSession`; the call may use it. What a call raises comes out of the commit, which holds
+    nevertheless. With SQLAlchemy the other calls are made before that; Django makes none after it.
+
+    A crash between the commit and the call loses the call. What must not be lost is sent by a task that
+    looks at the rows, with a `key=`. Raises `InputError` where it is not known which transaction is
+    meant.
     """
     if session is not None:
         _with_sqlalchemy(getattr(session, "sync_session", session), call)
@@ -43,7 +45,7 @@ def _in_django() -> bool:
 
 
 def _with_sqlalchemy(session: Any, call: Call) -> None:
-    """Note *call* with the innermost transaction: a savepoint that is rolled back takes it along."""
+    """Note *call* with the innermost transaction: a savepoint that is rolled back drops its calls."""
     if _PENDING not in session.info:
         from sqlalchemy import event  # noqa: PLC0415 - only where it is used
 
@@ -63,7 +65,7 @@ def _committed(session: Any) -> None:
 
 
 def _ended(session: Any, _transaction: Any) -> None:
-    """The transaction is over, and not only committed: now the session can be used again."""
+    """Make the calls. Not earlier: only after the end of the transaction can they use the session."""
     due, session.info[_DUE] = session.info[_DUE], []
     raised = []
     for call in due:

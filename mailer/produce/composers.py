@@ -1,4 +1,4 @@
-"""Templates of single messages: compiled once a process, looked at again when a file changed."""
+"""Templates of single messages: compiled once in each process, and again when a file has changed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -16,19 +16,19 @@ from mailer.queues.connections import Kept, between_forks
 KEPT: Final = 256
 """Compiled templates that a process keeps."""
 
-# The Date of every message as it is composed; the time of the call takes its place.
+# The Date of every message as it is composed; `stamped` replaces it by the time of the call.
 _WHEN: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _WHEN_WRITTEN: Final = f"Date: {written(0)}\r\n".encode()
 
 _OF_THE_CALL: Final[Mapping[str, Any]] = {"attachments": (), "headers": {}, "reply_to": None}
-"""What of a design is a call's own, and what stands there where the call says nothing."""
+"""The fields of a design that differ from call to call, and their values where a call gives none."""
 
 Stamp = tuple[tuple[str, int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A composer, what is shown of its design, and what its files were like when it was made."""
+    """A composer, what is shown of its design, and times and sizes of its files when it was made."""
 
     composer: Composer
     summary: Mapping[str, Any]
@@ -37,7 +37,7 @@ class Ready:
 
     @classmethod
     def of(cls, design: Design, like: "Ready | None" = None) -> "Ready":
-        """Compile the template of *design*, or take that of *like*. Raises `TemplateError`."""
+        """Compile the template of *design*, or use that of *like*. Raises `TemplateError`."""
         if like:
             made = composer_of(design, like.composer)
             return cls(made, summary(design, ""), like.files, like.stamp)
@@ -50,8 +50,8 @@ class Ready:
         return _stamp(self.files) == self.stamp
 
     def compose(self, recipient: Recipient) -> Message:
-        """The message, in one piece, as of 1970; `stamped` makes it today's."""
-        with between_forks:  # nor is a composer to be shared between threads
+        """The message, in one piece, with the Date of 1970; `stamped` writes the right one."""
+        with between_forks:  # and one thread at a time: a composer must not be shared
             made = self.composer.compose(recipient)
         return replace(made, content=(made.joined(self.composer.shared),))
 
@@ -59,7 +59,7 @@ class Ready:
 def composer(design: Design, *, reload: bool) -> Ready:
     """What composes the messages of *design*; with *reload*, from the files as they are now.
 
-    The template is compiled once, whatever is attached to a message and stands in its headers: these
+    The template is compiled once. Attachments, headers and Reply-To do not matter for that, as they
     differ from call to call. Raises `TemplateError` and `InputError` as `Composer` does.
     """
     design = replace(design, date=_WHEN)
@@ -85,7 +85,7 @@ def stamped(message: Message, message_id: str, now: float) -> Message:
     (content,) = message.content
     assert isinstance(content, bytes)
     date = f"Date: {written(now)}\r\n".encode()
-    # Each stands in the header section once, at the beginning of a line: no value holds a CRLF.
+    # The first match is the header: the header section comes first, and no value in it holds a CRLF.
     content = content.replace(b"\r\n" + _WHEN_WRITTEN, b"\r\n" + date, 1)
     old, new = (f"\r\nMessage-ID: {one}\r\n".encode() for one in (message.message_id, message_id))
     return replace(message, content=(content.replace(old, new, 1),), message_id=message_id)
@@ -95,7 +95,7 @@ _kept: Final = Kept(KEPT)
 
 
 def _key(design: Design) -> object:
-    """All that makes a difference, as something that can be looked up."""
+    """All values of the design, as a key to look up."""
     return tuple(_hashable(getattr(design, name)) for name in Design.__slots__)
 
 

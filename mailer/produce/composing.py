@@ -1,4 +1,4 @@
-"""How a batch's messages are made, in whichever process."""
+"""How a batch's messages are made, in the process that enqueues or in one beside it."""
 
 import json
 from collections.abc import Sequence
@@ -26,7 +26,10 @@ class Maker(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Composed:
-    """A batch's messages as payload; *faults* are recipients whose message could not be made."""
+    """A batch's messages as payload, and the recipients in it.
+
+    *faults* are the rows whose message could not be made, by number, each with the reason.
+    """
 
     account: str
     recipients: tuple[Recipient, ...]
@@ -38,7 +41,7 @@ class Composed:
 def compose(
     composer: Maker, account: str, recipients: Sequence[Recipient], version: int
 ) -> Composed:
-    """Make the messages of one batch, as a payload of *version*."""
+    """Make the messages of one batch, as a payload of *version* (see `mailer.mail.payload`)."""
     entries, made, faults = [], [], []
     for one in recipients:
         try:
@@ -54,7 +57,7 @@ def compose(
 
 
 def told(ref: str, composed: Composed) -> bytes:
-    """The entry of events that says who was queued, each with the row that *ref*'s message is made of."""
+    """The entry of the events that says who was queued in batch *ref*, each with the row."""
     rows = [
         (one.mailbox, message_id, json.dumps(one.fields, ensure_ascii=False, default=str))
         for one, message_id in zip(composed.recipients, composed.message_ids, strict=True)

@@ -17,7 +17,10 @@ from mailer.mail.schedule import Window
 def design(
     settings: Settings, campaign: str, template: str, sender: str | None, account: str, **rest: Any
 ) -> Design:
-    """Fill a campaign's design up with what the configuration says. Raises `ConfigError`."""
+    """A campaign's design, with the configuration's values where it gives none.
+
+    Raises `ConfigError` where neither names a sender.
+    """
     configured = settings.accounts.get(account)
     who = sender or (configured.sender if configured else None) or settings.sender
     if not who:
@@ -37,7 +40,7 @@ def design(
 
 
 def _unsubscribable(settings: Settings) -> dict[str, Any]:
-    """How recipients get off the list, where the configuration says it for all campaigns."""
+    """How recipients get off the list, if the configuration says it for all campaigns."""
     url, own = settings.unsubscribe_url(), settings.unsubscribe
     mailto = own.mailto if own else None
     if not url and not mailto:
@@ -58,7 +61,7 @@ def _returning(settings: Settings) -> dict[str, Any]:
 
 
 def summary(made: Design, account: str) -> Mapping[str, Any]:
-    """What of a campaign is shown, and compared when it is enqueued again."""
+    """What is shown of a campaign, and compared when it is enqueued again."""
     return {
         "template": made.template,
         "sender": made.sender,
@@ -89,14 +92,14 @@ def retry_overrides(overrides: Mapping[str, float]) -> Mapping[str, float]:
 
 
 def aware(start_at: datetime) -> datetime:
-    """The same time, which names its zone. Raises `InputError` for one that does not."""
+    """*start_at* itself. Raises `InputError` where it has no time zone."""
     if start_at.tzinfo is None:
         raise InputError("start_at has no time zone: say which, as in datetime.now().astimezone()")
     return start_at
 
 
 def checked_window(text: str | None) -> str | None:
-    """The same hours, which can be read. Raises `InputError`."""
+    """*text* itself. Raises `InputError` where it is no window of hours."""
     if text is not None:
         try:
             Window.parse(text)

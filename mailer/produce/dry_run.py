@@ -1,8 +1,8 @@
 """What would become of a list if it were enqueued: every row rendered, nothing sent, nothing written.
 
-All is as `Campaign.enqueue` has it: the same rows are left out for the same reasons, and what it refuses
-is refused here in the same words. Where Redis is away, that is said, and rows that an earlier run queued,
-or that are suppressed, count as queued.
+It does as `Campaign.enqueue` does: the same rows are left out for the same reasons, and what that refuses
+is refused here in the same words. If Redis is away, a warning says so, and rows that are queued already
+or suppressed count as queued.
 """
 
 import logging
@@ -34,12 +34,12 @@ def rehearse(  # noqa: PLR0913 - the keywords of `enqueue`
     skip: Recipients | None = None,
     only: Recipients | None = None,
 ) -> Receipt:
-    """The receipt that *rows* would get; *progress* is told numbers of rows done.
+    """The receipt that *rows* would get; *progress* is called with numbers of rows, as they are read.
 
     Raises what `Campaign.enqueue` would: `InvalidRowsError` for rows that cannot be rendered, unless
     *skip_faulty* or not *check*, `CampaignChangedError`, and `TemplateError`.
     """
-    composer = campaign.composer  # a template that cannot be read is told before all else
+    composer = campaign.composer  # first: a template that cannot be read is to be mended first
     how: dict[str, Any] = {
         "check": check,
         "skip_faulty": skip_faulty,
@@ -116,7 +116,7 @@ class _Rehearsal:
             return
         if answer == "c":
             self.changed.append(one.row)
-        # Who is known stays so for the whole list; who is suppressed is told so again, row by row.
+        # As `enqueue` does: a later row of the same recipient is a duplicate only if this one was taken.
         if answer not in "kc":
             self._under_way.discard(one.key)
         self.receipt.leave_out(one.row, LEFT_OUT[answer])

@@ -1,7 +1,8 @@
 """From rows to queued batches: check, skip what is known, compose, write down, publish.
 
-Streams: at any moment it holds a few batches. It can be killed anywhere and run again: what the ledger
-knows is skipped, and a batch that was written down but not published is found by the workers' sweep.
+At any moment it holds only a few batches in memory. It can be killed anywhere and run again: recipients
+that the ledger knows are skipped, and a batch that was written down but not published is found by the
+workers' sweep.
 """
 
 from collections import deque
@@ -34,12 +35,13 @@ from mailer.store.ledger import BULK, Ledger
 Progress = Callable[[int], None]
 
 BACKLOG_POLL: Final = 0.2
+"""Seconds between two looks at how far the workers are behind."""
 LOOK: Final = 500
-"""Rows that one question to the ledger is about."""
+"""Rows that are asked about in one question to the ledger."""
 KEPT: Final = 20_000
-"""Rows of a list that are judged once, although it is read twice: ten megabytes of them."""
+"""Rows whose recipients are kept from the check for the queueing, ten megabytes: they are parsed once."""
 LEAST: Final = 25
-"""Messages below which the last batches of a list are not cut: a task costs what thirty of them do."""
+"""Messages. The last batches of a list are not made smaller: a task costs as much as thirty messages."""
 
 
 class Router(Protocol):
@@ -71,14 +73,14 @@ class Plan:
     only: Recipients | None = None
 
     def wants(self, recipient: Recipient) -> bool:
-        """Whether the recipient is not to be left out for what became of it in another campaign."""
+        """Whether the recipient is not in `skip`, and in `only` where that is given."""
         if self.skip is not None and recipient.key in self.skip:
             return False
         return self.only is None or recipient.key in self.only
 
     @property
     def after(self) -> tuple[str, ...]:
-        """The campaigns that it goes on from."""
+        """The names of the campaigns whose recipients are in `skip` and `only`."""
         return tuple(name for one in (self.skip, self.only) if one is not None for name in one.of)
 
 
@@ -124,7 +126,8 @@ class Enqueuer:
 
     def _begin(self, open_campaign: Callable[[], int]) -> None:
         self._run = open_campaign()
-        # Before the first is left out: whoever goes on from this one must know of those who were.
+        # Before the first recipient is left out: a third campaign that skips this one's must skip those,
+        # too.
         self._campaigns.go_on_from(self._plan.campaign, self._plan.after)
 
     # Before the first message is queued.
@@ -132,7 +135,8 @@ class Enqueuer:
     def _check(self, rows: Iterable[Row]) -> None:
         faults = Faults()
         changed: list[int] = []
-        # A run of its own: a later row for a recipient is a duplicate, whatever it says, not a change.
+        # A run of its own: so a second row for a recipient is a duplicate, and not a row that has
+        # changed.
         run = self._campaigns.begin_check(self._plan.campaign)
         for chunk in chunks(_numbered(rows), LOOK):
             recipients = []
@@ -271,7 +275,7 @@ class Enqueuer:
         self._under_way.difference_update(one.key for one in recipients)
 
     def _without_taken(self, composed: Composed, taken: Sequence[int]) -> None:
-        """Another producer was faster with some: make the batch again without them."""
+        """Another producer has queued some of them since: make the batch again without those."""
         for offset in taken:
             self._receipt.leave_out(composed.recipients[offset].row, "already_queued")
             self._under_way.discard(composed.recipients[offset].key)
@@ -281,7 +285,7 @@ class Enqueuer:
         self._write(self._composed(composed.account, left))
 
     def _stay_near(self) -> None:
-        """Wait until the workers are at most ``max_backlog`` recipients behind."""
+        """Wait until at most ``max_backlog`` recipients of the campaign are open."""
         limit = self._plan.max_backlog
         while limit and self._campaigns.open_recipients(self._plan.campaign) > limit:
             sleep(BACKLOG_POLL)
@@ -290,10 +294,10 @@ class Enqueuer:
 def _shrinking(
     pile: Sequence[Recipient], size: int, *, is_begun: bool
 ) -> Iterator[Sequence[Recipient]]:
-    """The last recipients of a list, each batch half of what is left: all processes end together.
+    """The last recipients of a list, in batches of half of what is left: so all workers end together.
 
-    None is cut below a quarter of *size*, and a list of one batch stays one: there a batch more costs
-    more than it brings.
+    No batch is cut below a quarter of *size*; nor below `LEAST`, unless it would not fit into *size*.
+    A list that fits into one batch stays in one: a second one would cost more time than it saves.
     """
     least = max(size // 4, LEAST)
     while len(pile) > size or (is_begun and len(pile) >= 2 * least):

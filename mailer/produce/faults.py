@@ -1,7 +1,7 @@
-"""What is wrong with the rows of a list, told so that it can be read.
+"""What is wrong with the rows of a list, in a text that can be read.
 
-A fault of the template or the campaign is met again in every row: it is told once, with the number of
-rows that have it.
+A fault of the template or the campaign is found in every row: it is told once, with the number of rows
+that have it.
 """
 
 import re
@@ -48,7 +48,7 @@ class Faults:
 
 
 def rows_differ(campaign: str, changed: Sequence[int], end: str) -> CampaignChangedError:
-    """Name the rows that are others than those queued for the same recipients."""
+    """The error that names the *changed* rows: they differ from those queued for the same recipients."""
     named = ", ".join(f"row {row}" for row in changed[:_SHOWN])
     more = len(changed) - _SHOWN
     rest = f", and {more} more" if more > 0 else ""

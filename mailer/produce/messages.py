@@ -19,7 +19,7 @@ from mailer.produce.spool import Row
 from mailer.queues.connections import Producer
 
 KIND = "message"
-"""What such messages are shown under: the campaign ``send.message``."""
+"""Such messages are counted in the campaign ``send.message``."""
 
 
 def send_message(  # noqa: PLR0913 - smtplib's keywords, and those of `send`
@@ -37,10 +37,11 @@ def send_message(  # noqa: PLR0913 - smtplib's keywords, and those of `send`
 ) -> str:
     """Send a message of one's own now, ahead of every campaign; returns its Message-ID.
 
-    The envelope is taken from its headers as `smtplib.SMTP.send_message` takes it, or given. Each
-    recipient gets a mail transaction and an outcome of its own; those on the suppression list are left
-    out. A Date and a Message-ID are added where there are none, headers of bulk mail only with *bulk*.
-    The rest is as for `send`; *kind* names what the message is shown with (``send.message``).
+    The envelope is taken from its headers as `smtplib.SMTP.send_message` takes it, unless *from_addr* or
+    *to_addrs* is given. Each recipient gets a mail transaction and an outcome of its own; those on the
+    suppression list are left out. A Date and a Message-ID are added where they are missing, headers of
+    bulk mail only with *bulk*. The message is counted in the campaign ``send.<kind>``. The rest is as for
+    `send`.
 
     Raises `InputError` for a message that cannot be sent as it is.
     """
@@ -81,7 +82,8 @@ def send_mail(  # noqa: PLR0913 - what a message has
 ) -> str:
     """Send a message without a template: *subject*, *text*, and perhaps *html*; returns its Message-ID.
 
-    *sender* is the account's or the configuration's where None. The rest is as for `send_message`.
+    Where *sender* is None, the account's is used, or the configuration's. The rest is as for
+    `send_message`. Raises `ConfigError` where none of them names a sender.
     """
     configured = Producer(settings).settings
     known = configured.accounts.get(account)
@@ -106,7 +108,7 @@ asend_mail = in_a_thread(send_mail)
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A message as a row's field; it says what it is, so that a changed row is noticed."""
+    """A message as a field of a row. Its digest is its text, so that a changed row is noticed."""
 
     mail: Mail
     digest: str
@@ -116,7 +118,7 @@ class Ready:
 
 
 class GivenComposer:
-    """What stands for a template where messages are given: each row brings its own."""
+    """What composes where messages are given instead of a template: each row has its own."""
 
     digest = "messages"
     shared: Mapping[str, bytes] = {}
@@ -128,7 +130,7 @@ class GivenComposer:
         return replace(ready.mail, forward_path=recipient.mailbox)
 
     def check(self, recipient: Recipient) -> None:
-        """Nothing more: the message was checked when its row was made."""
+        """Do nothing: the message was checked when its row was made."""
 
 
 def rows_of(messages: "Iterable[Message[Any, Any]]", *, bulk: bool) -> Iterator[Row]:

@@ -1,4 +1,4 @@
-"""Whether two messages that bear one key are the same: a digest of what they were made of."""
+"""Whether two messages with the same key are the same: a digest of what they were made of."""
 
 import json
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from email.message import Message
 from hashlib import blake2b
 from typing import Any, Final
 
-# Made anew each time, for the same message.
+# Headers that may differ each time that the same message is made; Content-Type has a boundary.
 _PASSING: Final = frozenset({"date", "message-id", "mime-version", "content-type"})
 
 
@@ -45,6 +45,6 @@ def _told(value: object) -> Any:
     if isinstance(value, set | frozenset):
         return sorted(map(str, value))
     kind = type(value)
-    # An object that says nothing of itself tells its address, which is another in each process.
+    # The text of such an object holds its address in memory, which is another one in each process.
     silent = kind.__repr__ is object.__repr__ and kind.__str__ is object.__str__
     return kind.__qualname__ if silent else f"{kind.__qualname__}:{value}"

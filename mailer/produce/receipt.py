@@ -14,7 +14,7 @@ LEFT_OUT: Final = {
     "c": "already_queued",
     "s": "suppressed",
 }
-"""What a row that is not queued is called, by the ledger's answer about it."""
+"""The kind of a row that is not queued, by the letter that the ledger answered for it."""
 
 _REASONS: Final = {
     "already_queued": "queued by an earlier run",
@@ -26,7 +26,7 @@ _REASONS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Complaint:
-    """One row that was not queued. *row* counts from 1; *kind* is one of `KINDS`."""
+    """One row that was not queued. *row* is its number, from 1; *kind* is one of `KINDS`."""
 
     row: int
     kind: str
@@ -48,7 +48,7 @@ class Receipt:
     )
     _reasons: dict[int, str] = field(default_factory=dict, repr=False)
     notes: dict[int, str] = field(default_factory=dict, repr=False)
-    """Rows that were queued with something changed in them, and what."""
+    """Rows that were queued with something changed in them, by number, and what was changed."""
 
     @property
     def already_queued(self) -> int:
@@ -62,7 +62,7 @@ class Receipt:
 
     @property
     def skipped(self) -> int:
-        """Recipients whom `enqueue` was to skip, or whom it was not to queue alone."""
+        """Recipients who are in `enqueue`'s *skip*, or not in its *only*."""
         return len(self._rows["skipped"])
 
     @property
@@ -72,7 +72,7 @@ class Receipt:
 
     @property
     def invalid(self) -> int:
-        """Rows that name nobody, or that the template could not be rendered for."""
+        """Rows without a usable address, and rows for which the message could not be made."""
         return len(self._rows["invalid"])
 
     @property

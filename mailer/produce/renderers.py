@@ -1,9 +1,9 @@
 """Which processes make a campaign's messages, beside the one that enqueues.
 
-Each is Python with nothing of the caller's in it. `multiprocessing` would import the caller's script
-into each: one without ``if __name__ == "__main__"`` would run, and send, once more in each of them, and
-a child of Celery's pool may start none. So what the script itself defines is unknown there: messages of
-such values are made in the caller's own process.
+Each is a new Python that does not import the caller's script. `multiprocessing` would import it: one
+without ``if __name__ == "__main__"`` would then run, and send, in each process again. Nor may a child of
+Celery's pool use `multiprocessing`. So classes of the script are unknown in these processes: messages
+from values of such classes are made in the caller's own process.
 """
 
 import contextlib
@@ -34,9 +34,9 @@ _NOT_HANDED_OVER: Final = (
 
 
 class Renderers:
-    """Up to *count* processes that make messages of *design*; *here* makes what they cannot.
+    """Up to *count* processes that make messages of *design*; *here* makes those that they cannot.
 
-    Use as a context manager: at its end they are gone.
+    Use it as a context manager: at its end the processes end.
     """
 
     def __init__(self, count: int, design: Design, here: Maker) -> None:
@@ -50,7 +50,7 @@ class Renderers:
         self._told = False
 
     def __enter__(self) -> Self:
-        """Start none yet: small campaigns want fewer."""
+        """Start no process yet: a small campaign needs fewer."""
         return self
 
     def __exit__(
@@ -72,7 +72,7 @@ class Renderers:
         return self._threads.submit(self._made, account, recipients, version)
 
     def _made(self, account: str, recipients: Sequence[Recipient], version: int) -> Composed:
-        # There are as many threads as places: one is always free.
+        # There are as many places as threads, so one is free.
         beside = self._free.get()
         try:
             question = pickle.dumps((account, recipients, version))
@@ -103,7 +103,10 @@ class _Beside:
         self._design = design
 
     def ask(self, question: bytes) -> tuple[str, Any]:
-        """What kind of answer, and the answer."""
+        """Return the kind of the answer (``answer``, ``raised``, ``unknown``), and the answer.
+
+        Raises `MailerError` where the process has ended.
+        """
         process = self._process
         assert process.stdin is not None
         assert process.stdout is not None
@@ -117,7 +120,7 @@ class _Beside:
             how = ending(process.wait())
             raise MailerError(
                 f"a process that rendered has ended ({how}): too little memory? What is queued is being "
-                "sent; the same call goes on behind it"
+                "sent; call it again to go on with the rest"
             ) from None
         return kind, answer
 
@@ -131,8 +134,8 @@ class _Beside:
 
 
 def main() -> None:
-    """Make messages until nobody asks any more."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who asks
+    """Make messages until the process that asks closes its end."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that asks
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
     questions = os.fdopen(0, "rb", buffering=0)
@@ -161,6 +164,6 @@ def _answered(composer: Composer, *question: Any) -> bytes:
 
 def _raised(error: Exception) -> bytes:
     if not isinstance(error, MailerError):
-        # Not everybody's can be handed over.
+        # An exception of a library may not be picklable.
         error = TemplateError(f"the template fails: {type(error).__name__}: {error}")
     return pickle.dumps(("raised", error))

@@ -38,15 +38,16 @@ def send(  # noqa: PLR0913 - the contract's keywords
 ) -> str:
     """Send one message now, ahead of every campaign; returns its Message-ID.
 
-    *to* is an address or a row with ``email``. With *key* a second call, after an error or by a task
-    that came again, sends nothing more and returns the Message-ID of the first; without, each call
-    sends. Keys are known for seven days (``[send] remember_keys``). The messages of a template are
-    shown together, as the campaign ``send.<template>``; *retry* and *on_uncertain* are the message's own.
+    *to* is an address or a row with ``email``. With *key*, a second call with it (after an error, or by a
+    task that is delivered again) sends nothing more and returns the Message-ID of the first. Without,
+    each call sends. Keys are known for seven days (``[send] remember_keys``). The messages of a template
+    are counted together, in the campaign ``send.<template>``; *retry* and *on_uncertain* hold for this
+    message alone.
 
-    Raises `InputError` for an address that cannot be, or one on the suppression list, `TemplateError`
-    where the template does not fit, `CampaignChangedError` where *key* was used for other content, and
-    `LedgerUnavailableError` where Redis cannot be reached. Once the message is in the ledger the call
-    returns, whatever the broker does.
+    Raises `InputError` for an address that is none or that is on the suppression list, `TemplateError`
+    where the template cannot be rendered, `CampaignChangedError` where *key* was used for other content,
+    and `LedgerUnavailableError` where Redis cannot be reached. Once the message is in the ledger the call
+    returns: if the broker is away, a worker's sweep publishes the task later.
     """
     producer = Producer(settings)
     made = _design(producer.settings, template, sender, account, attachments, reply_to, headers)
@@ -68,7 +69,7 @@ def send(  # noqa: PLR0913 - the contract's keywords
 
 
 def in_a_thread(call: Callable[_P, str]) -> Callable[_P, Coroutine[Any, Any, str]]:
-    """*call* for an event loop: it works in a thread meanwhile, and takes the same arguments."""
+    """*call* as a coroutine with the same arguments: it runs in a thread, and the event loop goes on."""
 
     @wraps(call)
     async def awaited(*given: _P.args, **named: _P.kwargs) -> str:
@@ -103,9 +104,9 @@ def _design(  # noqa: PLR0913, PLR0917 - what `send` was given
 
 
 def _recipient(to: str | Row, context: Mapping[str, object]) -> Recipient:
-    """The recipient; the variables of the call lie below the row's own fields.
+    """The recipient; the row's own fields go before the variables of the call.
 
-    They are no part of the design, so that a template is compiled once and not for each message.
+    These are no part of the design: with them in it, the template would be compiled for each message.
     """
     one = recipient({"email": to} if isinstance(to, str) else to)
     return replace(one, fields={**context, **one.fields}) if context else one
@@ -116,7 +117,7 @@ def _message_id(ready: Ready) -> str:
 
 
 def _digest(made: Design, one: Recipient) -> str:
-    """What the message is made of; not the template's text, which a release may mend meanwhile."""
-    with between_forks:  # the digest of a file is worked out once
+    """A digest of what the message is made of; not of the template, which a release may change."""
+    with between_forks:  # a file keeps its digest: one thread at a time works it out
         files = [(file.filename, file.digest) for file in made.attachments]
     return digest_of(made.template, made.sender, made.reply_to, made.headers, files, one.fields)

@@ -1,4 +1,4 @@
-"""How one message gets into the ledger and to the workers: the way of all `send` functions."""
+"""How one message gets into the ledger and to the workers, for all `send` functions."""
 
 import json
 import re
@@ -32,8 +32,9 @@ _LONGEST_NAME: Final = 70
 class Way:
     """How a single message is treated: all that is not the message.
 
-    *kind* names what it is shown with (``send.welcome``). *digest* says what it was made of, for *key*;
-    *context* are the template's variables. *mail* is which entries of the suppression list hold for it.
+    *kind* names the campaign that it is counted in (``send.welcome``). *digest* says what it was made of,
+    to compare messages with the same *key*. *context* are the template's variables. *mail* says which
+    entries of the suppression list hold for it (see `mailer.mail.barring.scopes`).
     """
 
     kind: str
@@ -47,7 +48,7 @@ class Way:
     mail: str = ALL
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be."""
+        """Refuse values that cannot be used."""
         if self.on_uncertain not in ("hold", "resend"):
             raise InputError(f"on_uncertain is 'hold' or 'resend', not {self.on_uncertain!r}")
         if self.key is not None and not 0 < len(self.key) <= LONGEST_KEY:
@@ -55,14 +56,17 @@ class Way:
 
     @property
     def policy(self) -> CampaignPolicy:
-        """What workers must know."""
+        """What workers must know of it."""
         retry = retry_overrides(self.retry) if self.retry else {}
         resend = self.on_uncertain == "resend"
         return CampaignPolicy(resend=resend, retry=retry, stamps=True, mail=self.mail)
 
     @property
     def campaign(self) -> str:
-        """The campaign that bears it: one for each kind and policy, so that no call changes another's."""
+        """The campaign that it is counted in: one for each kind and policy.
+
+        A campaign has one policy: with one campaign for all, a call would change the policy of others.
+        """
         name = kind_name(self.kind)
         if self.on_uncertain == "hold":
             name += ".hold"
@@ -84,8 +88,8 @@ def kind_name(kind: str) -> str:
 def queue(producer: Producer, way: Way, messages: Sequence[Message], keys: Sequence[bytes]) -> str:
     """Queue *messages*, copies of one to the recipients *keys*; returns the Message-ID.
 
-    Once this has returned the ledger has them, and they are sent; where it raises they are not. Those on
-    the suppression list are left out. Raises `InputError` when that leaves nobody, and
+    Once this has returned the ledger has them, and they are sent; where it raises they are not.
+    Recipients on the suppression list are left out. Raises `InputError` when that leaves nobody, and
     `CampaignChangedError` when the key was used for another message.
     """
     written = _write(producer, way, messages, keys)
@@ -134,7 +138,7 @@ def _write(
 
 
 def _told(way: Way, messages: Sequence[Message]) -> bytes:
-    """The entry of events that says who was queued. Its batch has no number yet: the script tells it."""
+    """The entry of the events that says who was queued; the script puts the batch's number in."""
     rows = []
     for message in messages:
         row = way.context or {"email": message.forward_path}

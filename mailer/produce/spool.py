@@ -13,7 +13,7 @@ Row = Mapping[str, object] | BrokenRow
 
 @contextmanager
 def read_twice(rows: Iterable[Row]) -> Iterator[tuple[Iterable[Row], Callable[[], Iterable[Row]]]]:
-    """Rows that can be read twice: the list itself, or an iterator's rows spooled to a file."""
+    """Yield *rows*, and a call that returns them again; an iterator's rows are spooled to a file."""
     if iter(rows) is not rows:
         yield rows, lambda: rows
         return
@@ -28,7 +28,7 @@ def _spooling(rows: Iterable[Row], spool: Any) -> Iterator[Row]:
 
 
 def _spooled(spool: Any) -> Iterator[Row]:
-    """The rows again, from a file without a name that nobody else can open."""
+    """The rows again. The file has no name, so that nobody else can have written into it."""
     spool.seek(0)
     while True:
         try:

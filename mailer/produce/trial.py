@@ -1,4 +1,4 @@
-"""The first recipients' messages to somebody who looks at them, outside the campaign."""
+"""The first recipients' messages, sent to somebody who tests, outside the campaign."""
 
 from collections.abc import Iterable
 from email.message import EmailMessage
@@ -12,9 +12,10 @@ from mailer.produce.messages import send_message
 from mailer.produce.spool import Row
 
 KIND = "test"
-"""What such messages are shown under: the campaign ``send.test``."""
+"""Such messages are counted in the campaign ``send.test``."""
 
-# Whoever tests must not take the recipient off the list by a click, nor answer in a thread of theirs.
+# Headers that are removed or replaced. Who tests must not unsubscribe the recipient by a click, and the
+# recipient's own message must not have the same Message-ID.
 _LEFT_OUT = ("List-Unsubscribe", "List-Unsubscribe-Post", "Message-ID", "To", "Subject")
 
 
