@@ -1,11 +1,12 @@
 """`mailer events`: what the application is told, and what it did not take."""
 
 import json
+from dataclasses import asdict
 
 import click
 
 from mailer.cli.group import HelpfulGroup
-from mailer.cli.output import as_json, moment, plural, say, span, table
+from mailer.cli.output import as_json, count, moment, plural, say, span, table
 from mailer.cli.session import Session, pass_session
 from mailer.operate import events as operated
 
@@ -34,6 +35,7 @@ def list_(session: Session, *, json_: bool) -> None:
     readers, aside = operated.backlogs(session.settings), list(operated.set_aside(session.settings))
     lost = operated.lost(session.settings)
     missed = {one.consumer: one for one in operated.missed(session.settings)}
+    older = operated.rewound(session.settings)
     if json_:
         as_json(
             {
@@ -53,6 +55,7 @@ def list_(session: Session, *, json_: bool) -> None:
                     | json.loads(one.body)
                     for one in aside
                 ],
+                "redis_is_older": asdict(older) if older else None,
             }
         )
         return
@@ -72,6 +75,8 @@ def list_(session: Session, *, json_: bool) -> None:
         say(f"{name}: {plural(number, 'event')} had to go, as too many lay aside")
     for gap in missed.values():
         say(_told(session, gap))
+    if older:
+        say(_told_of_backup(session, older))
     if aside:
         say(f"`{session.command('events replay')}` has them told again; --json shows them")
 
@@ -96,26 +101,29 @@ def replay(session: Session, consumer: str | None) -> None:
         say("nothing lies aside: nobody is to be told again")
 
 
-@events.command(short_help="Say no more of events that a consumer missed.")
+@events.command(short_help="Say no more of what was missed, or of a Redis that was restored.")
 @click.argument("consumer")
 @pass_session
 def dismiss(session: Session, consumer: str) -> None:
     """Say no more of events that left Redis before CONSUMER had read them.
 
     For a hook, webhook or task, once the application has compared: `mailer export NAME` says what became
-    of everybody. `mailer history mend` does it for the history.
+    of everybody. `mailer history mend` does it for the history. For `history`, say no more, too, of a
+    Redis that was restored from a backup and is older than the history.
 
     \b
     Example:
       mailer events dismiss webhook
     """  # noqa: D301
-    seen = operated.dismiss(session.settings, consumer)
-    if seen is None:
+    missed, older = operated.dismiss(session.settings, consumer)
+    if not missed and not older:
         say(f"{consumer} missed nothing")
-    else:
-        say(
-            f"{consumer}: nothing more is said of {plural(seen.recipients, 'event')} that it missed"
-        )
+    if missed:
+        what = f"{plural(missed.recipients, 'event')} that it missed"
+        say(f"{consumer}: nothing more is said of {what}")
+    if older:
+        what = f"{plural(older.recipients, 'recipient')} of whom Redis knows less"
+        say(f"{consumer}: nothing more is said of {what}")
 
 
 @events.command(short_help="Keep nothing more for a consumer that is configured no longer.")
@@ -145,6 +153,20 @@ def _told(session: Session, gap: operated.Missed) -> str:
         how = f"compare with `{session.command('export NAME')}`, then `{told}`"
     what = f"{gap.consumer} missed {plural(gap.recipients, 'event')}, {when}"
     return f"{what}: they left Redis unread (XTRIM, DEL, an eviction); {how}"
+
+
+def _told_of_backup(session: Session, older: operated.Rewound) -> str:
+    what = plural(older.recipients, "recipient")
+    since = f"after {moment(older.since)}, up to" if older.since else "up to"
+    most = sorted(older.campaigns.items(), key=lambda one: -one[1])
+    named = ", ".join(f"{name} {count(number)}" for name, number in most)
+    return (
+        f"Redis is older than the history, which knows what became of {what} {since} "
+        f"{moment(older.until)} ({named}): it was restored from a backup, emptied, or has lost its last "
+        "writes. Workers may send to them again: cancel these campaigns and go on under another name "
+        f"with --skip-accepted-of (docs/operating.md); then `{session.command('history mend')}`, or "
+        f"`{session.command('events dismiss history')}`"
+    )
 
 
 def _as_json(gap: operated.Missed | None) -> dict[str, float] | None:

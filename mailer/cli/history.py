@@ -39,7 +39,8 @@ def upgrade(session: Session) -> None:
 def mend(session: Session, names: tuple[str, ...]) -> None:
     """Put outcomes that the history was never told of into it, of the campaigns NAME or of all.
 
-    For when events left Redis before the history had read them (`mailer events list`). Out of the ledger
+    For when events left Redis before the history had read them (`mailer events list`), and the last step
+    after Redis was restored from a backup (docs/operating.md). Out of the ledger
     come who has which outcome, what came back and, of those not accepted, the last reply. When somebody
     was accepted, and what the server said then, is lost; so are the columns of the list.
 

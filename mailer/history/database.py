@@ -22,7 +22,7 @@ from sqlalchemy.exc import (
 )
 
 from mailer.errors import ConfigError, HistoryRefusesError, HistoryUnavailableError
-from mailer.history import erasing, months, reading
+from mailer.history import erasing, months, reading, taken
 from mailer.history.postgresql import write as write_postgresql
 from mailer.history.schema import campaigns
 from mailer.history.sqlite import write as write_sqlite
@@ -67,10 +67,11 @@ class History:
             upgrade(connection)
             return current(connection) or ""
 
-    def write(self, events: Sequence[Event]) -> None:
+    def write(self, events: Sequence[Event], ledger: str = "") -> None:
         """Write *events* down, in their order, all or none. To do it twice changes nothing more.
 
-        Raises `HistoryRefusesError` where one of them cannot be stored, whenever it is tried.
+        *ledger* is whose stream they are out of; empty where they are out of none. Raises
+        `HistoryRefusesError` where one of them cannot be stored, whenever it is tried.
         """
         if not events:
             return
@@ -84,11 +85,36 @@ class History:
                 else:
                     missing = set()
                     write_sqlite(connection, events, known)
+                if ledger:
+                    order = max(one.order for one in events)
+                    taken.note(connection, reading.inserting(connection), ledger, order)
         except (HistoryUnavailableError, HistoryRefusesError):
             self._ids.clear()  # what was made in this transaction is not there
             self._months.clear()
             raise
         self._months |= missing
+
+    # How far a ledger's stream was taken in.
+
+    def taken(self, ledger: str) -> int | None:
+        """The last entry of *ledger* that is in, as events are ordered; None where none ever was."""
+        with self._begin() as connection:
+            return taken.of(connection, ledger)
+
+    def last_taken(self) -> int:
+        """The last entry that is in, of whichever ledger; 0 where there is none."""
+        with self._begin() as connection:
+            return taken.last(connection)
+
+    def begin_at(self, ledger: str, order: int) -> None:
+        """Have *ledger* begin at the entry *order*, whatever was in."""
+        with self._begin(writing=True) as connection:
+            taken.begin_at(connection, reading.inserting(connection), ledger, order)
+
+    def known_since(self, order: int, at: float) -> Mapping[str, int]:
+        """Of how many recipients something newer than *order* is known, by campaign; none before *at*."""
+        with self._begin() as connection:
+            return taken.since(connection, order, at)
 
     # Reading.
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, text
 
+from mailer.history import places
 from mailer.history.folding import EVENT_COLUMNS, MESSAGE_COLUMNS, event_rows, message_rows
 from mailer.history.sqlite import upsert
 from mailer.mail.event import Event
@@ -27,8 +28,10 @@ def write(
                 "ON COMMIT DELETE ROWS"
             )
         )
+    messages = message_rows(events, campaign_id)
+    places.clear(connection, messages)
     _copy(connection, "events", event_rows(events, campaign_id))
-    _copy(connection, "messages", message_rows(events, campaign_id))
+    _copy(connection, "messages", messages)
     listed = ", ".join(EVENT_COLUMNS)
     connection.execute(
         text(

@@ -46,13 +46,17 @@ def trace(connection: Connection, what: str) -> list[Record]:
 
 
 def export(connection: Connection, campaign: str, outcomes: Sequence[str]) -> Iterator[Record]:
-    """Every recipient of *campaign* by position; with *outcomes*, only those."""
+    """Every recipient of *campaign* by position; with *outcomes*, only those.
+
+    Last come those without a place in the list: of an old ledger, or moved aside (`places`).
+    """
     query = _messages().where(campaigns.c.name == campaign).order_by(messages.c.position)
     if outcomes:
         query = query.where(messages.c.outcome.in_(outcomes) | messages.c.later.in_(outcomes))
-    streamed = connection.execution_options(yield_per=_PAGE).execute(query)
-    for row in streamed:
-        yield _record(row)
+    connection = connection.execution_options(yield_per=_PAGE)
+    for here in (messages.c.position >= 0, messages.c.position < 0):
+        for row in connection.execute(query.where(here)):
+            yield _record(row)
 
 
 def page(

@@ -1,8 +1,9 @@
 """The tables of the history, as SQL.
 
 ``campaigns`` has a row for each campaign, ``messages`` one for each recipient with the newest that is
-known of it, ``events`` one for each thing that happened to one. Times are seconds since the epoch
-(``to_timestamp(at)`` in PostgreSQL, ``datetime(at, 'unixepoch')`` in SQLite).
+known of it, ``events`` one for each thing that happened to one, ``taken`` one for each ledger that told
+it. Times are seconds since the epoch (``to_timestamp(at)`` in PostgreSQL, ``datetime(at, 'unixepoch')``
+in SQLite).
 
 On PostgreSQL ``events`` is partitioned by month (`mailer.history.months`). The tables are made and
 changed by the migrations alone; a test compares what they make with what stands here.
@@ -75,4 +76,12 @@ events: Final = Table(
     Column("reason", Text, nullable=False, server_default=""),
     Column("permanent", Integer, nullable=False, server_default="0"),
     Index("events_at", "at"),
+)
+
+taken: Final = Table(
+    "taken",
+    metadata,
+    Column("ledger", Text, primary_key=True),
+    # The last entry of its stream that is in: a ledger that lacks it was restored from a backup.
+    Column("ordered", BigInteger, nullable=False),
 )

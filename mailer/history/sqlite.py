@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
+from mailer.history import places
 from mailer.history.folding import (
     EVENT_COLUMNS,
     KEPT,
@@ -67,11 +68,10 @@ def write(
     connection: Connection, events: Sequence[Event], campaign_id: Callable[[str], int]
 ) -> None:
     """Write *events* in the transaction of *connection*."""
-    for statement, rows in (
-        (_EVENTS, event_rows(events, campaign_id)),
-        (_UPSERT, message_rows(events, campaign_id)),
-    ):
-        _many(connection, statement, rows)
+    messages = message_rows(events, campaign_id)
+    places.clear(connection, messages)
+    _many(connection, _EVENTS, event_rows(events, campaign_id))
+    _many(connection, _UPSERT, messages)
 
 
 def _many(connection: Connection, statement: str, rows: list[tuple[Any, ...]]) -> None:

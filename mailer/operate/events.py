@@ -7,13 +7,25 @@ from typing import Final
 from mailer.config import Settings
 from mailer.errors import InputError
 from mailer.queues.connections import Producer
-from mailer.store.events import Aside, Backlog, EventStream, Gaps, Missed, SetAside
+from mailer.store.events import (
+    Aside,
+    Backlog,
+    EventStream,
+    Gaps,
+    Missed,
+    Rewinds,
+    Rewound,
+    SetAside,
+)
 
-CONSUMERS: Final = ("history", "hook", "webhook", "task")
+HISTORY: Final = "history"
+CONSUMERS: Final = (HISTORY, "hook", "webhook", "task")
 
 __all__ = [
+    "HISTORY",
     "Backlog",
     "Missed",
+    "Rewound",
     "SetAside",
     "backlogs",
     "dismiss",
@@ -21,6 +33,7 @@ __all__ = [
     "lost",
     "missed",
     "replay",
+    "rewound",
     "set_aside",
 ]
 
@@ -47,14 +60,21 @@ def missed(settings: Settings) -> list[Missed]:
     return Gaps(Producer(settings).client).all()
 
 
-def dismiss(settings: Settings, consumer: str) -> Missed | None:
-    """Say no more of what *consumer* missed; returns what that was, None where it missed nothing."""
-    gaps = Gaps(Producer(settings).client)
-    for name in _consumers(settings, consumer):
-        if seen := gaps.of(name):
-            gaps.close(seen)
-            return seen
-    return None
+def rewound(settings: Settings) -> Rewound | None:
+    """What the history knows and Redis does not, since it was restored from a backup."""
+    return Rewinds(Producer(settings).client, HISTORY).seen()
+
+
+def dismiss(settings: Settings, consumer: str) -> tuple[Missed | None, Rewound | None]:
+    """Say no more of what *consumer* missed, nor of what it knows and Redis does not; returns both."""
+    client = Producer(settings).client
+    gaps, rewinds = Gaps(client), Rewinds(client, consumer)
+    (name,) = _consumers(settings, consumer)
+    if missed := gaps.of(name):
+        gaps.close(missed)
+    if found := rewinds.seen():
+        rewinds.close(found)
+    return missed, found
 
 
 def replay(settings: Settings, consumer: str | None = None) -> Mapping[str, int]:

@@ -10,7 +10,7 @@ from mailer.mail.status import OPEN, Status
 from mailer.operate.accounts import AccountOffice, Standing
 from mailer.queues.connections import Producer
 from mailer.store.dead_letters import REASONS
-from mailer.store.events import Aside, Gaps
+from mailer.store.events import Aside, Gaps, Rewinds
 
 SEVERAL = "several"
 """The account of a campaign that sends through more than one."""
@@ -26,7 +26,8 @@ class Figures:
     *oldest_queued* and *queue_lengths* are by queue: seconds, and batches. *connections* by account.
     *came_back* are recipients by kind and account; ``permanent`` are those bounces that are for good.
     *lags* are seconds by consumer of events, *set_aside* the deliveries that it did not take, *missed*
-    the recipients told of in events that left Redis before it had read them.
+    the recipients told of in events that left Redis before it had read them, *forgotten* those of whom
+    the history knows what Redis, restored from a backup, does not.
     """
 
     recipients: Mapping[str, int]
@@ -41,6 +42,7 @@ class Figures:
     lags: Mapping[str, float] = field(default_factory=dict)
     set_aside: Mapping[str, int] = field(default_factory=dict)
     missed: Mapping[str, int] = field(default_factory=dict)
+    forgotten: int = 0
 
 
 def figures(settings: Settings) -> Figures:
@@ -51,6 +53,7 @@ def figures(settings: Settings) -> Figures:
     groups = store.dead_groups.all(now)
     for group in groups:
         dead[group.reason] += group.messages
+    older = Rewinds(store.client, "history").seen()
     standings = tuple(AccountOffice(settings).standings(groups))
     return Figures(
         recipients=counted.now,
@@ -65,6 +68,7 @@ def figures(settings: Settings) -> Figures:
         lags={one.consumer: one.age for one in store.events.backlogs(now)},
         set_aside=Aside(store.client).counts(),
         missed={one.consumer: one.recipients for one in Gaps(store.client).all()},
+        forgotten=older.recipients if older else 0,
     )
 
 

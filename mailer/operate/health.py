@@ -11,7 +11,7 @@ from mailer.errors import LedgerUnavailableError, MailerError
 from mailer.operate.history import opened
 from mailer.queues.connections import Producer
 from mailer.store.connection import serves
-from mailer.store.events import Gaps
+from mailer.store.events import Gaps, Rewinds
 from mailer.store.reach.fitness import warning
 from mailer.store.reach.foreign import told
 
@@ -114,12 +114,16 @@ def refused(settings: Settings) -> str:
 
 
 def _missed(producer: Producer) -> str:
-    """What left Redis before consumers of events had read it; empty where nothing did."""
+    """What left Redis before consumers had read it, or with a backup; empty where nothing did."""
     try:
         gaps = Gaps(producer.client).all()
+        older = Rewinds(producer.client, "history").seen()
     except MailerError as exc:
         return str(exc)
-    return ", ".join(f"{one.consumer} missed {one.recipients} events" for one in gaps)
+    said = [f"{one.consumer} missed {one.recipients} events" for one in gaps]
+    if older:
+        said.append(f"Redis is older than the history by {older.recipients} recipients")
+    return ", ".join(said)
 
 
 def _history(settings: Settings) -> str:

@@ -24,6 +24,7 @@ RECEIVER_HELD: Final = "receiver_held"
 EVENTS_LATE: Final = "events_late"
 EVENTS_SET_ASIDE: Final = "events_set_aside"
 EVENTS_MISSED: Final = "events_missed"
+LEDGER_RESTORED: Final = "ledger_restored"
 
 LEASE: Final = 120.0
 """Seconds after which another worker tells of an event that was taken and not struck out."""
@@ -37,7 +38,8 @@ class Event:
     and where it was stopped *reason*, *stage* and *reply* (without addresses); of dead letters,
     *dead_letters* is how many there were at least. ``events_late`` and ``events_set_aside`` are about a
     *consumer* of events that is behind or did not take some: of how many *messages*, and the *reason*;
-    so is ``events_missed``, of what left Redis before it had read it.
+    so is ``events_missed``, of what left Redis before it had read it, and ``ledger_restored``, of what it
+    knows and a Redis that was restored from a backup does not.
     ``campaign_paused`` and ``receiver_held`` are about a *campaign* of which too much comes back: all or
     one receiver's; *reason* says how much.
     """
@@ -72,6 +74,10 @@ _WORDS: Final = {
     ACCOUNT_STARTED: "account {0.account} was started",
     EVENTS_SET_ASIDE: "{0.consumer} did not take events: mailer events list",
     EVENTS_MISSED: "{0.consumer} missed what became of {0.messages} messages: mailer events list",
+    LEDGER_RESTORED: (
+        "Redis was restored: it is older than the {0.consumer} by what became of {0.messages} messages: "
+        "mailer events list"
+    ),
     CAMPAIGN_PAUSED: "campaign {0.campaign} paused itself: {0.reason}",
     RECEIVER_HELD: "campaign {0.campaign} holds back its mail to {0.reason}",
 }

@@ -1,10 +1,12 @@
 -- A consumer has read up to an entry: move its cursor, and take away what all consumers have read.
 --
--- events:consumers hash  consumer → id, forwards only      events:read hash  consumer += how many
+-- events:consumers hash  consumer → id, forwards only, and from where it read: a Redis that was restored since
+--                        from an older backup has another cursor, and what lies behind that is to be read
+-- events:read      hash  consumer += how many
 -- events           stream  -= entries up to the lowest cursor
 --
--- ARGV: consumer, id of the last entry read, how many recipients were told of since its last cursor
--- Returns 1, or 0 where the cursor stands there or further already
+-- ARGV: consumer, id of the last entry read, how many recipients were told of since its last cursor, that cursor
+-- Returns 1, or 0 where the cursor stands elsewhere: there already, further, or where a backup had it
 
 local function parts(id)
   local ms, n = string.match(id, '^(%d+)-(%d+)$')
@@ -17,7 +19,8 @@ local function before(one, other)
 end
 
 local key, consumer, id = PREFIX .. 'events:consumers', ARGV[1], ARGV[2]
-if not before(redis.call('HGET', key, consumer) or '0-0', id) then return 0 end
+local cursor = redis.call('HGET', key, consumer) or '0-0'
+if cursor ~= ARGV[4] or not before(cursor, id) then return 0 end
 redis.call('HSET', key, consumer, id)
 redis.call('HINCRBY', PREFIX .. 'events:read', consumer, ARGV[3])
 local lowest = id

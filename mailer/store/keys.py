@@ -100,7 +100,11 @@ mailer:events:again:<k>      stream  the same, to be told again                 
 mailer:events:lost           hash    consumer → events of deliveries that had to go     for good
 mailer:events:missed         hash    consumer → recipients told of in entries that left         until somebody has looked
                                      the stream unread, since and until when (JSON)
+mailer:events:rewound        hash    consumer → what it knows and this Redis, restored from         until somebody has looked
+                                     a backup, does not: recipients, since, until,
+                                     campaigns (JSON)
 mailer:events:lease:<k>      string  which process reads for the consumer <k>           seconds
+mailer:ledger                string  a name of this ledger's own, which its backups share       for good
 mailer:workers               hash    worker → what it knows and when it said so    minutes
 mailer:unable:<subject>      hash    worker → when it could not; since when nobody could  minutes
 mailer:lock:<name>           string  owner of a cluster-wide duty                 seconds
@@ -121,6 +125,7 @@ TIMERS = PREFIX + "timers"
 SWEPT = PREFIX + "swept"
 FORGETTING = PREFIX + "forgetting"
 FORGOTTEN = PREFIX + "forgotten"
+LEDGER = PREFIX + "ledger"
 LEFT = PREFIX + "left"
 RESUMED = PREFIX + "resumed"
 SUPPRESSED = PREFIX + "suppressed"
@@ -144,6 +149,7 @@ EVENTS_ADDED = PREFIX + "events:added"
 EVENTS_READ = PREFIX + "events:read"
 EVENTS_LOST = PREFIX + "events:lost"
 EVENTS_MISSED = PREFIX + "events:missed"
+EVENTS_REWOUND = PREFIX + "events:rewound"
 EVENTS_TROUBLE = PREFIX + "events:trouble"
 DEAD_UNPUBLISHED = PREFIX + "dead:unpublished"
 

@@ -27,6 +27,7 @@ _OLDEST: Final = "Age of the oldest task message that no worker has taken."
 _LAG: Final = "Age of the oldest event that a consumer has not taken."
 _ASIDE: Final = "Deliveries of events that the application did not take."
 _MISSED: Final = "Recipients told of in events that left Redis before a consumer had read them."
+_FORGOTTEN: Final = "Recipients of whom the history knows what a Redis that was restored does not."
 _SWEPT: Final = "When a worker last looked for lost batches."
 _RUNNING: Final = "1 where the account may be used, 0 where it is stopped."
 _STATE: Final = "1 for the state in which the account's breaker is, 0 for the others."
@@ -83,6 +84,7 @@ class _Collector(Collector):
         ):
             yield _gauge(f"mailer_{name}", words, label, values)
         yield from self._accounts()
+        yield GaugeMetricFamily("mailer_ledger_forgotten", _FORGOTTEN, found.forgotten)
         yield GaugeMetricFamily("mailer_last_sweep_timestamp_seconds", _SWEPT, found.swept)
 
     def _accounts(self) -> Iterator[Metric]:

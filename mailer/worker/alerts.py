@@ -18,9 +18,16 @@ from typing import Final
 
 from mailer.config import Settings
 from mailer.errors import LedgerUnavailableError
-from mailer.store.alerts import EVENTS_LATE, EVENTS_MISSED, EVENTS_SET_ASIDE, Event, Outbox
+from mailer.store.alerts import (
+    EVENTS_LATE,
+    EVENTS_MISSED,
+    EVENTS_SET_ASIDE,
+    LEDGER_RESTORED,
+    Event,
+    Outbox,
+)
 from mailer.store.client import Client
-from mailer.store.events import Aside, EventStream, Gaps
+from mailer.store.events import Aside, EventStream, Gaps, Rewinds
 from mailer.worker.named import folder_on_path, named
 
 log = logging.getLogger(__name__)
@@ -45,6 +52,7 @@ class Alerts:
         self._events = EventStream(client)
         self._aside = Aside(client)
         self._gaps = Gaps(client)
+        self._rewinds = Rewinds(client, "history")
         self._outbox = Outbox(client)
         self._hooks = hooks(settings)
         self._teller: threading.Thread | None = None
@@ -72,6 +80,10 @@ class Alerts:
             number = missed.get(one.consumer, 0)
             gap = Event(EVENTS_MISSED, now, consumer=one.consumer, messages=number)
             self._outbox.watch(gap, holds=number > 0)
+        older = self._rewinds.seen()
+        number = older.recipients if older else 0
+        restored = Event(LEDGER_RESTORED, now, consumer="history", messages=number)
+        self._outbox.watch(restored, holds=number > 0)
 
     def tell(self, now: float) -> int:
         """Tell of all that is new, here and now; returns of how many events."""

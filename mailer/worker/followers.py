@@ -55,6 +55,9 @@ class Consumer(Protocol):
     chunk: int
     """Recipients that one step takes at least, where there are so many."""
 
+    def begin(self) -> None:
+        """Be the one who takes from now on: another process may have been it before."""
+
     def take(self, events: Sequence[Event]) -> None:
         """Do what is to be done with *events*; to be given the same ones again must do no harm.
 
@@ -123,7 +126,7 @@ class Follower(threading.Thread):
         for why in reading.unreadable:
             log.error("%s: what cannot be read is passed over: %s", name, why)
         try:
-            self._consumer.take(reading.events)
+            self._hand_over(reading.events)
         except HistoryUnavailableError as exc:
             return self._give_way(str(exc))
         except EventsNotTakenError as exc:
@@ -139,6 +142,11 @@ class Follower(threading.Thread):
             self._stream.note_trouble(name, "")
         self._patience, self._is_new = 0.0, False
         return POLL if reading is _NOTHING else 0.0
+
+    def _hand_over(self, events: Sequence[Event]) -> None:
+        if self._is_new:
+            self._consumer.begin()
+        self._consumer.take(events)
 
     def _look_for_gap(self) -> None:
         name = self._consumer.name
@@ -200,13 +208,14 @@ def consumers(settings: Settings) -> list[Callable[[Client], Consumer]]:
     if settings.history.url is not None:
         # Only where it is configured: SQL takes 0.3 s to load, and need not be installed.
         try:
+            from mailer.history import open_history  # noqa: PLC0415
             from mailer.worker.history_writer import HistoryWriter  # noqa: PLC0415
         except ModuleNotFoundError as exc:
             raise ConfigError(
                 f"history.url wants {exc.name}: pip install 'celery-mailer[history]'"
             ) from None
-        HistoryWriter(settings).close()
-        made.append(lambda _client: HistoryWriter(settings))
+        open_history(settings.history.url).close()
+        made.append(lambda client: HistoryWriter(settings, client))
     return made + [_courier(settings, name) for name in settings.events.ways]
 
 

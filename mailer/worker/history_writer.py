@@ -8,42 +8,94 @@ from typing import Final
 from mailer.config import Settings
 from mailer.errors import HistoryRefusesError
 from mailer.history import open_history
-from mailer.mail.event import Event
+from mailer.mail.event import ORDER_BITS, Event
+from mailer.store.connection import Client
+from mailer.store.events import Rewinds, Rewound
 
 log = logging.getLogger(__name__)
 
 _TIDY_EVERY: Final = 3600.0
 
+_MARGIN: Final = 86400.0
+"""Seconds that pass at most from when something happened until it is in the stream."""
+
+_NAMED: Final = 20
+"""Campaigns that are named where Redis knows less of them than the history; the largest ones."""
+
 
 class HistoryWriter:
-    """The consumer that writes the history, and takes out of it what is too old."""
+    """The consumer that writes the history, and takes out of it what is too old.
+
+    It notices a Redis that is older than the history: restored from a backup, or emptied.
+    """
 
     name = "history"
     chunk = 5_000
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, client: Client) -> None:
         assert settings.history.url is not None
         self._history = open_history(settings.history.url)
+        self._rewinds = Rewinds(client, self.name)
         self._keep = settings.history.keep
         self._is_made = (
             self._history.is_postgresql
         )  # there, `mailer history upgrade` makes the tables
         self._tidy_at = 0.0
+        self._ledger = ""
+        self._cursor = 0
 
-    def take(self, events: Sequence[Event]) -> None:
-        """Write *events* down."""
+    def begin(self) -> None:
+        """Go on from where the process came that read before."""
         if not self._is_made:
             self._history.upgrade()
             self._is_made = True
+        self._ledger = self._rewinds.ledger()
+        taken, cursor = self._history.taken(self._ledger), self._rewinds.cursor()
+        # A ledger that the history has never heard of stands for the one that it had heard of.
+        known = self._history.last_taken() if taken is None else taken
+        if (taken is None and known > cursor) or self._rewinds.is_rewound(known):
+            self._note_rewound(known, cursor)
+        elif taken is None:
+            self._history.begin_at(self._ledger, cursor)
+        self._cursor = cursor
+
+    def take(self, events: Sequence[Event]) -> None:
+        """Write *events* down."""
+        if self._is_older():
+            self.begin()
         self._write(events)
+        self._cursor = max((one.order for one in events), default=self._cursor)
         if monotonic() >= self._tidy_at:
             self._history.drop_before(time() - self._keep)
             self._tidy_at = monotonic() + _TIDY_EVERY
 
+    def _is_older(self) -> bool:
+        """Whether Redis has another cursor than it had: it was restored, or emptied, meanwhile."""
+        return self._rewinds.cursor() < self._cursor
+
+    def _note_rewound(self, known: int, cursor: int) -> None:
+        since = _moment(cursor)
+        campaigns = self._history.known_since(cursor, since - _MARGIN)
+        largest = sorted(campaigns, key=campaigns.__getitem__, reverse=True)[:_NAMED]
+        found = Rewound(
+            max(sum(campaigns.values()), 1),
+            since,
+            _moment(known),
+            {name: campaigns[name] for name in largest},
+        )
+        self._rewinds.note(found, known)
+        log.error(
+            "Redis is older than the history, which knows what became of %d recipients since: was it "
+            "restored from a backup? mailer events list",
+            found.recipients,
+        )
+        # Noted first: a crash between the two says it twice, and never not at all.
+        self._history.begin_at(self._ledger, cursor)
+
     def _write(self, events: Sequence[Event]) -> None:
         """Write *events*; one that can never be stored is passed over, and holds up no other."""
         try:
-            self._history.write(events)
+            self._history.write(events, self._ledger)
         except HistoryRefusesError as exc:
             if len(events) == 1:
                 log.error("history: event %s is passed over: %s", events[0].identifier, exc)  # noqa: TRY400
@@ -55,3 +107,7 @@ class HistoryWriter:
     def close(self) -> None:
         """Close the connections."""
         self._history.close()
+
+
+def _moment(order: int) -> float:
+    return (order >> ORDER_BITS) / 1000

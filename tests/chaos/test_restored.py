@@ -12,6 +12,7 @@ from mailer.config import load
 from mailer.history import open_history
 from mailer.operate import campaigns
 from mailer.operate.recipients import accepted
+from mailer.store.events import Rewinds
 from tests.conftest import free_port
 from tests.servers.cluster import Cluster, eventually
 from tests.servers.scripted import ScriptedServer
@@ -93,6 +94,7 @@ def test_what_was_sent_since_the_backup_is_not_sent_again(tmp_path, smtp):
         assert again.outcomes("spring")["accepted"] < sent  # the ledger has forgotten
         campaigns.cancel(settings, "spring")
         again.start("again")
+        eventually(lambda: Rewinds(again.client, "history").seen())  # and it says so
         eventually(lambda: again.final("spring"))
         queue(settings, "spring-2", skip=accepted(settings, "spring"))
         eventually(lambda: again.final("spring-2"))

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from mailer.store import keys
-from mailer.store.events import Aside, EventStream, Gaps
+from mailer.store.events import Aside, EventStream, Gaps, Rewinds, Rewound
 
 BODY = json.dumps({"id": "dlv_1", "events": [{"id": "e1", "mailbox": "ada@example.org"}]}).encode()
 
@@ -92,6 +92,25 @@ def test_drop_is_refused_while_it_is_configured(mailer, place, hook):
 
     assert ran.code == 1
     assert "events.hook" in ran.err
+
+
+def test_that_redis_was_restored_is_said_until_somebody_has_looked(mailer, hook, client):
+    EventStream(client).register("history")
+    now = time.time()
+    Rewinds(client, "history").note(Rewound(4, now - 60, now, {"spring": 3, "may": 1}), 1)
+
+    said = mailer("events", "list").out
+    assert "older than the history, which knows what became of 4 recipients after 20" in said
+    assert "(spring 3, may 1)" in said
+    assert "`mailer history mend`, or `mailer events dismiss history`" in said
+    found = json.loads(mailer("events", "list", "--json").out)["redis_is_older"]
+    assert (found["recipients"], found["campaigns"]) == (4, {"spring": 3, "may": 1})
+    assert "knows what became of 4 recipients, and Redis does not" in mailer("status").err
+
+    assert "of 4 recipients of whom" in mailer("events", "dismiss", "history").out
+    assert "older" not in mailer("events", "list").out
+    assert "Redis" not in mailer("status").err
+    assert mailer("events", "dismiss", "history").out == "history missed nothing\n"
 
 
 def test_what_was_missed_is_said_until_somebody_has_looked(mailer, hook, client):

@@ -72,7 +72,7 @@ def refused(mailer, client, place, *, followed):
         Note("spring", key, back, None, Brake(), lambda: feedback.told("spring", key, back))
     )
     if followed:
-        writer = HistoryWriter(load(place / "mailer.toml", {}))
+        writer = HistoryWriter(load(place / "mailer.toml", {}), client)
         follower = Follower(client, writer)
         while follower.step() == 0.0:
             pass

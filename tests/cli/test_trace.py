@@ -53,7 +53,7 @@ def sent(mailer, client):
 
 
 def followed(client, place):
-    writer = HistoryWriter(load(place / "mailer.toml", {}))
+    writer = HistoryWriter(load(place / "mailer.toml", {}), client)
     follower = Follower(client, writer)
     while follower.step() == 0.0:
         pass

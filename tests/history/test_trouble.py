@@ -53,14 +53,15 @@ def test_an_event_that_cannot_be_stored_is_said_and_nothing_of_its_chunk_is_ther
 
 @pytest.mark.parametrize("bad", [{"code": 1 << 70}, {"account": "\ud800"}])
 def test_the_writer_passes_over_what_cannot_be_stored_and_nothing_else(
-    history, bad, tmp_path, caplog
+    history, bad, tmp_path, client, caplog
 ):
     url = history._engine.url.render_as_string(hide_password=False)
     (tmp_path / "mailer.toml").write_text(f'[history]\nurl = "{url}"\nkeep = "100y"\n')
-    writer = HistoryWriter(load(tmp_path / "mailer.toml", {}))
+    writer = HistoryWriter(load(tmp_path / "mailer.toml", {}), client)
     events = [event(n) for n in range(50)]
     events[13], events[14] = replace(events[13], **bad), replace(events[14], **bad)
 
+    writer.begin()
     writer.take(events)
     writer.close()
 

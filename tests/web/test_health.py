@@ -7,6 +7,7 @@ import pytest
 from mailer.config import Settings
 from mailer.history import open_history
 from mailer.store import Store, keys
+from mailer.store.events import Rewinds, Rewound
 from tests.web.conftest import Served
 
 
@@ -46,6 +47,9 @@ def test_a_history_that_is_configured_must_be_reachable_with_its_tables(
         client.hset(keys.EVENTS_MISSED, "history", '{"recipients": 7}')
         answer = server.client.get("/readyz")  # mail goes out, and who routes here may go on
         assert (answer.status_code, answer.json()["events"]) == (200, "look")
+        client.delete(keys.EVENTS_MISSED)
+        Rewinds(client, "history").note(Rewound(7, 1.0, 2.0), 1)
+        assert server.client.get("/readyz").json()["events"] == "look"
 
 
 def test_without_redis_it_lives_and_is_not_ready():

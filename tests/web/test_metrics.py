@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from mailer.config import load
 from mailer.store import keys
 from mailer.store.breaker import Breaker
-from mailer.store.events import Aside, EventStream
+from mailer.store.events import Aside, EventStream, Rewinds, Rewound
 from mailer.store.feedback.records import Brake, Feedback, Note, Returned
 from mailer.store.views.dead_groups import DeadGroups
 from tests.servers.cluster import Cluster
@@ -74,12 +74,15 @@ def test_who_is_behind_with_events_is_shown_with_its_age(served, client):
     client.xadd(keys.EVENTS, {"n": 1}, id=f"{int((time.time() - 90) * 1000)}-0")
     Aside(client).put("history", b"{}", 1, "why")
     client.hset(keys.EVENTS_MISSED, "history", '{"recipients": 7}')
+    assert "mailer_ledger_forgotten 0.0" in served.client.get("/metrics").text
+    Rewinds(client, "history").note(Rewound(8, 1.0, 2.0), 1)
 
     found = samples(served)
 
     assert 90 <= found["mailer_events_lag_seconds", "history"] < 150
     assert found["mailer_events_set_aside", "history"] == 1
     assert found["mailer_events_missed", "history"] == 7
+    assert "mailer_ledger_forgotten 8.0" in served.client.get("/metrics").text
 
 
 def test_the_figures_are_the_ledgers(cluster, smtp):

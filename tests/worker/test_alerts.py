@@ -14,7 +14,7 @@ from mailer.mail.said import Said
 from mailer.store import keys
 from mailer.store.alerts import LEASE, Event, Outbox, written
 from mailer.store.breaker import OPERATOR, Breaker, Refusal, Trouble
-from mailer.store.events import Aside, EventStream, Gaps
+from mailer.store.events import Aside, EventStream, Gaps, Rewinds, Rewound
 from mailer.worker import alerts
 from mailer.worker.alerts import Alerts
 
@@ -215,3 +215,18 @@ def test_what_left_redis_unread_is_told_once(client):
     (missed,) = told
     assert (missed.event, missed.consumer, missed.messages) == ("events_missed", "hook", 3)
     assert str(missed) == "hook missed what became of 3 messages: mailer events list"
+
+
+def test_that_redis_was_restored_is_told_once(client):
+    settings = Settings.model_validate(
+        {"alerts": {"hook": f"{__name__}:hook"}, "history": {"url": "sqlite:///h.db"}}, context={}
+    )
+    watching, now = Alerts(settings, client), time()
+    Rewinds(client, "history").note(Rewound(3, now - 60, now), 1)
+    for _ in range(3):
+        watching._watch_consumers(now)
+    watching.tell(now)
+
+    (one,) = told
+    assert (one.event, one.messages) == ("ledger_restored", 3)
+    assert "older than the history by what became of 3 messages" in str(one)

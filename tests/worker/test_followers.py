@@ -40,7 +40,7 @@ def some_happened(client, numbers=range(3)):
 def test_what_happened_is_in_the_history_and_no_more_in_redis(client, tmp_path):
     some_happened(client)
     url = f"sqlite:///{tmp_path}/h.sqlite"
-    follower = Follower(client, HistoryWriter(settings(tmp_path, url)))
+    follower = Follower(client, HistoryWriter(settings(tmp_path, url), client))
 
     while follower.step() == 0.0:
         pass
@@ -51,7 +51,7 @@ def test_what_happened_is_in_the_history_and_no_more_in_redis(client, tmp_path):
 
 def test_what_left_redis_unread_is_said_and_what_comes_next_is_taken(client, tmp_path, caplog):
     url = f"sqlite:///{tmp_path}/h.sqlite"
-    follower = Follower(client, HistoryWriter(settings(tmp_path, url)))
+    follower = Follower(client, HistoryWriter(settings(tmp_path, url), client))
     follower.step()
     claimed = some_happened(client)
     client.delete("mailer:events")
@@ -71,13 +71,14 @@ def test_a_follower_that_dies_before_it_acknowledged_leaves_its_events_to_the_ne
 ):
     some_happened(client)
     url = f"sqlite:///{tmp_path}/h.sqlite"
-    writer = HistoryWriter(settings(tmp_path, url))
+    writer = HistoryWriter(settings(tmp_path, url), client)
     stream = EventStream(client)
     stream.take("history")
+    writer.begin()
     writer.take(stream.read("history", 10).events)  # and here it dies
     stream.leave("history")
 
-    other = Follower(client, HistoryWriter(settings(tmp_path, url)))
+    other = Follower(client, HistoryWriter(settings(tmp_path, url), client))
     while other.step() != 0.0:
         pass
 
@@ -92,7 +93,7 @@ def test_while_the_database_is_away_events_wait_and_go_in_when_it_is_back(
 ):
     with closing(open_history(postgres_url)) as history:
         history.upgrade()
-    writer = HistoryWriter(settings(tmp_path, postgres_url))
+    writer = HistoryWriter(settings(tmp_path, postgres_url), client)
     follower = Follower(client, writer)
     postgres_server.stop()
     try:
@@ -135,6 +136,9 @@ class Narrow:
     def __init__(self, can):
         self.can = can
         self.taken = []
+
+    def begin(self):
+        pass
 
     def take(self, events):
         if not self.can:
@@ -200,7 +204,7 @@ def test_one_that_takes_long_keeps_its_place(client):
 
 def test_a_thread_that_is_to_stop_takes_what_is_left_first(client, tmp_path):
     url = f"sqlite:///{tmp_path}/h.sqlite"
-    follower = Follower(client, HistoryWriter(settings(tmp_path, url)))
+    follower = Follower(client, HistoryWriter(settings(tmp_path, url), client))
     some_happened(client)
     follower.stop()
     follower.start()

@@ -103,6 +103,9 @@ def _troubles(session: Session) -> None:
     for gap in events.missed(settings):
         what = f"missed {plural(gap.recipients, 'event')}, which left Redis unread"
         say(f"mailer: {gap.consumer}: {what}: `mailer events list`", err=True)
+    if older := events.rewound(settings):
+        what = f"knows what became of {plural(older.recipients, 'recipient')}, and Redis does not"
+        say(f"mailer: history: {what}: was it restored? `mailer events list`", err=True)
     if said := refused(settings):
         say(f"mailer: Redis takes no writes, and workers wait: {said}", err=True)
     elif waiting := campaigns.unattended(settings):

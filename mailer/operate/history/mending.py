@@ -19,7 +19,7 @@ from mailer.operate.failures import ByPlace, unaccepted
 from mailer.operate.history import opened
 from mailer.queues.connections import Producer
 from mailer.store import Store
-from mailer.store.events import Gaps
+from mailer.store.events import Gaps, Rewinds
 from mailer.store.feedback.records import Returned, event_of
 
 if TYPE_CHECKING:
@@ -53,12 +53,13 @@ class Mended:
 def mend(settings: Settings, names: Sequence[str] = ()) -> Iterator[Mended]:
     """Put into the history what only the ledger knows of these campaigns, or of all.
 
-    To do it twice changes nothing more. After all, nothing more is said of what the history has missed.
+    To do it twice changes nothing more. After all, nothing more is said of what the history has missed,
+    nor of what it knows and Redis, restored from a backup, does not.
     Raises `InputError` where it is behind and does not catch up: no worker reads for it.
     """
     producer = Producer(settings)
-    gaps = Gaps(producer.client)
-    seen = gaps.of(_READER)
+    gaps, rewinds = Gaps(producer.client), Rewinds(producer.client, _READER)
+    seen, rewound = gaps.of(_READER), rewinds.seen()
     with closing(opened(settings)) as history:
         for name in names or producer.campaigns.names():
             try:
@@ -69,6 +70,8 @@ def mend(settings: Settings, names: Sequence[str] = ()) -> Iterator[Mended]:
                 yield Mended(name, why=str(exc))  # forgotten meanwhile
     if seen and not names:
         gaps.close(seen)
+    if rewound and not names:
+        rewinds.close(rewound)
 
 
 class _Mending:
@@ -124,8 +127,10 @@ class _Mending:
             place, status, _ = one
             outcome, later = known.get(place, ("", ""))
             news = [each for each in back.get(place, ()) if _is_news(later, each)]
-            if outcome != status.word or news:
-                yield one, outcome == status.word, news
+            # Whoever has got it stays one who has: a ledger that says otherwise is older.
+            has_outcome = outcome in {status.word, Status.ACCEPTED.word}
+            if news or not has_outcome:
+                yield one, has_outcome, news
 
     def _outcome(self, place: int, status: Status, key: bytes, detail: Detail | None) -> Event:
         known = detail or Detail("")

@@ -2,6 +2,7 @@
 
 from mailer.store.events.aside import Aside, SetAside
 from mailer.store.events.missed import Gaps, Missed
+from mailer.store.events.rewound import Rewinds, Rewound
 from mailer.store.events.stream import LEASE, Backlog, EventStream, Reading
 
 __all__ = [
@@ -12,5 +13,7 @@ __all__ = [
     "Gaps",
     "Missed",
     "Reading",
+    "Rewinds",
+    "Rewound",
     "SetAside",
 ]

@@ -9,7 +9,7 @@ import re
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from mailer.errors import PayloadError, PayloadTooNewError
 from mailer.mail.event import ORDER_BITS, Event, decode_entry, moved
@@ -20,6 +20,9 @@ from mailer.store.reach import reading
 LEASE: Final = 15.0
 """Seconds that a process which reads may be silent before another takes its place, unless told else."""
 
+_START: Final = "0-0"
+"""The cursor of a consumer that has read nothing."""
+
 _PAGE: Final = 100
 """Entries read at a time at most: one may tell of a whole batch, and who wants few is to get few."""
 
@@ -29,7 +32,8 @@ class Reading:
     """Some entries of the stream: their events, where they end, how many recipients they tell of.
 
     *unreadable* says of each entry that could not be read why; its events are not in *events*. *newer* is
-    said of the entry behind the last one: a worker of a newer version wrote it, and can read it.
+    said of the entry behind the last one: a worker of a newer version wrote it, and can read it. They
+    were read from the cursor *after* on.
     """
 
     events: tuple[Event, ...]
@@ -37,6 +41,7 @@ class Reading:
     number: int
     unreadable: tuple[str, ...] = ()
     newer: str = ""
+    after: str = _START
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +86,7 @@ class EventStream:
     def read(self, consumer: str, messages: int) -> Reading | None:
         """What *consumer* has not read, up to somewhat more than so many *messages*; None: nothing."""
         with reaching_redis():
-            cursor = self._client.hget(keys.CONSUMERS, consumer) or b"0-0"
+            cursor = self._client.hget(keys.CONSUMERS, consumer) or _START.encode()
             found: list[tuple[bytes, dict[bytes, bytes]]] = []
             number, size = 0, min(_PAGE, max(messages // _PAGE, 1))
             while number < messages:
@@ -91,11 +96,11 @@ class EventStream:
                 number += sum(int(fields.get(b"n", 0)) for _, fields in page)
                 if len(page) < size:
                     break
-        return _reading(found) if found else None
+        return _reading(found, reading.text(cursor)) if found else None
 
     def acknowledge(self, consumer: str, reading: Reading) -> None:
-        """What was read is done: never to be read again."""
-        self._ack(consumer, reading.last, reading.number)
+        """What was read is done: never to be read again, unless Redis was restored meanwhile."""
+        self._ack(consumer, reading.last, reading.number, reading.after)
 
     def note_trouble(self, consumer: str, why: str) -> None:
         """Say why *consumer* does not get on; with "", that it does again."""
@@ -108,14 +113,14 @@ class EventStream:
     def cursor(self, consumer: str) -> int:
         """The last entry that *consumer* has read, as events are ordered."""
         with reaching_redis():
-            found = self._client.hget(keys.CONSUMERS, consumer) or b"0-0"
-        return _order(found)
+            found = self._client.hget(keys.CONSUMERS, consumer) or _START.encode()
+        return order_of(found)
 
     def end(self) -> int:
         """The last entry that there is, as events are ordered; 0 where there is none."""
         with reaching_redis():
             found = self._client.xrevrange(keys.EVENTS, "+", "-", 1)
-        return _order(found[0][0]) if found else 0
+        return order_of(found[0][0]) if found else 0
 
     def backlogs(self, now: float) -> list[Backlog]:
         """How far each consumer is behind."""
@@ -154,6 +159,7 @@ class EventStream:
                 keys.EVENTS_TROUBLE,
                 keys.EVENTS_LOST,
                 keys.EVENTS_MISSED,
+                keys.EVENTS_REWOUND,
             ):
                 self._client.hdel(key, consumer)
             self._client.delete(keys.aside(consumer), keys.again(consumer))
@@ -170,7 +176,7 @@ class EventStream:
         return max(now - _milliseconds(found[0][0]) / 1000, 0.0) if found else 0.0
 
 
-def _reading(found: Sequence[tuple[bytes, Mapping[bytes, bytes]]]) -> Reading:
+def _reading(found: Sequence[tuple[bytes, Mapping[bytes, bytes]]], after: str) -> Reading:
     events: list[Event] = []
     unreadable = []
     last, number, newer = "", 0, ""
@@ -184,11 +190,11 @@ def _reading(found: Sequence[tuple[bytes, Mapping[bytes, bytes]]]) -> Reading:
             unreadable.append(f"entry {identifier.decode()}: {exc}")
         last = identifier.decode()
         number += int(fields.get(b"n", 0))
-    return Reading(tuple(events), last, number, tuple(unreadable), newer)
+    return Reading(tuple(events), last, number, tuple(unreadable), newer, after)
 
 
 def _events(identifier: bytes, fields: Mapping[bytes, bytes]) -> list[Event]:
-    order = _order(identifier)
+    order = order_of(identifier)
     if b"e" in fields:
         ref = fields.get(b"r", b"").decode()
         return list(decode_entry(fields[b"e"], int(fields.get(b"p", 0)), order, ref))
@@ -201,7 +207,7 @@ def _milliseconds(identifier: bytes) -> int:
     return int(identifier.partition(b"-")[0])
 
 
-def _order(identifier: Any) -> int:
+def order_of(identifier: bytes) -> int:
     """An entry's id as a number of 63 bits that grows as ids do: milliseconds, and the count in one."""
     milliseconds, _, count = identifier.partition(b"-")
     return (int(milliseconds) << ORDER_BITS) + min(int(count), (1 << ORDER_BITS) - 1)

@@ -68,6 +68,9 @@ class Courier:
         self._again_at = 0.0
         self._asked = ""
 
+    def begin(self) -> None:
+        """Nothing is to be looked up: whoever told before has left all that was not taken."""
+
     def take(self, events: Sequence[Event]) -> None:
         """Tell of those *events* that are wanted. Raises `EventsNotTakenError` while any is not told."""
         if not self._failures:

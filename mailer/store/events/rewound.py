@@ -1,0 +1,104 @@
+"""A Redis that is older than what a reader of events knows: restored from a backup, or emptied.
+
+Redis by itself cannot tell: stream, cursors and counts are restored together. A reader that writes down
+outside of Redis how far it came can. The entry that it took in last must be there, unless its cursor has
+passed it: only `EventStream.acknowledge` takes entries away.
+"""
+
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Final
+
+from mailer.mail.event import ORDER_BITS
+from mailer.store import keys
+from mailer.store.connection import Client, load, reaching_redis
+from mailer.store.events.stream import order_of
+from mailer.store.reach import reading
+
+_NEVER_READ: Final = b"0-0"
+
+
+@dataclass(frozen=True, slots=True)
+class Rewound:
+    """What a reader knows and Redis does not: what became of so many *recipients*.
+
+    It was told between *since* and *until*, in seconds since the epoch; *since* is 0.0 where Redis knows
+    nothing of it at all. *campaigns* are those that most of them are of, each with how many.
+    """
+
+    recipients: int
+    since: float
+    until: float
+    campaigns: Mapping[str, int] = field(default_factory=dict)
+
+    def beside(self, before: "Rewound") -> "Rewound":
+        """This and what was found *before*: all of it where this begins earlier, else both."""
+        if self.since <= before.since:
+            return self
+        both = dict(before.campaigns)
+        for name, number in self.campaigns.items():
+            both[name] = both.get(name, 0) + number
+        return Rewound(before.recipients + self.recipients, before.since, self.until, both)
+
+
+class Rewinds:
+    """What the reader *consumer* knows of how old one Redis is."""
+
+    def __init__(self, client: Client, consumer: str) -> None:
+        self._client = client
+        self._consumer = consumer
+        self._note = load(client, "events_rewound")
+
+    def ledger(self) -> str:
+        """Which ledger this is: a name that a backup has, too, and a Redis that was emptied has not."""
+        with reaching_redis():
+            self._client.set(keys.LEDGER, uuid.uuid4().hex, nx=True)
+            return reading.text(self._client.get(keys.LEDGER) or b"")
+
+    def cursor(self) -> int:
+        """The last entry that Redis says was read, as events are ordered."""
+        with reaching_redis():
+            return order_of(self._client.hget(keys.CONSUMERS, self._consumer) or _NEVER_READ)
+
+    def is_rewound(self, taken: int) -> bool:
+        """Whether Redis knows nothing of the entry *taken*, the last one that was written down."""
+        cursor = self.cursor()
+        # A reader that has read nothing is one that is new to this Redis.
+        if not 0 < cursor < taken:
+            return False
+        identifier = _identifier(taken)
+        with reaching_redis():
+            return not self._client.xrange(keys.EVENTS, identifier, identifier, 1)
+
+    def note(self, found: Rewound, taken: int) -> None:
+        """Say what was *found* from now on, beside what was found before.
+
+        What comes stands behind *taken* in the stream.
+        """
+        before = self.seen()
+        said = json.dumps(asdict(found.beside(before) if before else found))
+        self._note(self._consumer, said, _identifier(taken))
+
+    def seen(self) -> Rewound | None:
+        """What was found, until somebody has looked."""
+        with reaching_redis():
+            packed = self._client.hget(keys.EVENTS_REWOUND, self._consumer)
+        if packed is None:
+            return None
+        try:
+            return Rewound(**reading.table(packed, keys.EVENTS_REWOUND))
+        except TypeError:
+            reading.passed_over(keys.EVENTS_REWOUND)
+            return None
+
+    def close(self, seen: Rewound) -> None:
+        """Say no more of what was *seen*; what was found since stays."""
+        if self.seen() == seen:
+            with reaching_redis():
+                self._client.hdel(keys.EVENTS_REWOUND, self._consumer)
+
+
+def _identifier(order: int) -> str:
+    return f"{order >> ORDER_BITS}-{order & ((1 << ORDER_BITS) - 1)}"
