@@ -7,10 +7,11 @@ from collections import Counter
 
 import pytest
 
+from tests.conftest import has_the_machine_to_itself
 from tests.servers.cluster import Cluster
 from tests.servers.redis_servers import Replicated, replicated
 from tests.servers.scripted import ANY, ScriptedServer
-from tests.servers.waiting import eventually
+from tests.servers.waiting import PATIENCE, eventually
 
 pytestmark = [
     pytest.mark.redis_server,
@@ -20,10 +21,9 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 
-AT_ONCE = 15.0
+AT_ONCE = 15.0 if has_the_machine_to_itself() else PATIENCE
 """Seconds within which both workers must have taken new work."""
 
-FINAL = 120.0
 BATCH, CONNECTIONS, STANDS_STILL = 25, 8, 8.0
 
 
@@ -58,6 +58,14 @@ def test_workers_go_on_at_the_next_master(tmp_path, hit, strict, count) -> None:
         replicated(tmp_path / "redis", 2, *settings) as found,
     ):
         smtp.delays[ANY] = 0.03
+        both = threading.Event()
+
+        def leave_some(_connection, line: str) -> None:
+            """The last quarter waits until both have new work: else one might have taken it all."""
+            if int(line.partition("spring-")[2].partition("@")[0]) >= count * 3 / 4:
+                both.wait(PATIENCE)
+
+        smtp.answer("RCPT", leave_some)
         cluster = Cluster(tmp_path, found.url, smtp.port, primary="right")
         try:
             workers = {name: cluster.start(name) for name in ("one", "two")}
@@ -72,8 +80,9 @@ def test_workers_go_on_at_the_next_master(tmp_path, hit, strict, count) -> None:
                 lambda: all(received(cluster, name) > deposed[name] for name in workers),
                 within=AT_ONCE - (time.monotonic() - began),
             )
+            both.set()
             print(f"both took new work after {time.monotonic() - began:.1f} s")  # noqa: T201
-            eventually(lambda: cluster.final("spring"), within=FINAL)
+            eventually(lambda: cluster.final("spring"))
 
             assert [worker.poll() for worker in workers.values()] == [None, None]
             assert cluster.outcomes("spring") == {"accepted": count}

@@ -11,7 +11,7 @@ import threading
 import pytest
 
 from tests.servers.scripted import ScriptedServer
-from tests.servers.waiting import eventually
+from tests.servers.waiting import PATIENCE, eventually
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -28,7 +28,7 @@ class Holding:
     def _look(self, taken):
         if taken.number >= self._enough:
             self.reached.set()
-            self._over.wait(60)
+            self._over.wait(PATIENCE)
 
 
 @pytest.fixture
@@ -95,10 +95,12 @@ def test_killed_or_interrupted_it_goes_on_where_it_stopped(mailer, place, server
         env=environment,
         text=True,
     )
-    assert held.reached.wait(60)
+    assert held.reached.wait(PATIENCE)
     process.send_signal(number)
+    if number == signal.SIGINT:  # the worker has heard of it: so it is not through before that
+        eventually(lambda: "Warm shutdown" in (place / ".mailer/worker.log").read_text())
     held.let_go()
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == (-signal.SIGKILL if number == signal.SIGKILL else 130)
     assert "Traceback" not in err
     if number == signal.SIGINT:

@@ -1,10 +1,11 @@
 """Accounts before a name server on loopback: what it has is judged, and its silence is no fault."""
 
+import contextlib
 import json
 import socket
-import time
 from dataclasses import asdict
 
+import dns.message
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -85,17 +86,25 @@ def test_a_record_that_is_wrong_is_told(settings, zone, name, texts, finding):
         assert say(settings, Names(server.place)) == [finding]
 
 
+def names_asked_of(silent):
+    silent.setblocking(False)
+    found = set()
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            found.add(dns.message.from_wire(silent.recv(4096)).question[0].name)
+    return found
+
+
 def test_a_server_that_never_answers_is_no_fault_of_the_domain(settings):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         silent.bind(("127.0.0.1", 0))
-        began = time.monotonic()
         names = Names(f"127.0.0.1:{silent.getsockname()[1]}", seconds=0.5)
         assert say(settings, names) == [
             ("unknown", "spf"),
             ("unknown", "dkim"),
             ("unknown", "dmarc"),
         ]
-        assert time.monotonic() - began < 2
+        assert len(names_asked_of(silent)) < 3, "the time is over for all of them"
 
 
 def test_a_server_that_is_not_there_is_no_fault_either(settings):

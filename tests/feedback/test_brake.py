@@ -19,6 +19,7 @@ from tests.feedback.made import complaint, failed
 from tests.feedback.test_returns import to
 from tests.servers.scripted import ANY, ScriptedServer
 from tests.servers.shop import shop, work
+from tests.servers.waiting import PATIENCE
 from tests.store.batches import open_campaign
 
 SECRET = "s"
@@ -44,28 +45,39 @@ def delivery(settings, client):
         yield made
 
 
+BEHIND = 20
+"""How many messages the server may have taken whose bounces were not read yet, however busy all are."""
+
+
 class Bouncer:
     """Reads bounces of those whom *refuses* names, as fast as the server has taken them."""
 
     def __init__(self, settings, server, refuses):
         self._returns, self._refuses = returns_of(settings), refuses
         self._taken: SimpleQueue[str] = SimpleQueue()
-        self.paused_at = []
-        server.on_taken = lambda taken: self._taken.put(taken.mailboxes[0])
+        self._room = threading.Semaphore(BEHIND)
+        self._server = server
+        server.on_taken = self._take
         self._thread = threading.Thread(target=self._run)
+
+    def _take(self, taken):
+        assert self._room.acquire(timeout=PATIENCE)
+        self._taken.put(taken.mailboxes[0])
 
     def __enter__(self):
         self._thread.start()
         return self
 
     def __exit__(self, *_exc):
+        self._server.on_taken = lambda _taken: None
         self._taken.put("")
-        self._thread.join(30)
+        self._thread.join(PATIENCE)
 
     def _run(self):
         while mailbox := self._taken.get():
             if self._refuses(mailbox):
                 bounce(self._returns, mailbox)
+            self._room.release()
 
 
 def bounce(returns, mailbox, campaign="spring"):

@@ -195,13 +195,15 @@ def test_a_megabyte_of_anything_takes_no_longer_than_its_length(name):
     def spent(part):
         return min(_spent(part) for _ in range(3))
 
-    assert spent(octets) < max(8 * spent(octets[: len(octets) // 4]), 0.2)
+    # A busy machine only adds: what seems too much is measured again.
+    quarter = octets[: len(octets) // 4]
+    assert any(spent(octets) < max(8 * spent(quarter), 0.2) for _attempt in range(5))
 
 
 def _spent(octets):
-    start = time.process_time()
+    start = time.thread_time()
     _read(octets, ())
-    return time.process_time() - start
+    return time.thread_time() - start
 
 
 def test_bounds_hold():

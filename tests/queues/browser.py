@@ -12,7 +12,7 @@ from typing import Any
 from tornado.ioloop import IOLoop
 from tornado.websocket import websocket_connect
 
-from tests.servers.waiting import eventually
+from tests.servers.waiting import PATIENCE, eventually
 
 
 def program() -> str | None:
@@ -32,7 +32,7 @@ class Page:
         async def main() -> Any:
             return await call()
 
-        return self._loop.run_sync(main, timeout=60)
+        return self._loop.run_sync(main, timeout=PATIENCE)
 
     def _ask(self, method: str, **parameters: object) -> dict[str, Any]:
         self._number += 1
@@ -49,16 +49,16 @@ class Page:
 
         return dict(self._run(exchange))
 
-    def open(self, url: str, ready: str, within: float = 30.0) -> str:
+    def open(self, url: str, ready: str, within: float = PATIENCE) -> str:
         """Go to *url*, wait until its text contains *ready*, and return the text."""
         self._ask("Page.navigate", url=url)
         return self.awaited(ready, within)
 
-    def awaited(self, ready: str, within: float = 30.0) -> str:
-        """Wait until the page's text contains *ready*, and return the text."""
+    def awaited(self, ready: str, within: float = PATIENCE) -> str:
+        """Wait until all of the page is there and its text contains *ready*, and return the text."""
 
         def text() -> str:
-            return str(self.evaluate("document.body ? document.body.innerText : ''") or "")
+            return self.whole("document.body.innerText")
 
         eventually(lambda: ready in text(), within, f"{ready!r} in the page", every=0.1)
         return text()
@@ -67,6 +67,15 @@ class Page:
         """The value of a script in the page."""
         reply = self._ask("Runtime.evaluate", expression=script, returnByValue=True)
         return reply["result"].get("value")
+
+    def whole(self, script: str) -> str:
+        """The text of a script, "" while the page is not read to its end, or where it has none."""
+        return str(self.evaluate(f"document.readyState === 'loading' ? '' : {script}") or "")
+
+    def fill(self, field: str, text: str) -> None:
+        """Have *text* stand in the *field* of that id."""
+        script = f"document.querySelector({json.dumps('#' + field)}).value = {json.dumps(text)}"
+        assert self.evaluate(script) == text
 
     def resolve(self, script: str) -> Any:
         """The value that the promise of a script in the page comes to."""

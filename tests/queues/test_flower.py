@@ -88,7 +88,7 @@ def test_a_worker_counts_the_queue_of_dead_letters_among_its_own(flower):
 
 
 def test_the_worker_page_and_inspect_show_words_instead_of_arguments(cluster, flower, smtp):
-    inspect = cluster.broker.app.control.inspect(timeout=5)
+    inspect = cluster.broker.app.control.inspect(["one@test"], timeout=5)
     seen = threading.Event()
     smtp.on_taken = lambda _taken: seen.wait(PATIENCE)
     try:

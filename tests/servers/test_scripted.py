@@ -139,7 +139,8 @@ def test_at_the_dot_it_does_what_the_script_says(server, act, taken, expected):
     server.answer("DOT", act)
     sending = client(server)
     sending.ehlo()
-    sending.sock.settimeout(0.3)
+    if act is Act.SILENCE:
+        sending.sock.settimeout(2)
     with pytest.raises(expected):
         sending.sendmail("a@b.example", ADA, "x")
     sending.close()

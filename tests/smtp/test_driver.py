@@ -8,14 +8,15 @@ import threading
 import time
 import types
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
-from statistics import median
 
 import pytest
 
 from mailer.errors import ConfigError
 from mailer.smtp import Action, Driver, Fate, Proceed, Submission, Timeouts
 from tests.servers.scripted import Act, ScriptedServer
+from tests.servers.waiting import eventually
 
 GREETING = """
     S: 220 mx.example ready
@@ -184,15 +185,23 @@ def test_a_trickling_server_gains_no_time(driver, mail, journal):
     assert time.monotonic() - began < 30
 
 
-def test_the_journal_hears_a_heartbeat_while_a_reply_is_awaited(playing, driver, mail, journal):
-    server = playing(OPEN + one("ada").replace("S: 250 queued", "X: silence"))
-    ours = driver(server.port, timeouts=Timeouts(final=1.6))
-    ours.send(mail("ada@example.org"), journal)
-    gaps = [
-        later - earlier for earlier, later in zip(journal.beats, journal.beats[1:], strict=False)
-    ]
-    assert len(gaps) >= 2
-    assert median(gaps) < 1.0
+def test_the_journal_hears_a_heartbeat_while_a_reply_is_awaited(driver, mail, journal):
+    """The server answers when the journal has heard three; a busy machine may delay one of them."""
+
+    heard = []
+
+    def three_beats(_connection, _line):
+        before = len(journal.beats)
+        eventually(lambda: len(journal.beats) >= before + 3, what="three heartbeats")
+        heard.extend(journal.beats[before : before + 3])
+
+    with ScriptedServer() as server:
+        server.answer("DOT", three_beats)
+        ours = driver(server.port)
+        (result,) = ours.send(mail("ada@example.org"), journal)
+        ours.close()
+    assert result.fate is Fate.ACCEPTED
+    assert min(later - earlier for earlier, later in pairwise(heard)) < 1.0
 
 
 def test_after_a_stop_replies_are_awaited_for_the_grace_only(playing, settings, gate, mail):

@@ -168,10 +168,19 @@ def test_a_server_that_dies_of_what_is_written_ahead_leaves_one_in_doubt(
 def test_a_further_login_that_is_refused_for_now_opens_no_more_and_ends_nothing(
     server, driver, mail, journal, gate
 ):
+    has_come = threading.Event()
+
     def second_login_waits(connection, _line):
-        return "454 4.7.0 too many logins, try again later" if connection.number > 0 else None
+        if connection.number == 0:
+            return None
+        has_come.set()
+        return "454 4.7.0 too many logins, try again later"
+
+    def wait_for_second(_connection, _line):
+        assert has_come.wait(PATIENCE), "no second connection has come as far as its login"
 
     server.answer("AUTH", second_login_waits)
+    server.answer("DOT", wait_for_second)
     server.offers = ("PIPELINING", "AUTH PLAIN")
     ours = driver(max_connections=4, username="ada", password=lambda: "secret")
     results = ours.send(mail(*_names(40)), journal)

@@ -6,6 +6,7 @@ import pytest
 
 from mailer.smtp import Action, Driver, Fate, Stage
 from tests.servers.scripted import ScriptedServer
+from tests.servers.waiting import PATIENCE, eventually
 
 LOGIN = {"username": "shop", "password": lambda: "right", "max_connections": 6}
 
@@ -32,14 +33,25 @@ def test_one_login_is_under_way_at_a_time_while_connections_open_side_by_side(
 ):
     server.delays["AUTH"] = 0.05
     seen = []
-    server.answer("AUTH", lambda _connection, _line: seen.append(len(server.connections)))
-    results = driver.send(mails(mail, 400), journal)
+
+    def at_login(_connection, _line):
+        if seen:
+            eventually(
+                lambda: len(server.connections) > 2, what="a third beside the second's login"
+            )
+        seen.append(len(server.connections))
+
+    def wait_for_others(_connection, _line):
+        eventually(lambda: len(seen) > 2, what="a third login")
+
+    server.answer("AUTH", at_login)
+    # Without it the first connection may be through with all before others are needed.
+    server.answer("DOT", wait_for_others)
+    results = driver.send(mails(mail, 40), journal)
     assert {result.fate for result in results} == {Fate.ACCEPTED}
     assert server.most_at_login == 1
     assert server.logins["shop"] == gate.logins > 2
     assert seen[0] == 1, "the first login is tried alone"
-    ahead = [count - number for number, count in enumerate(seen, 1)]
-    assert max(ahead) > 0, "others come as far as theirs meanwhile"
 
 
 def test_a_login_under_way_is_waited_for_though_nobody_needs_it_any_more(
@@ -54,7 +66,7 @@ def test_a_login_under_way_is_waited_for_though_nobody_needs_it_any_more(
             second_has_come.set()
 
     def wait_for_second(_connection, _line):
-        assert second_has_come.wait(60), "no second connection has come as far as its login"
+        assert second_has_come.wait(PATIENCE), "no second connection has come as far as its login"
 
     server.answer("AUTH", turn_wrong)
     # Without it the first connection may be through with all before another is needed.
@@ -76,7 +88,11 @@ def test_who_may_not_log_in_after_all_hangs_up_without_having_tried(
         asked.append(server.logins["shop"])
         return len(asked) == 1
 
+    def wait_for_second(_connection, _line):
+        eventually(lambda: len(asked) > 1, what="a second that wants to log in")
+
     gate.may_log_in = may_log_in
+    server.answer("DOT", wait_for_second)
     results = driver.send(mails(mail, 40), journal)
     assert {result.fate for result in results} == {Fate.ACCEPTED}
     assert server.logins["shop"] == 1
@@ -93,9 +109,16 @@ def test_a_refusal_closes_those_that_wait_for_their_login(server, driver, mail, 
             server.passwords["shop"] = "changed"
             refused.set()
 
+    def are_closed():
+        return refused.is_set() and server.open == server.logins["shop"]
+
+    def wait_for_refusal(_connection, _line):
+        eventually(are_closed, what="a refusal, and the end of those that had no login")
+
     server.delays["AUTH"] = 0.02
     server.answer("AUTH", turn_wrong)
-    results = driver.send(mails(mail, 4000), journal)
+    server.answer("DOT", wait_for_refusal)
+    results = driver.send(mails(mail, 40), journal)
     assert refused.is_set()
     assert server.refused["shop"] == 1
     assert {result.fate for result in results} == {Fate.ACCEPTED, Fate.UNSENT}

@@ -167,7 +167,7 @@ def _now_and_then(begins):
 def test_an_answer_that_comes_by_the_octet_is_left_in_time(endpoint, ca_file, begins):
     url, answers, _ = endpoint
     answers += [_now_and_then(begins), (200, b'{"access_token": "x"}')]
-    source = from_endpoint(url, fields, ca_file=ca_file, timeout=0.5)
+    source = from_endpoint(url, fields, ca_file=ca_file, timeout=1.5)
     with pytest.raises(TokenUnavailableError, match="no answer in time"):
         source(False)
     assert from_endpoint(url, fields, ca_file=ca_file)(False) == "x"

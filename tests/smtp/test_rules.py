@@ -339,29 +339,36 @@ def patterns():
         yield from ((entry.reason, one) for one in (entry.text, entry.unless) if one is not None)
 
 
-def seconds(call):
-    """The CPU time of *call* at its best of two."""
+def seconds(call, texts):
+    """The CPU time of *call* for all *texts*, at its best of two."""
     best = float("inf")
     for _ in range(2):
         began = time.thread_time()
-        call()
+        for text in texts:
+            call(text)
         best = min(best, time.thread_time() - began)
     return best
+
+
+def grows_with_the_text(call, texts):
+    """Whether four times the length is less than eight times the work.
+
+    Below 2 ms the clock is too coarse. A busy machine only adds: what seems too much is measured again.
+    """
+    quarters = [text[: len(text) // 4] for text in texts]
+    return any(
+        seconds(call, texts) < max(8 * seconds(call, quarters), 0.002) for _attempt in range(5)
+    )
 
 
 @pytest.mark.parametrize("nasty", NASTY)
 def test_the_work_of_judging_grows_no_faster_than_a_text(nasty):
     texts = [nasty.format(*[word] * nasty.count("{}")) for word in WORDS]
     for name, pattern in patterns():
-        short = seconds(lambda p=pattern: [p.search(text[: len(text) // 4]) for text in texts])
-        long = seconds(lambda p=pattern: [p.search(text) for text in texts])
-        # Four times the length: less than eight times the work. Below 2 ms the clock is too coarse.
-        assert long < max(8 * short, 0.002), name
+        assert grows_with_the_text(pattern.search, texts), name
 
 
 @pytest.mark.parametrize("nasty", NASTY)
 def test_the_work_of_finding_a_wait_grows_no_faster_than_a_text(nasty):
     texts = [nasty.format(*[word] * nasty.count("{}")) for word in WORDS]
-    short = seconds(lambda: [retry_after(text[: len(text) // 4], 0.0) for text in texts])
-    long = seconds(lambda: [retry_after(text, 0.0) for text in texts])
-    assert long < max(8 * short, 0.002)
+    assert grows_with_the_text(lambda text: retry_after(text, 0.0), texts)

@@ -18,6 +18,7 @@ from mailer.store import Store
 from mailer.store.connection import connect
 from mailer.store.ledger import Fresh
 from mailer.store.reach.attempts import Attempts
+from tests.conftest import has_the_machine_to_itself
 from tests.servers.redis_servers import eventually, redis_process
 
 pytestmark = [
@@ -36,7 +37,7 @@ def test_a_redis_that_stands_still_is_given_up_after_five_seconds(tmp_path: Path
         with pytest.raises(LedgerUnavailableError, match="cannot be reached"):
             store.campaigns.names()
 
-        assert 2 < monotonic() - began < 10
+        assert 2 < monotonic() - began < (10 if has_the_machine_to_itself() else 60)
 
 
 def between_masters(number: int) -> Callable[[], str]:

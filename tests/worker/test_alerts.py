@@ -17,6 +17,7 @@ from mailer.store.breaker import OPERATOR, Breaker, Refusal, Trouble
 from mailer.store.events import Aside, EventStream, Gaps, Rewinds, Rewound
 from mailer.worker import alerts
 from mailer.worker.alerts import Alerts
+from tests.servers.waiting import PATIENCE
 
 NOW = 1_800_000_000.0
 WRONG = Said("AUTH", 535, "5.7.8", "news@shop.example refused", "auth_fail", "AUTH 535")
@@ -138,8 +139,8 @@ def test_the_sweep_watches_and_tells_beside_its_other_duties(client):
     telling = with_alerts(client, dead_letters=1)
     telling._hooks = [lambda _event: heard.set()]
     telling.sweep(time())
-    assert heard.wait(10)
-    telling._teller.join(10)
+    assert heard.wait(PATIENCE)
+    telling._teller.join(PATIENCE)
     assert len(Outbox(client)) == 0
 
 

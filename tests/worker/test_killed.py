@@ -9,12 +9,25 @@ import pytest
 
 from mailer.store.dead_letters import DeadLetters
 from mailer.worker.dead_letters import DeadLetterDuty
-from tests.servers.cluster import mailbox
-from tests.servers.waiting import eventually
+from tests.chaos.proxy import Proxy
+from tests.chaos.world import script_needle
+from tests.servers.cluster import kill_group, mailbox
+from tests.servers.waiting import PATIENCE, eventually
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 
-TOTAL, BATCH = 3_000, 10
+TOTAL, BATCH = 600, 10
+
+
+@pytest.fixture
+def proxy(cluster):
+    """What stands between Redis and workers and commands: it can stop one of them at a step."""
+    port = int(cluster.redis_url.rpartition(":")[2].partition("/")[0])
+    made = Proxy(port)
+    text = (cluster.folder / "mailer.toml").read_text()
+    cluster.configure(text.replace(f":{port}/", f":{made.port}/"))
+    yield made
+    made.close()
 
 
 def mailer(cluster, *arguments):
@@ -38,15 +51,16 @@ def shows_all(cluster):
 
 
 def test_a_worker_killed_while_it_buries_leaves_each_message_in_one_letter_that_shows_once(
-    cluster, smtp
+    cluster, proxy, smtp
 ):
     smtp.passwords["primary"] = "changed"
-    worker = cluster.start("one")
+    trap = proxy.trap(script_needle("bury"), skip=TOTAL // BATCH // 3, after=True)
+    worker = cluster.start("one", "--concurrency", "1")
     cluster.enqueue("spring", "primary", TOTAL, BATCH)
-    eventually(lambda: buried(cluster) > TOTAL // 10, every=0.01)
-    worker.kill()
-    worker.wait()
-    assert buried(cluster) < TOTAL, "it was killed too late to show anything"
+    assert trap.sprung.wait(PATIENCE)
+    kill_group(worker)
+    trap.released.set()
+    assert 0 < buried(cluster) < TOTAL
     cluster.start("two")
     eventually(lambda: buried(cluster) == TOTAL)
     letters = cluster.letters()
@@ -57,7 +71,7 @@ def test_a_worker_killed_while_it_buries_leaves_each_message_in_one_letter_that_
     eventually(lambda: shows_all(cluster))
 
 
-def test_a_replay_killed_in_the_middle_and_run_again_sends_everything_once(cluster, smtp):
+def test_a_replay_killed_in_the_middle_and_run_again_sends_everything_once(cluster, proxy, smtp):
     smtp.passwords["primary"] = "changed"
     cluster.start("one")
     cluster.enqueue("spring", "primary", TOTAL, BATCH)
@@ -66,13 +80,15 @@ def test_a_replay_killed_in_the_middle_and_run_again_sends_everything_once(clust
     cluster.set_password("primary", "changed")
     cluster.breaker.start("primary", time.time())
     letters = len(cluster.letters())
+    trap = proxy.trap(script_needle("exhume"), skip=letters // 3, after=True)
     replay = mailer(cluster, "dead", "replay")
-    eventually(lambda: len(cluster.letters()) < letters * 3 / 4, every=0.01)
+    assert trap.sprung.wait(PATIENCE)
     replay.kill()
     replay.communicate()
-    assert cluster.letters(), "it was killed too late to show anything"
+    trap.released.set()
+    assert 0 < len(cluster.letters()) < letters
     again = mailer(cluster, "dead", "replay")
-    _, said = again.communicate(timeout=120)
+    _, said = again.communicate(timeout=PATIENCE)
     assert again.returncode == 0, said
     eventually(lambda: cluster.final("spring"))
     assert cluster.outcomes("spring") == {"accepted": TOTAL}, cluster.reasons("spring")

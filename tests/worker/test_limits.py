@@ -185,7 +185,7 @@ def test_connections_stay_below_the_limit_and_a_dead_workers_are_free_within_its
     configure(cluster, smtp, few="max_connections = 3")
     first = cluster.start("one")
     enqueue(cluster, "spring", "few", 2_000, batch=100)
-    eventually(lambda: smtp.open == 3)
+    eventually(lambda: smtp.open == 3 and smtp.taken)
     cluster.start("two")
     os.kill(first.pid, signal.SIGKILL)
     killed = time.monotonic()

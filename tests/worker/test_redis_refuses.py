@@ -1,5 +1,7 @@
 """A Redis that answers and cannot serve: workers wait for it, and nobody is lost or mailed twice."""
 
+import contextlib
+import threading
 from collections import Counter
 from pathlib import Path
 
@@ -7,9 +9,9 @@ import pytest
 
 from tests.servers.cluster import Cluster
 from tests.servers.redis_servers import RedisProcess, redis_process, replicated
-from tests.servers.waiting import eventually
+from tests.servers.waiting import PATIENCE, eventually
 
-COUNT = 2000
+COUNT = 600
 
 pytestmark = [pytest.mark.redis_server, pytest.mark.timeout(600)]
 
@@ -49,6 +51,23 @@ def enough(server: RedisProcess) -> None:
     server.admin().config_set("min-replicas-to-write", "0")
 
 
+@contextlib.contextmanager
+def holding(smtp, enough):
+    """From the *enough*-th message on, the server's replies wait until the block is over."""
+    is_over, reached = threading.Event(), threading.Event()
+
+    def hold(taken):
+        if taken.number >= enough:
+            reached.set()
+            is_over.wait(PATIENCE)
+
+    smtp.on_taken = hold
+    try:
+        yield reached.is_set
+    finally:
+        is_over.set()
+
+
 @pytest.mark.parametrize(
     ("hurt", "heal", "says"),
     [
@@ -62,9 +81,10 @@ def test_workers_wait_until_redis_takes_writes_again(tmp_path, smtp, hurt, heal,
         cluster = Cluster(tmp_path, server.url, smtp.port, primary="right")
         try:
             workers = [cluster.start("prefork"), cluster.start("threads", "--pool", "threads")]
-            cluster.enqueue("spring", "primary", COUNT, batch=50)
-            eventually(lambda: len(smtp.mailboxes("primary")) > COUNT / 10)
-            hurt(server)
+            with holding(smtp, COUNT // 10) as is_held:
+                cluster.enqueue("spring", "primary", COUNT, batch=50)
+                eventually(is_held)
+                hurt(server)
             eventually(lambda: f"waiting for Redis: {says}" in cluster.log())
             heal(server)
             eventually(lambda: cluster.final("spring"))
@@ -90,7 +110,7 @@ def test_a_worker_whose_user_has_the_documented_rights_sends_and_can_be_inspecte
             eventually(lambda: cluster.final("spring"))
 
             assert cluster.outcomes("spring") == {"accepted": 50}
-            assert cluster.broker.app.control.inspect(timeout=5).ping()
+            assert cluster.broker.app.control.inspect(["one@test"], PATIENCE).ping()
             assert "NOPERM" not in cluster.log()
         finally:
             cluster.close()
@@ -104,6 +124,7 @@ def test_a_failover_in_mid_campaign_loses_nobody_and_doubles_nobody(tmp_path, sm
         cluster = Cluster(tmp_path, found.url, smtp.port, primary="right")
         try:
             worker = cluster.start("one")
+            smtp.delays["DOT"] = 0.05  # so that it is under way all the time
             cluster.enqueue("spring", "primary", COUNT, batch=50)
             eventually(lambda: len(smtp.mailboxes("primary")) > COUNT / 10)
             found.fail_over()

@@ -169,7 +169,7 @@ def press(page, text):
 
 def said(page, words):
     """Wait until the page says what was done."""
-    eventually(lambda: words in (page.evaluate("document.querySelector('.note')?.innerText") or ""))
+    eventually(lambda: words in page.whole("document.querySelector('.note')?.innerText"))
 
 
 def test_every_act_is_done_by_its_button(everything, at, page):
@@ -193,19 +193,17 @@ def test_every_act_is_done_by_its_button(everything, at, page):
     said(page, "800 messages will be sent again")
     eventually(lambda: not cluster.outcomes("invoices-q1").get("dead"))
     at("/suppression", "Add an address")
-    page.evaluate("document.querySelector('#new').value = 'ada@x.example'")
+    page.fill("new", "ada@x.example")
     press(page, "Add")
     said(page, "ada@x.example is on the list")
     at("/suppression?address=ADA@x.example", "by hand")
     press(page, "Remove")
     said(page, "off the list")
-    page.evaluate(
-        "document.querySelector('#addresses').value = 'a@x.example\\nnobody\\nb@x.example'"
-    )
+    page.fill("addresses", "a@x.example\nnobody\nb@x.example")
     press(page, "Import")
     said(page, "2 addresses added")
     at("/templates/of/newsletter", "Send a test")
-    page.evaluate("document.querySelector('#to').value = 'me@x.example'")
+    page.fill("to", "me@x.example")
     press(page, "Send")
     said(page, "A test is queued")
     at("/campaigns/spring-2026/cancel", "Cancel spring-2026?")

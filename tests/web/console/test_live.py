@@ -209,9 +209,9 @@ def test_behind_a_proxy_that_keeps_streams_back_figures_move_all_the_same(
         page.open(f"{kept_back}{PATH}", "spring")
         campaigns.pause(settings, "spring")
         eventually(
-            lambda: page.evaluate("document.querySelector('[data-state]').innerText") == "paused"
+            lambda: page.whole("document.querySelector('[data-state]')?.innerText") == "paused"
         )
         campaigns.cancel(settings, "spring")
         eventually(
-            lambda: "cancelled" in page.evaluate("document.querySelector('[data-live]').innerText")
+            lambda: "cancelled" in page.whole("document.querySelector('[data-live]')?.innerText")
         )

@@ -9,7 +9,7 @@ import pytest
 
 from mailer.config.telemetry import Log
 from mailer.worker.telemetry.logs import use_format
-from tests.servers.waiting import eventually
+from tests.servers.waiting import PATIENCE, eventually
 
 TOTAL = 30
 GONE = "spring-3@example.org"
@@ -27,7 +27,7 @@ def run(cluster, smtp, chosen, *options):
     assert cluster.outcomes("spring") == {"accepted": TOTAL - 1, "rejected": 1}
     eventually(lambda: "batch 1 of spring" in cluster.log())
     worker.terminate()
-    assert worker.wait(30) == 0
+    assert worker.wait(PATIENCE) == 0
     return [line for line in cluster.log().splitlines() if line.strip()]
 
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from tests.servers.collector import Collector
-from tests.servers.waiting import eventually
+from tests.servers.waiting import PATIENCE, eventually
 
 GONE = "grace@example.org"
 PRODUCER = """
@@ -52,7 +52,7 @@ def test_from_the_producer_by_a_link_to_each_transaction(cluster, smtp, collecto
     worker = cluster.start("worker")
     eventually(lambda: cluster.final("spring") and cluster.final("send.hello"))
     worker.terminate()
-    assert worker.wait(30) == 0
+    assert worker.wait(PATIENCE) == 0
     (enqueued,) = collector.spans("mailer.enqueue")
     (sent,) = collector.spans("mailer.send")
     batches = {attributes(one)["mailer.campaign"]: one for one in collector.spans("mailer.deliver")}
@@ -86,14 +86,17 @@ def test_no_address_and_no_words_of_a_server_leave_the_house(cluster, smtp, coll
     assert b"no such" not in everything.lower()
 
 
-def test_a_collector_that_is_away_holds_up_no_mail(cluster, smtp):
+def test_a_collector_that_is_away_holds_up_no_mail(cluster, smtp, monkeypatch):
+    monkeypatch.setenv(
+        "OTEL_EXPORTER_OTLP_TIMEOUT", "2"
+    )  # seconds, which each process takes at its end
     configure(cluster, "http://127.0.0.1:9")
     produce(cluster)
     worker = cluster.start("worker")
     eventually(lambda: cluster.final("spring") and cluster.final("send.hello"))
     assert cluster.outcomes("spring") == {"accepted": 3}
     worker.terminate()
-    assert worker.wait(40) == 0
+    assert worker.wait(PATIENCE) == 0
 
 
 def test_an_applications_own_tracing_gets_the_spans(cluster):
