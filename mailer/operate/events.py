@@ -95,7 +95,11 @@ def drop(settings: Settings, consumer: str) -> int:
         )
     if consumer not in CONSUMERS:
         raise InputError(f"no consumer {consumer!r}; known are {', '.join(CONSUMERS)}")
-    return EventStream(Producer(settings).client).drop(consumer)
+    client = Producer(settings).client
+    unread = EventStream(client).drop(consumer)
+    if consumer == HISTORY:
+        Rewinds(client, HISTORY).begin_anew()
+    return unread
 
 
 def _consumers(settings: Settings, consumer: str | None) -> Sequence[str]:

@@ -3,7 +3,7 @@
 --
 -- events            stream  read
 -- events:added      string  read
--- events:consumers  hash    consumer := '0-0' where the stream began anew behind its cursor
+-- events:consumers  hash    consumer := '0-1' where the stream began anew behind its cursor
 -- events:read       hash    consumer := all that was added
 -- events:missed     hash    consumer → {recipients, since, until} (JSON), summed up until somebody has looked
 --
@@ -19,7 +19,7 @@ if not ms or #redis.call('XRANGE', stream, '(' .. cursor, '+', 'COUNT', 1) > 0 t
 -- cursor, where nobody would read them.
 local last = redis.call('XREVRANGE', stream, '+', '-', 'COUNT', 1)[1]
 if last and last[1] ~= cursor then
-  redis.call('HSET', PREFIX .. 'events:consumers', consumer, '0-0')
+  redis.call('HSET', PREFIX .. 'events:consumers', consumer, '0-1')
   return 0
 end
 

@@ -11,6 +11,7 @@ from mailer.history import open_history
 from mailer.mail.event import ORDER_BITS, Event
 from mailer.store.connection import Client
 from mailer.store.events import Rewinds, Rewound
+from mailer.store.events.rewound import is_another
 
 log = logging.getLogger(__name__)
 
@@ -53,8 +54,11 @@ class HistoryWriter:
         taken, cursor = self._history.taken(self._ledger), self._rewinds.cursor()
         # A ledger that the history has never heard of stands for the one that it had heard of.
         known = self._history.last_taken() if taken is None else taken
-        if (taken is None and known > cursor) or self._rewinds.is_rewound(known):
-            self._note_rewound(known, cursor)
+        is_lost = taken is None and known > cursor and is_another(self._ledger)
+        if is_lost or (taken is not None and self._rewinds.is_rewound(taken)):
+            self._note_rewound(known)
+            # Noted first: a crash between the two says it twice, and never not at all.
+            self._history.begin_at(self._ledger, cursor)
         elif taken is None:
             self._history.begin_at(self._ledger, cursor)
         self._cursor = cursor
@@ -73,24 +77,23 @@ class HistoryWriter:
         """Whether Redis has another cursor than it had: it was restored, or emptied, meanwhile."""
         return self._rewinds.cursor() < self._cursor
 
-    def _note_rewound(self, known: int, cursor: int) -> None:
-        since = _moment(cursor)
-        campaigns = self._history.known_since(cursor, since - _MARGIN)
+    def _note_rewound(self, taken: int) -> None:
+        known = self._rewinds.known(taken)
+        since = _moment(known)
+        campaigns = self._history.known_since(known, since - _MARGIN)
         largest = sorted(campaigns, key=campaigns.__getitem__, reverse=True)[:_NAMED]
         found = Rewound(
             max(sum(campaigns.values()), 1),
             since,
-            _moment(known),
+            _moment(taken),
             {name: campaigns[name] for name in largest},
         )
-        self._rewinds.note(found, known)
+        self._rewinds.note(found, taken)
         log.error(
             "Redis is older than the history, which knows what became of %d recipients since: was it "
             "restored from a backup? mailer events list",
             found.recipients,
         )
-        # Noted first: a crash between the two says it twice, and never not at all.
-        self._history.begin_at(self._ledger, cursor)
 
     def _write(self, events: Sequence[Event]) -> None:
         """Write *events*; one that can never be stored is passed over, and holds up no other."""

@@ -24,7 +24,7 @@ def rows():
     return [{"email": f"spring-{number}@example.org"} for number in range(NUMBER)]
 
 
-def queue(settings, name, skip=()):
+def queue(settings, name, skip=None):
     made = Campaign(
         name,
         template="spring",

@@ -3,7 +3,7 @@
 import pytest
 
 from mailer.store import keys
-from mailer.store.events import EventStream, Rewinds, Rewound
+from mailer.store.events import EventStream, Gaps, Rewinds, Rewound
 from mailer.store.events.stream import order_of
 from tests.store.batches import claim, enqueue, open_campaign
 from tests.store.test_events import following, settle
@@ -50,8 +50,17 @@ def test_one_with_the_cursor_of_before_and_without_the_entry_is_older(client, cl
     assert not rewinds.is_rewound(before)
 
 
-def test_a_reader_that_is_new_to_a_redis_finds_it_not_older(client):
-    assert not Rewinds(client, "history").is_rewound(7)
+def test_a_stream_that_was_removed_makes_no_redis_older(client, claimed):
+    rewinds = Rewinds(client, "history")
+    settle(client, claimed, [0])
+    taken, _ = read(client)
+    client.delete(keys.EVENTS)
+    client.hset(keys.CONSUMERS, "history", "99999999999999-0")
+    settle(client, claimed, [1])
+    Gaps(client).look("history", 1.0)
+
+    assert client.hget(keys.CONSUMERS, "history") == b"0-1"
+    assert not rewinds.is_rewound(taken)
 
 
 def test_what_was_read_from_another_cursor_moves_none(client, claimed):

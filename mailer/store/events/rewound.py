@@ -18,6 +18,11 @@ from mailer.store.events.stream import order_of
 from mailer.store.reach import reading
 
 _NEVER_READ: Final = b"0-0"
+_BEGAN_ANEW: Final = 1
+"""The cursor of a reader whose stream was removed and began anew (`events_end.lua`)."""
+
+_ANEW: Final = "anew-"
+"""How the name of a ledger begins that its reader was to forget."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,11 @@ class Rewound:
         return Rewound(before.recipients + self.recipients, before.since, self.until, both)
 
 
+def is_another(ledger: str) -> bool:
+    """Whether a ledger that was never read stands for one that was lost, and not for one given up."""
+    return not ledger.startswith(_ANEW)
+
+
 class Rewinds:
     """What the reader *consumer* knows of how old one Redis is."""
 
@@ -57,6 +67,11 @@ class Rewinds:
             self._client.set(keys.LEDGER, uuid.uuid4().hex, nx=True)
             return reading.text(self._client.get(keys.LEDGER) or b"")
 
+    def begin_anew(self) -> None:
+        """Have the ledger be another one for the reader: it is given up, and may come back one day."""
+        with reaching_redis():
+            self._client.set(keys.LEDGER, f"{_ANEW}{uuid.uuid4().hex}")
+
     def cursor(self) -> int:
         """The last entry that Redis says was read, as events are ordered."""
         with reaching_redis():
@@ -65,12 +80,17 @@ class Rewinds:
     def is_rewound(self, taken: int) -> bool:
         """Whether Redis knows nothing of the entry *taken*, the last one that was written down."""
         cursor = self.cursor()
-        # A reader that has read nothing is one that is new to this Redis.
-        if not 0 < cursor < taken:
+        if cursor >= taken or cursor == _BEGAN_ANEW:
             return False
         identifier = _identifier(taken)
         with reaching_redis():
             return not self._client.xrange(keys.EVENTS, identifier, identifier, 1)
+
+    def known(self, taken: int) -> int:
+        """The last entry, of those up to *taken*, that Redis has, or that its reader has read."""
+        with reaching_redis():
+            found = self._client.xrevrange(keys.EVENTS, _identifier(taken), "-", 1)
+        return max([self.cursor(), *(order_of(identifier) for identifier, _ in found)])
 
     def note(self, found: Rewound, taken: int) -> None:
         """Say what was *found* from now on, beside what was found before.
