@@ -1,11 +1,12 @@
 """Who is told when an account stops or starts, dead letters pile up, or events are not taken.
 
-Three ways, all optional: a Python function named in ``mailer.toml`` (``alerts.hook``), functions that
-installed packages announce in the entry point group ``mailer.alerts``, and a command
-(``alerts.command``) that gets the event as JSON on its standard input. A function gets the `Event`.
+There are three ways, all optional: a Python function named in ``mailer.toml`` (``alerts.hook``);
+functions that installed packages announce in the entry point group ``mailer.alerts``; and a command
+(``alerts.command``). A function is called with the `Event`; the command gets it as JSON on standard
+input.
 
-Each event is told once over all workers, whether or not a way failed: what fails is logged. A worker
-that is killed while it tells leaves the event to another, two minutes later.
+Each event is told once by all workers together, even if a way fails: the failure is logged. If a worker
+is killed while it tells, another tells the event two minutes later.
 """
 
 import logging
@@ -44,7 +45,7 @@ Hook = Callable[[Event], object]
 
 
 class Alerts:
-    """Tells of events as the settings say. Raises `ConfigError` for a hook that does not exist."""
+    """Tells of events as the settings say. Raises `ConfigError` for a hook that cannot be imported."""
 
     def __init__(self, settings: Settings, client: Client) -> None:
         self._settings = settings.alerts
@@ -58,7 +59,7 @@ class Alerts:
         self._teller: threading.Thread | None = None
 
     def sweep(self, now: float) -> None:
-        """Watch the dead letters, and tell of what is new in a thread of its own."""
+        """Look for what is to be told, and tell it in a thread: a slow hook must not stop the sweep."""
         if self._settings.dead_letters is not None:
             self._outbox.watch_dead_letters(self._settings.dead_letters, now)
         if self._follows:
@@ -86,7 +87,7 @@ class Alerts:
         self._outbox.watch(restored, holds=number > 0)
 
     def tell(self, now: float) -> int:
-        """Tell of all that is new, here and now; returns of how many events."""
+        """Tell all new events, in this thread; returns how many. Raises `LedgerUnavailableError`."""
         told = 0
         while taken := self._outbox.take(now):
             token, event = taken
@@ -110,7 +111,7 @@ class Alerts:
 
 
 def hooks(settings: Settings) -> list[Hook]:
-    """The functions that are told. Raises `ConfigError` that says which cannot be had, and why."""
+    """The functions that are told. Raises `ConfigError` that says which cannot be imported, and why."""
     found: list[Hook] = [point.load() for point in entry_points(group=GROUP)]
     if settings.alerts.hook:
         place = f"{settings.file.name if settings.file else 'configuration'}: alerts.hook"

@@ -1,4 +1,4 @@
-"""What came back, told to Flower: by whichever way it came in, a finished task for each campaign."""
+"""What came back, shown in Flower: a finished task for each campaign, whichever way it came in."""
 
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -9,7 +9,7 @@ from mailer.store.campaigns import Campaigns
 from mailer.store.connection import Client, take_turn
 
 EVERY: Final = 60.0
-"""Seconds between two looks; however much comes back, Flower's list is not flooded."""
+"""Seconds between two looks: with one task for each bounce, Flower's list would hold nothing else."""
 
 DUTY: Final = "flower"
 TASK: Final = "mailer.feedback"
@@ -35,7 +35,7 @@ class CameBack:
         found = {one.campaign: _words(one.came_back) for one in progresses}
         for name, words in found.items():
             if words and words != self._shown.get(name):
-                # Another worker may tell the same: of one identifier, Flower shows one task.
+                # Another worker may show the same. It has the same identifier, and Flower shows one task.
                 identifier = str(uuid5(NAMESPACE_OID, f"{name}\n{words}"))
                 args, kwargs = f"({name}: what came back)", repr({"campaign": name})
                 self._show(TASK, identifier, args, kwargs, words)

@@ -1,7 +1,7 @@
-"""What workers do about dead letters: publish them at once, make up for crashes, keep their queue true.
+"""What workers do about dead letters: publish them, also after a crash, and keep their queue right.
 
-A dead letter is in the ledger with its payload, and shows as a task message of the same id on the
-broker's queue ``mailer.dead``. The ledger is asked first, and is right.
+A dead letter is in the ledger with its payload, and a task message of the same id on the broker's queue
+``mailer.dead`` shows it. Where the two differ, the ledger is right.
 """
 
 from collections.abc import Iterable, Iterator
@@ -19,7 +19,7 @@ from mailer.store.connection import take_turn
 from mailer.store.dead_letters import UNREADABLE, DeadLetter
 
 TIDY_EVERY: Final = 60.0
-"""Seconds between two looks at whether queue and ledger agree."""
+"""Seconds between two comparisons of queue and ledger."""
 
 
 class DeadLetterDuty:
@@ -37,9 +37,10 @@ class DeadLetterDuty:
         self.queue = DeadQueue(broker.app)
 
     def publish(self, identifiers: Iterable[str]) -> int:
-        """Publish the task messages of these letters and note that; returns how many.
+        """Publish the task messages of these letters, and note in the ledger that it was done.
 
-        Raises `LedgerUnavailableError` when the broker does not take them: the sweep tries again.
+        Returns how many. Raises `LedgerUnavailableError` when the broker does not take them: the sweep
+        tries again.
         """
         published = 0
         for identifier in self.queue.publish(self._still(identifiers)):
@@ -48,13 +49,13 @@ class DeadLetterDuty:
         return published
 
     def show_again(self, identifier: str) -> None:
-        """The letter's task message has left the queue: the sweep is to publish it again."""
+        """Have the sweep publish the letter again: its task message was taken from the queue."""
         self._letters.to_publish([identifier])
 
-    # Duties of the sweep, each by itself: one that fails stops no other.
+    # Duties of the sweep. Each is called by itself, so that one that fails stops no other.
 
     def publish_late(self, now: float) -> None:
-        """Publish what a crash left unpublished."""
+        """Publish the letters that a crash left unpublished."""
         late = [
             identifier
             for identifier in self._letters.unpublished()
@@ -66,7 +67,7 @@ class DeadLetterDuty:
                 self._letters.published(identifier)
 
     def agree(self, now: float) -> None:
-        """Once a minute, see that queue and ledger agree."""
+        """Once a minute, compare the lengths of queue and ledger, and `tidy` if they differ."""
         if now - self._tidied > TIDY_EVERY:
             self._tidied = now
             if len(self.queue) != len(self._letters):
@@ -77,11 +78,11 @@ class DeadLetterDuty:
         tidy(self.queue, self._letters, time())
 
     def condemn(self, now: float) -> None:
-        """Let workers bury what waits for accounts that are stopped, now and not when it is due.
+        """Publish what waits for accounts that are stopped, now and not when it is due.
 
-        Whoever claims such a batch puts it among the dead letters as a whole: then all that the account
-        was to send lies together, to be replayed at once or through another account. What an operator
-        stopped, an operator will start: there it goes on waiting.
+        A worker that claims such a batch makes a dead letter of it. So all that the account was to send
+        is there together, to be replayed at once, or through another account. What waits for an account
+        that an operator stopped goes on waiting: an operator will start it again.
         """
         for account in self._breaker.all(now):
             if account.state == STOPPED and account.reason != OPERATOR:
@@ -105,5 +106,5 @@ class DeadLetterDuty:
             return None
 
     def _alone(self, duty: str, seconds: float) -> bool:
-        """Whether this process may do the *duty* now; for so many seconds, no other may."""
+        """Whether this process may do the *duty*; no other may for so many seconds."""
         return take_turn(self._client, duty, seconds)

@@ -1,7 +1,8 @@
 """How a worker follows what happens: it reads the stream of events for each consumer that is configured.
 
-A thread of the worker's main process for each consumer. Over the cluster one process reads at a time; the
-others look every few seconds whether it still lives. Whatever a consumer does not take waits in Redis.
+Each consumer has a thread in the worker's main process. In the whole cluster one process reads for a
+consumer at a time, under a lease; the others look every few seconds whether the lease still holds. What a
+consumer does not take waits in Redis.
 """
 
 import logging
@@ -33,39 +34,39 @@ POLL: Final = 0.5
 """Seconds between two looks at a stream that was read to its end."""
 
 LOOK: Final = 1.0
-"""Seconds after which a consumer that asked for a pause is asked again what it does with what waits."""
+"""Seconds after which a consumer that asked for a pause gets its events again: it may set some aside."""
 
 PATIENCE: Final = (1.0, 30.0)
-"""Seconds until a consumer that failed is tried again: at first, and at most."""
+"""Seconds until a consumer that failed is tried again: after the first failure, and at most."""
 
 NICENESS: Final = 5
-"""How far a reader of events stands back: of a busy processor it gets a third of a sender's time."""
+"""The niceness of a reader's thread: of a busy processor it gets a third of a sender's time."""
 
 DRAIN: Final = 3.0
-"""Seconds that a worker which ends takes for what was not read yet; another reads the rest."""
+"""Seconds that a worker which ends still reads; another worker reads the rest."""
 
 
 _NOTHING: Final = Reading((), "", 0)
 
 
 class Consumer(Protocol):
-    """Who takes events. What it raises is its own trouble: it gets the same events again."""
+    """Who takes events. If `take` raises, it gets the same events again."""
 
     name: str
     chunk: int
-    """Recipients that one step takes at least, where there are so many."""
+    """The number of recipients whose events are read in one step; more where an entry holds more."""
 
     def begin(self) -> None:
         """Be the one who takes from now on: another process may have been it before."""
 
     def take(self, events: Sequence[Event]) -> None:
-        """Do what is to be done with *events*; to be given the same ones again must do no harm.
+        """Take *events*; there are none where the stream was read to its end.
 
-        Without any where the stream was read to its end.
+        It may be given the same ones twice, after a crash or a failure.
         """
 
     def close(self) -> None:
-        """Give up what it has open."""
+        """Close connections and processes."""
 
 
 class Follower(threading.Thread):
@@ -85,7 +86,7 @@ class Follower(threading.Thread):
         self._patience = 0.0
 
     def register(self) -> None:
-        """Become known, before another consumer has read what this one is to read, too."""
+        """Make the consumer known. Until then, entries that the others have read are dropped."""
         self._stream.register(self._consumer.name)
 
     def run(self) -> None:
@@ -173,20 +174,23 @@ class Follower(threading.Thread):
             self._stream.leave(self._consumer.name)
 
     def _keep(self) -> None:
-        """Renew the lease meanwhile: one chunk may take longer than it lasts."""
+        """Renew the lease in a thread of its own: one chunk may take longer than the lease lasts."""
         while not self._over.wait(self._look):
             with self._lease, suppress(LedgerUnavailableError):
                 if self._reads:
                     self._reads = self._stream.take(self._consumer.name)
 
     def _give_way(self, why: str) -> float:
-        """What this process cannot do, another may: its version, its way to the database is another."""
+        """Leave the reading to another process, which may have a newer version, or reach the database.
+
+        Returns the seconds to wait.
+        """
         wait = self._note(why)
         self._leave()
         return wait
 
     def _note(self, why: str) -> float:
-        """Say once why it does not get on; returns how long to wait."""
+        """Log *why* the events wait, once, and keep it in Redis; returns the seconds to wait."""
         if not self._patience:
             log.warning("%s: events wait: %s", self._consumer.name, why)
         self._stream.note_trouble(self._consumer.name, why)
@@ -196,14 +200,14 @@ class Follower(threading.Thread):
 
 
 def _step_back() -> None:
-    """Let this thread have the processor after those that send: what happened can wait, mail cannot."""
+    """Give this thread less of the processor than those that send: events can wait, mail cannot."""
     if sys.platform == "linux":  # elsewhere a thread has no niceness of its own
         with suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
 def consumers(settings: Settings) -> list[Callable[[Client], Consumer]]:
-    """What makes each consumer that is configured. Raises `ConfigError` where one cannot be."""
+    """What makes each consumer that is configured. Raises `ConfigError` where one cannot work."""
     made: list[Callable[[Client], Consumer]] = []
     if settings.history.url is not None:
         # Only where it is configured: SQL takes 0.3 s to load, and need not be installed.

@@ -1,4 +1,4 @@
-"""How what happened gets into the history: the consumer that writes it down."""
+"""How events get into the history: the consumer that writes them down."""
 
 import logging
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from mailer.store.events.rewound import is_another
 
 log = logging.getLogger(__name__)
 
-_TIDY_EVERY: Final = 3600.0
+_TIDY_EVERY: Final = 3600.0  # seconds between two removals of what is too old
 
 _MARGIN: Final = 86400.0
 """Seconds that pass at most from when something happened until it is in the stream."""
@@ -25,7 +25,7 @@ _NAMED: Final = 20
 
 
 class HistoryWriter:
-    """The consumer that writes the history, and takes out of it what is too old.
+    """The consumer that writes the history, and removes from it what is older than ``history.keep``.
 
     It notices a Redis that is older than the history: restored from a backup, or emptied.
     """
@@ -38,9 +38,8 @@ class HistoryWriter:
         self._history = open_history(settings.history.url)
         self._rewinds = Rewinds(client, self.name)
         self._keep = settings.history.keep
-        self._is_made = (
-            self._history.is_postgresql
-        )  # there, `mailer history upgrade` makes the tables
+        # In PostgreSQL, `mailer history upgrade` makes the tables: a worker may lack the right to.
+        self._is_made = self._history.is_postgresql
         self._tidy_at = 0.0
         self._ledger = ""
         self._cursor = 0
@@ -64,7 +63,7 @@ class HistoryWriter:
         self._cursor = cursor
 
     def take(self, events: Sequence[Event]) -> None:
-        """Write *events* down."""
+        """Write *events* down. Raises `HistoryUnavailableError`: then they are given again."""
         if self._is_older():
             self.begin()
         self._write(events)
@@ -96,7 +95,7 @@ class HistoryWriter:
         )
 
     def _write(self, events: Sequence[Event]) -> None:
-        """Write *events*; one that can never be stored is passed over, and holds up no other."""
+        """Write *events*; one that the database refuses is logged and passed over, found by halving."""
         try:
             self._history.write(events, self._ledger)
         except HistoryRefusesError as exc:

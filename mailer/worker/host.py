@@ -1,7 +1,8 @@
 """Which of Celery's workers deliver mail: our own, and an application's that consumes our queues.
 
-An application has our tasks by ``include=["mailer.tasks"]``. Its workers deliver where they consume
-``mailer.priority`` or ``mailer.bulk``; all others are left alone, whatever their pool and settings.
+An application has our tasks by ``include=["mailer.tasks"]``. Its workers deliver if they consume
+``mailer.priority`` or ``mailer.bulk``. Other workers are left as they are, whatever their pool and
+settings.
 """
 
 import logging
@@ -27,7 +28,7 @@ _running: Worker | None = None
 
 
 def attach(app: Application, settings: Settings) -> None:
-    """Have the workers of *app*, which is ours, deliver by *settings*."""
+    """Have the workers of *app*, our own application, deliver by *settings*."""
     _workers[app] = Worker(app, settings)
     follow()
 
@@ -40,7 +41,7 @@ def worker_of(app: Celery) -> Worker:
 
 
 def follow() -> None:
-    """Hear of the life of this process's worker, if it ever is one; done once."""
+    """Connect to Celery's signals about this process's worker; calling it again changes nothing."""
     for event, receiver in (
         (signals.worker_init, _begin),
         (signals.after_setup_logger, _log_begins),
@@ -55,7 +56,7 @@ def follow() -> None:
 
 
 def _begin(sender: Any, **_: Any) -> None:
-    """See whether the worker that is about to start its pool delivers, and refuse what cannot work."""
+    """Before the pool starts: prepare the worker if it delivers; raise `SystemExit` if it cannot."""
     global _running  # noqa: PLW0603 - a process has one worker, and some signals do not say which
     _running = None
     app = sender.app
@@ -76,14 +77,14 @@ def _log_begins(logger: logging.Logger, **_: Any) -> None:
 
 
 def _ready(sender: Any, **_: Any) -> None:
-    # Here and not earlier: Celery sets its log up meanwhile.
+    # Not earlier: what is logged before Celery has set its log up is lost.
     if _running:
         if said := intrusion():
             log.warning("%s", said)
         _running.start()
         _say_which_broker(sender.app)
     elif set(sender.app.amqp.queues) == set(sender.app.amqp.queues.consume_from):
-        # Nobody has chosen queues for this worker.
+        # It consumes all queues that the application has, so nobody meant this worker for other work.
         log.warning(
             "mailer.tasks is included, but this worker delivers no mail: it consumes neither %s nor %s "
             "(-Q, or task_queues)",
@@ -117,7 +118,7 @@ def _delivers(app: Celery) -> bool:
 
 
 def _refuse(app: Celery, settings: Settings) -> None:
-    """Raise `ConfigError` where the workers of *app* would not get what producers queue."""
+    """Raise `ConfigError` if the workers of *app* would not get, or not read, what producers queue."""
     theirs, ours = app.conf.broker_read_url or "", settings.broker_url
     if _place(theirs) != _place(ours):
         raise ConfigError(
@@ -136,7 +137,7 @@ def _refuse(app: Celery, settings: Settings) -> None:
 
 
 def _say_which_broker(app: Celery) -> None:
-    """Warn of a broker in the environment that is not ours."""
+    """Warn of a broker on the command line or in the environment that our application does not use."""
     if isinstance(app, Application):
         asked, ours = app.conf.broker_url or "", app.configured_broker
         if _place(asked) != _place(ours):
@@ -148,7 +149,7 @@ def _say_which_broker(app: Celery) -> None:
 
 
 def _place(url: str) -> tuple[str, str, str]:
-    """Which broker *url* means, however it is written."""
+    """Scheme, place and database that *url* means: equal for two URLs of the same broker."""
     parts = urlsplit(url)
     scheme, path = parts.scheme, parts.path.strip("/")
     if scheme in ("unix", "redis+socket"):

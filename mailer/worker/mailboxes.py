@@ -1,4 +1,4 @@
-"""How workers fetch what comes back: one of them at a time, in a thread of its main process."""
+"""How workers fetch what comes back: one worker at a time, in a thread of its main process."""
 
 import logging
 import threading
@@ -17,10 +17,10 @@ DUTY: Final = "feedback"
 
 
 class MailboxReader(threading.Thread):
-    """Fetches again and again until `stop`; the cluster's workers take turns.
+    """Fetches every ``feedback.poll_every`` seconds until `stop`; the cluster's workers take turns.
 
-    A turn is taken for as long as one look takes. Two that look at once do no harm: what came back is
-    written down once.
+    A turn lasts for that time. If fetching takes longer, another worker may begin beside it. That does no
+    harm: what came back is written down once.
     """
 
     def __init__(self, settings: Settings, client: Client, polling: "Polling") -> None:
@@ -56,16 +56,16 @@ class MailboxReader(threading.Thread):
 
 
 def polling(settings: Settings) -> "Polling | None":
-    """What workers fetch with; None where nothing is configured, or people fetch by hand.
+    """What workers fetch with; None where no mailbox is configured, or ``workers_poll`` is off.
 
-    Raises `ConfigError` for a mailbox that is none.
+    Raises `ConfigError` for a mailbox that cannot be used.
     """
     configured = settings.feedback
     if not configured.workers_poll or not (
         configured.imap or configured.pop3 or configured.maildir
     ):
         return None
-    # Only where it is wanted: what bounces mean takes a while to load.
+    # Imported only here: the rules of what bounces mean take a while to load.
     from mailer.feedback.polling import Polling  # noqa: PLC0415
 
     return Polling(settings)

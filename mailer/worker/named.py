@@ -12,9 +12,10 @@ from mailer.errors import ConfigError
 
 
 def named(path: str, place: str) -> Callable[..., Any]:
-    """The function *path* (``package.module:function``), which stands at *place* of the configuration.
+    """The function *path* (``package.module:function``); *place* is its key in the configuration.
 
-    Raises `ConfigError` where there is none; what its module raises while it is imported comes through.
+    Raises `ConfigError` where it cannot be imported. Other exceptions that its module raises while it is
+    imported are not caught.
     """
     module, _, name = path.replace(":", ".").rpartition(".")
     if not module:
@@ -30,7 +31,7 @@ def named(path: str, place: str) -> Callable[..., Any]:
 
 @contextmanager
 def folder_on_path(settings: Settings) -> Iterator[None]:
-    """A function's module may lie beside ``mailer.toml``, or where the worker is started."""
+    """Have the folder of ``mailer.toml``, or else the current one, first on the import path meanwhile."""
     folder = settings.file.parent if settings.file else Path()
     sys.path.insert(0, str(folder.resolve()))
     try:

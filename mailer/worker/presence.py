@@ -1,6 +1,6 @@
 """A worker tells the others every few seconds that it lives, and which accounts and payloads it knows.
 
-So nobody buries what this one could send (see `mailer.deliver.unable`).
+So no other worker makes a dead letter of what this one could send (see `mailer.deliver.unable`).
 """
 
 import os
@@ -14,11 +14,11 @@ from mailer.store.connection import Client
 from mailer.store.workers.able import Able
 
 NAME_LENGTH: Final = 60
-"""Characters of the host's name that are shown."""
+"""Characters of the host's name in a worker's name."""
 
 
 def new_name() -> str:
-    """A name for this worker that no other has: host, process, and a token, for hosts are cloned."""
+    """A name for this worker that no other has: host, process, and a token, as hosts may be cloned."""
     return f"{platform.node()[:NAME_LENGTH]}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
 
 

@@ -1,7 +1,7 @@
-"""When a stopped account is tried again: at an operator's start, or by the workers themselves.
+"""When a stopped account is tried again: when an operator starts it, or by the workers themselves.
 
-With ``probe_every`` the workers try: one worker, one login, under the breaker's turn. What an operator
-stopped is left alone until an operator starts it.
+With ``probe_every`` the workers try: after that time one worker makes one login, and the breaker sees to
+it that no other does. An account that an operator stopped is not tried until an operator starts it.
 """
 
 import logging
@@ -53,12 +53,11 @@ class Probes:
 
 
 def start(settings: Settings, name: str) -> AccountCheck | None:
-    """Log in once; where that succeeds the account runs again and what waits for it goes on.
+    """Log in once; if that succeeds the account runs again, and what waits for it goes on.
 
-    What replies have said about its pace is forgotten, pauses too.
-
-    None where somebody else is just trying it. What failed is counted, and said to all workers, as any
-    worker's failed login is.
+    Then the pace and the pauses that replies had asked for are forgotten, too. A failure is counted for
+    all workers, as any failed login is. Returns what the server said; None where somebody else is trying
+    the account at the moment.
     """
     account = settings.account(name)
     producer = Producer(settings)

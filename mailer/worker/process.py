@@ -1,8 +1,9 @@
 """The life of a worker process: what happens when it starts, forks, is asked to stop, and ends.
 
-A worker is a main process, which sweeps, and its pool (child processes, threads, or itself), which
-delivers. Both see one flag in shared memory: the main process raises it at SIGTERM, and within a second
-each delivery finishes what it has begun to transmit, gives the rest back and returns.
+A worker has a main process, which sweeps, and a pool, which delivers: child processes, threads, or (the
+solo pool) the main process itself. All share one flag in memory. The main process sets it at SIGTERM.
+Within a second each delivery sees it: it finishes what it has begun to transmit, gives the rest back and
+returns.
 """
 
 import gc
@@ -51,6 +52,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# Seconds: between two looks for idle connections; between a task's end and its process's; that the sweep,
+# and each follower, has to end.
 _REAP_EVERY: Final = 1.0
 _FAREWELL: Final = 0.5
 _SWEEP_ENDS: Final = 2.0
@@ -60,23 +63,23 @@ _UNFIT_POOLS: Final = ("gevent", "eventlet")
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """What a process that delivers has of its own; shared by its threads."""
+    """What a process that delivers has for itself, for all its threads."""
 
     broker: Broker
     delivery: Delivery
     dead_letters: DeadLetterDuty
 
     def publish(self, report: Report) -> None:
-        """Publish what a delivery left to be published: batches that go on, dead letters.
+        """Publish what a delivery left to be published: batches that go on, and dead letters.
 
-        Raises `LedgerUnavailableError` where that cannot be done; the sweep makes up for it.
+        Raises `LedgerUnavailableError` where that cannot be done: then the sweep does it later.
         """
         queued = [(report.queue, one) for one in report.queued]
         publish(self.broker, self.delivery.ledger, queued)
         self.dead_letters.publish(report.buried)
 
     def publish_finished(self) -> None:
-        """The same for the batches that have ended beside their tasks."""
+        """The same for the batches that ended after their tasks had returned."""
         for report in self.delivery.runs.finished():
             try:
                 self.publish(report)
@@ -85,19 +88,20 @@ class Desk:
 
 
 class Worker:
-    """What one worker's main process and its children share, and what each has of its own.
+    """What one worker's main process and its children share, and what each has for itself.
 
-    *app* is ours, or an application that delivers mail among its own tasks: what its processes do
-    besides is then left as it is.
+    *app* is ours, or an application with tasks of its own. There, the log's format, the garbage collector
+    and the handler of SIGTERM between two batches are left as they are.
     """
 
     def __init__(self, app: Celery, settings: Settings) -> None:
         self.settings = settings
         self._app = app
         self._is_own = isinstance(app, Application)
-        # Another application has routes, serializers and a broker's options of its own.
+        # Not the other application's: its routes, serializers and broker options would apply to our
+        # tasks.
         self.broker = Broker(app if self._is_own else application(settings.broker_url))
-        self._flag = mmap.mmap(-1, 1)  # inherited by children: one flag for all
+        self._flag = mmap.mmap(-1, 1)  # shared with children, which inherit it
         self._lock = threading.Lock()
         self._desk: Desk | None = None
         self._pid = 0
@@ -112,7 +116,7 @@ class Worker:
         self._followers: list[Follower | MailboxReader] = []
         self._presence: Presence | None = None
         self._watch: Watch | None = None
-        self.name = new_name()  # before the pool forks: all its processes have the same
+        self.name = new_name()  # before the pool forks, so that all its processes have the same
 
     @property
     def stopping(self) -> bool:
@@ -126,7 +130,7 @@ class Worker:
 
     @property
     def desk(self) -> Desk:
-        """This process's own, made when the first batch comes; never shared over a fork."""
+        """This process's `Desk`, made for its first batch. A child makes a new one: sockets are in it."""
         with self._lock:
             if self._desk is None or self._pid != os.getpid():
                 self._pid = os.getpid()
@@ -149,7 +153,7 @@ class Worker:
 
     @contextmanager
     def at_work(self) -> Iterator[Desk]:
-        """The process's `Desk`, while SIGTERM waits until the work is done."""
+        """The process's `Desk`; a SIGTERM meanwhile ends the process only after the work."""
         before: Any = None
         if self._is_child:  # not earlier: the pool sets its own handler after `begin_process`
             before = signal.signal(signal.SIGTERM, self._on_terminate)
@@ -166,7 +170,7 @@ class Worker:
     # The main process.
 
     def prepare(self, sender: Any) -> None:
-        """Before the pool starts: refuse what cannot work, in words for people."""
+        """Before the pool starts: check the configuration. Raises `SystemExit` with what is wrong."""
         pool = getattr(sender, "pool_cls", None)
         name = pool if isinstance(pool, str) else getattr(pool, "__module__", "")
         if any(unfit in name for unfit in _UNFIT_POOLS):
@@ -191,12 +195,12 @@ class Worker:
         self._flag[0] = 0
 
     def format_log(self, logger: logging.Logger) -> None:
-        """Celery has set up its log: have ours write as the configuration says, not an application's."""
+        """After Celery has set up its log: use the configured format, unless *app* is another's."""
         if self._watch and self._is_own:
             self._watch.use_format(logger)
 
     def start(self) -> None:
-        """The worker is ready: begin to sweep."""
+        """The worker is ready: begin to sweep, and to follow what happens."""
         client = connect(self.settings.redis_url)
         dead_letters = DeadLetterDuty(client, self.broker)
         alerts, probes = Alerts(self.settings, client), Probes(self.settings, client)
@@ -220,7 +224,7 @@ class Worker:
         self._sweeper.start()
         lease = self.settings.worker.lease
         followers = [Follower(client, make(client), lease) for make in self._consumers]
-        with suppress(LedgerUnavailableError):  # then each is known once it has read something
+        with suppress(LedgerUnavailableError):  # then each becomes known by its first reading
             for follower in followers:
                 follower.register()
         self._followers += followers
@@ -233,25 +237,26 @@ class Worker:
     def stop(self) -> None:
         """The worker was asked to stop: deliveries end soon, the sweep ends now.
 
-        A signal handler: it waits for nobody, as the thread that it interrupts may hold what they want.
+        This is a signal handler. It must not wait for a thread: that may want a lock which the
+        interrupted thread holds.
         """
         self._flag[0] = 1
         if self._sweeper:
             self._sweeper.stop()
 
     def end(self) -> None:
-        """The main process ends, whose own deliveries, if any, are done: so does the sweep."""
+        """The main process ends; its own deliveries, if any, are over: end its threads."""
         self.stop()
         if self._sweeper:
             self._sweeper.join(_SWEEP_ENDS)
-        # Only now: what was sent last is to be in the history, too.
+        # After the deliveries: the followers are to read what those wrote last.
         for follower in self._followers:
             follower.stop()
         for follower in self._followers:
             follower.join(_FOLLOWER_ENDS)
         self.end_process()
         if self._presence:
-            with suppress(MailerError):  # it is forgotten soon anyway
+            with suppress(MailerError):  # its name lapses by itself, a little later
                 self._presence.end()
         if self._watch:
             self._watch.end()
@@ -259,9 +264,9 @@ class Worker:
     # Each process that delivers.
 
     def begin_process(self) -> None:
-        """A child of the pool begins: SIGTERM lets it finish what it transmits.
+        """A child of the pool begins; SIGTERM will let it finish what it transmits.
 
-        The solo pool has no child and calls this in the main process, whose SIGTERM is Celery's.
+        The solo pool has no child and calls this in the main process, where Celery handles SIGTERM.
         """
         self._terminated = False
         self._busy = 0
@@ -270,23 +275,23 @@ class Worker:
             self._watch.in_child()
 
     def end_process(self) -> None:
-        """The process ends: finish what is transmitted beside, say goodbye to the servers."""
+        """The process ends: finish the batches that go on after their tasks, and send QUIT."""
         if self._desk is not None and self._pid == os.getpid():
             self._desk.delivery.close()
             self._desk.publish_finished()
 
     @property
     def _desk_is_sending(self) -> bool:
-        """Whether batches go on beside the tasks of this process."""
+        """Whether batches go on after their tasks have returned."""
         return self._desk is not None and len(self._desk.delivery.runs) > 0
 
     def _freeze(self) -> None:
-        """Celery and we ourselves stay: they are not to be looked through every few batches."""
+        """Have the garbage collector pass over what is loaded now: it stays as long as the process."""
         if self._is_own:
             gc.freeze()
 
     def _end_soon(self) -> None:
-        """End this child once its main process has heard what became of the task."""
+        """End this child, after a moment in which its main process hears that the task is done."""
         again = threading.Timer(_FAREWELL, os.kill, (os.getpid(), signal.SIGTERM))
         again.daemon = True
         again.start()

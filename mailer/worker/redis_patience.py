@@ -1,8 +1,8 @@
 """How long a worker waits for a Redis that does not answer.
 
-Whoever holds a lease has outcomes in hand that exist nowhere else: replies that were read. It asks Redis
-again until they are written down; "cannot be reached" is never taken for an answer. Only a worker that
-was asked to stop gives up, and then what it had begun is uncertain.
+A worker that holds a lease has outcomes that exist nowhere else: replies that it has read. It asks Redis
+again until they are written down, however long that takes. Only a worker that was asked to stop gives up;
+then what it had begun to transmit is uncertain.
 """
 
 import threading
@@ -14,11 +14,11 @@ PAUSE: Final = 0.25
 """Seconds between two rounds of attempts."""
 
 LAST: Final = 5.0
-"""Seconds that are left for Redis to answer once the worker is to stop."""
+"""Seconds for which Redis is still asked once the worker is to stop."""
 
 
 class RedisPatience:
-    """Called after each round of attempts in vain: waits a little, says whether to try again."""
+    """Called after each round of failed attempts: waits a little, and says whether to try again."""
 
     def __init__(self, stopping: Callable[[], bool]) -> None:
         self._stopping = stopping

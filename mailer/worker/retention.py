@@ -1,7 +1,7 @@
-"""When is what is over forgotten: a worker's duty, a little at each turn.
+"""When finished campaigns are forgotten: a worker's duty, some campaigns at each turn.
 
-One worker has the turn over the cluster. It looks at some campaigns, the oldest first, goes on with the
-next ones at its next turn, and begins anew at the end.
+One worker of the cluster has the turn. It looks at some campaigns, the oldest first. At its next turn it
+looks at the next ones, and after the last it begins again with the oldest.
 """
 
 from collections.abc import Callable
@@ -30,7 +30,7 @@ class Retention:
         self._next = 0
 
     def sweep(self, now: float) -> int:
-        """Forget what is over for long enough, in its turn; returns how many campaigns."""
+        """Forget campaigns that ended long enough ago, if it has the turn; returns how many."""
         if not take_turn(self._client, "retention", EVERY):
             return 0
         for name in self._forgetting.unfinished():
@@ -39,13 +39,13 @@ class Retention:
         shortest = min(self._limits.ledger, self._limits.replies)
         names = self._forgetting.candidates(now - shortest, self._next, LOOKED_AT)
         forgotten = sum(bool(self._one(self._forget, name, now)) for name in names)
-        # What was forgotten leaves its place to the next ones.
+        # Those that were forgotten are counted no more: the next ones have moved up.
         self._next = self._next + len(names) - forgotten if len(names) == LOOKED_AT else 0
         return forgotten
 
     @staticmethod
     def _one(do: Callable[[str, float], object], name: str, now: float) -> object:
-        """Do it to one campaign; one with a key of another type keeps no other waiting."""
+        """Do it to one campaign. One with a Redis key of a wrong type is named, and stops no other."""
         try:
             return do(name, now)
         except ForeignRecordError:
@@ -53,7 +53,7 @@ class Retention:
             return False
 
     def _forget(self, name: str, now: float) -> bool:
-        # Single messages have no end; of them only what servers said is forgotten.
+        # The campaign of single messages never ends; of it only the servers' replies are forgotten.
         if not self._forgetting.is_single(name):
             done = self._forgetting.forget(name, now, now - self._limits.ledger)
             if done.what == "done":

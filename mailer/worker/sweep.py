@@ -1,7 +1,7 @@
 """What every worker does beside delivering: release what is due, find what is lost.
 
-A thread of the worker's main process; no process of its own that somebody could forget to start. All of
-it is atomic in Redis, so any number of workers may sweep at once.
+It is a thread of the worker's main process, and no process that somebody could forget to start. Each step
+is atomic in Redis, so any number of workers may sweep at once.
 """
 
 import itertools
@@ -23,19 +23,20 @@ from mailer.store.reach.foreign import told
 log = logging.getLogger(__name__)
 
 TICK: Final = 0.25
-"""Seconds between two looks at what is due: how late a waiting batch may be."""
+"""Seconds between two looks at what is due; a waiting batch is at most so much late."""
 
 SLOW: Final = 1.0
-"""Seconds after which a tick counts as slow: Redis stood still, and leases may have lapsed meanwhile."""
+"""Seconds. A tick that takes longer is slow: Redis did not answer, and leases may have lapsed."""
 
 QUIET: Final = 1.0
-"""Seconds for which the sweep then rests: who held a lease and lives renews it first."""
+"""Seconds for which the sweep then waits, so that workers that live can renew their leases first."""
 
 
 class Sweeper(threading.Thread):
     """Releases due batches each tick; every ``worker.sweep_every`` seconds also looks for lost ones.
 
-    *duties* are further things to do at the slower pace, each called with the time.
+    *duties* are further calls every ``worker.sweep_every`` seconds; each gets the time, in seconds since
+    the epoch.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class Sweeper(threading.Thread):
         self._reachable = self._serving = True
         self._failing: dict[str, str] = {}
         self.swept: Callable[[float], object] = lambda _seconds: None
-        """Called with the seconds that a sweep at the slower pace took."""
+        """Called with the seconds that a sweep with all duties took."""
 
     def run(self) -> None:
         """Sweep until `stop`."""
@@ -94,9 +95,9 @@ class Sweeper(threading.Thread):
                 tick = QUIET
 
     def _do(self, duty: Callable[[float], object], now: float) -> None:
-        """Do one *duty*. What one of them meets (a record that cannot be read) ends no other.
+        """Do one *duty*. If it fails, at a record that cannot be read, the others are done nevertheless.
 
-        Raises `LedgerUnavailableError`: then the others cannot be done either.
+        Raises `LedgerUnavailableError`: then the others would fail, too.
         """
         name = getattr(duty, "__qualname__", repr(duty))
         try:
@@ -108,8 +109,8 @@ class Sweeper(threading.Thread):
                 where = told(self._client) or exc
                 log.error("the sweep's duty %s failed; the others go on: %s", name, where)  # noqa: TRY400
             self._failing[name] = repr(exc)
-        except Exception as exc:  # whatever it was, the next sweep may find it mended
-            # Once with its traceback; it comes again with every sweep until somebody mends it.
+        except Exception as exc:  # whatever it is, the next sweep tries again
+            # Logged once with its traceback, and not at every sweep until somebody mends it.
             if self._failing.get(name) != repr(exc):
                 log.exception("the sweep's duty %s failed; the others go on", name)
             self._failing[name] = repr(exc)
@@ -126,25 +127,28 @@ class Sweeper(threading.Thread):
         return publish(self._broker, self._ledger, self._waiting.sweep(now))
 
     def call(self, now: float) -> int:
-        """Publish the batches whose turn it is, with a worker or with permits; returns how many."""
+        """Publish the batches whose turn has come, for a worker or for permits; returns how many."""
         batches = itertools.chain(self._dispatch.call(now), self._permit_queue.call(now))
         return publish(self._broker, self._ledger, batches)
 
     def reconcile(self, now: float) -> int:
-        """The same, and those whose task message is lost: more are queued than the broker holds."""
+        """As `release`, and queue again batches whose task message is lost; returns how many.
+
+        Some are lost if more batches are queued than the broker's queues hold.
+        """
         overdue = self._settings.worker.requeue_after
         lengths = self._broker.lengths()
         return publish(self._broker, self._ledger, self._waiting.sweep(now, overdue, lengths))
 
     def wake_resumed(self, now: float) -> int:
-        """Queue what is parked for campaigns that were resumed by somebody who died over it."""
+        """Queue what is parked for resumed campaigns: who resumed one may have been killed in between."""
         return sum(
             publish(self._broker, self._ledger, self._waiting.wake(event, now))
             for event in self._waiting.resumed()
         )
 
     def wake_accounts(self, now: float) -> int:
-        """Queue what is parked for accounts that are good again; of a doubtful one, a single batch."""
+        """Queue what is parked for accounts that may log in again; of one that only tries, one batch."""
         woken = 0
         for account in self._breaker.all(now):
             if account.usable:
@@ -159,13 +163,13 @@ class Sweeper(threading.Thread):
         self._reachable = self._serving = False
 
     def _come_back(self) -> None:
-        """Redis was away, or refused: if it serves again, let those who hold leases renew them first."""
+        """If Redis, which was away or refused, serves again: wait until leases have been renewed."""
         serves(self._client)
         self._reachable = True
         self._ended.wait(QUIET)
 
     def _note_served(self) -> None:
-        """All was done: only now Redis serves, whatever it took before."""
+        """All duties were done: only now it is certain that Redis serves."""
         if not self._serving:
             log.warning("the sweep goes on: Redis serves again")
         self._serving = True

@@ -1,7 +1,8 @@
 """Where the counts of a worker's processes lie together, so that one of them can serve the sum.
 
-prometheus_client keeps them in files that it maps into memory, in the folder that the environment names.
-So the worker's main process makes one, and its children inherit the name.
+prometheus_client keeps them in files that it maps into memory. They are in the folder that the
+environment variable `VARIABLE` names. The worker's main process makes one, and its children inherit the
+name.
 """
 
 import fcntl
@@ -17,7 +18,7 @@ _LOCK: Final = "in-use"
 
 
 class CountsFolder:
-    """A folder for as long as this worker lives; the operator may name one, which stays."""
+    """A folder for as long as this worker lives. If the operator names one, that is used and kept."""
 
     def __init__(self) -> None:
         self._lock: int | None = None
@@ -27,7 +28,8 @@ class CountsFolder:
             return
         _remove_left_ones()
         self.path = Path(tempfile.mkdtemp(prefix=_PREFIX))
-        # Held while the worker lives: one that was killed leaves its folder, and the next removes it.
+        # Locked while the worker lives. One that is killed leaves its folder; the next worker can lock
+        # it, and so removes it.
         self._lock = os.open(self.path / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         os.environ[VARIABLE] = str(self.path)

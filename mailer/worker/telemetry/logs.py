@@ -1,7 +1,7 @@
-"""What a worker writes into its log: one line a batch, and one a message for who asks for DEBUG.
+"""What a worker writes into its log: a line for each batch, and at DEBUG a line for each message.
 
-The host keeps, rotates and ships the lines; they go where Celery's go. Recipients' addresses and servers'
-texts about them stand in the lines of DEBUG alone.
+The lines go where Celery's go; the host keeps and rotates them. Recipients' addresses, and what servers
+say about them, are in the lines at DEBUG only.
 """
 
 import logging
@@ -40,13 +40,13 @@ FIELDS: Final = (
     "status",
     "reply",
 )
-"""What a line of ours may say besides its text, in the formats that have fields."""
+"""The fields of a line besides its text, in the formats that have fields."""
 
 _LONGEST: Final = 10_000  # characters of a line's text: a traceback is long
 
 
 def use_format(logger: logging.Logger, chosen: Log) -> None:
-    """Have the handlers of *logger* write as *chosen*; with ``text`` they stay as Celery made them."""
+    """Have the handlers of *logger* write as *chosen*; ``text`` leaves them as Celery made them."""
     if chosen.format == "text":
         return
     formatter = structlog.stdlib.ProcessorFormatter(
@@ -79,7 +79,7 @@ def _renderer(name: str) -> Processor:
 
 
 def _cleaned(_logger: Any, _method: str, line: EventDict) -> EventDict:
-    """Write out what would act on a terminal, or on a JSON parser that knows no lone surrogates."""
+    """Escape what a terminal would obey, and lone surrogates, which some JSON parsers refuse."""
     return {
         key: one_line(value, _LONGEST) if isinstance(value, str) else value
         for key, value in line.items()
@@ -115,7 +115,7 @@ class Logs(Observer):
         )
 
     def heard(self, batch: Batch, messages: Sequence[Heard]) -> None:
-        """One line at DEBUG for each message, as a mail server has it."""
+        """One line at DEBUG for each message, with the fields of a mail server's log."""
         if not message_log.isEnabledFor(logging.DEBUG):
             return
         relay, now = self._relay(batch.claim.account), time()

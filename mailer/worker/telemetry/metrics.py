@@ -1,7 +1,8 @@
 """A worker's own figures for Prometheus: what servers replied, how long messages took, what was lost.
 
-What the whole cluster shares (outcomes, queues, accounts) `mailer web` serves out of Redis; here is what
-only the processes know that talk to servers. Import this only where a `CountsFolder` was made.
+`mailer web` serves what the whole cluster shares (outcomes, queues, accounts), out of Redis. Here are the
+figures that only the processes that talk to servers know. Import this only after a `CountsFolder` was
+made: prometheus_client looks for it when it is imported.
 """
 
 import errno
@@ -32,19 +33,20 @@ KNOWN_CODES: Final = frozenset((
     *(500, 501, 502, 503, 504, 510, 511, 512, 513, 515, 517, 521, 523, 525, 530, 534, 535, 538),
     *(541, 550, 551, 552, 553, 554, 555, 556, 557, 570, 571),
 ))  # fmt: skip
-"""Codes of RFCs, and those that servers are known to make up: these are labels of their own."""
+"""Codes of RFCs, and those that servers are known to make up. Each of these is a label."""
 
 NO_REPLY: Final = "none"
-"""The code of a stage where no reply was read: the connection broke, or time was up."""
+"""The label of a stage where no reply was read: the connection broke, or the time was over."""
 
+# Upper bounds of the histograms' buckets, in seconds.
 _WAITS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 _SPANS: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 600)
 
-# Celery's command line imports Flower where that is installed, and with it prometheus_client, long before
-# a worker knows that its processes are counted together: what the library chose then is chosen again.
+# Celery's command line imports Flower where that is installed, and with it prometheus_client, before a
+# worker has made a `CountsFolder`. Then the library has chosen to count in memory: choose files instead.
 values.ValueClass = values.MultiProcessValue()  # type: ignore[no-untyped-call] # the library's
 
-# Nowhere registered: each process writes to its files, and the main one reads them all.
+# Not registered: each process writes to its files, and the main process reads all files.
 _REPLIES: Final = Counter(
     "mailer_replies",
     "Replies of servers by command and code: of messages, and of sessions that could not be opened.",
@@ -76,7 +78,7 @@ class Metrics(Observer):
     """Counts what this process does."""
 
     def refused(self, account: str, stage: Stage, reply: Reply | None) -> None:
-        """Count why a session could not be opened."""
+        """Count the reply by which a session could not be opened."""
         _REPLIES.labels(stage.value, _code(reply), account).inc()
 
     def heard(self, batch: Batch, messages: Sequence[Heard]) -> None:
@@ -85,7 +87,8 @@ class Metrics(Observer):
         tally: Tally[tuple[str, str]] = Tally()
         for one in messages:
             result = one.result
-            # What was not sent has the reply of a session that could not be opened: counted once, there.
+            # A message that was not sent has the reply of its session's opening: `refused` counts that,
+            # once.
             if result.fate is not Fate.UNSENT and result.stage is not None:
                 tally[result.stage.value, _code(result.reply)] += 1
             if single and batch.claim.made and one.outcome.status is Status.ACCEPTED:
@@ -96,27 +99,26 @@ class Metrics(Observer):
     def ended(self, report: Report, seconds: float) -> None:
         """Count how long it took."""
         _BATCHES.labels(report.account).observe(seconds)
-        _LOST.labels(
-            report.account
-        )  # 0 until one is lost: Prometheus sees no growth in what was not there
+        # Shown as 0 before one is lost: Prometheus sees no increase where there was no value before.
+        _LOST.labels(report.account)
 
     def lost(self, report: Report) -> None:
-        """Count it."""
+        """Count a batch that another worker has taken."""
         _LOST.labels(report.account).inc()
 
 
 class Sweeps(Collector):
     """How often and how long the worker's main process swept.
 
-    Numbers of its own: a lock of prometheus_client's that this thread holds while the pool forks a child
-    would be held in the child for ever.
+    It counts without prometheus_client: that would take a lock, and if the pool forked a child meanwhile,
+    the lock would be held in the child for ever.
     """
 
     def __init__(self) -> None:
         self.number, self.seconds = 0, 0.0
 
     def note(self, seconds: float) -> None:
-        """A sweep took so long."""
+        """Count a sweep that took so many seconds."""
         self.number += 1
         self.seconds += seconds
 
@@ -137,7 +139,7 @@ class MetricsServer:
         self._server: WSGIServer | None = start_http_server(port, host, registry)[0]
 
     def leave_to_parent(self) -> None:
-        """In a child: the socket is its parent's, and must not stay open when that one ends."""
+        """In a child: close the parent's socket, or the port stays in use when the parent has ended."""
         if self._server is not None:
             self._server.socket.close()
             self._server = None
@@ -169,7 +171,7 @@ def check(address: tuple[str, int]) -> None:
 
 
 def _code(reply: Reply | None) -> str:
-    """The code; of one that nobody knows its class alone, or a server could make hundreds of labels."""
+    """The label of a reply's code: an unknown one is its class (``4xx``), as each label costs memory."""
     if reply is None:
         return NO_REPLY
     return str(reply.code) if reply.code in KNOWN_CODES else f"{reply.code // 100}xx"

@@ -1,6 +1,6 @@
-"""A worker's spans for OpenTelemetry: one a work on a batch, and below it one a mail transaction.
+"""A worker's spans for OpenTelemetry: one for each work on a batch, and in it one for each message.
 
-No address stands in them, and of what servers say the code alone: traces leave the house.
+There is no address in them, and nothing that servers say but the code: traces go to other companies.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ _FINE: Final = (Status.ACCEPTED, Status.SUPPRESSED, Status.CANCELLED)
 
 
 class Spans(Observer):
-    """Makes the spans of one worker; each batch is one thread's at a time."""
+    """Makes the spans of one process; only one thread works on a batch at a time."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -99,11 +99,11 @@ class Spans(Observer):
         span.end()
 
     def lost(self, report: Report) -> None:
-        """The batch is another worker's."""
+        """The batch was taken by another worker: its span is an error."""
         span = self._batches.get(report.ref)
         if span is not None:
             span.set_status(StatusCode.ERROR, "the lease was lost")
 
     def close(self) -> None:
-        """The process ends."""
+        """The process ends: send what is not sent yet."""
         flush(self._settings.traces)

@@ -1,4 +1,4 @@
-"""What looks on while a worker delivers, made once by its main process and inherited by its children."""
+"""The observers of a worker's deliveries, made once by its main process and inherited by its children."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -22,9 +22,9 @@ log = logging.getLogger(__name__)
 
 
 class Watch(Observer):
-    """All that look on. What one of them raises is logged once and harms neither batch nor others.
+    """All observers. If one of them raises, that is logged once; the batch and the others go on.
 
-    Raises `ConfigError` for what cannot be served.
+    Raises `ConfigError` if figures are to be served and cannot be.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -37,7 +37,7 @@ class Watch(Observer):
         self._ready = settings.worker.ready_file
         if settings.metrics.address:
             self._count(settings.metrics.address)
-        # Also without an endpoint: the application may have set OpenTelemetry up, and imported it.
+        # There may be a tracer without an endpoint in mailer.toml: the application may have set one up.
         if tracer(settings.traces) is not None:
             from mailer.worker.telemetry.spans import Spans  # noqa: PLC0415 - an extra
 
@@ -46,7 +46,7 @@ class Watch(Observer):
     def _count(self, address: tuple[str, int]) -> None:
         self._folder = CountsFolder()
         try:
-            # Not earlier: it looks for the folder when it is imported.
+            # Not before the folder is made: prometheus_client looks for it when it is imported.
             from mailer.worker.telemetry import metrics  # noqa: PLC0415
         except ModuleNotFoundError as exc:
             self._folder.remove()
@@ -64,7 +64,7 @@ class Watch(Observer):
         use_format(logger, self._settings.log)
 
     def serve(self) -> None:
-        """The pool is there: serve the figures, from the main process."""
+        """Serve the figures, from the main process, once the pool is there."""
         address = self._settings.metrics.address
         if self._sweeps is not None and address:
             from mailer.worker.telemetry.metrics import MetricsServer  # noqa: PLC0415
@@ -77,7 +77,7 @@ class Watch(Observer):
             self._server.leave_to_parent()
 
     def swept(self, seconds: float) -> None:
-        """A sweep is over: the worker does its work, and says so to who waits for it."""
+        """A sweep is over: count it, and touch ``worker.ready_file``, which shows that it works."""
         if self._sweeps is not None:
             self._sweeps.note(seconds)
         if self._ready is not None:
@@ -100,7 +100,7 @@ class Watch(Observer):
                 self._failed.add(str(file))
                 log.warning("worker.ready_file: %s: %s", file, exc.strerror)
 
-    # What is passed on, each to all.
+    # What is passed on to each observer.
 
     def refused(self, account: str, stage: Stage, reply: Reply | None) -> None:
         """Pass it on."""
@@ -134,7 +134,7 @@ class Watch(Observer):
         for one in self._observers:
             try:
                 tell(one)
-            except Exception:  # a full disk under the counts, say: mail goes on
+            except Exception:  # such as a full disk under the counts: mail goes on
                 if type(one).__name__ not in self._failed:
                     self._failed.add(type(one).__name__)
                     log.exception("%s cannot look on; mail goes on", type(one).__name__)

@@ -1,1 +1,1 @@
-"""The application is told what becomes of its messages."""
+"""How the application is told what becomes of its messages."""

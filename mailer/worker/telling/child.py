@@ -1,7 +1,7 @@
 """The process that tells the application: it does what its worker asks, one delivery after the other.
 
-It ends when its worker does. A delivery that is under way then has a little time to finish: less than
-the worker's lease still lasts, so that no other worker delivers the same beside it.
+It ends when its worker does. A delivery that is under way then has some time to finish. That is less than
+the rest of the worker's lease, so that no other worker makes the same delivery at the same time.
 """
 
 import os
@@ -23,11 +23,11 @@ MORE: Final = 2.0
 
 def main() -> None:
     """Serve the worker at the other end of standard input and output."""
-    # Whatever the application prints goes to the worker's log, and is no answer.
+    # What the application prints must not be read as an answer: it goes to the worker's log instead.
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
-    # Who stops the worker's whole group of processes does not mean a delivery that is under way.
+    # A signal to the worker's whole group of processes must not interrupt a delivery that is under way.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
     waiting: SimpleQueue[Any] = SimpleQueue()
@@ -62,7 +62,7 @@ def _told(tell: Callable[[bytes], None], body: bytes) -> dict[str, Any]:
 
 
 def _listen(requests: BinaryIO, waiting: "SimpleQueue[Any]") -> None:
-    """Hand on what is asked, first the orders; when nobody asks any more, the process ends."""
+    """Hand on what is asked, first the orders; when the worker has closed its end, end the process."""
     grace = 0.0
     try:
         orders = read_frame(requests)

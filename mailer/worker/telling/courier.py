@@ -1,8 +1,8 @@
-"""How the application is told: in order, as often as it takes, and without one event holding up the rest.
+"""How the application is told: in order, again until it is taken, and no event holds up the others.
 
-What is not taken is tried again, with growing pauses. Where a delivery is refused again and again, its
-events are tried in small parts: the one that is refused alone while others are taken is set aside. A way
-by which nothing is taken at all waits; what has waited too long, or is too much, is set aside, too.
+A delivery that is not taken is tried again, with growing pauses. If it is refused again and again, its
+events are tried in small parts. An event that is refused alone while others are taken is set aside. If
+nothing at all is taken, all wait; those that wait for too long, or are too many, are set aside, too.
 """
 
 import logging
@@ -20,33 +20,35 @@ from mailer.worker.telling.shown import delivery, shown
 log = logging.getLogger(__name__)
 
 IN_PARTS: Final = 3
-"""Times that a delivery is refused as a whole before its events are tried in parts."""
+"""Refusals of a whole delivery before its events are tried in parts."""
 
 TRIES: Final = 6
-"""Times that one event is refused while others are taken until it is set aside."""
+"""Refusals of one event, while others are taken, before it is set aside."""
 
 PATIENCE: Final = (1.0, 300.0)
-"""Seconds until it is tried again: after the first time, and at most."""
+"""Seconds until it is tried again: after the first refusal, and at most."""
 
 _FULL: Final = 0.9
 _RELIEVED: Final = 0.8
-"""Shares of `max_backlog`: beyond the first, what waits for a dead way is set aside, to the second."""
+"""Shares of ``max_backlog``. With more unread than the first, events for a way that takes nothing are set
+aside, until no more than the second is unread."""
 
 _ENOUGH: Final = 1.5
-"""Time limits after which a pass in parts ends where nothing was taken: sending might wait for it."""
+"""Times ``time_limit``. If nothing was taken by then, a pass in parts ends: many parts would take hours,
+and sending waits for a consumer that is too far behind."""
 
 _AGAIN: Final = 20
-"""Deliveries that were set aside and are told again before the next new one."""
+"""Deliveries that were set aside and are told again, as people asked, before the next new one."""
 
 
 class Teller(Protocol):
     """What delivers: a helper process, or the like."""
 
     def tell(self, body: bytes) -> None:
-        """Deliver; raises `EventsNotTakenError` unless it was taken."""
+        """Deliver *body*. Raises `EventsNotTakenError` unless it was taken."""
 
     def close(self) -> None:
-        """Give up what it has open."""
+        """Close connections and processes."""
 
 
 class Courier:
@@ -72,7 +74,7 @@ class Courier:
         """Nothing is to be looked up: whoever told before has left all that was not taken."""
 
     def take(self, events: Sequence[Event]) -> None:
-        """Tell of those *events* that are wanted. Raises `EventsNotTakenError` while any is not told."""
+        """Tell the *events* that are wanted. Raises `EventsNotTakenError` until all are told or aside."""
         if not self._failures:
             self._tell_again()
         elif self._is_asked():
@@ -97,16 +99,17 @@ class Courier:
         self._teller.close()
 
     def _bring(self, left: Sequence[Event]) -> None:
-        """Deliver what is *left*, in order; in parts, where it was refused as a whole too often."""
+        """Deliver what is *left*, in order; in parts, if the whole was refused too often."""
         in_parts = self._in_parts or self._failures % (IN_PARTS + 1) == IN_PARTS
         refused: list[Event] = []
         held: set[tuple[str, int]] = set()
         taken, wait = False, 0.0
         enough = monotonic() + _ENOUGH * self._settings.time_limit
-        # Two, four, eight … find out soon whether anything is taken; then each by itself.
+        # In growing parts (one, two, four …) at first: they show soon whether anything is taken. Once
+        # something was, each event by itself.
         first, most = (1 if in_parts else self.chunk), (1 if self._in_parts else self.chunk)
         for part in _parcels(left, first, most):
-            # What came after a refused event of the same message is not told before it.
+            # Events of one message are told in order: those after a refused one wait.
             parcel = [one for one in part if _message(one) not in held]
             if not parcel:
                 continue
@@ -126,12 +129,12 @@ class Courier:
         self._failures, self._is_full = 0, False
 
     def _refused(self, alone: Sequence[Event], *, in_parts: bool, taken: bool, wait: float) -> None:
-        """Decide what follows from a refusal; *alone* are those that were refused by themselves."""
+        """Decide what follows from a refusal, and raise it; *alone* are those refused by themselves."""
         self._in_parts = in_parts and (self._in_parts or taken)
         if not self._in_parts:
             self._failures = 1 if taken else self._failures + 1
             raise self._later(self._failures, wait)
-        # The way works: those that are refused alone are to blame themselves.
+        # Others were taken, so the fault is in the events that were refused alone.
         self._failures = 0
         for one in alone:
             self._tries[one.identifier] = self._tries.get(one.identifier, 0) + 1
@@ -147,7 +150,7 @@ class Courier:
         return EventsNotTakenError(self._why, pause)
 
     def _given_up(self, left: list[Event]) -> list[Event]:
-        """Set aside what a way that is dead waits too long or with too much for; returns the rest."""
+        """Where nothing is taken: set aside what waits for too long, or is too much; returns the rest."""
         if self._failures < IN_PARTS:
             return left
         unread = self._stream.unread().get(self.name, 0)
@@ -171,12 +174,12 @@ class Courier:
         )
 
     def _is_asked(self) -> bool:
-        """Whether people have asked for something since the last look: they may have mended the way."""
+        """Whether people have asked, since the last look, to tell something again: it may be mended."""
         last, self._asked = self._asked, self._aside.newest_to_tell_again(self.name)
         return self._asked not in {last, ""}
 
     def _tell_again(self) -> None:
-        """Tell what people have asked to be told again; what is refused once more lies aside again."""
+        """Tell what people have asked to be told again; what is refused is set aside again."""
         for _ in range(_AGAIN):
             found = self._aside.to_tell_again(self.name)
             if found is None:
@@ -197,7 +200,7 @@ def _message(event: Event) -> tuple[str, int]:
 
 
 def _parcels(events: Sequence[Event], first: int, most: int) -> Iterator[list[Event]]:
-    """Cut *events*, in order: so many *first*, then twice as many each time, at *most* so many."""
+    """Cut *events* into parts, in order: *first* events, then twice as many each time, at most *most*."""
     at, size = 0, first
     while at < len(events):
         yield list(events[at : at + size])

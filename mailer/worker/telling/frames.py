@@ -1,4 +1,4 @@
-"""How a worker and its helper speak: octets with their length before them, over pipes."""
+"""How a worker and its helper speak: msgpack with its length before it, over pipes."""
 
 from typing import IO, Any, Final
 
@@ -8,7 +8,7 @@ _LENGTH: Final = 4
 
 
 def write_frame(stream: IO[bytes], value: Any) -> None:
-    """Write one value and see it off."""
+    """Write one value and flush it."""
     packed = msgpack.packb(value)
     stream.write(len(packed).to_bytes(_LENGTH, "big") + packed)
     stream.flush()

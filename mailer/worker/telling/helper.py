@@ -1,7 +1,8 @@
-"""A process of its own that tells the application: what it runs into is none of the worker's.
+"""A process of its own that tells the application: what goes wrong there does not harm the worker.
 
-A function of a stranger may hang, end its process or eat its memory; a server may answer an octet a
-minute. What takes longer than its limit is killed, and a new process is started for the next delivery.
+The application's function may hang, end its process or take all memory; a server may answer one octet a
+minute. A process that takes longer than its limit is killed, and a new one is started for the next
+delivery.
 """
 
 import os
@@ -17,14 +18,14 @@ from mailer.errors import EventsNotTakenError
 from mailer.worker.telling.frames import read_frame, write_frame
 
 START: Final = 60.0
-"""Seconds that it may take to begin: it loads the application's code."""
+"""Seconds in which it must have begun: it loads the application's code."""
 
 ENDS: Final = 5.0
 """Seconds that it has to end when it is no longer needed."""
 
 
 class Helper:
-    """One process that does as *orders* say (see `ways`), at most *limit* seconds for each delivery."""
+    """One process that does as *orders* say (see `ways`); *limit* is in seconds, for each delivery."""
 
     def __init__(self, orders: Mapping[str, Any], limit: float) -> None:
         self._orders = dict(orders, limit=limit)
@@ -32,7 +33,7 @@ class Helper:
         self._process: subprocess.Popen[bytes] | None = None
 
     def check(self) -> None:
-        """See that it can begin. Raises `EventsNotTakenError` that says why it cannot."""
+        """Start it, to see whether it can. Raises `EventsNotTakenError` that says why it cannot."""
         self._begun()
 
     def tell(self, body: bytes) -> None:
@@ -102,7 +103,7 @@ class Helper:
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    """End it with all that it has started."""
+    """Kill it with all processes that it has started."""
     if process.poll() is None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""What the application sees of an event, and of several in one delivery (pure)."""
+"""What the application sees of an event, and of several events in one delivery."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -30,7 +30,7 @@ def shown(event: Event) -> dict[str, Any]:
 
 
 def delivery(events: Sequence[Mapping[str, Any]]) -> bytes:
-    """The body that carries *events*: the same ones always make the same body, with the same id."""
+    """The body with *events*, JSON in UTF-8: the same events make the same body, with the same id."""
     named = "\n".join(str(one["id"]) for one in events).encode()
     identifier = f"dlv_{blake2b(named, digest_size=16).hexdigest()}"
     return json.dumps({"id": identifier, "events": list(events)}, ensure_ascii=False).encode()

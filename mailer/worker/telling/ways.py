@@ -19,7 +19,7 @@ Tell = Callable[[bytes], None]
 
 
 def orders(name: str, settings: Settings) -> dict[str, Any]:
-    """What a helper must know to tell by the way *name*; they pass a pipe, and nobody else sees them."""
+    """What a helper must know to tell by the way *name*; it goes through a pipe, seen by nobody else."""
     events = settings.events
     folder = settings.file.parent if settings.file else Path()
     return {
@@ -31,13 +31,14 @@ def orders(name: str, settings: Settings) -> dict[str, Any]:
         "ca_file": _text(events.ca_file),
         "broker": events.broker or settings.broker_url,
         "queue": events.queue,
-        # Less than a lease has left when a worker dies: no other delivers the same beside it.
+        # Shorter than the rest of the lease when a worker dies: no other makes the same delivery
+        # meanwhile.
         "grace": settings.worker.lease / 3,
     }
 
 
 def way(given: Mapping[str, Any]) -> Tell:
-    """What tells by the way that the orders name. Raises `EventsNotTakenError` where it cannot be had."""
+    """The call that delivers a body by the way that the orders name. Raises `EventsNotTakenError`."""
     try:
         return _WAYS[given["way"]](given)
     except ConfigError as exc:
@@ -55,7 +56,7 @@ def words(exc: BaseException) -> str:
 
 
 def _hook(given: Mapping[str, Any]) -> Tell:
-    # For as long as the process lives: the function may import more when it is called.
+    # For as long as the process lives, because the function may import more when it is called.
     sys.path.insert(0, given["folder"])
     function = named(given["target"], given["place"])
 
@@ -76,7 +77,7 @@ def _webhook(given: Mapping[str, Any]) -> Tell:
 
 
 def _task(given: Mapping[str, Any]) -> Tell:
-    # Celery takes a third of a second to load, and is wanted by this way alone.
+    # Imported only here: Celery takes a third of a second to load, and only this way needs it.
     from mailer.queues.foreign import ForeignTask  # noqa: PLC0415
 
     task = ForeignTask(given["target"], given["broker"], given["queue"])

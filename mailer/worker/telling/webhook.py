@@ -1,6 +1,6 @@
-"""How events are posted to a webhook: signed as Standard Webhooks has it, over TLS that is verified.
+"""How events are posted to a webhook: signed by the Standard Webhooks specification, over verified TLS.
 
-A redirect is no delivery: who could make one would get the addresses. The answer's text is thrown away.
+A redirect is not followed: who can make one would get the addresses. The text of the answer is not used.
 """
 
 import base64
@@ -22,14 +22,17 @@ from mailer.config.secrets import Secret
 from mailer.errors import ConfigError, EventsNotTakenError
 
 _LARGEST: Final = 1 << 16
-"""Octets of an answer that are read, to keep the connection for the next delivery."""
+"""Octets. An answer of at most so many is read, to keep the connection for the next delivery."""
 
 _LONGEST_WAIT: Final = 3600.0
 _MARK: Final = "whsec_"
 
 
 def signature(key: str, identifier: str, at: int, body: bytes) -> str:
-    """What proves that *body* is ours and of that moment. Raises `ConfigError` for a broken key."""
+    """The signature of *body* at the time *at*, in seconds since the epoch.
+
+    Raises `ConfigError` for a key that is not base64 after ``whsec_``.
+    """
     octets = key.encode()
     if key.startswith(_MARK):
         try:
@@ -41,7 +44,11 @@ def signature(key: str, identifier: str, at: int, body: bytes) -> str:
 
 
 class Webhook:
-    """Posts to *url*; *secret* is where the key lies: variable, file, command."""
+    """Posts to *url*, each time within *limit* seconds.
+
+    *secret* says where the keys are: a variable, a file, a command. Raises `ConfigError` for a *ca_file*
+    that cannot be used.
+    """
 
     def __init__(self, url: str, secret: Sequence[Any], ca_file: str | None, limit: float) -> None:
         self._parts = urlsplit(url)
@@ -61,7 +68,7 @@ class Webhook:
         self._connection: HTTPConnection | None = None
 
     def post(self, body: bytes) -> None:
-        """Post a delivery. Raises `EventsNotTakenError` unless the answer is one of success."""
+        """Post a delivery. Raises `EventsNotTakenError` unless the answer's status is 2xx."""
         try:
             status, headers = self._posted(body, self._headers(body))
         except (HTTPException, OSError) as exc:
@@ -69,7 +76,7 @@ class Webhook:
             raise EventsNotTakenError(_said(exc)) from exc
         if status // 100 == HTTPStatus.OK // 100:
             return
-        self._keys = []  # perhaps it was changed
+        self._keys = []  # read again next time: the key may have been changed
         if status // 100 == HTTPStatus.MULTIPLE_CHOICES // 100:
             raise EventsNotTakenError(f"it answered {_named(status)}: redirects are not followed")
         raise EventsNotTakenError(f"it answered {_named(status)}", _wait(headers))
@@ -93,7 +100,7 @@ class Webhook:
             try:
                 return self._exchange(self._connection, body, headers)
             except (HTTPException, OSError):
-                self.close()  # the server has closed what was kept: once more on a new one
+                self.close()  # the server may have closed the kept connection: try once more on a new one
         self._connection = self._opened()
         return self._exchange(self._connection, body, headers)
 
@@ -104,7 +111,8 @@ class Webhook:
         query = f"?{self._parts.query}" if self._parts.query else ""
         connection.request("POST", path + query, body, dict(headers))
         answer = connection.getresponse()
-        # What it says beside its status is read to keep the connection, and only where it is short.
+        # The answer's body must be read before the connection can be used again. A long one is not worth
+        # it.
         if answer.length is not None and answer.length <= _LARGEST:
             answer.read()
         if not answer.isclosed():
@@ -118,14 +126,14 @@ class Webhook:
         return HTTPSConnection(host, port, timeout=self._limit, context=self._tls)
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
 
 def _named(status: int) -> str:
-    """The status in the words of HTTP: what the server wrote beside it may be anything."""
+    """The status with its name in HTTP; not with the server's own words, which may be anything."""
     try:
         return f"{status} {HTTPStatus(status).phrase}"
     except ValueError:
@@ -141,7 +149,7 @@ def _said(exc: Exception) -> str:
 
 
 def _wait(headers: Mapping[str, str]) -> float:
-    """How long the server asks to be left alone."""
+    """The seconds that the server asks to wait (Retry-After, RFC 9110 section 10.2.3); 0 for none."""
     asked = {name.lower(): value for name, value in headers.items()}.get("retry-after", "")
     try:
         seconds = (
