@@ -25,10 +25,12 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from mailer.errors import ConfigError, WireError
 from mailer.mail.receivers.records import Key
 
-# RFC 6376 section 5.4.1, and what the documents of bulk mail want covered. In this order.
+# In this order: all fields that RFC 6376 section 5.4.1 names, and those that RFC 8058 section 4 and
+# RFC 9477 want covered.
 _SIGNED: Final = (
     b"from reply-to to cc subject date message-id in-reply-to references mime-version content-type "
-    b"content-transfer-encoding list-id list-unsubscribe list-unsubscribe-post list-help "
+    b"content-transfer-encoding resent-date resent-from resent-to resent-cc list-id list-unsubscribe "
+    b"list-unsubscribe-post list-help list-subscribe list-post list-owner list-archive "
     b"feedback-id precedence auto-submitted cfbl-address cfbl-feedback-id"
 ).split()
 _OVERSIGNED: Final = frozenset({b"from"})
