@@ -20,6 +20,7 @@ from mailer.config.units import (
     Rates,
     Reset,
     Seconds,
+    Wait,
     is_host,
     listed,
 )
@@ -102,18 +103,18 @@ def is_loopback(host: str) -> bool:
 class Timeouts(Model):
     """Seconds to wait for the server, each an absolute deadline (RFC 5321 §4.5.3.2)."""
 
-    resolve: Seconds = 20.0
-    connect: Seconds = 30.0
-    tls: Seconds = 30.0
-    greeting: Seconds = 300.0
-    ehlo: Seconds = 300.0
-    auth: Seconds = 120.0
-    mail: Seconds = 300.0
-    rcpt: Seconds = 300.0
-    data: Seconds = 120.0
-    block: Seconds = 180.0
-    final: Seconds = 600.0
-    quit: Seconds = 5.0
+    resolve: Wait = 20.0
+    connect: Wait = 30.0
+    tls: Wait = 30.0
+    greeting: Wait = 300.0
+    ehlo: Wait = 300.0
+    auth: Wait = 120.0
+    mail: Wait = 300.0
+    rcpt: Wait = 300.0
+    data: Wait = 120.0
+    block: Wait = 180.0
+    final: Wait = 600.0
+    quit: Wait = 5.0
 
 
 class Dkim(Model):

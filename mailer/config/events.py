@@ -6,7 +6,7 @@ from typing import Annotated, Final, Self
 from pydantic import Field, field_validator, model_validator
 
 from mailer.config.secrets import Command, Secret, SecretFile, Variable
-from mailer.config.units import Count, File, Model, Names, Seconds
+from mailer.config.units import Count, File, Model, Names, Seconds, Wait, is_safe
 
 KINDS: Final = (
     "queued",
@@ -39,8 +39,6 @@ TOLD: Final = (
     "resubscribed",
 )
 
-_LOOPBACK: Final = ("http://localhost", "http://127.0.0.1", "http://[::1]")
-
 
 class Events(Model):
     """What the application is told, and how; see `docs/events.md`.
@@ -61,7 +59,7 @@ class Events(Model):
     queue: str = "celery"
     kinds: Names = TOLD
     batch: Annotated[Count, Field(le=1_000)] = 100
-    time_limit: Seconds = 30.0
+    time_limit: Wait = 30.0
     give_up_after: Seconds = 86400.0
     max_backlog: Count = 1_000_000
 
@@ -101,8 +99,7 @@ class Events(Model):
         host = url.partition("://")[2].partition("/")[0]
         if "@" in host:
             raise ValueError("must have no login in it: deliveries are signed (secret_file)")
-        loopback = any(url == one or url.startswith((f"{one}:", f"{one}/")) for one in _LOOPBACK)
-        if not host or not (url.startswith("https://") or loopback):
+        if not is_safe(url):
             raise ValueError("must begin with https://; http:// only to localhost")
         return url
 

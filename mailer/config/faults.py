@@ -70,7 +70,7 @@ def _reason(fault: Mapping[str, Any], loc: Location) -> str:
         text = f"must be {context['expected']}"
     elif kind in _BOUNDS:
         name, sign = _BOUNDS[kind]
-        text = f"must be {sign} {context[name]:g}"
+        text = f"must be {sign} {context[name]:.15g}"
     elif kind == "string_pattern_mismatch":
         text = f"must match {context['pattern']}"
     else:
@@ -83,7 +83,10 @@ def _got(loc: Location, value: object) -> str:
     secretive = any(word in str(part) for part in loc for word in _SECRETIVE)
     if secretive or not isinstance(value, str | int | float):
         return ""
-    shown = str(value).lower() if isinstance(value, bool) else repr(value)
+    try:
+        shown = str(value).lower() if isinstance(value, bool) else repr(value)
+    except ValueError:  # an integer with more digits than Python writes
+        return ""
     return f", got {shown}" if len(shown) <= 60 else ""
 
 

@@ -1,12 +1,13 @@
 """How recipients get off a list, and how what comes back finds its message."""
 
-from typing import Annotated, Self
+import re
+from typing import Annotated, Final, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from mailer.config.policy import CheckedPolicy
 from mailer.config.secrets import Command, Secret, SecretFile, Variable
-from mailer.config.units import Count, File, Flag, Model, Seconds
+from mailer.config.units import Count, File, Flag, Model, Seconds, is_host
 from mailer.mail.barring.dropping import DEFAULT, Policy
 from mailer.mail.barring.scopes import list_of
 
@@ -59,10 +60,18 @@ class Unsubscribe(Model):
         return self
 
 
+# A dot-atom: each message gets an address of its own made from it.
+_LOCAL: Final = re.compile(r"[^\s()<>\[\]:;@\\,\"]{1,64}")
+_SHARE: Final = re.compile(r"(\d{1,9}(?:\.\d{1,15})?)\s*(%?)")
+
+
 def _percentage(value: object) -> object:
-    """A share: ``"8%"``, or a number from 0 to 1."""
-    text = str(value).strip()
-    return float(text[:-1]) / 100 if text.endswith("%") else value
+    """A share: ``"8%"``, or a number up to 1."""
+    if isinstance(value, str) and (found := _SHARE.fullmatch(value.strip())):
+        return float(found[1]) / (100 if found[2] else 1)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value
+    raise ValueError(f'must be a share such as "8%" or 0.08, got {value!r}')
 
 
 Percentage = Annotated[float, BeforeValidator(_percentage), Field(gt=0, le=1)]
@@ -134,6 +143,7 @@ class Feedback(Model):
     @field_validator("return_path")
     @classmethod
     def _is_a_mailbox(cls, mailbox: str | None) -> str | None:
-        if mailbox is not None and (mailbox.count("@") != 1 or mailbox.startswith("@")):
+        local, at, domain = (mailbox or "").partition("@")
+        if mailbox is not None and not (at and _LOCAL.fullmatch(local) and is_host(domain)):
             raise ValueError("must be a mailbox, such as bounces@mail.shop.example")
         return mailbox

@@ -118,6 +118,10 @@ def _read(file: Path) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as exc:
         raise ConfigError(f"{file.name}: is not valid TOML: {exc}{_quotes(text, exc)}") from None
+    except (ValueError, RecursionError):
+        raise ConfigError(
+            f"{file.name}: cannot be read: a number has thousands of digits, or lists nest too deeply"
+        ) from None
 
 
 def _quotes(text: str, error: tomllib.TOMLDecodeError) -> str:

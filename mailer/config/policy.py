@@ -11,7 +11,7 @@ from mailer.mail.barring.dropping import DAY, DEFAULT, NEVER, Dropping, Policy
 
 _KNOWN: Final = (*DEFAULT, "server_trouble", "network", "unknown")
 _RULE: Final = re.compile(
-    r"(?:at once|after (?P<times>\d+) times?(?: over (?P<span>[^,]+))?)(?:, for (?P<lasts>.+))?"
+    r"(?:at once|after (?P<times>\d{1,9}) times?(?: over (?P<span>[^,]+))?)(?:, for (?P<lasts>.+))?"
 )
 _SHOWN: Final = '"never", "at once", "after 3 times over 14d, for 90d"'
 
@@ -41,7 +41,10 @@ def _rule(name: str, said: object) -> Dropping | None:
     times = int(found["times"] or 1) if found else 0
     if not found or not times:
         raise ValueError(f"{name}: {said!r} is no rule; write {_SHOWN}")
-    span, lasts = (duration(found[part] or 0) for part in ("span", "lasts"))
+    try:
+        span, lasts = (duration(found[part] or 0) for part in ("span", "lasts"))
+    except ValueError as exc:
+        raise ValueError(f"{name}: {exc}") from None
     return Dropping(times, span, lasts, max(90 * DAY, 2 * span))
 
 

@@ -46,7 +46,7 @@ class RetryTable(Model):
     first_delay: Seconds = 60.0
     factor: Factor = 2.0
     max_delay: Seconds = 4 * 3600.0
-    jitter: Annotated[Share, Field(le=1.0)] = 0.2
+    jitter: Share = 0.2
     attempts: Count = 20
     give_up_after: Seconds = 2 * 86400.0
 

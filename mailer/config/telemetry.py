@@ -1,9 +1,9 @@
 """What operators' tools are told: how workers log, where their metrics are read, where traces go."""
 
-from typing import Annotated, Literal
+from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import field_validator
 
 from mailer.config.units import Model, Share
 
@@ -36,7 +36,7 @@ class Traces(Model):
     """*endpoint* is an OpenTelemetry collector (OTLP over HTTP), *share* how many batches are traced."""
 
     endpoint: str | None = None
-    share: Annotated[Share, Field(le=1.0)] = 1.0
+    share: Share = 1.0
 
     @field_validator("endpoint")
     @classmethod

@@ -9,11 +9,11 @@ import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
-from urllib.parse import SplitResult
+from typing import Annotated, Any, Final
+from urllib.parse import SplitResult, urlsplit
 
 import idna
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Le
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -42,7 +42,7 @@ def parsed(value: object) -> object:
         return value
     try:
         return tomllib.loads(f"x = {value}")["x"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # no TOML, or one that Python cannot read
         return str(value)
 
 
@@ -57,6 +57,13 @@ def listed(value: object) -> object:
         return tuple(value)
     return value if isinstance(value, tuple) else (value,)
 
+
+DAY: Final = 86400.0
+LONGEST: Final = 100 * 365 * DAY
+"""Seconds of the longest duration, a hundred years. An endless one would be no number to Redis."""
+
+MOST: Final = 10**9
+"""The greatest number of anything that is counted. Redis and Lua count exactly up to some 2**53."""
 
 _UNITS = {
     "ms": 0.001,
@@ -76,22 +83,33 @@ def duration(value: object) -> float:
     Raises `ValueError` with what may be written.
     """
     value = parsed(value)
+    seconds = _seconds(value)
+    if seconds is None:
+        raise ValueError(
+            f'must be seconds or a duration such as "90s", "15m", "2h", "5d", got {value!r}'
+        )
+    if seconds > LONGEST:
+        raise ValueError("must be at most 100 years")
+    return float(seconds)
+
+
+def _seconds(value: object) -> float | None:
+    """The seconds that *value* says, before any bound; None where it says none."""
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
+        return None if value != value else value  # noqa: PLR0124 - NaN alone is not itself
     if isinstance(value, str):
         text = value.strip().lower()
         if re.fullmatch(r"\d+(\.\d+)?", text):
             return float(text)
         if text and re.fullmatch(f"({_DURATION.pattern})+", text):
             return sum(float(number) * _UNITS[unit] for number, unit in _DURATION.findall(text))
-    raise ValueError(
-        f'must be seconds or a duration such as "90s", "15m", "2h", "5d", got {value!r}'
-    )
+    return None
 
 
 _PERIODS = {"second": 1, "sec": 1, "s": 1, "minute": 60, "min": 60, "m": 60}
 _PERIODS |= {"hour": 3600, "h": 3600, "day": 86400, "d": 86400}
-_RATE = re.compile(r"(\d+(?:_\d+)*)\s*(?:/|\bper\b)\s*(\d+)?\s*([a-z]+)")
+# As many digits as a sensible number has: Python reads thousands of them as no number at all.
+_RATE = re.compile(r"(\d{1,12}(?:_\d{1,12}){0,12})\s*(?:/|\bper\b)\s*(\d{1,12})?\s*([a-z]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +128,9 @@ class Rate:
         if match:
             count, times, unit = match.groups()
             period = _PERIODS.get(unit) or _PERIODS.get(unit.removesuffix("s"))
-            if period and int(count) and int(times or 1):
-                return cls(int(count), period * int(times or 1))
+            number, span = int(count), (period or 0) * int(times or 1)
+            if 0 < number <= MOST and 0 < span <= LONGEST:
+                return cls(number, span)
         raise ValueError(f'must be a rate such as "14/second" or "50000/day", got {value!r}')
 
     def __str__(self) -> str:
@@ -168,12 +187,32 @@ def _host(value: str) -> str:
     return value
 
 
+def _within_a_day(seconds: float) -> float:
+    if seconds > DAY:
+        raise ValueError(f"must be at most 1 day, got {seconds:.15g} seconds")
+    return seconds
+
+
+def is_safe(url: str) -> bool:
+    """Whether *url* is https with a host, or http to this machine, where nobody listens in between."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    here = parts.hostname in {"localhost", "127.0.0.1", "::1"}
+    return bool(parts.hostname) and (parts.scheme == "https" or (parts.scheme == "http" and here))
+
+
 Flag = Annotated[bool, BeforeValidator(parsed), Strict()]
-Count = Annotated[int, BeforeValidator(parsed), Strict(), Ge(1)]
+Count = Annotated[int, BeforeValidator(parsed), Strict(), Ge(1), Le(MOST)]
 Counts = Annotated[tuple[Count, ...], BeforeValidator(listed)]
-Factor = Annotated[float, BeforeValidator(parsed), Ge(1.0)]
-Share = Annotated[float, BeforeValidator(parsed), Ge(0.0)]
+# A thousand: the 64th power of it, by which a wait grows at most, is still a number.
+Factor = Annotated[float, BeforeValidator(parsed), Strict(), Ge(1.0), Le(1000.0)]
+Share = Annotated[float, BeforeValidator(parsed), Strict(), Ge(0.0), Le(1.0)]
+Port = Annotated[int, BeforeValidator(parsed), Strict(), Ge(0), Le(65535)]
 Seconds = Annotated[float, BeforeValidator(duration), Gt(0.0)]
+# What a socket waits for: the system takes no more than 24 days.
+Wait = Annotated[Seconds, AfterValidator(_within_a_day)]
 Host = Annotated[str, AfterValidator(_host)]
 Names = Annotated[tuple[str, ...], BeforeValidator(listed)]
 Rates = Annotated[

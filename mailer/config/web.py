@@ -7,7 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from mailer.config.passwords import is_hash
 from mailer.config.secrets import Command, Secret, SecretFile, Variable
-from mailer.config.units import File, Model, Names
+from mailer.config.units import File, Model, Names, Port, is_safe
 
 Role = Literal["viewer", "operator"]
 
@@ -36,7 +36,7 @@ class Web(Model):
 
     url: str | None = None
     host: str = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65535)] = 8025
+    port: Port = 8025
     templates: File | None = None
     users: dict[str, User] = Field(default_factory=dict)
     users_file: File | None = None
@@ -72,7 +72,7 @@ class Web(Model):
     def _is_https(cls, url: str | None) -> str | None:
         if url is None:
             return None
-        if not url.startswith(("https://", "http://localhost", "http://127.0.0.1")):
+        if not is_safe(url):
             raise ValueError("must begin with https:// (RFC 8058 §3.1); http:// only to localhost")
         return url.rstrip("/")
 

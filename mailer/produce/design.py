@@ -7,8 +7,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from pydantic import ValidationError
+
 from mailer.compose import Design, Unsubscribe
 from mailer.config import RetryTable, Settings
+from mailer.config.faults import describe
 from mailer.errors import ConfigError, InputError
 from mailer.mail.recipients import BrokenRow, Recipient, Rejected, parse
 from mailer.mail.schedule import Window
@@ -74,7 +77,10 @@ def summary(made: Design, account: str) -> Mapping[str, Any]:
 
 
 def retry_overrides(overrides: Mapping[str, float]) -> Mapping[str, float]:
-    """Check a campaign's own retry values. Raises `InputError` that names the key."""
+    """A campaign's own retry values, as the configuration would read them.
+
+    A duration may be a text: ``"5m"`` is 300.0. Raises `InputError` that names the key.
+    """
     for key in overrides:
         if key not in RetryTable.model_fields:
             near = difflib.get_close_matches(key, RetryTable.model_fields, 1)
@@ -85,10 +91,10 @@ def retry_overrides(overrides: Mapping[str, float]) -> Mapping[str, float]:
             )
             raise InputError(f"retry: unknown key {key!r}; {hint}")
     try:
-        RetryTable.model_validate(dict(overrides))
-    except ValueError as exc:
-        raise InputError(f"retry: {exc}") from exc
-    return dict(overrides)
+        read = RetryTable.model_validate(dict(overrides))
+    except ValidationError as exc:
+        raise InputError("\n".join(describe(exc, "retry", {}))) from exc
+    return {key: getattr(read, key) for key in overrides}
 
 
 def aware(start_at: datetime) -> datetime:
