@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -10,6 +10,7 @@ from mailer.config.settings import RetryTable, Settings
 from mailer.mail.policy import Retry
 
 Location = tuple[str | int, ...]
+Table = TypeVar("Table", bound=BaseModel)
 
 _SECRETIVE = ("password", "secret", "token", "url", "redis", "broker")
 _PLAIN = {
@@ -34,6 +35,17 @@ _BOUNDS = {
     "less_than": ("lt", "<"),
     "less_than_equal": ("le", "≤"),
 }
+
+
+def checked(table: type[Table], values: Mapping[str, object], place: str) -> Table:
+    """*values* read as *table*, as if they stood in the configuration.
+
+    Raises `ValueError` with one line for each fault, which begins with *place*.
+    """
+    try:
+        return table.model_validate(dict(values))
+    except ValidationError as exc:
+        raise ValueError("\n".join(describe(exc, place, {}))) from exc
 
 
 def describe(

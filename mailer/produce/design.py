@@ -7,11 +7,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from pydantic import ValidationError
-
 from mailer.compose import Design, Unsubscribe
 from mailer.config import RetryTable, Settings
-from mailer.config.faults import describe
+from mailer.config.faults import checked
 from mailer.errors import ConfigError, InputError
 from mailer.mail.recipients import BrokenRow, Recipient, Rejected, parse
 from mailer.mail.schedule import Window
@@ -91,9 +89,9 @@ def retry_overrides(overrides: Mapping[str, float]) -> Mapping[str, float]:
             )
             raise InputError(f"retry: unknown key {key!r}; {hint}")
     try:
-        read = RetryTable.model_validate(dict(overrides))
-    except ValidationError as exc:
-        raise InputError("\n".join(describe(exc, "retry", {}))) from exc
+        read = checked(RetryTable, overrides, "retry")
+    except ValueError as exc:
+        raise InputError(str(exc)) from exc
     return {key: getattr(read, key) for key in overrides}
 
 
