@@ -151,15 +151,21 @@ def pause(settings: Settings, name: str) -> bool:
     return True
 
 
-def resume(settings: Settings, name: str, *, accept_rate: bool = False) -> None:
-    """Go on with a paused campaign; with *accept_rate* it pauses itself no more for what comes back."""
+def resume(settings: Settings, name: str, *, accept_rate: bool = False) -> bool:
+    """Go on with a paused campaign; with *accept_rate* it pauses itself no more for what comes back.
+
+    False where it is over: there is nothing to go on with.
+    """
     producer = Producer(settings)
+    if _is_over(producer.campaigns.progress(name, time())):
+        return False
     if producer.campaigns.set_state(name, RUNNING) == CANCELLED:
         raise _already_cancelled(name)
     if accept_rate:
         Receivers(producer.client).let_go(name)
         producer.wake(f"receivers:{name}")
     producer.wake(f"campaign:{name}")
+    return True
 
 
 def cancel(settings: Settings, name: str) -> int | None:

@@ -71,8 +71,10 @@ def resume(session: Session, name: str, *, accept_rate: bool) -> None:
     Example:
       mailer resume spring-2026
     """  # noqa: D301
-    campaigns.resume(session.settings, name, accept_rate=accept_rate)
-    say(f"{name}: running")
+    if campaigns.resume(session.settings, name, accept_rate=accept_rate):
+        say(f"{name}: running")
+    else:
+        say(f"campaign {name!r} is over: nothing to resume")
 
 
 @click.command()
