@@ -7,8 +7,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST := $(BIN)/python -m pytest
 
-# Twice the processors: many tests wait for servers and workers.
-AT_ONCE = $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2))
+# Three times the processors: many tests wait for servers and workers.
+AT_ONCE = $(shell expr 3 \* $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2))
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint chaos soak bench wheel clean

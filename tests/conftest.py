@@ -1,6 +1,7 @@
 """What all tests may ask for: a Redis of the run's own, emptied for each test."""
 
 import contextlib
+import gc
 import itertools
 import os
 import random
@@ -55,6 +56,20 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Never look for garbage in what stays to the end: thousands of tests, and all modules.
+
+    It is seconds of each test process that this would take, at each of many times.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what wants a server that is not here, and say so; in CI that is a failure."""
     for mark in item.iter_markers():
@@ -76,8 +91,18 @@ TOGETHER = (
 )
 """Modules, and folders of them, whose tests share servers that take seconds to start."""
 
-SLOW = ("tests/chaos/", "tests/feedback/test_real_loops.py", "tests/worker/")
-"""What waits for real processes: it begins early, so that nothing long is left for the end."""
+SLOW = (
+    "tests/chaos/",
+    "tests/cli/test_first_minutes.py",
+    "tests/cli/test_run.py",
+    "tests/compose/test_fenced.py",
+    "tests/compose/test_styles.py",
+    "tests/examples/",
+    "tests/feedback/test_real_loops.py",
+    "tests/test_typing.py",
+    "tests/worker/",
+)
+"""What waits for real processes, or takes long: it begins early, so that none is left for the end."""
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
@@ -101,8 +126,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what only repeats; put what is slow first where several processes share the tests."""
     if not config.getoption("--long"):
-        left_out = [item for item in items if _only_repeats(item)]
-        config.hook.pytest_deselected(items=left_out)
+        left_out = {item for item in items if _only_repeats(item)}
+        config.hook.pytest_deselected(items=list(left_out))
         items[:] = [item for item in items if item not in left_out]
     if "PYTEST_XDIST_WORKER" in os.environ:
         items.sort(key=lambda item: not item.nodeid.startswith(SLOW))

@@ -10,7 +10,7 @@ from tests.conftest import has_the_machine_to_itself
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 
-COUNT = 2_000
+COUNT = 1_000
 
 SOON = 1.0 if has_the_machine_to_itself() else 6.0
 """Seconds: what is promised, and what is asked of a machine that does other work beside."""

@@ -13,7 +13,7 @@ from celery import Celery
 from mailer.mail.status import OPEN
 from mailer.store.campaigns import Campaigns
 from mailer.store.connection import connect
-from tests.servers.waiting import eventually
+from tests.servers.waiting import PATIENCE, eventually
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -45,7 +45,8 @@ class Project:
         """Start a worker of *app*; returns its name. It is ready when this returns."""
         name = f"{app.partition(':')[0]}{len(self.processes)}"
         words = ["-m", "celery", "-A", app, "worker", "-n", f"{name}@test"]
-        words += ["--pool", pool, "--concurrency", "2", "--loglevel", "INFO", "--without-gossip"]
+        words += ["--pool", pool, "--concurrency", "2", "--loglevel", "INFO"]
+        words += ["--without-gossip", "--without-mingle"]  # that takes a second
         self.begin(name, *words, *options)
         if wait:
             eventually(lambda: "ready." in self.log(name) or self.ended(name) is not None)
@@ -99,7 +100,7 @@ class Project:
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE,
             check=False,
         )
         assert done.returncode == 0, done.stderr

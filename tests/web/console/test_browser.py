@@ -79,8 +79,15 @@ def letter(everything):
     return made.cluster.letters()[0].identifier
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize(
+    ("width", "dark"),
+    [
+        pytest.param(360, True, id="360-dark"),
+        pytest.param(1280, False, id="1280-light"),
+        pytest.param(360, False, id="360-light", marks=pytest.mark.long),
+        pytest.param(1280, True, id="1280-dark", marks=pytest.mark.long),
+    ],
+)
 def test_no_page_has_anything_that_axe_objects_to(everything, at, page, width, dark):
     if not AXE.is_file():
         if os.environ.get("CI"):
