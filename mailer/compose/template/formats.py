@@ -9,11 +9,13 @@ from collections.abc import Callable
 from datetime import date, datetime, time
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
+from math import isfinite
 from typing import Final
 
 from babel import Locale, UnknownLocaleError, dates, numbers
 
 _KEPT: Final = 4096
+_NO_NUMBER: Final = "a number is wanted, with a dot for its decimals"
 
 Filter = Callable[..., str]
 
@@ -94,11 +96,20 @@ def _moment(value: object) -> datetime:
 
 
 def _amount(value: object) -> int | float | Decimal:
-    if isinstance(value, int | float | Decimal):
-        return value
     if isinstance(value, str):
         try:
-            return Decimal(value.strip())
+            value = Decimal(value.strip())
         except InvalidOperation:
-            raise ValueError("a number is wanted, with a dot for its decimals") from None
-    raise TypeError(f"a number is wanted, not a {type(value).__name__}")
+            raise ValueError(_NO_NUMBER) from None
+    if not isinstance(value, int | float | Decimal):
+        raise TypeError(f"a number is wanted, not a {type(value).__name__}")
+    if not _is_finite(value):
+        raise ValueError(_NO_NUMBER)
+    return value
+
+
+def _is_finite(value: float | Decimal) -> bool:
+    # isfinite() makes a float of what it is given: a long integer and a signalling NaN are none.
+    if isinstance(value, Decimal):
+        return value.is_finite()
+    return not isinstance(value, float) or isfinite(value)
