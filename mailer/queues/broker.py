@@ -200,6 +200,6 @@ class Broker:
         return found
 
     def check(self) -> None:
-        """Raise `BrokerUnavailableError` unless the broker answers."""
-        with self._own.connection() as connection:
-            connection.ensure_connection(max_retries=1, timeout=5)
+        """Raise `BrokerUnavailableError` unless the broker answers, and lets this user see our queues."""
+        with self._own.producer():  # a new one declares the queues
+            self.lengths()

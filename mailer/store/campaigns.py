@@ -11,7 +11,7 @@ from mailer.mail.payload import decode_detail, read_detail
 from mailer.mail.policy import CampaignPolicy
 from mailer.mail.status import OPEN, Detail, Status
 from mailer.store import keys
-from mailer.store.connection import Client, asking, load, reaching_redis
+from mailer.store.connection import Client, asking, load, reaching_redis, serves
 from mailer.store.course import changes, lineage
 from mailer.store.course.pending import Pending, pending
 from mailer.store.course.progress import Progress, progresses
@@ -78,6 +78,8 @@ class Campaigns:
         nothing.
         """
         refuse_eviction(self._client)
+        if not look:
+            serves(self._client)
         self._refuse_changes(name, summary, policy, start, accept_changes=accept_changes)
         what, *rest = self._open(
             name,

@@ -171,9 +171,8 @@ def _cheaply(client: Client) -> tuple[Direct, Callable[[Callable[[], Any]], Any]
 
 
 def serves(client: Client) -> None:
-    """Raise `LedgerUnavailableError` unless Redis answers and takes writes."""
-    with reaching_redis():
-        client.set(keys.SERVING, "1", px=1000)
+    """Raise `LedgerUnavailableError` unless Redis answers, takes writes, and allows what scripts do."""
+    load(client, "serves")()
 
 
 def take_turn(client: Client, duty: str, seconds: float) -> bool:

@@ -109,6 +109,11 @@ mailer:workers               hash    worker → what it knows and when it said s
 mailer:unable:<subject>      hash    worker → when it could not; since when nobody could  minutes
 mailer:lock:<name>           string  owner of a cluster-wide duty                 seconds
 mailer:serving               string  written to see whether Redis takes writes    a second
+mailer:serving:h             hash    as the next ones: written to see whether     until the script that wrote it ends
+mailer:serving:z             zset    this user may do all that the scripts do     until the script that wrote it ends
+mailer:serving:s             set                                                  until the script that wrote it ends
+mailer:serving:x             stream                                               until the script that wrote it ends
+mailer:serving:t             string                                               until the script that wrote it ends
 
 ``<c>`` is a campaign id, ``<n>`` a batch number, ``<c>:<n>`` a *batch ref*, ``<event>`` is
 ``campaign:<c>`` or ``account:<a>``. The Lua scripts build the same names (`prelude.lua`); a test reads

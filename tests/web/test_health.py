@@ -5,9 +5,14 @@ import time
 import pytest
 
 from mailer.config import Settings
+from mailer.errors import LedgerUnavailableError
 from mailer.history import open_history
 from mailer.store import Store, keys
+from mailer.store.connection import connect, serves
 from mailer.store.events import Rewinds, Rewound
+from tests.servers.redis_servers import redis_process
+from tests.store.batches import open_campaign
+from tests.store.test_addresses import RIGHTS
 from tests.web.conftest import Served
 
 
@@ -59,6 +64,40 @@ def test_without_redis_it_lives_and_is_not_ready():
         assert (answer.status_code, answer.json()) == (503, {"redis": "failed"})
         assert server.client.get("/metrics").status_code == 503
         assert "hunter2" not in answer.text
+
+
+TAKEN = {
+    "-evalsha": "redis",
+    "-hincrby": "redis",
+    "-@sortedset": "redis",
+    "-@write": "redis",
+    "resetkeys ~mailer:*": "broker",
+    "resetkeys ~mailer.* ~_kombu.*": "redis",
+}
+
+
+@pytest.mark.redis_server
+@pytest.mark.parametrize("taken", TAKEN)
+def test_a_right_that_was_taken_away_is_seen(tmp_path, taken):
+    """One that ends a script in its middle, too: it is tried before anybody relies on it."""
+    user = f"user mailer on >x {RIGHTS}"
+    with redis_process(tmp_path / "redis", user) as server:
+        settings = Settings(redis=f"redis://mailer:x@127.0.0.1:{server.port}/0")
+        store = Store(connect(settings.redis))
+        store.waiting.note_sweep(time.time())
+        with Served(settings) as web:
+            assert web.client.get("/readyz").status_code == 200
+            server.admin().execute_command("ACL", "SETUSER", "mailer", *taken.split())
+            answer = web.client.get("/readyz")
+            assert (answer.status_code, answer.json()[TAKEN[taken]]) == (503, "failed")
+            if TAKEN[taken] == "redis":
+                with pytest.raises(LedgerUnavailableError, match=r"docs/redis\.md"):
+                    serves(store.client)
+                with pytest.raises(LedgerUnavailableError, match=r"docs/redis\.md"):
+                    open_campaign(store.client, "c")
+                assert server.admin().keys("mailer:campaign:*") == []
+            server.admin().execute_command("ACL", "SETUSER", "mailer", "+@all", *RIGHTS.split())
+            assert web.client.get("/readyz").status_code == 200
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
