@@ -329,7 +329,7 @@ class BatchRun:
         self._current = Journal(self._tools.ledger, self._batch, chosen, judge_, lease)
         self._current.interrupts = self._excluded.somebody_new
         self._current.observer = self._tools.observer
-        self._current.settled = partial(self._tools.dropper.refused, self._batch)
+        self._current.settled = partial(self._recorder.heard, self._tools.dropper)
         return self._current
 
     def _judge(self, began: float, offset: int, result: Result) -> Outcome:

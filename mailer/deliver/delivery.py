@@ -82,7 +82,8 @@ class Delivery:
         claim = self.ledger.claim(ref, uuid.uuid4().hex, now, now + self._lease)
         if isinstance(claim, Unclaimed):
             return Report(ref, words=f"nothing to do: {claim.why}")
-        run = Run(claim.account, Report(ref, claim.queue, claim.account))
+        report = Report(ref, claim.queue, claim.account)
+        run = Run(claim.account, report, len(claim.positions))
         if self._has_room(claim, run.report) and not self.runs.start(
             run, lambda: self._work(claim, run)
         ):
@@ -123,9 +124,10 @@ class Delivery:
     def _has_room(self, claim: Claim, report: Report) -> bool:
         """Wait until the account has room here; False when others want the process sooner."""
         account, pause = claim.account, threading.Event()
+        is_urgent = claim.queue == PRIORITY
         renew_at = time() + self._lease * RENEW_AFTER
         look_at = 0.0
-        while claim.queue != PRIORITY and not self.runs.has_room(account):
+        while not self.runs.has_room(account, urgent=is_urgent):
             now = time()
             is_early = now < look_at
             if self._stopping() or self.runs.somebody_waits(account, only_singles=is_early):
@@ -186,7 +188,7 @@ class Delivery:
         """What is asked of *run*: by who stops the worker, or by batches that want its place."""
         if run.wants_end.is_set() or self._stopping():
             return Proceed.END
-        return Proceed.BEGIN_NOTHING if run.wants_room.is_set() else Proceed.GO_ON
+        return Proceed.BEGIN_NOTHING if run.gives_room else Proceed.GO_ON
 
     def _without_messages(self, claim: Claim, report: Report, error: PayloadError) -> None:
         """A payload that is too new is left to newer workers; what nobody can read is buried as it is."""

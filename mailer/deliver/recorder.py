@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from time import time
 from typing import Final
 
+from mailer.deliver.barring.dropper import Dropper
 from mailer.deliver.batch import Batch
 from mailer.deliver.heard import nameless
 from mailer.deliver.outcome import Outcome
@@ -38,7 +39,8 @@ class Report:
     *counts* are recipients by status word. *queued* are refs whose task is to be published; *buried*
     the ids of new dead letters. *failure* is set when the batch as a whole met a trouble of its
     account, with what the server *said*. *replies* are those to whom was not accepted, by stage, code
-    and enhanced code; *texts* the first text of each.
+    and enhanced code; *texts* the first text of each. *answered* are the messages that a server has
+    decided, counted as it does.
     """
 
     ref: str
@@ -52,6 +54,7 @@ class Report:
     said: Said = field(default_factory=Said)
     replies: Counter[tuple[str, int, str]] = field(default_factory=Counter)
     texts: dict[tuple[str, int, str], str] = field(default_factory=dict)
+    answered: int = 0
 
     def __str__(self) -> str:
         counts = ", ".join(f"{number} {word}" for word, number in sorted(self.counts.items()))
@@ -89,6 +92,11 @@ class Recorder:
         for offset, outcome in outcomes:
             batch.note(offset, outcome)
         self.count(offsets)
+
+    def heard(self, dropper: Dropper, settled: Sequence[tuple[int, Outcome]]) -> None:
+        """Hear what was decided just now; *dropper* sees to who is written to no more."""
+        self._report.answered += len(settled)
+        dropper.refused(self._batch, settled)
 
     def count(self, offsets: Sequence[int]) -> None:
         """Report what became of the recipients at *offsets*."""

@@ -120,6 +120,87 @@ def test_one_batch_too_many_beside_is_asked_to_begin_nothing_more(world):
     assert len(world.runs) == MOST_BESIDE
 
 
+@pytest.fixture
+def crowd(world, monkeypatch):
+    """A process with places for eight, whose accounts hardly answer while `z` has work."""
+    monkeypatch.setattr(module, "MOST_ENDING", 8)
+    monkeypatch.setattr(module, "SLOW_HOLD", 0.01)
+    monkeypatch.setattr(module, "MUTE_HOLD", 0.02)
+    monkeypatch.setattr(module, "OTHERS_LOOK", 0.01)
+    world.waiting = {"z"}
+    return world
+
+
+def test_slow_accounts_leave_the_last_places_to_others(crowd):
+    for number in range(6):
+        assert not crowd.start(f"slow{number}", leaves_room=True)[1]
+    assert not crowd.runs.has_room("slow0"), "three quarters are taken"
+    assert not crowd.runs.has_room("slow0", urgent=True)
+    assert crowd.runs.has_room("z")
+    crowd.waiting = {"slow0", "slow1"}
+    assert not crowd.runs.somebody_waits("slow2"), "they could not begin here"
+    crowd.waiting = {"z"}
+    assert crowd.runs.somebody_waits("slow2")
+    assert crowd.runs.age("slow9") > 0, "it waits as long as the oldest has"
+
+
+def test_a_slow_account_has_few_of_its_single_messages_waiting_here(crowd):
+    crowd.single = True
+    for _ in range(module.MOST_URGENT):
+        assert not crowd.start("slow")[1]
+        time.sleep(module.HOLD)
+    crowd.single = False
+    crowd.let_go()
+    crowd.runs.end_all()
+    assert crowd.runs.has_room("slow", urgent=True), "nothing of it is here now"
+    crowd.single = True
+    crowd.gates.clear()
+    for _ in range(module.MOST_URGENT):
+        assert not crowd.start("slow")[1]
+    assert not crowd.runs.has_room("slow", urgent=True)
+    assert crowd.runs.has_room("fast", urgent=True)
+
+
+def test_a_slow_account_does_not_keep_the_task_a_second_time(crowd, monkeypatch):
+    assert not crowd.start("slow", leaves_room=True)[1]
+    monkeypatch.setattr(module, "HOLD", 60.0)
+    began = time.monotonic()
+    assert not crowd.start("slow", leaves_room=True)[1]
+    assert time.monotonic() - began < 30
+
+
+def test_an_account_that_answers_again_is_not_slow_any_more(crowd, monkeypatch):
+    assert not crowd.start("slow", leaves_room=True)[1]
+    gate = threading.Event()
+    crowd.gates.append(gate)
+    run = Run("slow", Report("slow:2", answered=1_000_000), leaves_room=lambda: True)
+    assert not crowd.runs.start(run, gate.wait)
+    monkeypatch.setattr(module, "HOLD", 30.0)
+    threading.Timer(0.2, crowd.let_go).start()
+    assert crowd.start("slow")[1], "its task waits for it again"
+
+
+def test_what_is_asked_for_room_may_begin_something_first(crowd, monkeypatch):
+    monkeypatch.setattr(module, "HOLD", 60.0)
+    run = Run("a", Report("a:1"))
+    run.wants_room.set()
+    assert not run.gives_room
+    monkeypatch.setattr(module, "HOLD", 0.0)
+    assert run.gives_room
+
+
+def test_many_large_batches_beside_fill_the_process_sooner_than_small_ones(crowd, monkeypatch):
+    """They are in memory: see `MOST_MESSAGES`."""
+    monkeypatch.setattr(module, "MANY_ENDING", 2)
+    for number in range(2):
+        gate = threading.Event()
+        crowd.gates.append(gate)
+        run = Run(f"a{number}", Report(f"a:{number}"), 5000, leaves_room=lambda: True)
+        assert not crowd.runs.start(run, gate.wait)
+    threading.Timer(0.3, lambda: crowd.gates[-1].set()).start()
+    assert crowd.start("b")[1], "the task waits with its batch"
+
+
 def test_the_reports_of_what_ended_beside_are_handed_out_once(world):
     world.waiting = {"b"}
     run, _ = world.start("a")
