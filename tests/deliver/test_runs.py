@@ -197,7 +197,11 @@ def test_many_large_batches_beside_fill_the_process_sooner_than_small_ones(crowd
         crowd.gates.append(gate)
         run = Run(f"a{number}", Report(f"a:{number}"), 5000, leaves_room=lambda: True)
         assert not crowd.runs.start(run, gate.wait)
-    threading.Timer(0.3, lambda: crowd.gates[-1].set()).start()
+
+    def let_the_last_go() -> None:
+        crowd.gates[-1].set()
+
+    threading.Timer(0.3, let_the_last_go).start()
     assert crowd.start("b")[1], "the task waits with its batch"
 
 
