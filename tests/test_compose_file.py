@@ -87,7 +87,7 @@ def running(words, tmp_path, environ=None):
         yield process
     finally:
         process.terminate()
-        process.wait(60)
+        process.wait(120)
 
 
 def here(words):
@@ -98,7 +98,7 @@ def here(words):
 
 def answers(words, environ=None):
     done = subprocess.run(
-        words, env=os.environ | (environ or {}), capture_output=True, timeout=60, check=False
+        words, env=os.environ | (environ or {}), capture_output=True, timeout=180, check=False
     )
     return done.returncode == 0
 
@@ -168,7 +168,7 @@ def test_the_commands_at_its_head_send_a_campaign(compose, server, tmp_path):
                 capture_output=True,
                 text=True,
                 check=False,
-                timeout=60,
+                timeout=180,
             )
             assert done.returncode == 0, done.stderr
             queued = int(re.search(r"(\d+) queued", done.stdout)[1])

@@ -113,7 +113,7 @@ def test_stopped_in_the_middle_it_leaves_no_process(tmp_path, number):
     outbox = tmp_path / "outbox"
     eventually(lambda: outbox.is_dir() and any(outbox.iterdir()))
     process.send_signal(number)
-    process.communicate(timeout=60)
+    process.communicate(timeout=120)
     assert process.returncode == (130 if number != signal.SIGKILL else -signal.SIGKILL)
     eventually(lambda: not processes_about(tmp_path, process.pid))
 

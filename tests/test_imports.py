@@ -87,7 +87,7 @@ def test_importing_leaves_the_host_alone(folder, names, tmp_path):
         env=environment | {"DJANGO_SETTINGS_MODULE": "nobody.there"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
     assert done.returncode == 0, done.stderr

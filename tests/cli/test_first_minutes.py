@@ -287,7 +287,7 @@ def test_what_is_waited_for_is_said_while_it_waits(begun, tmp_path):
         eventually(said)
     finally:
         process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 130
+        assert process.wait(120) == 130
     assert "Traceback" not in (tmp_path / "err").read_text()
 
 
@@ -338,7 +338,7 @@ def test_ctrl_c_in_send_says_what_is_queued_and_how_it_is_stopped(mailer, place,
     client = connect(redis_url)
     eventually(lambda: client.get("mailer:status:spring"))
     process.send_signal(signal.SIGINT)
-    err = process.communicate(timeout=60)[1]
+    err = process.communicate(timeout=120)[1]
     assert process.returncode == 130
     assert "recipients of spring are queued and being sent" in err
     assert "mailer pause spring or mailer cancel spring stops it" in err

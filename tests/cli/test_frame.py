@@ -185,7 +185,7 @@ def test_interrupt_ends_a_command_in_one_line_with_130(place):
     process.stdin.flush()
     eventually(lambda: unread(process.stdin) == 0)  # it is at work
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=120)
     assert (process.returncode, out, err.strip()) == (130, "", "mailer: interrupted")
 
 

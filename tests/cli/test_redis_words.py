@@ -35,7 +35,7 @@ def mailer(folder, url, *words, code=1):
         env=os.environ | {"MAILER_CONFIG": str(folder / "mailer.toml")},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
     assert done.returncode == code, done

@@ -53,7 +53,7 @@ def place(place, server):
 RUN = ("run", "spring", "-t", "hello", "--set", "season=May", "many.csv")
 
 
-def test_delivers_to_everyone_and_reports(mailer, server):
+def test_delivers_to_everyone_reports_answers_afterwards_and_sends_nothing_twice(mailer, server):
     done = mailer(*RUN)
     assert done.code == 0
     assert len(set(server.mailboxes())) == len(server.taken) == 200
@@ -62,9 +62,6 @@ def test_delivers_to_everyone_and_reports(mailer, server):
     assert re.fullmatch(r"spring: 200 accepted, 1 rejected, in .*", outcomes)
     assert hint == "who and why:  mailer --local .mailer failures spring"
 
-
-def test_its_folder_answers_afterwards(mailer):
-    mailer(*RUN)
     found = json.loads(mailer("--local", ".mailer", "status", "spring", "--json").out)
     assert (found["total"], found["outcomes"]["accepted"], found["outcomes"]["rejected"]) == (
         201,
@@ -74,9 +71,6 @@ def test_its_folder_answers_afterwards(mailer):
     failures = mailer("--local", ".mailer", "failures", "spring", "--json").out
     assert json.loads(failures)["reply"] == "550 5.1.1 no such user"
 
-
-def test_again_it_sends_nothing_twice(mailer, server):
-    mailer(*RUN)
     done = json.loads(mailer(*RUN, "--json").out)
     assert done["receipt"]["already_queued"] == 201
     assert done["outcomes"]["accepted"] == 200

@@ -68,7 +68,7 @@ def test_it_serves_the_console_only_when_it_was_said(place, options, status):
         assert _status(f"http://127.0.0.1:{port}/healthz") == 200
     finally:
         server.terminate()
-        server.wait(20)
+        server.wait(120)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
@@ -109,7 +109,7 @@ def test_it_says_where_it_listens_when_it_does(place):
         assert _status(f"{where}/console/") == 200, "it leads to the campaigns"
     finally:
         server.send_signal(signal.SIGINT)
-        assert server.wait(20) == 0
+        assert server.wait(120) == 0
         server.stdout.close()
 
 

@@ -149,7 +149,7 @@ def by_mailparser(script: str, octets: bytes) -> dict:
         cwd=MAILPARSER,
         capture_output=True,
         check=True,
-        timeout=60,
+        timeout=180,
     )
     return json.loads(done.stdout)
 

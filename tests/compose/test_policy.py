@@ -176,6 +176,6 @@ def test_the_policy_is_right_on_other_versions_of_python(python, tmp_path):
     for name in ("__init__.py", "compose/__init__.py"):
         (package / name).touch()
     arguments = [python, "-W", "error", "-c", SCRIPT, str(tmp_path)]
-    done = subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=180)
     assert done.stderr == ""
     assert done.stdout == "ok\n"

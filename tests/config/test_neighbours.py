@@ -64,14 +64,14 @@ def test_the_command_line_says_it(tmp_path):
         f"shutil.copytree(n.PACKAGE, {str(tmp_path / 'mailer')!r});"
         f"Path({str(tmp_path / 'mailer' / 'engine.py')!r}).touch()"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=180)
     done = subprocess.run(
         [sys.executable, "-c", "from mailer.cli import main; main(['explain', 'AUTH', '535 no'])"],
         cwd=tmp_path,
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=180,
     )
     assert done.stderr.count("\n") == 1
     assert "engine.py" in done.stderr

@@ -40,7 +40,7 @@ def deliver(client, redis_url):
             now=time.time(),
         )
         # What others might do waits first, and here there are none.
-        return eventually(lambda: (report := delivery.deliver(ref)).failure and report, 10)
+        return eventually(lambda: (report := delivery.deliver(ref)).failure and report)
 
     yield enqueue_and_deliver
     delivery.close()

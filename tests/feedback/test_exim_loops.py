@@ -94,7 +94,7 @@ def test_a_reader_is_killed_and_each_bounce_counts_once_and_a_vacation_for_nothi
         eventually(trap.sprung.is_set, within=90)
     finally:
         first.kill()
-        first.communicate(timeout=20)
+        first.communicate(timeout=120)
         trap.released.set()
     second = reader(*words, folder=place, environ=environ)
     expected = {"bounce": 2, "permanent": 2, "auto_reply": 1}
@@ -102,7 +102,7 @@ def test_a_reader_is_killed_and_each_bounce_counts_once_and_a_vacation_for_nothi
         eventually(lambda: campaign.status().came_back == expected, within=90)
     finally:
         second.terminate()
-        second.communicate(timeout=30)
+        second.communicate(timeout=120)
         proxy.close()
 
     barred = Suppression(client).among([fingerprint(f"{who}@gone.example") for who in PEOPLE], ALL)
@@ -143,4 +143,4 @@ def test_a_campaign_of_which_15_percent_bounce_by_dsn_pauses_itself(
     finally:
         delivery.close()
         listener.terminate()
-        listener.communicate(timeout=30)
+        listener.communicate(timeout=120)

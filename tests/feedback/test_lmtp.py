@@ -49,7 +49,7 @@ def listening(place):
             yield port, process
         finally:
             process.terminate()
-            process.communicate(timeout=30)
+            process.communicate(timeout=120)
 
 
 def came_back(mailer):
@@ -68,7 +68,7 @@ def test_each_recipient_has_a_reply_and_is_recorded_once(sent, mailer):
             # Handed over once more, in the same session: nothing is counted twice.
             assert client.sendmail("", [ada], bounce("ada@example.org")) == {}
         process.terminate()
-        assert process.wait(30) == 0
+        assert process.wait(120) == 0
     found = came_back(mailer)
     assert (found["bounce"], found["permanent"]) == (2, 2)
 
@@ -84,7 +84,7 @@ def test_killed_before_its_reply_it_is_handed_over_again_and_counted_once(sent, 
         assert any(line.startswith(b"354") for line in replies)
         client.sendall(bounce("ada@example.org") + b"\r\n.\r\n")
         process.send_signal(signal.SIGKILL)
-        process.wait(30)
+        process.wait(120)
     with listening(sent) as (port, _), smtplib.LMTP("127.0.0.1", port) as client:
         assert client.sendmail("", [ada], bounce("ada@example.org")) == {}
     assert came_back(mailer) == {"bounce": 1, "permanent": 1}

@@ -222,7 +222,7 @@ def test_workers_fetch_by_themselves(kind, sent, dovecot, mailer, place):
     finally:
         first.send_signal(signal.SIGKILL)
         second.terminate()
-        said = second.communicate(timeout=40)[0] + first.communicate(timeout=40)[0]
+        said = second.communicate(timeout=120)[0] + first.communicate(timeout=120)[0]
     assert second.returncode == 0, said
     assert "came back: 1 bounce (messages: 1, about ours: 1, new: 1)" in said
     assert "@example.org" not in said
@@ -242,7 +242,7 @@ def test_a_mailbox_that_is_away_is_said_once_and_tried_again(sent, mailer, place
                 assert process.stdout.readline() == "1 message: 1 bounce\n"
         finally:
             process.terminate()
-            process.communicate(timeout=30)
+            process.communicate(timeout=120)
         assert process.returncode == 0
     assert came_back(mailer) == {"bounce": 1, "permanent": 1}
 
@@ -250,7 +250,7 @@ def test_a_mailbox_that_is_away_is_said_once_and_tried_again(sent, mailer, place
 def test_a_worker_says_what_is_no_mailbox_before_anything_begins(sent, place):
     sent(imap="imaps://mail.example")
     process = start(place, "celery", "-A", "mailer", "worker", "-c", "1")
-    said = process.communicate(timeout=60)[0]
+    said = process.communicate(timeout=120)[0]
     assert process.returncode == 1
     assert (
         said.strip().splitlines()[-1]

@@ -97,7 +97,7 @@ def _upgrade_at_once(url):
     for one in both:
         one.stdin.write("\n")
         one.stdin.flush()
-    said = [one.communicate(timeout=60) for one in both]
+    said = [one.communicate(timeout=120) for one in both]
     assert [out.strip() for out, _ in said] == [newest()] * 4, said
 
 

@@ -78,7 +78,7 @@ def test_processes_share_one_server_and_it_outlives_who_started_it(folder, anoth
     with folder.entered() as ours:
         assert ours == url
         first.stdin.close()
-        assert first.wait(60) == 0
+        assert first.wait(120) == 0
         assert server_pid(url)
 
 

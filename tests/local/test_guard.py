@@ -46,7 +46,7 @@ def guarded():
 def test_command_ends_when_standard_input_is_closed(guarded):
     process, pid = guarded(PRINTS_ITS_PID)
     process.stdin.close()
-    process.wait(60)
+    process.wait(120)
     assert not is_alive(pid)
 
 
@@ -57,7 +57,7 @@ def test_command_ends_when_nobody_holds_the_lock_any_more(guarded, tmp_path):
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(guard.POLL * 3)
         assert is_alive(pid)
-    process.wait(60)
+    process.wait(120)
     assert not is_alive(pid)
 
 
@@ -65,7 +65,7 @@ def test_command_ends_when_nobody_holds_the_lock_any_more(guarded, tmp_path):
 def test_command_dies_with_a_killed_guard(guarded):
     process, pid = guarded(PRINTS_ITS_PID)
     process.kill()
-    process.wait(60)
+    process.wait(120)
     eventually(lambda: not is_alive(pid))
 
 
@@ -76,13 +76,13 @@ def test_a_second_request_kills_what_ignores_the_first(guarded):
         process.wait(guard.POLL * 3)
     assert is_alive(pid)
     process.terminate()
-    process.wait(60)
+    process.wait(120)
     assert not is_alive(pid)
 
 
 def test_guard_ends_with_its_command_and_its_status(guarded):
     process, pid = guarded("import os, sys; print(os.getpid(), flush=True); sys.exit(7)")
-    assert process.wait(60) == 7
+    assert process.wait(120) == 7
     assert not is_alive(pid)
 
 
@@ -90,5 +90,5 @@ def test_interrupt_from_the_terminal_does_not_reach_the_command(guarded):
     process, pid = guarded(PRINTS_ITS_PID)
     assert os.getpgid(pid) != os.getpgid(process.pid)
     process.send_signal(signal.SIGINT)  # to the guard itself: it asks the command to end
-    process.wait(60)
+    process.wait(120)
     assert not is_alive(pid)

@@ -24,7 +24,7 @@ def test_how_many_were_cancelled_is_said_though_a_reply_was_lost(client, redis_u
         step = proxy.trap(b"spring\r\n$1\r\n1\r\n$1\r\n1\r\n$", after=True)
         with ThreadPoolExecutor(1) as beside:
             cancelled = beside.submit(cancel, settings, "spring")
-            assert step.sprung.wait(30)
+            assert step.sprung.wait(120)
             eventually(lambda: outcomes(client, "spring").get("cancelled") == 10)
             proxy.cut()
             step.released.set()

@@ -292,7 +292,7 @@ def test_a_worker_imports_no_template_machinery_and_a_producer_no_servers():
         assert "jinja2" not in sys.modules, "workers know nothing of Jinja"
         """
     )
-    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, timeout=60)
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, timeout=180)
 
 
 @pytest.mark.parametrize("files", [["price.pdf"], "price.pdf", [Path("price.pdf")]])

@@ -210,7 +210,7 @@ def test_a_key_is_the_same_in_another_process_whatever_its_context_holds(setting
     """
     words = [sys.executable, "-W", "error", "-c", textwrap.dedent(code)]
     done = {
-        subprocess.run(words, check=True, capture_output=True, text=True, timeout=60).stdout
+        subprocess.run(words, check=True, capture_output=True, text=True, timeout=180).stdout
         for _ in range(2)
     }
     assert len(done) == 1
@@ -529,5 +529,5 @@ def test_importing_changes_nothing_of_the_host_process():
         assert before == [signal.getsignal(n) for n in range(1, 32) if n not in (9, 19)]
     """
     subprocess.run(
-        [sys.executable, "-W", "error", "-c", textwrap.dedent(code)], check=True, timeout=60
+        [sys.executable, "-W", "error", "-c", textwrap.dedent(code)], check=True, timeout=180
     )

@@ -177,7 +177,7 @@ def test_a_server_that_preloads_and_forks_workers_with_threads(server, settings)
         sys.exit(any(os.waitpid(child, 0)[1] for child in children))
     """
     words = [sys.executable, "-c", textwrap.dedent(code)]
-    done = subprocess.run(words, check=False, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(words, check=False, capture_output=True, text=True, timeout=180)
     assert done.returncode == 0, done.stderr
     assert queued(server) == (39, 39)
 

@@ -172,7 +172,7 @@ def browser(folder: Path) -> Iterator[Page]:
             page.close()
     finally:
         chromium.terminate()
-        chromium.wait(20)
+        chromium.wait(120)
 
 
 def _first_tab(folder: Path) -> str:

@@ -105,4 +105,4 @@ class Dovecot:
     def close(self) -> None:
         """End it."""
         self._process.terminate()
-        self._process.wait(60)
+        self._process.wait(120)

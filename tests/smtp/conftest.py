@@ -28,7 +28,7 @@ CONTENT = b"Subject: hello\r\n\r\nhello\r\n"
 
 QUICK = Timeouts(
     connect=30, tls=30, greeting=30, ehlo=30, auth=30, mail=30, rcpt=30, data=30, block=30, final=30,
-    quit=1, grace=1, patience=1,
+    quit=10, grace=1, patience=1,
 )  # fmt: skip
 
 

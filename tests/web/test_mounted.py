@@ -130,13 +130,13 @@ def test_a_scanner_that_looks_a_thousand_times_changes_nothing(settings, client,
 )
 def test_curl_as_a_provider(served, client, link, options):
     url = f"http://127.0.0.1:{served.port}{link}"
-    looked = subprocess.run(["curl", "--silent", "--max-time", "20", url], check=True, timeout=30)
+    looked = subprocess.run(["curl", "--silent", "--max-time", "20", url], check=True, timeout=120)
     assert looked.returncode == 0
     assert not is_off(client)
     done = subprocess.run(
         ["curl", "--silent", "--fail", "--max-time", "20", "--dump-header", "-", *options, url],
         check=True,
-        timeout=30,
+        timeout=120,
         capture_output=True,
         text=True,
     )

@@ -85,7 +85,7 @@ def test_the_applications_own_workers_deliver(place, server, pool):
     beat_came_often(place, shop)
     assert len(server.kept) == 32
     place.processes[shop].send_signal(signal.SIGTERM)
-    assert place.processes[shop].wait(30) == 0, place.log(shop)
+    assert place.processes[shop].wait(120) == 0, place.log(shop)
 
 
 def test_the_documented_application_delivers(place, server):
@@ -165,7 +165,7 @@ def test_what_cannot_be_reconciled_is_refused_at_start_in_words(
     file = place.folder / "shop.py"
     file.write_text(f"{file.read_text()}{setting}\n")
     shop = place.start("shop", *IN_THE_FLEET, pool=pool, wait=False)
-    assert place.processes[shop].wait(60) != 0
+    assert place.processes[shop].wait(120) != 0
     assert words in place.log(shop)
     assert "Traceback" not in place.log(shop)
 

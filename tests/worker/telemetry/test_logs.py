@@ -31,8 +31,17 @@ def run(cluster, smtp, chosen, *options):
     return [line for line in cluster.log().splitlines() if line.strip()]
 
 
-def test_json_says_campaign_batch_account_counts_and_seconds(cluster, smtp):
-    lines = [json.loads(line) for line in run(cluster, smtp, "json") if line.startswith("{")]
+def test_every_line_after_the_banner_is_json_and_says_campaign_batch_account_counts_and_seconds(
+    cluster, smtp
+):
+    log = run(cluster, smtp, "json")
+    first = next(number for number, line in enumerate(log) if line.startswith("{"))
+    written = [line for line in log[first:] if not line.startswith("{")]
+    assert [line for line in written if not line.startswith("worker:")] == [], (
+        "Celery's own farewell"
+    )
+    lines = [json.loads(line) for line in log if line.startswith("{")]
+    assert all(line["event"] for line in lines)
     (batch,) = [line for line in lines if line["logger"] == "mailer.batches"]
     assert batch["campaign"] == "spring"
     assert batch["batch"] == 1
@@ -42,16 +51,6 @@ def test_json_says_campaign_batch_account_counts_and_seconds(cluster, smtp):
     assert batch["level"] == "info"
     assert {"celery.app.trace"} <= {line["logger"] for line in lines}, "Celery's own lines, too"
     assert not [line for line in lines if line["logger"] == "mailer.messages"]
-
-
-def test_every_line_after_the_banner_is_json(cluster, smtp):
-    lines = run(cluster, smtp, "json")
-    first = next(number for number, line in enumerate(lines) if line.startswith("{"))
-    assert all(json.loads(line)["event"] for line in lines[first:] if line.startswith("{"))
-    written = [line for line in lines[first:] if not line.startswith("{")]
-    assert [line for line in written if not line.startswith("worker:")] == [], (
-        "Celery's own farewell"
-    )
 
 
 def test_logfmt_is_read_by_a_shells_rules(cluster, smtp):

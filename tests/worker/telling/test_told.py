@@ -223,7 +223,7 @@ def test_a_task_of_the_applications_own_is_run_by_its_own_workers(cluster, redis
         eventually(lambda: len({one["id"] for one in hooked(cluster)}) == 250)
     finally:
         shop.terminate()
-        shop.wait(30)
+        shop.wait(120)
         log.close()
     assert {one["kind"] for one in hooked(cluster)} == {"accepted"}
 
@@ -240,7 +240,7 @@ def test_a_task_of_the_applications_own_is_run_by_its_own_workers(cluster, redis
 def test_a_worker_that_could_not_tell_does_not_start_and_says_why_in_one_line(cluster, events, why):
     configured(cluster, events)
     worker = cluster.start("w1", wait=False)
-    assert worker.wait(60) != 0
+    assert worker.wait(120) != 0
 
     said = [line for line in cluster.log().splitlines() if line.startswith("mailer: ")]
     assert len(said) == 1
