@@ -17,6 +17,9 @@ from mailer.errors import ConfigError
 
 DEFAULT_FILE = "mailer.toml"
 
+_STANDS_FOR = {"env": "A_VARIABLE", "file": "a-file", "command": ["a-command"]}
+"""What a key for a secret may say, by its last word."""
+
 
 def load(
     path: Path | str | None = None,
@@ -88,8 +91,13 @@ def _forget(table: Any, loc: tuple[str | int, ...]) -> None:
         table = table[part]
     else:
         part = loc[-1] if loc else ""
-    if isinstance(table, dict):
-        table.pop(str(part), None)
+    if not isinstance(table, dict):
+        return
+    table.pop(str(part), None)
+    # It was given, if wrongly: that a secret is missing would be a second fault that is none.
+    way = str(part).rpartition("_")[2]
+    if way in _STANDS_FOR and part != way:
+        table[str(part)] = _STANDS_FOR[way]
 
 
 def _file(path: Path | str | None, environ: Mapping[str, str]) -> Path | None:

@@ -25,7 +25,12 @@ def _words(value: object) -> object:
     """A command as a tuple of words: a list as it stands, a string split as a shell would."""
     value = parsed(value) if str(value).startswith("[") else value
     if isinstance(value, str | FromEnvironment):
-        return tuple(shlex.split(value))
+        try:
+            return tuple(shlex.split(value))
+        except ValueError:
+            raise ValueError(
+                "has a quote that nothing closes; write the command as a list of words"
+            ) from None
     return tuple(value) if isinstance(value, list) else value
 
 
