@@ -128,6 +128,11 @@ class History:
         with self._begin(streamed=True) as connection:
             yield from reading.export(connection, campaign, outcomes)
 
+    def columns(self, campaign: str) -> list[str]:
+        """The columns of a campaign's list; rows may have different ones."""
+        with self._begin(streamed=True) as connection:
+            return reading.columns(connection, campaign)
+
     def page(self, campaign: str, start: int, number: int, outcome: str = "") -> list[Record]:
         """At most *number* recipients of a campaign from position *start* on; without events."""
         with self._begin() as connection:

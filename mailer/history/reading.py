@@ -59,6 +59,16 @@ def export(connection: Connection, campaign: str, outcomes: Sequence[str]) -> It
             yield _record(row)
 
 
+def columns(connection: Connection, campaign: str) -> list[str]:
+    """The columns of the list of *campaign*, those of the first row first."""
+    query = select(messages.c.row).join(campaigns).order_by(messages.c.position)
+    query = query.where(campaigns.c.name == campaign, messages.c.row != "")
+    found: dict[str, None] = {}
+    for row in connection.execution_options(yield_per=_PAGE).execute(query).scalars():
+        found.update(dict.fromkeys(columns_of(row) or ()))
+    return [*found]
+
+
 def page(
     connection: Connection, campaign: str, start: int, number: int, outcome: str
 ) -> list[Record]:

@@ -18,7 +18,7 @@ from mailer.operate.history import opened
 from mailer.queues.connections import Producer
 from mailer.store.feedback.records import Returned
 
-__all__ = ["Record", "outcomes", "recorded"]
+__all__ = ["Record", "columns", "outcomes", "recorded"]
 
 _STEP: Final = 500
 """Recipients that are asked for at a time."""
@@ -38,6 +38,14 @@ def outcomes(settings: Settings, name: str, wanted: Collection[str] = ()) -> Ite
     for one in _in_ledger(settings, name):
         if not wanted or one.outcome in wanted or one.later in wanted:
             yield one
+
+
+def columns(settings: Settings, name: str) -> list[str]:
+    """The columns of a campaign's list: what its rows have, all together. Only a history knows them."""
+    if settings.history.url is None:
+        return []
+    with closing(opened(settings)) as history:
+        return history.columns(name)
 
 
 def _in_ledger(settings: Settings, name: str) -> Iterator[Record]:

@@ -88,9 +88,10 @@ def _over(one: Progress) -> str:
     dead = one.outcomes["dead"] + one.outcomes["uncertain"]
     if not one.total:
         return "done"
-    if not one.outcomes["accepted"]:
-        return "all dead" if dead == one.total else "done, none accepted"
-    return f"done, {dead:,} dead" if dead else "done"
+    if dead == one.total:
+        return "all dead"
+    none = "" if one.outcomes["accepted"] else ", none accepted"
+    return f"done{none}, {dead:,} dead" if dead else f"done{none}"
 
 
 def _waiting(

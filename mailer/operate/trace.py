@@ -5,6 +5,7 @@ person is, with which outcome, what came back, and of those not accepted the las
 Message-ID, but that of a campaign's message is made from its recipient, and can be made again.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from itertools import islice
@@ -23,6 +24,9 @@ from mailer.store.feedback.records import Feedback
 _MOST: Final = 500_000
 """Recipients whose Message-ID is made again at most, for who has no patience: some two seconds."""
 
+_MADE_HERE: Final = re.compile(r"[0-9a-f]{24}@[^@\s]+", re.IGNORECASE)
+"""The Message-ID of a campaign's message (`message_hash`), without its brackets."""
+
 __all__ = ["Record", "trace"]
 
 
@@ -36,9 +40,20 @@ def trace(
     """
     settings, what = Producer(settings).settings, _asked(what)
     found = _found(what, settings, newest)
-    if found or what.startswith("<") or settings.history.url is None:
-        return found
-    return _found(f"<{what}>", settings, newest)  # a Message-ID as some programs show it
+    for other in () if found else _other_spellings(what, settings):
+        found = found or _found(other, settings, newest)
+    return found
+
+
+def _other_spellings(what: str, settings: Settings) -> Iterator[str]:
+    """A Message-ID as some programs show it: without its brackets, in capitals."""
+    bare = what.strip("<>")
+    ours = _MADE_HERE.fullmatch(bare)
+    # To look for one in the ledger takes long: only for what may stand there.
+    if not what.startswith("<") and (ours or settings.history.url is not None):
+        yield f"<{bare}>"
+    if ours and bare != bare.lower():
+        yield f"<{bare.lower()}>"
 
 
 def _asked(what: str) -> str:
@@ -78,7 +93,10 @@ class _Ledger:
 
     def by_message_id(self, message_id: str) -> Iterator[Record]:
         """The campaign's message of that Message-ID: one, or none."""
-        wanted = message_id.strip("<>").partition("@")[0].lower()
+        bare = message_id.strip("<>")
+        if not _MADE_HERE.fullmatch(bare):
+            return
+        wanted = bare.partition("@")[0].lower()
         secrets = (*self._settings.reading_keys(), "")
         for name, position, key in islice(self._everybody(), self._most):
             for secret in secrets:

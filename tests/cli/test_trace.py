@@ -11,7 +11,7 @@ import pytest
 from mailer import Campaign, send, trace
 from mailer.config import load
 from mailer.history import open_history
-from mailer.mail.event import Happened, encode_outcomes
+from mailer.mail.event import Event, Happened, encode_outcomes
 from mailer.mail.recipients import fingerprint
 from mailer.mail.said import Said
 from mailer.mail.status import Detail, Status
@@ -70,6 +70,63 @@ def test_trace_shows_the_servers_reply_with_its_queue_id(mailer, client, place, 
     assert "250 2.0.0 Ok: queued as 4B1C" in ran.out
     (found,) = json.loads(mailer("trace", "<1@x>", "--json").out)
     assert (found["mailbox"], found["outcome"]) == ("bob@example.org", "rejected")
+
+
+def test_a_row_with_columns_of_its_own_loses_none_in_csv(mailer, client, place, history):
+    EventStream(client).register("history")
+    rows = [
+        {"email": "ada@example.org", "name": "Ada"},
+        {"email": "bob@example.org", "name": "Bob", "city": "Rome", "reply": "soon"},
+    ]
+    (place / "people.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert mailer("send", "spring", *HELLO, "people.jsonl").code == 0
+    followed(client, place)
+    with closing(open_history(f"sqlite:///{place}/history.sqlite")) as opened:
+        opened.erase("ada@example.org")
+        opened.write([Event("spring", 0, "accepted", NOW, order=1)])  # as mending puts it in
+
+    for command in ("export", "failures"):
+        if command == "failures":
+            ledger = Ledger(client)
+            claimed = ledger.claim("spring:1", "w1", NOW, NOW + 15)
+            no = [Detail(row["email"], "RCPT", 550, "", "no", at=NOW) for row in rows]
+            settled = [Settlement(n, Status.REJECTED, one) for n, one in enumerate(no)]
+            ledger.commit(claimed, settled, (), NOW, NOW + 15)
+        first, last = csv.DictReader(io.StringIO(mailer(command, "spring", "--csv").out))
+        assert (first["name"], last["name"], last["city"]) == ("", "Bob", "Rome")
+        assert last["reply" if command == "export" else "row_reply"] == "soon"
+
+
+def test_a_time_that_is_not_known_is_an_empty_cell(mailer, client, place):
+    sent(mailer, client)
+    first, _ = csv.DictReader(io.StringIO(mailer("export", "spring").out))
+    assert (first["mailer_outcome"], first["mailer_at"]) == ("accepted", "")
+
+
+@pytest.mark.parametrize("with_history", [True, False])
+def test_a_message_id_is_found_without_its_brackets_and_in_capitals(
+    mailer, client, place, request, with_history
+):
+    if with_history:
+        request.getfixturevalue("history")
+        EventStream(client).register("history")
+    assert mailer("send", "spring", *HELLO, "people.csv").code == 0
+    if with_history:
+        followed(client, place)
+    settings = load(place / "mailer.toml", {})
+    campaign = Campaign(
+        "spring",
+        template="hello",
+        sender="Shop <news@shop.example>",
+        context={"season": "spring"},
+        settings=settings,
+    )
+    message_id = campaign.message({"email": "ada@example.org", "name": "Ada"})["Message-ID"]
+
+    bare = message_id.strip("<>")
+    for spelled in (message_id, bare, bare.upper(), message_id.upper(), f" {bare} "):
+        assert mailer("trace", spelled).out.startswith("spring: queued"), spelled
+    assert "nothing is known" in mailer("trace", f"f{bare[1:-1]}x").out
 
 
 def bounced(client, mailbox="bob@example.org"):

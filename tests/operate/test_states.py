@@ -50,7 +50,7 @@ def says(one, waits=SENDING, lacking=(), **accounts):
         (campaign(rejected=2), "done, none accepted"),
         (campaign(dead=2), "all dead"),
         (campaign(dead=1, uncertain=1), "all dead"),
-        (campaign(dead=1, rejected=1), "done, none accepted"),
+        (campaign(dead=1, rejected=1), "done, none accepted, 1 dead"),
         (campaign(dead=1, accepted=1), "done, 1 dead"),
         (campaign("paused", queued=1), "paused"),
         (campaign("cancelled", cancelled=1), "cancelled"),

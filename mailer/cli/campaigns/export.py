@@ -12,6 +12,7 @@ from mailer.cli.session import Session, pass_session
 from mailer.mail.event import LATER
 from mailer.mail.record import Record
 from mailer.mail.status import Status
+from mailer.operate.outcomes import columns as columns_of
 from mailer.operate.outcomes import outcomes as found_of
 
 _WITHOUT_HISTORY = (
@@ -49,7 +50,7 @@ def export(
     if csv_ and json_:
         raise click.UsageError("--csv and --json exclude each other")
     found = found_of(session.settings, name, outcomes)
-    _as_json(found) if json_ else _as_csv(found)
+    _as_json(found) if json_ else _as_csv(found, columns_of(session.settings, name))
     if session.settings.history.url is None:
         say(_WITHOUT_HISTORY, err=True)
 
@@ -60,16 +61,15 @@ def _as_json(found: Iterator[Record]) -> None:
         click.echo(json.dumps(shown, ensure_ascii=False))
 
 
-def _as_csv(found: Iterator[Record]) -> None:
-    # The first recipient says which columns the list has.
-    first = list(islice(found, 1))
-    columns = [*(first[0].row or {"email": ""})] if first else ["email"]
+def _as_csv(found: Iterator[Record], columns: list[str]) -> None:
+    columns = columns or ["email"]
     own = [f"mailer_{name}" for name in _OURS]
+    first = list(islice(found, 1))  # nothing is printed of a campaign that nobody knows
     as_csv([*columns, *own], _rows(chain(first, found), columns))
 
 
 def _rows(records: Iterator[Record], columns: list[str]) -> Iterator[list[object]]:
     for one in records:
         row = one.row or {"email": one.mailbox}
-        values = {**asdict(one), "at": moment(one.at)}
+        values = {**asdict(one), "at": moment(one.at) if one.at else ""}
         yield [*[row.get(name, "") for name in columns], *[values[name] for name in _OURS]]

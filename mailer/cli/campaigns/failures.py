@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 
 import click
@@ -14,6 +14,7 @@ from mailer.mail.record import Record
 from mailer.mail.status import Status
 from mailer.operate.failures import Failure, records_back, unaccepted, with_records
 from mailer.operate.feedback import Returned, returned
+from mailer.operate.outcomes import columns as columns_of
 
 _FAILED = (Status.REJECTED, Status.DEFERRED, Status.UNCERTAIN, Status.DEAD, Status.DROPPED)
 _FIELDS = (
@@ -62,9 +63,8 @@ def failures(
     wanted = set(outcomes) or {*[status.word for status in _FAILED], *_CAME_BACK.values()}
     found = _found(session.settings, name, wanted)
     if csv_:
-        # The first recipient says which columns the list has.
-        first = list(islice(found, 1))
-        columns = [*first[0]] if first else [*_FIELDS]
+        columns = [*_FIELDS, *_columns_of_list(columns_of(session.settings, name)).values()]
+        first = list(islice(found, 1))  # nothing is printed of a campaign that nobody knows
         rows = chain(first, found)
         as_csv(columns, ([row.get(column, "") for column in columns] for row in rows))
     elif json_:
@@ -88,9 +88,13 @@ def _found(settings: Settings, name: str, wanted: set[str]) -> Iterator[dict[str
 def _of_list(record: Record | None) -> dict[str, object]:
     """The Message-ID, and the columns of the list, so that `mailer send` takes what is printed."""
     own = dict(record.row or {}) if record else {}
-    own.pop("email", None)
-    columns = {f"row_{name}" if name in _FIELDS else name: value for name, value in own.items()}
+    columns = {column: own[name] for name, column in _columns_of_list(own).items()}
     return {"message_id": record.message_id if record else "", **columns}
+
+
+def _columns_of_list(names: Iterable[str]) -> dict[str, str]:
+    """Under which name each column of the list stands; the address has its own already."""
+    return {name: f"row_{name}" if name in _FIELDS else name for name in names if name != "email"}
 
 
 def _row(one: Failure, record: Record | None) -> dict[str, object]:
@@ -103,7 +107,7 @@ def _row(one: Failure, record: Record | None) -> dict[str, object]:
         "action": detail.action,
         "rule": detail.rule,
         "attempts": detail.attempts,
-        "at": moment(detail.at),
+        "at": moment(detail.at) if detail.at else "",
         "next": moment(detail.due) if detail.due else "",
         **_of_list(record),
     }

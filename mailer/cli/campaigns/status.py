@@ -189,7 +189,7 @@ def _all(found: Sequence[Status]) -> None:
 
 
 def _one(one: Status) -> None:
-    say(f"{one.campaign}: {one.says}, {count(one.total)} recipients")
+    say(f"{one.campaign}: {one.says}, {plural(one.total, 'recipient')}")
     if one.why:
         say(
             f"  It paused itself: {one.why}. {pasteable(f'`mailer resume {one.campaign}`')} goes on."

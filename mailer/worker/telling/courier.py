@@ -145,6 +145,8 @@ class Courier:
 
     def _later(self, times: int, wait: float) -> EventsNotTakenError:
         shortest, longest = PATIENCE
+        # What comes meanwhile is to be tried some times, too, before it is given up.
+        longest = min(longest, self._settings.give_up_after / 4)
         pause = max(min(shortest * 2.0 ** (times - 1), longest), wait)
         self._again_at = monotonic() + pause
         return EventsNotTakenError(self._why, pause)

@@ -17,6 +17,8 @@ from mailer.worker.telling.webhook import Webhook
 
 Tell = Callable[[bytes], None]
 
+_GENERATES: Final = "makes a generator (it has a yield): nothing of it would be run"
+
 
 def orders(name: str, settings: Settings) -> dict[str, Any]:
     """What a helper must know to tell by the way *name*; it goes through a pipe, seen by nobody else."""
@@ -51,17 +53,28 @@ def words(exc: BaseException) -> str:
     """What an exception says and where it was raised, without addresses."""
     frames = traceback.extract_tb(exc.__traceback__)
     where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
-    said = without_addresses(str(exc).strip().partition("\n")[0])[:200]
+    said = without_addresses(_text_of(exc).strip().partition("\n")[0])[:200]
     return f"{type(exc).__name__}{': ' if said else ''}{said}{where}"
+
+
+def _text_of(exc: BaseException) -> str:
+    try:
+        return str(exc)
+    except Exception:  # noqa: BLE001 - a stranger's code
+        return ""
 
 
 def _hook(given: Mapping[str, Any]) -> Tell:
     # For as long as the process lives, because the function may import more when it is called.
     sys.path.insert(0, given["folder"])
     function = named(given["target"], given["place"])
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise ConfigError(f"{given['place']}: {given['target']!r} {_GENERATES}")
 
     def tell(body: bytes) -> None:
         answer = function(json.loads(body)["events"])
+        if inspect.isgenerator(answer) or inspect.isasyncgen(answer):
+            raise EventsNotTakenError(f"it {_GENERATES}")
         if inspect.isawaitable(answer):
             asyncio.run(_awaited(answer))
 

@@ -12,7 +12,7 @@ import ssl
 from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from http.client import HTTPConnection, HTTPException, HTTPSConnection, RemoteDisconnected
 from pathlib import Path
 from time import time
 from typing import Any, Final
@@ -143,6 +143,10 @@ def _named(status: int) -> str:
 def _said(exc: Exception) -> str:
     if isinstance(exc, ssl.SSLCertVerificationError):
         return f"its certificate is not good: {exc.verify_message}"
+    if isinstance(exc, RemoteDisconnected):
+        return "it closed the connection without an answer"
+    if isinstance(exc, HTTPException):
+        return f"its answer is no HTTP that can be read ({type(exc).__name__})"
     if isinstance(exc, OSError) and exc.strerror:
         return f"it cannot be reached: {exc.strerror}"
     return f"it cannot be reached: {type(exc).__name__}"

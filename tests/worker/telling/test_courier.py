@@ -1,6 +1,7 @@
 """The application is told everything, in order, and one event that it cannot take holds up no other."""
 
 import json
+from contextlib import suppress
 from itertools import count
 from time import time
 
@@ -159,6 +160,23 @@ def test_a_way_that_is_dead_is_asked_ever_more_rarely_and_nothing_is_lost(client
 
     assert shop.told == [one.identifier for one in events]
     assert aside(client) == []
+
+
+def test_what_comes_while_a_way_is_dead_is_tried_before_it_is_given_up(client, clock):
+    shop = Shop(lambda _one: True)
+    courier = made(client, shop, give_up_after=60)
+    for _ in range(50):  # it has been dead for long
+        with suppress(EventsNotTakenError):
+            courier.take([happened(0)])
+        clock.now += 20
+    shop.tries = 0
+    began = clock.now
+    while clock.now < began + 60:
+        with pytest.raises(EventsNotTakenError):
+            courier.take([happened(1)])
+        clock.now += 5
+
+    assert shop.tries >= 3
 
 
 def test_what_a_dead_way_did_not_take_for_a_day_is_set_aside_and_the_newer_waits(client, clock):

@@ -52,6 +52,19 @@ def leaves_a_child(events):
     open("child", "w").write(str(child.pid))
     time.sleep(600)
 
+class Silent(Exception):
+    def __str__(self):
+        raise RuntimeError("no words")
+
+def raises_without_words(events):
+    raise Silent
+
+def generates(events):
+    yield on_event(events)
+
+def hides_that_it_generates(events):
+    return generates(events)
+
 def slow(events):
     open("began", "w").write(str(os.getpid()))
     time.sleep(1)
@@ -109,6 +122,21 @@ def test_what_a_function_raises_is_said_with_its_place_and_without_addresses(hel
         helper("raises").tell(body(1))
 
     assert str(caught.value) == "ValueError: no such customer: … (shop_mail.py:15)"
+
+
+def test_one_that_raises_what_has_no_words_is_named_by_its_kind(helper):
+    with pytest.raises(EventsNotTakenError, match=r"^Silent \(shop_mail"):
+        helper("raises_without_words").tell(body(1))
+
+
+def test_a_generator_takes_nothing_and_is_refused(helper, shop):
+    with pytest.raises(EventsNotTakenError, match="nothing of it would be run"):
+        helper("generates").check()
+    hidden = helper("hides_that_it_generates")
+    hidden.check()
+    with pytest.raises(EventsNotTakenError, match="nothing of it would be run"):
+        hidden.tell(body(1))
+    assert told(shop) == []
 
 
 @pytest.mark.parametrize("function", ["hangs", "hangs_in_c"])

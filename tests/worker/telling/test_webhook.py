@@ -243,6 +243,34 @@ def test_nobody_listens(hook):
         hook(f"http://127.0.0.1:{port}/").post(BODY)
 
 
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (b"", "it closed the connection without an answer"),
+        (b"SSH-2.0 hello\r\n\r\n", "no HTTP that can be read"),
+        (b"HTTP/1.1 200 OK\r\n" + b"X-A: b\r\n" * 200 + b"\r\n", "no HTTP that can be read"),
+        (b"HTTP/1.1 200 OK\r\nX: " + b"b" * 70_000, "no HTTP that can be read"),
+    ],
+    ids=["nothing", "another protocol", "many fields", "a long field"],
+)
+def test_an_answer_that_is_none_is_said_as_what_it_is(hook, answer, words):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve():
+            connection, _ = listener.accept()
+            with connection:
+                read = b""
+                while not read.endswith(BODY):
+                    read += connection.recv(65_536)
+                connection.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with pytest.raises(EventsNotTakenError, match=words):
+            hook(f"http://127.0.0.1:{listener.getsockname()[1]}/").post(BODY)
+        thread.join()
+
+
 def test_tls_is_verified(hook, tmp_path):
     authority, stranger = trustme.CA(), trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
