@@ -51,6 +51,8 @@ def reconciled(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, 
             f"{CONFIG_MODULE}.py: broker_url is another than mailer.toml's: producers would queue where "
             f"this worker does not look; take it out, or start the worker in a folder of its own"
         )
+    _refuse_zone(theirs.get("timezone"))
+    _refuse_rate(theirs)
     merged = {**ours, **theirs}
     merged["broker_transport_options"] = _reached(ours, theirs)
     for key in ("imports", "accept_content"):
@@ -59,6 +61,32 @@ def reconciled(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, 
         merged[key] = [*ours[key], *(one for one in wanted if one not in ours[key])]
     merged["task_queues"] = _queues(ours["task_queues"], theirs.get("task_queues") or ())
     return merged
+
+
+def _refuse_zone(name: Any) -> None:
+    """Raise `ConfigError` for a time zone that is none: Celery takes UTC for it, without a word."""
+    if not isinstance(name, str):
+        return
+    from zoneinfo import ZoneInfo  # noqa: PLC0415 - seldom set
+
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise ConfigError(
+            f"{CONFIG_MODULE}.py: timezone names no time zone that is known here: {name!r}"
+        ) from None
+
+
+def _refuse_rate(theirs: Mapping[str, Any]) -> None:
+    """Raise `ConfigError` for a rate of all tasks: mail would stand still behind it, without a word."""
+    annotations = theirs.get("task_annotations")
+    for_all = annotations.get("*") if isinstance(annotations, Mapping) else None
+    is_limited = isinstance(for_all, Mapping) and for_all.get("rate_limit")
+    if is_limited or theirs.get("task_default_rate_limit"):
+        raise ConfigError(
+            f"{CONFIG_MODULE}.py: a rate_limit for all tasks holds mailer's back, too: give it to your "
+            "own by name; mail has its rates in mailer.toml"
+        )
 
 
 def _reached(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:

@@ -159,7 +159,8 @@ def put(  # noqa: PLR0913, PLR0917 - what a task message has
         argsrepr=words[0],
         kwargsrepr=words[1],
     )
-    app.amqp.send_task_message(producer, name, message, queue=queue, declare=())
+    # JSON also where a celeryconfig.py of another application wants pickle: workers take nothing else.
+    app.amqp.send_task_message(producer, name, message, queue=queue, declare=(), serializer="json")
 
 
 class Broker:

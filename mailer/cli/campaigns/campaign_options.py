@@ -67,7 +67,10 @@ _OPTIONS = (
     click.option("--feedback-id", metavar="ID", help="Feedback-ID, by which Gmail counts spam."),
     click.option("--header", multiple=True, metavar="NAME:VALUE", help="A further header field."),
     click.option(
-        "--at", "start", metavar="TIME", help='Not before "2026-05-01 08:00", 08:00, +2h.'
+        "--at",
+        "start",
+        metavar="TIME",
+        help='Not before "2026-05-01 08:00", 08:00, +2h, "08:00 Europe/Berlin".',
     ),
     click.option("--window", metavar="HOURS", help='Only in "Mon-Fri 08:00-18:00 Europe/Berlin".'),
     click.option(

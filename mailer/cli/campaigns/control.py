@@ -13,7 +13,12 @@ from mailer.operate import campaigns
 
 @click.command()
 @click.argument("name")
-@click.option("--at", "at", metavar="TIME", help='Not before "2026-05-01 08:00", 08:00, +2h.')
+@click.option(
+    "--at",
+    "at",
+    metavar="TIME",
+    help='Not before "2026-05-01 08:00", 08:00, +2h, "08:00 Europe/Berlin".',
+)
 @click.option("--now", "now", is_flag=True, help="Begin at once.")
 @pass_session
 def schedule(session: Session, name: str, at: str | None, *, now: bool) -> None:
