@@ -1,28 +1,35 @@
 """One person leaves everything; everybody else keeps what is hers."""
 
 import json
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import get_args
 
 import pytest
 
 from mailer import Campaign, errors
 from mailer.config import load
+from mailer.config.events import Events
 from mailer.feedback.report import Kind
 from mailer.mail.payload import decode, encode_detail
 from mailer.mail.recipients import fingerprint
 from mailer.mail.said import Said
 from mailer.mail.status import Detail, Status
 from mailer.operate import audit
+from mailer.operate import erasing as module
 from mailer.operate.erasing import Found, erase
 from mailer.operate.trace import trace
 from mailer.store import Store, keys
-from mailer.store.events import Aside
+from mailer.store.events import Aside, EventStream
 from mailer.store.feedback.records import Brake, Note, Returned
 from mailer.store.ledger import Burial, Settlement
 from mailer.store.retention.erasing import KINDS
 from mailer.store.suppression import Suppressed
+from mailer.worker.followers import Follower
+from mailer.worker.history_writer import HistoryWriter
 from tests.servers.shop import template
+from tests.servers.waiting import eventually
 
 ADA, BOB = "ada@example.org", "bob@example.org"
 
@@ -225,3 +232,53 @@ def test_events_that_lie_aside_name_her_no_more(settings, store, client):
     left = [json.loads(one.body)["events"] for one in aside.lying("hook")]
     assert sorted([event["mailbox"] for event in events] for events in left) == [[BOB], [BOB, ""]]
     assert erase(settings, ADA).found == []
+
+
+def test_what_a_reader_has_in_its_hands_is_erased_when_it_is_written(settings, client, tmp_path):
+    with (tmp_path / "mailer.toml").open("a") as file:
+        file.write(f'[history]\nurl = "sqlite:///{tmp_path}/history.sqlite"\n')
+    settings = load(tmp_path / "mailer.toml", {})
+    EventStream(client).register("history")
+    enqueue(settings, "spring", ADA, BOB)
+    has_it, goes_on = threading.Event(), threading.Event()
+
+    class Slow(HistoryWriter):
+        def take(self, events):
+            if events:
+                has_it.set()
+                assert goes_on.wait(60)
+            super().take(events)
+
+    follower = Follower(client, Slow(settings, client))
+    follower.start()
+    try:
+        assert has_it.wait(60)
+        erasing = ThreadPoolExecutor(1).submit(erase, settings, ADA)
+        eventually(lambda: not list(store_of(client, ADA)))
+        goes_on.set()
+        done = erasing.result(60)
+    finally:
+        goes_on.set()
+        follower.stop()
+        follower.join(60)
+
+    assert done.again == ()
+    assert Found("history", "", 1) in done.found
+    assert trace(ADA, settings) == []
+    assert len(trace(BOB, settings)) == 1
+
+
+def test_one_who_does_not_get_on_is_said(settings, client, monkeypatch):
+    monkeypatch.setattr(module, "_PATIENCE", 0.0)
+    EventStream(client).register("hook")
+    settings = settings.model_copy(update={"events": Events(hook="shop.mail:on_event")})
+    enqueue(settings, "spring", ADA, BOB)
+
+    done = erase(settings, ADA)
+
+    assert done.again == ("hook has not read yet what became of 1 message",)
+
+
+def store_of(client, mailbox):
+    """Where the ledger knows her place."""
+    return Store(client).campaigns.places("spring", fingerprint(mailbox))

@@ -14,10 +14,9 @@ from typing import Final
 from mailer.mail.event import ORDER_BITS
 from mailer.store import keys
 from mailer.store.connection import Client, load, reaching_redis
-from mailer.store.events.stream import order_of
+from mailer.store.events.stream import EventStream, order_of
 from mailer.store.reach import reading
 
-_NEVER_READ: Final = b"0-0"
 _BEGAN_ANEW: Final = 1
 """The cursor of a reader whose stream was removed and began anew (`events_end.lua`)."""
 
@@ -59,6 +58,7 @@ class Rewinds:
     def __init__(self, client: Client, consumer: str) -> None:
         self._client = client
         self._consumer = consumer
+        self._stream = EventStream(client)
         self._note = load(client, "events_rewound")
 
     def ledger(self) -> str:
@@ -74,8 +74,7 @@ class Rewinds:
 
     def cursor(self) -> int:
         """The last entry that Redis says was read, as events are ordered."""
-        with reaching_redis():
-            return order_of(self._client.hget(keys.CONSUMERS, self._consumer) or _NEVER_READ)
+        return self._stream.cursor(self._consumer)
 
     def is_rewound(self, taken: int) -> bool:
         """Whether Redis knows nothing of the entry *taken*, the last one that was written down."""

@@ -114,6 +114,9 @@ class EventStream:
         """The last entry that *consumer* has read, as events are ordered."""
         with reaching_redis():
             found = self._client.hget(keys.CONSUMERS, consumer) or _START.encode()
+        if not _CURSOR.fullmatch(reading.text(found)):
+            reading.passed_over(keys.CONSUMERS)
+            return 0
         return order_of(found)
 
     def end(self) -> int:
@@ -210,4 +213,4 @@ def _milliseconds(identifier: bytes) -> int:
 def order_of(identifier: bytes) -> int:
     """An entry's id as a number of 63 bits that grows as ids do: milliseconds, and the count in one."""
     milliseconds, _, count = identifier.partition(b"-")
-    return (int(milliseconds) << ORDER_BITS) + min(int(count), (1 << ORDER_BITS) - 1)
+    return (int(milliseconds) << ORDER_BITS) + min(int(count or 0), (1 << ORDER_BITS) - 1)
