@@ -168,6 +168,14 @@ def has_the_machine_to_itself() -> bool:
     return alone and os.getloadavg()[0] < 1.5 * (os.cpu_count() or 1)
 
 
+@pytest.fixture
+def chance(request: pytest.FixtureRequest) -> random.Random:
+    """The same in each run; with --long another one, whose seed is printed."""
+    seed = random.randrange(1 << 32) if request.config.getoption("--long") else 1
+    print(f"seed {seed}")  # noqa: T201
+    return random.Random(seed)
+
+
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a real server that belongs to this test process."""

@@ -374,7 +374,7 @@ def differences(pairs: dict[str, tuple[str, str]], folder: Path) -> dict[str, li
     )
     done = subprocess.run(
         ["chromium", *CHROMIUM, f"--user-data-dir={folder / 'profile'}", file.as_uri()],
-        capture_output=True, timeout=120, check=True,
+        capture_output=True, timeout=500, check=True,
     )  # fmt: skip
     found = re.search(r'<pre id="result">(.*?)</pre>', done.stdout.decode(), re.DOTALL)
     assert found, done.stderr.decode()[-500:]
@@ -396,12 +396,12 @@ def rendered(source: str, folder: Path) -> tuple[str, str]:
 
 
 @pytest.mark.chromium
-def test_computed_styles_are_those_of_the_source(tmp_path):
-    seed = random.randrange(10**6)  # each difference is named by the seed of its template
+def test_computed_styles_are_those_of_the_source(tmp_path, chance):
+    seed = chance.randrange(10**6)  # each difference is named by the seed of its template
     pairs = {
         name: rendered(source, tmp_path / str(n)) for n, (name, source) in enumerate(CORPUS.items())
     }
-    for n in range(15):
+    for n in range(8):
         pairs[f"random {seed + n}"] = rendered(at_random(seed + n), tmp_path / f"r{n}")
     assert differences(pairs, tmp_path) == {}
 

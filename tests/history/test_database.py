@@ -1,7 +1,6 @@
 """The history in SQLite and in PostgreSQL: the same answers from both."""
 
 import logging
-import random
 from contextlib import closing
 from dataclasses import replace
 from itertools import permutations
@@ -60,20 +59,17 @@ def test_events_that_are_read_again_change_nothing(history):
     assert history.trace("ada@example.org") == before
 
 
-def test_any_cut_of_the_stream_with_any_repeats_ends_the_same(history):
-    seed = random.randrange(1 << 32)
-    print(f"seed {seed}")  # noqa: T201
-    dice = random.Random(seed)
+def test_any_cut_of_the_stream_with_any_repeats_ends_the_same(history, chance):
     people = [queued(n, f"p{n}@example.org") for n in range(20)]
     stream = [*people]
     for order in (2, 3):
         words = ["deferred", "accepted", "rejected"]
-        stream += [tried(one, dice.choice(words), order) for one in people]
+        stream += [tried(one, chance.choice(words), order) for one in people]
     at = 0
     while at < len(stream):
-        size = dice.randrange(1, 15)
+        size = chance.randrange(1, 15)
         history.write(stream[at : at + size])
-        at += size - dice.randrange(0, size)
+        at += size - chance.randrange(0, size)
 
     ends = {one.position: one.outcome for one in stream}
     assert {one.position: one.outcome for one in history.export("spring")} == ends

@@ -1,11 +1,10 @@
 """Whoever is killed while a campaign is forgotten, or a person erased: the next one ends it.
 
-A kill is tried before every eighth request to Redis, from a random one on: what was asked before is done,
-nothing is asked after.
+A kill is tried before every eighth request to Redis, and with --long before each: what was asked before is
+done, nothing is asked after.
 """
 
 import json
-import random
 from collections import Counter
 from contextlib import closing, contextmanager, nullcontext, suppress
 from time import time
@@ -35,12 +34,12 @@ __all__ = ["settings", "store"]
 STRIDE = 8
 
 
-@pytest.fixture
-def first():
+@pytest.fixture(
+    params=[pytest.param(n, marks=pytest.mark.long if n else []) for n in range(STRIDE)]
+)
+def first(request):
     """Before which request the first kill is tried."""
-    number = random.randrange(STRIDE)
-    print(f"the first kill before request {number}")  # noqa: T201
-    return number
+    return request.param
 
 
 class Killed(BaseException):

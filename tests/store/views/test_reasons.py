@@ -1,7 +1,6 @@
 """The suppression list by reason and source: counted and found, whoever else writes the list."""
 
 import json
-import random
 from collections import Counter
 
 import pytest
@@ -46,10 +45,8 @@ def test_an_empty_list_has_no_reasons(client):
     assert counted(client) == {}
 
 
-def test_entries_are_counted_as_they_come_go_change_and_end(client):
-    seed = random.randrange(10**6)
-    print(f"seed {seed}")  # noqa: T201
-    chance, suppression = random.Random(seed), Suppression(client)
+def test_entries_are_counted_as_they_come_go_change_and_end(client, chance):
+    suppression = Suppression(client)
     for step in range(300):
         number = chance.randrange(20)
         scope = chance.choice([ALL, BULK, NEWS, TIPS])
