@@ -1,7 +1,7 @@
 """Whoever is killed while a campaign is forgotten, or a person erased: the next one ends it.
 
-A kill is tried before every eighth request to Redis, and with --long before each: what was asked before is
-done, nothing is asked after.
+A kill is tried before every eighth request to Redis, and with --long before each. What was asked before
+is done, nothing is asked after.
 """
 
 import json
