@@ -29,12 +29,14 @@ from tests.web.console.test_campaigns import made, refused
 FORGED = "forged"
 
 
+(CONSOLE,) = (one for one in application(Settings()).routes if isinstance(one, Mount))
+
+
 def routes(method):
     """Each path of the console that is asked by *method*, with something in its places."""
-    (console,) = (one for one in application(Settings()).routes if isinstance(one, Mount))
     return [
         PREFIX + re.sub(r"\{\w+(:int)?(?::\w+)?\}", lambda hole: "1" if hole[1] else "x", one.path)
-        for one in console.routes
+        for one in CONSOLE.routes
         if method in one.methods
     ]
 
