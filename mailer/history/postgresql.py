@@ -29,9 +29,14 @@ def write(
             )
         )
     messages = message_rows(events, campaign_id)
-    places.clear(connection, messages)
-    _copy(connection, "events", event_rows(events, campaign_id))
     _copy(connection, "messages", messages)
+    # In the order of the key: two writers that meet do not wait for each other in a ring.
+    listed = ", ".join(MESSAGE_COLUMNS)
+    source = f"SELECT {listed} FROM new_messages ORDER BY campaign_id, position"  # noqa: S608
+    statement = text(upsert(source))
+    # Before the events: those of whoever is moved aside go with her.
+    places.lay(connection, messages, lambda: connection.execute(statement).rowcount)
+    _copy(connection, "events", event_rows(events, campaign_id))
     listed = ", ".join(EVENT_COLUMNS)
     connection.execute(
         text(
@@ -39,10 +44,6 @@ def write(
             "ON CONFLICT DO NOTHING"
         )
     )
-    # In the order of the key: two writers that meet do not wait for each other in a ring.
-    listed = ", ".join(MESSAGE_COLUMNS)
-    source = f"SELECT {listed} FROM new_messages ORDER BY campaign_id, position"  # noqa: S608
-    connection.execute(text(upsert(source)))
 
 
 def _copy(connection: Connection, table: str, rows: Iterable[tuple[Any, ...]]) -> None:

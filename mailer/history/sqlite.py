@@ -19,7 +19,8 @@ from mailer.mail.event import WEIGHTS, Event
 def upsert(source: str) -> str:
     """The statement that lays the messages of *source* over those that are stored.
 
-    An older event, read again, changes nothing. A newer one keeps what it does not know itself.
+    An older event, read again, changes nothing, nor does one of somebody else. A newer one keeps what it
+    does not know itself.
     """
     listed = ", ".join(MESSAGE_COLUMNS)
     changes = ", ".join(
@@ -30,7 +31,7 @@ def upsert(source: str) -> str:
     return (
         f"INSERT INTO messages ({listed}) {source} "
         f"ON CONFLICT (campaign_id, position) DO UPDATE SET {changes} "
-        "WHERE excluded.ordered >= messages.ordered"
+        f"WHERE excluded.ordered >= messages.ordered AND {places.IS_SAME}"
     )
 
 
@@ -69,11 +70,11 @@ def write(
 ) -> None:
     """Write *events* in the transaction of *connection*."""
     messages = message_rows(events, campaign_id)
-    places.clear(connection, messages)
+    # Before the events: those of whoever is moved aside go with her.
+    places.lay(connection, messages, lambda: _many(connection, _UPSERT, messages))
     _many(connection, _EVENTS, event_rows(events, campaign_id))
-    _many(connection, _UPSERT, messages)
 
 
-def _many(connection: Connection, statement: str, rows: list[tuple[Any, ...]]) -> None:
-    if rows:
-        connection.exec_driver_sql(statement, rows)
+def _many(connection: Connection, statement: str, rows: list[tuple[Any, ...]]) -> int:
+    """Run *statement* for each of *rows*; returns how many rows it has changed."""
+    return connection.exec_driver_sql(statement, rows).rowcount if rows else 0

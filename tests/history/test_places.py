@@ -3,6 +3,9 @@
 import json
 from dataclasses import replace
 
+import sqlalchemy
+from sqlalchemy import Engine
+
 from mailer.history.places import ASIDE
 from mailer.mail.event import Event
 from mailer.mail.recipients import fingerprint
@@ -101,3 +104,23 @@ def test_a_retry_and_another_sender_move_nobody(history):
     history.write([Event("spring", 0, "cancelled", MARCH, order=9)])
 
     assert [one.position for one in history.export("spring")] == [0]
+
+
+def test_who_stands_there_is_asked_only_where_not_all_could_be_laid(history):
+    asked = []
+
+    def look(_connection, _cursor, statement, *_rest):
+        asked.append("SELECT messages.position" in statement)
+
+    people = [queued(n, f"r{n}@example.org", 1) for n in range(40)]
+    history.write(people[:1])  # the campaign is known, and its month
+    sqlalchemy.event.listen(Engine, "before_cursor_execute", look)
+    try:
+        history.write(people[1:])
+        history.write([tried(one, "accepted", 2) for one in people])
+        assert asked
+        assert not any(asked)
+        history.write([queued(7, "else@example.org", 3)])
+        assert any(asked)
+    finally:
+        sqlalchemy.event.remove(Engine, "before_cursor_execute", look)
