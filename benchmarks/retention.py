@@ -29,6 +29,11 @@ def age(client, name, then):
     """Have the campaign be of that time."""
     client.zadd(keys.CAMPAIGNS, {name: then})
     client.hset(keys.campaign(name), mapping={"created": then, "active": then})
+    today = int(time.time() // DAY)
+    for day in (today - 1, today):  # it was sent before midnight, or after
+        counted = keys.minutes(name, day)
+        if client.exists(counted):
+            client.rename(counted, keys.minutes(name, int(then // DAY) + day - today))
 
 
 def measure(campaigns, of):

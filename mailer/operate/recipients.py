@@ -184,7 +184,8 @@ def _settled(settings: Settings, name: str) -> Campaigns:
     """The ledger, where nobody of the campaign is open."""
     campaigns = Producer(settings).campaigns
     if left := campaigns.open_recipients(name):
-        open_ = f"campaign {name!r} still has {left} recipients open, who may get it yet: "
+        who = f"{left} recipient{'s' if left != 1 else ''}"
+        open_ = f"campaign {name!r} still has {who} open, who may get it yet: "
         if campaigns.progress(name, time()).state == CANCELLED:
             raise InputError(
                 f"{open_}it is cancelled, and workers settle what they hold. "

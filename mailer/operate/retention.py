@@ -59,15 +59,16 @@ def forget_older(settings: Settings, age: float, *, history: bool = False) -> It
 
 def _said(name: str, found: Forgotten) -> str:
     """Why the campaign was not forgotten, and what to do; "" where it was, or is not there."""
+    who = f"{found.number:,} recipient{'s' if found.number != 1 else ''}"
     match found.what:
         case "open":
             return (
-                f"campaign {name!r} still has {found.number:,} recipients open: wait until they are "
+                f"campaign {name!r} still has {who} open: wait until they are "
                 f"final, or cancel it first: mailer cancel {name}"
             )
         case "dead":
             return (
-                f"campaign {name!r} has {found.number:,} recipients in the dead letters: "
+                f"campaign {name!r} has {who} in the dead letters: "
                 f"mailer dead replay, or mailer dead purge, with --campaign {name}"
             )
         case "unread":
