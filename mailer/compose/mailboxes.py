@@ -17,8 +17,10 @@ Mailbox = tuple[str | None, str]
 
 _QUOTED: Final = r'"(?:[^"\\]|\\.)*"'
 _PIECE: Final = re.compile(rf'{_QUOTED}|<[^<>]*>|,|[^",<]+|.', re.DOTALL)
-_NAMED: Final = re.compile(r"\s*(?P<name>.*?)\s*<\s*(?P<mailbox>[^<>]*?)\s*>\s*", re.DOTALL)
 _WHOLE_QUOTED: Final = re.compile(_QUOTED, re.DOTALL)
+
+# At each escaped quote, the end of a quoted string may be looked for in the whole rest.
+_MOST_ESCAPED: Final = 1_000
 
 
 def mailboxes(what: str, text: str) -> list[Mailbox]:
@@ -27,6 +29,8 @@ def mailboxes(what: str, text: str) -> list[Mailbox]:
     Raises `HeaderError`, which names *what* it was for, when one of them cannot be meant.
     """
     words.check_text(what, text)
+    if text.count('\\"') > _MOST_ESCAPED:
+        raise HeaderError(f"header {what}: there are too many escaped quotes in it")
     found = [_mailbox(what, item) for item in _items(text)]
     if not found:
         raise HeaderError(f"header {what}: there is no address in it")
@@ -37,25 +41,29 @@ def mailboxes(what: str, text: str) -> list[Mailbox]:
 
 def _items(text: str) -> Iterator[str]:
     """Cut *text* at the commas that separate mailboxes; one within a name belongs to the name."""
-    item = ""
+    pieces: list[str] = []
+    has_address = False
     for piece in _PIECE.findall(text):
-        if piece == "," and "@" in _WHOLE_QUOTED.sub("", item):
-            yield item
-            item = ""
+        if piece == "," and has_address:
+            yield "".join(pieces)
+            pieces, has_address = [], False
         else:
-            item += piece
+            pieces.append(piece)
+            has_address = has_address or ("@" in piece and not _WHOLE_QUOTED.fullmatch(piece))
+    item = "".join(pieces)
     if item.strip(" \t,"):
         yield item
 
 
 def _mailbox(what: str, item: str) -> Mailbox:
+    # By hand: a pattern with white space around each part tries it in all parts, for minutes.
     item = item.strip()
-    named = _NAMED.fullmatch(item)
-    if named is None:
+    name, bracket, rest = item.rpartition("<")
+    if not bracket or not rest.endswith(">") or ">" in rest[:-1]:
         if re.search(r"[\s<>()]", _WHOLE_QUOTED.sub("", item)):
             raise HeaderError(f'header {what}: {item!r} is no mailbox: write "Name" <local@domain>')
         return None, item
-    return _name(what, named["name"]), named["mailbox"]
+    return _name(what, name.strip()), rest[:-1].strip()
 
 
 def _name(what: str, written: str) -> str | None:

@@ -44,7 +44,7 @@ _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _INVISIBLE: Final = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]")
 _BREAKS: Final = re.compile("[\t ]*(?:\r\n|[\r\n\x0b\x0c\x85\u2028\u2029])[\t ]*|\t+")
 # "Ada Lovelace" <ada@example.org>, as address books copy it.
-_WITH_NAME: Final = re.compile(r'\s*(?:"((?:[^"\\]|\\.)*)"|([^"<>]*?))\s*<([^<>\s]*)>\s*')
+_QUOTED: Final = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _LINE_BREAK: Final = "the line break in the name was made a blank"
 _TAB: Final = "the tab in the name was made a blank"
@@ -161,11 +161,14 @@ def _apart(
     fields: Mapping[str, object], name: str | None, email: str
 ) -> tuple[Mapping[str, object], str | None, str]:
     """Take ``Ada <ada@example.org>`` apart; the row's own name wins over the one beside the address."""
-    found = _WITH_NAME.fullmatch(email)
-    if found is None:
+    # By hand: a pattern with white space around each part tries it in all parts, for minutes.
+    before, bracket, mailbox = email[:-1].rpartition("<")
+    before = before.strip()
+    quoted = _QUOTED.fullmatch(before)
+    if not bracket or re.search(r"[>\s]", mailbox) or not (quoted or set(before).isdisjoint('"<>')):
         return fields, name, email
-    beside = re.sub(r"\\(.)", r"\1", found[1]) if found[1] is not None else found[2]
-    return {**fields, "email": found[3]}, name or _name(beside), found[3]
+    beside = re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else before
+    return {**fields, "email": mailbox}, name or _name(beside), mailbox
 
 
 def _in_one_line(name: str, fields: Mapping[str, object]) -> tuple[str, Mapping[str, object], str]:

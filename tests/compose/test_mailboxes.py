@@ -153,3 +153,46 @@ def test_smtplib_takes_it(message, monkeypatch):
     ((sender, recipients, octets, *_),) = sent
     assert (sender, recipients) == ("news@shop.example", ["ada@example.org"])
     assert read(octets)["From"] == message["From"]
+
+
+LONG = 50_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a" + " " * LONG + "!",
+        "a" + " " * LONG + "<b",
+        "a <" + " " * LONG + "!",
+        "a <" + " " * LONG + ">",
+        "a" + "\t" * LONG + "b@c.example",
+        "a," * LONG,
+        "<" * LONG + ">",
+        "a <" * LONG + ">",
+        '"' * (LONG + 1),
+        '"' + "a " * LONG,
+        '"' + '\\"' * LONG,
+        '"<' * LONG + ">",
+    ],
+)
+def test_a_text_that_nobody_means_is_refused_in_one_pass(text):
+    """A pattern that tries white space in several places at once would take minutes, or for ever."""
+    with pytest.raises(InputError, match="is no mailbox"):
+        some_mailboxes("reply_to", text)
+
+
+def test_blanks_around_a_name_and_a_mailbox_are_none_of_either():
+    blanks = " " * LONG
+    assert one_mailbox(
+        "sender", f"{blanks}Ada L.{blanks}<{blanks}ada@example.org{blanks}>{blanks}"
+    ) == (
+        "Ada L.",
+        "ada@example.org",
+    )
+
+
+def test_a_thousand_mailboxes_are_a_thousand():
+    text = ", ".join(f'"Last, {n}" <p{n}@example.org>' for n in range(1_000))
+    found = some_mailboxes("reply_to", text)
+    assert found[0] == ("Last, 0", "p0@example.org")
+    assert len(found) == 1_000

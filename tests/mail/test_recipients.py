@@ -278,3 +278,47 @@ def test_the_digest_is_the_same_in_every_process():
 def test_neither_repr_nor_reason_tells_the_address():
     assert "ada" not in repr(accepted("ada@example.org", name="ada"))
     assert "lovelace" not in rejected({"email": "lovelace@ada@example.org"})
+
+
+LONG = 50_000
+
+
+@pytest.mark.parametrize(
+    "email",
+    [
+        "a" + " " * LONG + "!",
+        "a" + " " * LONG + "b>",
+        "a <" + " " * LONG + ">",
+        '"' + "a " * LONG + ">",
+        '"' + '\\"' * LONG + ">",
+        "a <" * LONG + ">",
+        "<" * LONG + ">",
+        "ada@example.org" + "\t" * LONG + ">",
+    ],
+)
+def test_a_field_that_is_no_address_is_refused_in_one_pass(email):
+    """A pattern that tries white space in several places at once would take hours for a long field."""
+    assert isinstance(parse({"email": email}, 1), Rejected)
+
+
+@pytest.mark.parametrize(
+    ("email", "name"),
+    [
+        ("Ada L. <ada@example.org>", "Ada L."),
+        ('"Ada, L." <ada@example.org>', "Ada, L."),
+        ('"A \\"da\\" L" <ada@example.org>', 'A "da" L'),
+        ("<ada@example.org>", None),
+        ("  Ada" + " " * LONG + "<ada@example.org>  ", "Ada"),
+    ],
+)
+def test_a_name_beside_the_address_is_taken_apart_from_it(email, name):
+    one = parse({"email": email}, 1)
+    assert isinstance(one, Recipient)
+    assert (one.mailbox, one.name) == ("ada@example.org", name)
+
+
+@pytest.mark.parametrize(
+    "email", ['Ada "L <ada@example.org>', "Ada <L> <ada@example.org>", "Ada <a b@example.org>"]
+)
+def test_a_name_that_cannot_be_told_from_the_address_is_no_address(email):
+    assert isinstance(parse({"email": email}, 1), Rejected)
