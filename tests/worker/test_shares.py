@@ -74,3 +74,21 @@ def test_beside_a_tarpit_an_account_keeps_half_of_its_rate_and_single_messages_t
     assert beside < 2 * alone * much, figures
     assert slower < 2 * alone * much, figures
     assert sorted(waited)[2] < 1.0 * much, figures
+
+
+@pytest.mark.timeout(600)
+def test_single_messages_through_a_slow_account_hold_nobody_else(cluster, healthy, tarpit):
+    """Each has a batch of its own: they would take every place of every process, for minutes."""
+    tarpit.delays.clear()
+    tarpit.delays["DOT"] = 30.0
+    cluster.start("one")
+    cluster.enqueue("warm", "good", 100, batch=10)
+    eventually(lambda: cluster.final("warm"))
+    for number in range(150):
+        cluster.enqueue(f"reset{number}", "slow", 1, queue=PRIORITY)
+    eventually(lambda: len(tarpit.connections) > 0)
+    cluster.enqueue("beside", "good", 300, batch=50)
+    cluster.enqueue("urgent", "good", 1, queue=PRIORITY)
+    eventually(lambda: cluster.final("beside") and cluster.final("urgent"))
+    assert cluster.outcomes("beside") == {"accepted": 300}
+    assert len(tarpit.taken) < 150
