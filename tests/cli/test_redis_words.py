@@ -57,6 +57,21 @@ def test_a_redis_that_stands_still_is_not_to_be_started_and_people_wait_five_sec
     assert seconds < PEOPLE + (4 if has_the_machine_to_itself() else 25)
 
 
+@pytest.mark.parametrize("slots", [(), (0, 8000), (0, 16383)], ids=["none", "half", "all"])
+def test_a_node_of_a_cluster_is_named_as_one_whichever_slots_it_has(tmp_path, slots):
+    with redis_process(tmp_path / "redis", "cluster-enabled yes") as server:
+        if slots:
+            server.admin().execute_command("CLUSTER", "ADDSLOTSRANGE", *slots)
+        if slots == (0, 16383):
+            ask = ("CLUSTER", "INFO")
+            eventually(lambda: b"cluster_state:ok" in server.admin().execute_command(*ask))
+        # Of one that has all slots, what only reads a key at a time shows what it finds, and says it too.
+        reads = 0 if slots == (0, 16383) else 1
+        for words, code in ((("status",), reads), (("suppress", "add", "a@example.org"), 1)):
+            said, _ = mailer(tmp_path, server.url, *words, code=code)
+            assert "Redis Cluster is not supported" in said, words
+
+
 @pytest.mark.parametrize(
     ("setting", "says"),
     [

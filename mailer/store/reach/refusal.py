@@ -45,6 +45,9 @@ NO_DATABASE: Final = (
 _IN_SCRIPTS: Final = ("ACL failure in script", "can't run this command", "can't access")
 """How Redis says NOPERM when it is a script's command that is not allowed."""
 
+_ACROSS_SLOTS: Final = ("non local key in a cluster node", "do not hash to the same slot")
+"""How a node of a cluster says CROSSSLOT when it is a script that wants several of its slots."""
+
 _KILLED: Final = "Script killed by user"
 """How Redis says that somebody ended a script of ours, by mistake; it had written nothing yet."""
 
@@ -90,6 +93,8 @@ def refusal(exc: BaseException) -> str | None:
         return NO_DATABASE
     if isinstance(exc, redis.ResponseError) and any(words in text for words in _IN_SCRIPTS):
         code = "NOPERM"
+    if isinstance(exc, redis.ResponseError) and any(words in text for words in _ACROSS_SLOTS):
+        code = "CROSSSLOT"
     if isinstance(exc, redis.ResponseError) and text.startswith(_KILLED):
         code = "BUSY"
     return REFUSALS.get(str(code))
