@@ -19,8 +19,13 @@ _QUOTED: Final = r'"(?:[^"\\]|\\.)*"'
 _PIECE: Final = re.compile(rf'{_QUOTED}|<[^<>]*>|,|[^",<]+|.', re.DOTALL)
 _WHOLE_QUOTED: Final = re.compile(_QUOTED, re.DOTALL)
 
-# At each escaped quote, the end of a quoted string may be looked for in the whole rest.
-_MOST_ESCAPED: Final = 1_000
+# Texts in which each quote has its other half, whether those within angle brackets count or not.
+_CLOSED: Final = [
+    re.compile(rf'(?:"(?:[^"\\]|\\.)*+"{also}|[^"])*+', re.DOTALL) for also in ("", "|<[^<>]*+>")
+]
+
+# For a quote that nothing closes, and each escaped one after it, the whole rest is searched for an end.
+_MOST_ESCAPED: Final = 100
 
 
 def mailboxes(what: str, text: str) -> list[Mailbox]:
@@ -29,8 +34,8 @@ def mailboxes(what: str, text: str) -> list[Mailbox]:
     Raises `HeaderError`, which names *what* it was for, when one of them cannot be meant.
     """
     words.check_text(what, text)
-    if text.count('\\"') > _MOST_ESCAPED:
-        raise HeaderError(f"header {what}: there are too many escaped quotes in it")
+    if text.count('\\"') > _MOST_ESCAPED and not all(one.fullmatch(text) for one in _CLOSED):
+        raise HeaderError(f"header {what}: there is a quote in it that nothing closes")
     found = [_mailbox(what, item) for item in _items(text)]
     if not found:
         raise HeaderError(f"header {what}: there is no address in it")

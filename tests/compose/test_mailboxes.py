@@ -172,6 +172,9 @@ LONG = 50_000
         '"' * (LONG + 1),
         '"' + "a " * LONG,
         '"' + '\\"' * LONG,
+        '<">"' + '\\"' * LONG,
+        '<">' + '\\"' * LONG,
+        '"a"' + '\\"' * LONG,
         '"<' * LONG + ">",
     ],
 )
@@ -192,7 +195,7 @@ def test_blanks_around_a_name_and_a_mailbox_are_none_of_either():
 
 
 def test_a_thousand_mailboxes_are_a_thousand():
-    text = ", ".join(f'"Last, {n}" <p{n}@example.org>' for n in range(1_000))
+    text = ", ".join(f'"Last, \\"{n}\\"" <p{n}@example.org>' for n in range(1_000))
     found = some_mailboxes("reply_to", text)
-    assert found[0] == ("Last, 0", "p0@example.org")
+    assert found[0] == ('Last, "0"', "p0@example.org")
     assert len(found) == 1_000
