@@ -10,6 +10,9 @@ from mailer.cli.output import as_json, count, moment, plural, say, span, table
 from mailer.cli.session import Session, pass_session
 from mailer.operate import events as operated
 
+_NAMED = 20
+"""Campaigns that are named of many; --json has all."""
+
 
 @click.group(cls=HelpfulGroup)
 def events() -> None:
@@ -159,7 +162,8 @@ def _told_of_backup(session: Session, older: operated.Rewound) -> str:
     what = plural(older.recipients, "recipient")
     since = f"after {moment(older.since)}, up to" if older.since else "up to"
     most = sorted(older.campaigns.items(), key=lambda one: -one[1])
-    named = ", ".join(f"{name} {count(number)}" for name, number in most)
+    named = ", ".join(f"{name} {count(number)}" for name, number in most[:_NAMED])
+    named += ", …" if len(most) > _NAMED else ""
     return (
         f"Redis is older than the history, which knows what became of {what} {since} "
         f"{moment(older.until)} ({named}): it was restored from a backup, emptied, or has lost its last "

@@ -48,7 +48,7 @@ def mend(session: Session, names: tuple[str, ...]) -> None:
     Example:
       mailer history mend
     """  # noqa: D301
-    total = 0
+    total, older = 0, events.rewound(session.settings)
     for one in mending.mend(session.settings, names):
         total += one.recipients
         if one.recipients:
@@ -57,6 +57,9 @@ def mend(session: Session, names: tuple[str, ...]) -> None:
             say(f"mailer: {one.campaign}: {one.why}", err=True)
     if not total:
         say("the history lacks nothing that the ledger knows")
+    if older and not events.rewound(session.settings):
+        who = plural(older.recipients, "recipient")
+        say(f"nothing more is said of {who} of whom Redis knows less than the history")
 
 
 @history.command(short_help="Keep nothing more for a history that is configured no longer.")

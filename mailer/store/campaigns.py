@@ -81,6 +81,8 @@ class Campaigns:
         if not look:
             serves(self._client)
         self._refuse_changes(name, summary, policy, start, accept_changes=accept_changes)
+        if not accept_changes:
+            changes.refuse_restored(self._client, name)
         what, *rest = self._open(
             name,
             now,

@@ -20,7 +20,7 @@ _TIDY_EVERY: Final = 3600.0  # seconds between two removals of what is too old
 _MARGIN: Final = 86400.0
 """Seconds that pass at most from when something happened until it is in the stream."""
 
-_NAMED: Final = 20
+_NAMED: Final = 1_000
 """Campaigns that are named where Redis knows less of them than the history; the largest ones."""
 
 

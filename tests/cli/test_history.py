@@ -3,7 +3,7 @@
 import time
 
 from mailer.store import keys
-from mailer.store.events import EventStream, Gaps
+from mailer.store.events import EventStream, Gaps, Rewinds, Rewound
 
 
 def test_upgrade_makes_the_tables(mailer, place):
@@ -74,5 +74,9 @@ def test_mend_puts_in_what_was_missed_and_says_of_whom(mailer, place, client):
     assert "spring: of 2 recipients something was put in" in ran.out
     assert "cancelled" in mailer("trace", "ada@EXAMPLE.org").out
     assert "missed" not in mailer("events", "list").out
+    Rewinds(client, "history").note(Rewound(4, 1.0, 2.0, {"spring": 4}), 1)
+    assert "said of 4" not in mailer("history", "mend", "spring").out
+    assert "nothing more is said of 4 recipients" in mailer("history", "mend").out
+    assert "older" not in mailer("events", "list").out
     assert "lacks nothing" in mailer("history", "mend", "spring").out
     assert mailer("history", "mend", "autumn").code == 1

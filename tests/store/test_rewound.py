@@ -2,7 +2,10 @@
 
 import pytest
 
+from mailer.errors import CampaignChangedError
+from mailer.mail.policy import CampaignPolicy
 from mailer.store import keys
+from mailer.store.campaigns import Campaigns
 from mailer.store.events import EventStream, Gaps, Rewinds, Rewound
 from mailer.store.events.stream import order_of
 from tests.store.batches import claim, enqueue, open_campaign
@@ -115,6 +118,19 @@ def test_what_was_found_is_said_until_somebody_has_looked(client):
     assert rewinds.seen() == both
     rewinds.close(both)
     assert rewinds.seen() is None
+
+
+def test_a_campaign_of_which_redis_knows_less_is_not_enqueued_again(client):
+    rewinds = Rewinds(client, "history")
+    rewinds.note(Rewound(3, 10.0, 20.0, {"spring": 3}), 1)
+    with pytest.raises(CampaignChangedError, match=r"of 3 recipients of campaign 'spring'.*again"):
+        open_campaign(client)
+    open_campaign(client, "may")
+    Campaigns(client).open(
+        "spring", digest="d", summary={}, policy=CampaignPolicy(), accept_changes=True, now=1.0
+    )
+    rewinds.close(rewinds.seen())
+    open_campaign(client)
 
 
 def test_found_again_from_as_early_on_it_counts_once(client):

@@ -4,7 +4,10 @@ from collections.abc import Iterator, Mapping
 from time import localtime, strftime
 from typing import Any, Final
 
+from mailer.errors import CampaignChangedError
 from mailer.mail.policy import CampaignPolicy
+from mailer.store.client import Client
+from mailer.store.events.rewound import Rewinds
 
 _SHOWN: Final = ("account", "sender", "template", "reply_to")
 """Settings whose values are short, and no secret."""
@@ -48,6 +51,21 @@ def forgotten(name: str, at: float) -> str:
         f"campaign {name!r} was sent, and forgotten on {_moment(at)}: who has got it is not known any "
         "more. Give it another name; or, if everybody on the list is to get it again, accept that "
         "(accept_changes, --accept-changes)"
+    )
+
+
+def refuse_restored(client: Client, name: str) -> None:
+    """Raise `CampaignChangedError` where Redis, restored from a backup, knows less than the history."""
+    older = Rewinds(client, "history").seen()
+    if older is None or name not in older.campaigns:
+        return
+    number = older.campaigns[name]
+    who = f"{number:,} recipient{'s' if number != 1 else ''}"
+    raise CampaignChangedError(
+        f"of {who} of campaign {name!r} the history knows what became, and Redis, which is older, does "
+        "not: they would get it again. Enqueue it under another name, with "
+        f"--skip-accepted-of {name} (skip=); or accept that (accept_changes, --accept-changes). "
+        "mailer events list says more"
     )
 
 
