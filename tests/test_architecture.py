@@ -5,6 +5,7 @@ import re
 import statistics
 import subprocess
 import sys
+import tokenize
 from functools import cache
 from pathlib import Path
 
@@ -336,3 +337,20 @@ def test_the_map_shows_every_module():
 
 def test_the_map_can_be_read_in_one_go():
     assert len((ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").splitlines()) <= 150
+
+
+def test_no_pattern_repeats_a_group_possessively():
+    """Python before 3.11.5 matches these wrongly (CPython issue 106052): ``(a|b*)*+``, ``(?>a|b*)``."""
+    wrong = re.compile(r"\)(?:[*+?]|\{\d*,?\d*\})\+|\(\?>")
+    found = []
+    for file in [*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.toml")]:
+        with tokenize.open(file) as lines:
+            texts = [file.read_text("utf-8")]
+            if file.suffix == ".py":
+                texts = [
+                    one.string
+                    for one in tokenize.generate_tokens(lines.readline)
+                    if one.type == tokenize.STRING
+                ]
+        found += [f"{file.relative_to(ROOT)}: {text}" for text in texts if wrong.search(text)]
+    assert found == []

@@ -19,9 +19,12 @@ _QUOTED: Final = r'"(?:[^"\\]|\\.)*"'
 _PIECE: Final = re.compile(rf'{_QUOTED}|<[^<>]*>|,|[^",<]+|.', re.DOTALL)
 _WHOLE_QUOTED: Final = re.compile(_QUOTED, re.DOTALL)
 
-# Texts in which each quote has its other half, whether those within angle brackets count or not.
+# Texts in which each quote has its other half, whether those within angle brackets count or not. There is
+# one way to match each: with two, a fault at the end would try both of each bracket.
+_ENDS: Final = r'"[^"\\]*+(?:\\.[^"\\]*+)*"'
 _CLOSED: Final = [
-    re.compile(rf'(?:"(?:[^"\\]|\\.)*+"{also}|[^"])*+', re.DOTALL) for also in ("", "|<[^<>]*+>")
+    re.compile(rf'(?:{_ENDS}|[^"]++)*', re.DOTALL),
+    re.compile(rf'(?:{_ENDS}|<[^<>]*+>|<(?![^<>]*+>)|[^"<]++)*', re.DOTALL),
 ]
 
 # For a quote that nothing closes, and each escaped one after it, the whole rest is searched for an end.

@@ -11,9 +11,9 @@ from html import unescape
 from typing import Final
 
 NAME: Final = r"[a-zA-Z][^\s/>\"'=<]*"
-# Possessive: a match that fails is not tried again with fewer attributes, which would take quadratic
-# time.
-ATTRIBUTES: Final = r"(?:[^<>\"']++|\"[^\"]*\"|'[^']*')*+"
+# Each piece is taken whole: a match that fails is not tried again with half of one, which would take
+# quadratic time.
+ATTRIBUTES: Final = r"(?:[^<>\"']++|\"[^\"]*+\"|'[^']*+')*"
 TAG: Final = re.compile(rf"<(?P<slash>/?)(?P<name>{NAME})(?P<attributes>{ATTRIBUTES})>")
 ATTRIBUTE: Final = re.compile(
     r"(?P<name>[^\s\"'>/=]+)(?:\s*=\s*(?:\"(?P<double>[^\"]*)\"|'(?P<single>[^']*)'|(?P<bare>[^\s\"'>]+)))?"

@@ -10,8 +10,8 @@ from typing import Final
 
 from mailer.errors import HeaderError
 
-# Possessive: with several ways to match a line, a fault in the last one would try all ways of all lines.
-_FIELD: Final = re.compile(rb"[!-9;-~]++:(?: [ \t]*+\S[^\r\n]*+(?:\r\n[ \t]++\S[^\r\n]*+)*+)?+\r\n")
+# One way to match each line: with several, a fault in the last one would try all ways of all lines.
+_FIELD: Final = re.compile(rb"[!-9;-~]+:(?: [ \t]*\S[^\r\n]*(?:\r\n[ \t]+\S[^\r\n]*)*)?\r\n")
 _NAME: Final = re.compile(rb"^([!-9;-~]+):", re.MULTILINE)
 _LONG: Final = re.compile(rb"[^\n]{1000,}")
 _GLUED: Final = re.compile(rb"\?==\?")
@@ -65,7 +65,7 @@ def faults(content: bytes, *, utf8: bool = False) -> list[str]:
 
 def _head_faults(head: bytes) -> list[str]:
     found: list[str] = []
-    if not re.fullmatch(b"(?:" + _FIELD.pattern + b")++", head):
+    if not re.fullmatch(b"(?:" + _FIELD.pattern + b")+", head):
         found.append("a line in the header section that belongs to no field")
     if _GLUED.search(head) or _LONG_WORD.search(head):
         found.append("encoded-words that are glued together or too long")
