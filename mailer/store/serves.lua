@@ -1,6 +1,6 @@
 -- Does Redis take writes, and may this user do all that the scripts do: each command once, on keys of its own.
 --
--- serving    string  written to see whether Redis takes writes
+-- serving    string  written to see whether Redis takes writes, as are
 -- serving:h  hash, serving:z  zset, serving:s  set, serving:x  stream, serving:t  string: gone at the end
 --
 -- ARGV: –
@@ -61,5 +61,5 @@ redis.call('XREVRANGE', stream, '+', '-')
 redis.call('XTRIM', stream, 'MAXLEN', 1)
 redis.call('XDEL', stream, entry)
 
-redis.call('DEL', other, hash, sorted, set, stream)
+redis.call('DEL', text, other, hash, sorted, set, stream)
 return 1
