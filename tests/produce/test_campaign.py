@@ -22,6 +22,7 @@ from mailer.errors import (
 from mailer.mail.payload import decode
 from mailer.mail.recipients import fingerprint, parse
 from mailer.produce import enqueue
+from mailer.store import keys
 from mailer.store.suppression import Suppressed, Suppression
 from mailer.store.workers.able import Able
 from tests.servers.shop import template
@@ -146,7 +147,8 @@ def test_a_row_without_a_variable_stops_everything_before_the_first_message(make
         make().enqueue([ROWS[0], {"email": "b@example.org"}])
     assert "nothing was queued" in str(caught.value)
     assert "example.org" not in str(caught.value)
-    assert client.keys("mailer:*") == []
+    # Each new connection to the broker writes this for a second: does it take writes?
+    assert {*client.keys("mailer:*")} <= {keys.SERVING.encode()}
 
 
 def test_faulty_rows_are_left_out_and_named_when_that_is_asked_for(make):
