@@ -89,8 +89,7 @@ class OwnConnections:
             if producer is None:
                 producer = self._app.amqp.Producer(connection)
                 _keep_client(producer.channel)
-                for queue in self._queues:
-                    queue(producer.channel).declare()
+                self._declare(producer.channel)
             _keep_client(producer.channel)  # a channel that was opened again, too
             yield connection, producer
         except BaseException as exc:
@@ -107,6 +106,23 @@ class OwnConnections:
                 raise BrokerUnavailableError(f"the broker cannot be reached: {words(exc)}") from exc
             raise
         self._idle.append((connection, producer))
+
+    def check(self) -> None:
+        """Raise `BrokerUnavailableError` unless the broker answers, and lets this user see the queues."""
+        try:
+            with self._opened() as (_, producer):
+                self._declare(producer.channel)
+        except BrokerUnavailableError:
+            # One that lay idle may have broken meanwhile, and the others with it: a new one decides.
+            while self._idle:
+                with contextlib.suppress(Exception):
+                    self._idle.pop()[0].release()
+            with self._opened():
+                pass
+
+    def _declare(self, channel: Any) -> None:
+        for queue in self._queues:
+            queue(channel).declare()
 
     def _take(self) -> tuple[Any, Any]:
         if self._pid != os.getpid():
@@ -202,5 +218,4 @@ class Broker:
 
     def check(self) -> None:
         """Raise `BrokerUnavailableError` unless the broker answers, and lets this user see our queues."""
-        with self._own.producer():  # a new one declares the queues
-            self.lengths()
+        self._own.check()
