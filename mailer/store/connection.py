@@ -7,6 +7,7 @@ with the same arguments changes nothing more: a call whose reply was lost is rep
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from hashlib import sha1
 from importlib.resources import files
 from typing import Any, Final, cast
@@ -129,10 +130,7 @@ def load(client: Client, *names: str) -> Callable[..., Any]:
 
 def load_many(client: Client, *names: str) -> Callable[[Sequence[Sequence[object]]], list[Any]]:
     """Return a script as a callable that runs it for each of several lists of arguments at once."""
-    folder = files("mailer.store")
-    texts = [(folder / f"{name}.lua").read_text("utf-8") for name in ("prelude", *names)]
-    text = "".join(texts)
-    digest = sha1(text.encode(), usedforsecurity=False).hexdigest().encode()
+    text, digest = _script(*names)
     direct, repeated = _cheaply(client)
 
     def attempt(calls: Sequence[Sequence[object]]) -> list[Any]:
@@ -146,6 +144,14 @@ def load_many(client: Client, *names: str) -> Callable[[Sequence[Sequence[object
         return cast("list[Any]", repeated(lambda: attempt(calls)))
 
     return call_all
+
+
+@cache
+def _script(*names: str) -> tuple[str, bytes]:
+    """The text of a script, with all that it shares, and the digest by which Redis knows it."""
+    folder = files("mailer.store")
+    text = "".join((folder / f"{name}.lua").read_text("utf-8") for name in ("prelude", *names))
+    return text, sha1(text.encode(), usedforsecurity=False).hexdigest().encode()
 
 
 def asking(client: Client) -> Callable[..., Any]:
