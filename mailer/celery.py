@@ -14,6 +14,7 @@ from typing import Any
 from celery.utils.imports import cwd_in_path
 
 from mailer.config import load
+from mailer.config.clock import zone_of
 from mailer.errors import ConfigError
 from mailer.queues.application import HELD, Application, defaults
 from mailer.queues.flower import show_dead_queue
@@ -67,14 +68,10 @@ def _refuse_zone(name: Any) -> None:
     """Raise `ConfigError` for a time zone that is none: Celery takes UTC for it, without a word."""
     if not isinstance(name, str):
         return
-    from zoneinfo import ZoneInfo  # noqa: PLC0415 - seldom set
-
     try:
-        ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        raise ConfigError(
-            f"{CONFIG_MODULE}.py: timezone names no time zone that is known here: {name!r}"
-        ) from None
+        zone_of(name)
+    except ValueError as exc:
+        raise ConfigError(f"{CONFIG_MODULE}.py: timezone {exc}") from None
 
 
 def _refuse_rate(theirs: Mapping[str, Any]) -> None:

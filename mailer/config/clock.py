@@ -1,11 +1,14 @@
-"""Does the environment's TZ name a time zone: where it does not, the system takes UTC without a word."""
+"""Which names are time zones: those that people write, and the environment's TZ."""
 
 import os
 import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 _FOLDERS: Final = ("/usr/share/zoneinfo", "/usr/lib/zoneinfo", "/etc/zoneinfo")
 """Where the system's own library looks, by Linux's and macOS's customs; ``$TZDIR`` goes before."""
@@ -15,6 +18,16 @@ _RULE: Final = re.compile(r"(?:[A-Za-z]{3,}|<[A-Za-z0-9+-]{3,}>)[+-]?\d{1,3}(?::
 
 _UTC: Final = ("UTC", "GMT", "Etc/UTC", "Etc/GMT", "UCT", "Zulu")
 """What a machine without any zones takes right, too."""
+
+
+def zone_of(name: str) -> "ZoneInfo":
+    """The time zone of that *name*. Raises `ValueError` for one that is not known here."""
+    from zoneinfo import ZoneInfo  # noqa: PLC0415 - slow to import, seldom wanted
+
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise ValueError(f"names no time zone that is known here: {name!r}") from None
 
 
 def unknown_zone(environ: Mapping[str, str] | None = None) -> str:

@@ -23,6 +23,8 @@ from pydantic import (
     ValidationInfo,
 )
 
+from mailer.config.clock import zone_of
+
 
 class Model(BaseModel):
     """A frozen table of the configuration; a key that it does not know is a fault."""
@@ -147,12 +149,7 @@ def _reset(value: str) -> str:
     if value != "rolling" and not match:
         raise ValueError(f'must be "rolling" or a time with its zone, "00:00 UTC", got {value!r}')
     if match:
-        from zoneinfo import ZoneInfo  # noqa: PLC0415 - slow to import, seldom wanted
-
-        try:
-            ZoneInfo(match[3])
-        except (KeyError, ValueError, OSError):
-            raise ValueError(f"names no time zone that is known here: {match[3]!r}") from None
+        zone_of(match[3])
     return value
 
 

@@ -49,19 +49,21 @@ def lay(connection: Connection, rows: _Rows, upsert: Callable[[], int]) -> None:
     *upsert* lays all that it may and answers how many these were. Only where it was not all, some being
     read again or a place taken, it is asked who stands there: that costs as much as half of the writing.
     """
-    if upsert() < len(rows):
-        _clear(connection, rows)
+    if upsert() < len(rows) and _clear(connection, rows):
         upsert()
 
 
-def _clear(connection: Connection, rows: _Rows) -> None:
-    """Move aside whoever stands where one of *rows*, of ``messages``, puts somebody else."""
+def _clear(connection: Connection, rows: _Rows) -> bool:
+    """Move aside whoever stands where one of *rows* puts somebody else; returns whether anybody did."""
+    is_cleared = False
     for campaign_id, group in groupby(rows, itemgetter(0)):
         new = {row[1]: row for row in group if row[_OUTCOME] and row[_PERSON]}
         standing = _standing(connection, campaign_id, new) if new else ()
         taken = [place for place, *known in standing if _is_other(known, new[place])]
         if taken:
             _move_aside(connection, campaign_id, taken)
+            is_cleared = True
+    return is_cleared
 
 
 def _is_other(known: Sequence[Any], row: tuple[Any, ...]) -> bool:

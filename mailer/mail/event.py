@@ -55,6 +55,11 @@ ORDER_BITS: Final = 20
 _MAX_UNPACKED: Final = 1 << 28
 
 
+def moment_of(order: int) -> float:
+    """When the entry of an event's *order* came into the stream, in seconds since the epoch."""
+    return (order >> ORDER_BITS) / 1000
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """One thing that happened to one recipient.
@@ -90,7 +95,7 @@ class Event:
     @property
     def noted(self) -> float:
         """When it came into the stream, in seconds since the epoch."""
-        return (self.order >> ORDER_BITS) / 1000
+        return moment_of(self.order)
 
     @property
     def identifier(self) -> str:

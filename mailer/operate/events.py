@@ -8,6 +8,7 @@ from mailer.config import Settings
 from mailer.errors import InputError
 from mailer.queues.connections import Producer
 from mailer.store.events import (
+    HISTORY,
     Aside,
     Backlog,
     EventStream,
@@ -18,7 +19,6 @@ from mailer.store.events import (
     SetAside,
 )
 
-HISTORY: Final = "history"
 CONSUMERS: Final = (HISTORY, "hook", "webhook", "task")
 
 __all__ = [

@@ -10,7 +10,7 @@ from mailer.mail.status import OPEN, Status
 from mailer.operate.accounts import AccountOffice, Standing
 from mailer.queues.connections import Producer
 from mailer.store.dead_letters import REASONS
-from mailer.store.events import Aside, Gaps, Rewinds
+from mailer.store.events import HISTORY, Aside, Gaps, Rewinds
 
 SEVERAL = "several"
 """The account of a campaign that sends through more than one."""
@@ -53,7 +53,7 @@ def figures(settings: Settings) -> Figures:
     groups = store.dead_groups.all(now)
     for group in groups:
         dead[group.reason] += group.messages
-    older = Rewinds(store.client, "history").seen()
+    older = Rewinds(store.client, HISTORY).seen()
     standings = tuple(AccountOffice(settings).standings(groups))
     return Figures(
         recipients=counted.now,

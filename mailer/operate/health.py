@@ -11,7 +11,7 @@ from mailer.errors import LedgerUnavailableError, MailerError
 from mailer.operate.history import opened
 from mailer.queues.connections import Producer
 from mailer.store.connection import serves
-from mailer.store.events import Gaps, Rewinds
+from mailer.store.events import HISTORY, Gaps, Rewinds
 from mailer.store.reach.fitness import warning
 from mailer.store.reach.foreign import told
 
@@ -117,7 +117,7 @@ def _missed(producer: Producer) -> str:
     """What left Redis before consumers had read it, or with a backup; empty where nothing did."""
     try:
         gaps = Gaps(producer.client).all()
-        older = Rewinds(producer.client, "history").seen()
+        older = Rewinds(producer.client, HISTORY).seen()
     except MailerError as exc:
         return str(exc)
     said = [f"{one.consumer} missed {one.recipients} events" for one in gaps]

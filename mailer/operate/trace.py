@@ -8,7 +8,7 @@ Message-ID, but that of a campaign's message is made from its recipient, and can
 import re
 from collections.abc import Iterator
 from contextlib import closing, suppress
-from itertools import islice
+from itertools import chain, islice
 from typing import Final
 
 from mailer.config import Settings
@@ -39,10 +39,10 @@ def trace(
     many recipients; that of a single message, or one of the application's own, is not found.
     """
     settings, what = Producer(settings).settings, _asked(what)
-    found = _found(what, settings, newest)
-    for other in () if found else _other_spellings(what, settings):
-        found = found or _found(other, settings, newest)
-    return found
+    for spelling in chain([what], _other_spellings(what, settings)):
+        if found := _found(spelling, settings, newest):
+            return found
+    return []
 
 
 def _other_spellings(what: str, settings: Settings) -> Iterator[str]:

@@ -28,7 +28,7 @@ from mailer.store.alerts import (
     Outbox,
 )
 from mailer.store.client import Client
-from mailer.store.events import Aside, EventStream, Gaps, Rewinds
+from mailer.store.events import HISTORY, Aside, EventStream, Gaps, Rewinds
 from mailer.worker.named import folder_on_path, named
 
 log = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ class Alerts:
         self._events = EventStream(client)
         self._aside = Aside(client)
         self._gaps = Gaps(client)
-        self._rewinds = Rewinds(client, "history")
+        self._rewinds = Rewinds(client, HISTORY)
         self._outbox = Outbox(client)
         self._hooks = hooks(settings)
         self._teller: threading.Thread | None = None

@@ -8,7 +8,7 @@ from typing import Final
 from mailer.config import Settings
 from mailer.errors import HistoryRefusesError
 from mailer.history import open_history
-from mailer.mail.event import ORDER_BITS, Event
+from mailer.mail.event import Event, moment_of
 from mailer.store.connection import Client
 from mailer.store.events import Rewinds, Rewound
 from mailer.store.events.rewound import is_another
@@ -78,13 +78,13 @@ class HistoryWriter:
 
     def _note_rewound(self, taken: int) -> None:
         known = self._rewinds.known(taken)
-        since = _moment(known)
+        since = moment_of(known)
         campaigns = self._history.known_since(known, since - _MARGIN)
         largest = sorted(campaigns, key=campaigns.__getitem__, reverse=True)[:_NAMED]
         found = Rewound(
             max(sum(campaigns.values()), 1),
             since,
-            _moment(taken),
+            moment_of(taken),
             {name: campaigns[name] for name in largest},
         )
         self._rewinds.note(found, taken)
@@ -109,7 +109,3 @@ class HistoryWriter:
     def close(self) -> None:
         """Close the connections."""
         self._history.close()
-
-
-def _moment(order: int) -> float:
-    return (order >> ORDER_BITS) / 1000

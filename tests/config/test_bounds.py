@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple, get_args, get_origin
 import pytest
 from pydantic import BaseModel
 
-from mailer.config import Settings, load
+from mailer.config import Settings
 from mailer.config.passwords import hashed
 from mailer.config.settings import RetryTable
 from mailer.errors import ConfigError
@@ -141,21 +141,6 @@ def written(key: str, value: str) -> str:
         beside = f"[accounts.a]\n{BESIDE['accounts.a']}"
         return f"{beside}[{table}]\n{name} = {value}\n"
     return f"[{table}]\n{beside}{name} = {value}\n" if table else f"{name} = {value}\n"
-
-
-@pytest.fixture
-def read(tmp_path):
-    """Load what *text* and the environment say, and return the value of *key*."""
-
-    def value(key: str, text: str = "", environ: dict[str, str] | None = None) -> object:
-        file = tmp_path / "mailer.toml"
-        file.write_text(text)
-        found: Any = load(file, environ or {})
-        for part in key.split("."):
-            found = found[part] if isinstance(found, dict) else getattr(found, part)
-        return found
-
-    return value
 
 
 def refused(read, key: str, text: str, environ: dict[str, str] | None = None) -> str:

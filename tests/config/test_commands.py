@@ -4,11 +4,9 @@ from typing import Any
 
 import pytest
 
-from mailer.config import load
 from mailer.config.secrets import Secret
 from mailer.config.settings import Settings
-from mailer.errors import ConfigError
-from tests.config.test_bounds import tables
+from tests.config.test_bounds import refused, tables, variable
 
 ACCOUNT = 'url = "smtps://u@h.example"\n'
 BESIDE = {
@@ -38,29 +36,6 @@ def written(key: str, value: str) -> str:
     table, _, name = key.rpartition(".")
     beside = BESIDE.get(key, BESIDE.get(table, ""))
     return (f"[{table}]\n{beside}" if table else "") + f"{name} = {value}\n"
-
-
-@pytest.fixture
-def read(tmp_path):
-    def value(key: str, text: str, environ: dict[str, str] | None = None) -> object:
-        file = tmp_path / "mailer.toml"
-        file.write_text(text)
-        found: Any = load(file, environ or {})
-        for part in key.split("."):
-            found = found[part] if isinstance(found, dict) else getattr(found, part)
-        return found
-
-    return value
-
-
-def refused(read, key: str, text: str, environ: dict[str, str] | None = None) -> str:
-    with pytest.raises(ConfigError) as caught:
-        read(key, text, environ)
-    return str(caught.value)
-
-
-def variable(key: str) -> str:
-    return "MAILER_" + key.upper().replace(".", "__")
 
 
 WORDS = ("tell", "--to", "on call", "it's")

@@ -2,12 +2,15 @@
 
 import re
 from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING
 
 import click
 
 from mailer.config import duration
-from mailer.config.clock import unknown_zone
+from mailer.config.clock import unknown_zone, zone_of
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 
 def coming(text: str | None, now: datetime | None = None) -> datetime | None:
@@ -55,21 +58,21 @@ def past(text: str | None, now: datetime | None = None) -> float:
         ) from None
 
 
-def _zone(text: str, option: str) -> tuple[str, ZoneInfo | None]:
+def _zone(text: str, option: str) -> tuple[str, "ZoneInfo | None"]:
     """*text* without the zone that it names, and that zone."""
     named = re.fullmatch(r"(.*\d)\s+([A-Za-z][\w/+-]*)", text.strip())
     if not named:
         return text, None
     try:
-        return named[1], ZoneInfo(named[2])
-    except (KeyError, ValueError, OSError):
+        return named[1], zone_of(named[2])
+    except ValueError:
         raise click.BadParameter(
             f"{named[2]!r} names no time zone that is known here; write it as Europe/Berlin",
             param_hint=option,
         ) from None
 
 
-def _moment(text: str, zone: ZoneInfo | None, option: str) -> datetime:
+def _moment(text: str, zone: "ZoneInfo | None", option: str) -> datetime:
     at = datetime.fromisoformat(text)
     if at.tzinfo is None:
         _trust_the_clock(zone, option)
@@ -77,7 +80,7 @@ def _moment(text: str, zone: ZoneInfo | None, option: str) -> datetime:
     return at.astimezone(zone)
 
 
-def _trust_the_clock(zone: ZoneInfo | None, option: str) -> None:
+def _trust_the_clock(zone: "ZoneInfo | None", option: str) -> None:
     """Raise `click.BadParameter` where a time without a *zone* would be another than was meant."""
     if zone is None and (said := unknown_zone()):
         raise click.BadParameter(

@@ -19,7 +19,7 @@ from mailer.operate.failures import ByPlace, unaccepted
 from mailer.operate.history import opened
 from mailer.queues.connections import Producer
 from mailer.store import Store
-from mailer.store.events import Gaps, Rewinds
+from mailer.store.events import HISTORY, Gaps, Rewinds
 from mailer.store.feedback.records import Returned, event_of
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 NOT_KNOWN: Final = "put in out of the ledger: when, and what the server said, is not known"
 """Stands where the reply would: nobody is to take the time of mending for that of the outcome."""
 
-_READER: Final = "history"
 _FINAL: Final = tuple(status for status in Status if status not in OPEN)
 _PAGE: Final = 5_000
 
@@ -58,8 +57,8 @@ def mend(settings: Settings, names: Sequence[str] = ()) -> Iterator[Mended]:
     Raises `InputError` where it is behind and does not catch up: no worker reads for it.
     """
     producer = Producer(settings)
-    gaps, rewinds = Gaps(producer.client), Rewinds(producer.client, _READER)
-    seen, rewound = gaps.of(_READER), rewinds.seen()
+    gaps, rewinds = Gaps(producer.client), Rewinds(producer.client, HISTORY)
+    seen, rewound = gaps.of(HISTORY), rewinds.seen()
     with closing(opened(settings)) as history:
         for name in names or producer.campaigns.names():
             try:
@@ -81,7 +80,7 @@ class _Mending:
         self._store, self._history, self._name = store, history, name
         # Before the letters are read. Whatever is told from now on has a higher order and wins: what is
         # put in stands for what was lost before, and for no more.
-        self._order = store.events.cursor(_READER)
+        self._order = store.events.cursor(HISTORY)
         self._details = ByPlace(unaccepted(settings, name))
         self._any_back = bool(store.feedback.counts(name))
 
@@ -149,7 +148,7 @@ class _Mending:
 
     def _wait_until_read(self) -> None:
         end, deadline = self._store.events.end(), monotonic() + _PATIENCE
-        while self._store.events.cursor(_READER) < end:
+        while self._store.events.cursor(HISTORY) < end:
             if monotonic() > deadline:
                 raise _BehindError(
                     "the history has not read yet what waits for it (mailer events list): "

@@ -8,6 +8,7 @@ from mailer.errors import CampaignChangedError
 from mailer.mail.policy import CampaignPolicy
 from mailer.store.client import Client
 from mailer.store.events.rewound import Rewinds
+from mailer.store.events.stream import HISTORY
 
 _SHOWN: Final = ("account", "sender", "template", "reply_to")
 """Settings whose values are short, and no secret."""
@@ -56,7 +57,7 @@ def forgotten(name: str, at: float) -> str:
 
 def refuse_restored(client: Client, name: str) -> None:
     """Raise `CampaignChangedError` where Redis, restored from a backup, knows less than the history."""
-    older = Rewinds(client, "history").seen()
+    older = Rewinds(client, HISTORY).seen()
     if older is None or name not in older.campaigns:
         return
     number = older.campaigns[name]

@@ -20,6 +20,9 @@ from mailer.store.reach import reading
 LEASE: Final = 15.0
 """Seconds that a process which reads may be silent before another takes its place, unless told else."""
 
+HISTORY: Final = "history"
+"""The consumer that writes the history."""
+
 _START: Final = "0-0"
 """The cursor of a consumer that has read nothing."""
 
