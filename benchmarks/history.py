@@ -15,7 +15,6 @@ import statistics
 import sys
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -42,8 +41,7 @@ def chunks(messages):
         ]  # fmt: skip
         yield batch
         yield [
-            replace(
-                one, outcome="accepted", row="", fence=1, attempt=1, stage="final", code=250,
+            one._replace(outcome="accepted", row="", fence=1, attempt=1, stage="final", code=250,
                 reply=f"250 2.0.0 Ok: queued as {one.position:010X}", order=2 * first + 1,
             )
             for one in batch
@@ -81,7 +79,7 @@ def looked_up_of_years(history):
     for number in range(300):
         at = 1_700_000_000 + number * 2 * 86_400
         one = Event(f"c{number}", 0, "queued", at, 1, mailbox="ada@mail.example", row="{}", order=1)
-        events += [one, replace(one, outcome="accepted", row="", fence=1, at=at + 1, order=2)]
+        events += [one, one._replace(outcome="accepted", row="", fence=1, at=at + 1, order=2)]
     history.write(events)
     looks = []
     for _ in range(20):

@@ -79,7 +79,9 @@ class History:
             with self._begin(writing=True) as connection:
                 known = self._campaign_ids(connection, events)
                 if self.is_postgresql:
-                    missing = {months.month_of(one.at) for one in events} - self._months
+                    missing = {
+                        months.month_of(at) for at in {one.at for one in events}
+                    } - self._months
                     months.ensure(connection, missing)
                     write_postgresql(connection, events, known)
                 else:

@@ -33,6 +33,9 @@ log = logging.getLogger(__name__)
 POLL: Final = 0.5
 """Seconds between two looks at a stream that was read to its end."""
 
+GATHER: Final = 0.25
+"""Seconds in which events gather behind a step that took few: each costs as much as a hundred events."""
+
 LOOK: Final = 1.0
 """Seconds after which a consumer that asked for a pause gets its events again: it may set some aside."""
 
@@ -97,7 +100,7 @@ class Follower(threading.Thread):
         while not self._ended.wait(wait):
             wait = self._careful_step()
         deadline = monotonic() + DRAIN
-        while self._careful_step() == 0.0 and monotonic() < deadline:
+        while self._careful_step() in (0.0, GATHER) and monotonic() < deadline:
             pass
         self._over.set()
         self._consumer.close()
@@ -142,7 +145,12 @@ class Follower(threading.Thread):
         if self._patience or self._is_new:
             self._stream.note_trouble(name, "")
         self._patience, self._is_new = 0.0, False
-        return POLL if reading is _NOTHING else 0.0
+        return self._wait_behind(reading)
+
+    def _wait_behind(self, reading: Reading) -> float:
+        if reading is _NOTHING:
+            return POLL
+        return 0.0 if reading.number >= self._consumer.chunk else GATHER
 
     def _hand_over(self, events: Sequence[Event]) -> None:
         if self._is_new:

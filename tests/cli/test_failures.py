@@ -18,7 +18,7 @@ from mailer.mail.status import Detail, Status
 from mailer.store.events import EventStream
 from mailer.store.feedback.records import Brake, Feedback, Note, Returned
 from mailer.store.ledger import Burial, Ledger, Settlement
-from mailer.worker.followers import Follower
+from mailer.worker.followers import POLL, Follower
 from mailer.worker.history_writer import HistoryWriter
 
 HELLO = ("--template", "hello", "--set", "season=spring")
@@ -74,7 +74,7 @@ def refused(mailer, client, place, *, followed):
     if followed:
         writer = HistoryWriter(load(place / "mailer.toml", {}), client)
         follower = Follower(client, writer)
-        while follower.step() == 0.0:
+        while follower.step() != POLL:
             pass
         writer.close()
 

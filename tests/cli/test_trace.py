@@ -19,7 +19,7 @@ from mailer.store.events import EventStream
 from mailer.store.feedback.records import Brake, Feedback, Note, Returned
 from mailer.store.ledger import Burial, Ledger, Settlement
 from mailer.store.retention.forgetting import Forgetting
-from mailer.worker.followers import Follower
+from mailer.worker.followers import POLL, Follower
 from mailer.worker.history_writer import HistoryWriter
 
 HELLO = ("--template", "hello", "--set", "season=spring")
@@ -55,7 +55,7 @@ def sent(mailer, client):
 def followed(client, place):
     writer = HistoryWriter(load(place / "mailer.toml", {}), client)
     follower = Follower(client, writer)
-    while follower.step() == 0.0:
+    while follower.step() != POLL:
         pass
     writer.close()
 

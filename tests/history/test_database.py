@@ -2,7 +2,6 @@
 
 import logging
 from contextlib import closing
-from dataclasses import replace
 from itertools import permutations
 
 import pytest
@@ -30,8 +29,8 @@ def queued(position, mailbox, campaign="spring", at=MARCH):
 
 def tried(before, outcome, order, **more):
     at = before.at + order
-    return replace(
-        before, outcome=outcome, row="", at=at, fence=1, attempt=order - 1, order=order, **more
+    return before._replace(
+        outcome=outcome, row="", at=at, fence=1, attempt=order - 1, order=order, **more
     )
 
 

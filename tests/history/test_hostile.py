@@ -3,7 +3,6 @@
 import random
 import string
 from contextlib import suppress
-from dataclasses import replace
 
 import pytest
 
@@ -17,7 +16,7 @@ LONG = "".join(random.Random(7).choices(string.ascii_letters, k=64 * 1024))
 
 def event(position=0, **more):
     given = {"mailbox": f"p{position}@example.org", "order": position + 1, "fence": 1}
-    return replace(Event("spring", position, "accepted", AT, **given), **more)
+    return Event("spring", position, "accepted", AT, **given)._replace(**more)
 
 
 @pytest.mark.parametrize(

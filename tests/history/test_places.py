@@ -1,7 +1,6 @@
 """A place that is given a second time loses nobody: who stood there is found as before."""
 
 import json
-from dataclasses import replace
 
 import sqlalchemy
 from sqlalchemy import Engine
@@ -22,7 +21,7 @@ def queued(place, mailbox, order, message_id="", campaign="spring"):
 
 
 def tried(before, outcome, order):
-    return replace(before, outcome=outcome, row="", at=MARCH + order, fence=1, order=order)
+    return before._replace(outcome=outcome, row="", at=MARCH + order, fence=1, order=order)
 
 
 def told(history, mailbox):
@@ -88,8 +87,8 @@ def test_what_comes_back_moves_nobody(history):
     ada = queued(0, "ada@example.org", 1)
     history.write([ada, tried(ada, "accepted", 2)])
     key = fingerprint("ada@example.org")
-    back = replace(tried(ada, "bounced", 3), message_id="<of another@shop>", key=key)
-    history.write([back, replace(back, outcome="delayed", order=4)])
+    back = tried(ada, "bounced", 3)._replace(message_id="<of another@shop>", key=key)
+    history.write([back, back._replace(outcome="delayed", order=4)])
 
     (found,) = history.trace("ada@example.org")
     assert (found.position, found.later) == (0, "bounced")
@@ -99,7 +98,7 @@ def test_a_retry_and_another_sender_move_nobody(history):
     ada = queued(0, "Ada@example.org", 1)
     history.write([ada])
     for order, word in enumerate(("deferred", "dead", "queued", "accepted"), 2):
-        again = replace(tried(ada, word, order), message_id="", mailbox="ada@example.org")
+        again = tried(ada, word, order)._replace(message_id="", mailbox="ada@example.org")
         history.write([again])
     history.write([Event("spring", 0, "cancelled", MARCH, order=9)])
 

@@ -5,7 +5,6 @@ import subprocess
 import sys
 import threading
 from contextlib import closing, suppress
-from dataclasses import replace
 
 import psycopg
 import pytest
@@ -59,7 +58,7 @@ def test_the_writer_passes_over_what_cannot_be_stored_and_nothing_else(
     (tmp_path / "mailer.toml").write_text(f'[history]\nurl = "{url}"\nkeep = "100y"\n')
     writer = HistoryWriter(load(tmp_path / "mailer.toml", {}), client)
     events = [event(n) for n in range(50)]
-    events[13], events[14] = replace(events[13], **bad), replace(events[14], **bad)
+    events[13], events[14] = events[13]._replace(**bad), events[14]._replace(**bad)
 
     writer.begin()
     writer.take(events)
@@ -325,7 +324,7 @@ def test_what_happened_in_other_months_has_its_partition(postgres_url, admin):
     with closing(open_history(postgres_url)) as history:
         history.upgrade()
         for number, at in enumerate((AT - 400 * 86400, AT, AT + 365 * 86400 * 20)):
-            history.write([replace(event(number), at=at)])
+            history.write([event(number)._replace(at=at)])
         with suppress(HistoryUnavailableError):
             history.drop_before(AT - 1)
         assert {one.position for one in history.export("spring")} == {1, 2}

@@ -42,7 +42,7 @@ def test_what_happened_is_in_the_history_and_no_more_in_redis(client, tmp_path):
     url = f"sqlite:///{tmp_path}/h.sqlite"
     follower = Follower(client, HistoryWriter(settings(tmp_path, url), client))
 
-    while follower.step() == 0.0:
+    while follower.step() != followers.POLL:
         pass
 
     assert counted(url) == {"accepted": 3}
@@ -62,7 +62,7 @@ def test_what_left_redis_unread_is_said_and_what_comes_next_is_taken(client, tmp
     ref, _ = enqueue(client, range(10, 12))
     settle(client, claim(client, ref), [3, 4], at=time())
     assert claimed.ref != ref
-    assert follower.step() == 0.0
+    assert follower.step() == followers.GATHER
     assert counted(url) == {"accepted": 2}
 
 
@@ -79,7 +79,7 @@ def test_a_follower_that_dies_before_it_acknowledged_leaves_its_events_to_the_ne
     stream.leave("history")
 
     other = Follower(client, HistoryWriter(settings(tmp_path, url), client))
-    while other.step() != 0.0:
+    while other.step() != followers.GATHER:
         pass
 
     with closing(open_history(url)) as history:
@@ -106,7 +106,7 @@ def test_while_the_database_is_away_events_wait_and_go_in_when_it_is_back(
     finally:
         postgres_server.start()
 
-    assert follower.step() == 0.0
+    assert follower.step() == followers.GATHER
 
     assert counted(postgres_url) == {"accepted": 3}
     (backlog,) = EventStream(client).backlogs(0.0)
@@ -154,7 +154,7 @@ def test_who_cannot_gives_way_to_another_process_that_can(client):
     narrow, wide = Narrow(can=False), Narrow(can=True)
     stuck, other = Follower(client, narrow), Follower(client, wide)
     assert stuck.step() > 0
-    eventually(lambda: other.step() == 0.0)
+    eventually(lambda: other.step() == followers.GATHER)
 
     (backlog,) = EventStream(client).backlogs(0.0)
     assert (len(wide.taken), backlog.messages, backlog.trouble) == (3, 0, "")
@@ -213,3 +213,13 @@ def test_a_thread_that_is_to_stop_takes_what_is_left_first(client, tmp_path):
 
     assert counted(url) == {Status.ACCEPTED.word: 3}
     assert EventStream(client).take("history")
+
+
+def test_only_behind_a_step_that_took_a_whole_chunk_there_is_no_wait(client):
+    follower = Follower(client, Narrow(can=True))
+    some_happened(client, range(5))
+
+    assert follower.step() == 0.0
+    some_happened(client, range(5, 8))
+    assert follower.step() == followers.GATHER
+    assert follower.step() == followers.POLL

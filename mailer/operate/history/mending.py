@@ -6,7 +6,7 @@ ledger still knows who has which outcome, what came back and, of those not accep
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from time import monotonic, sleep, time
 from typing import TYPE_CHECKING, Final
@@ -112,7 +112,7 @@ class _Mending:
                 detail = failure.detail if failure and status is not Status.ACCEPTED else None
                 events.append(self._outcome(place, status, key, detail))
             events += (event_of(self._name, place, key, one) for one in news)
-        self._history.write([replace(one, order=self._order) for one in events])
+        self._history.write([one._replace(order=self._order) for one in events])
         return len(lacking)
 
     def _known(self, places: range) -> _Known:

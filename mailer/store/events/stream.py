@@ -203,7 +203,7 @@ def _events(identifier: bytes, fields: Mapping[bytes, bytes]) -> list[Event]:
     order = order_of(identifier)
     if b"e" in fields:
         ref = fields.get(b"r", b"").decode()
-        return list(decode_entry(fields[b"e"], int(fields.get(b"p", 0)), order, ref))
+        return decode_entry(fields[b"e"], int(fields.get(b"p", 0)), order, ref)
     positions = [int(position) for position in fields[b"p"].split(b",")]
     campaign, letter = fields[b"c"].decode(), fields[b"l"].decode()
     return moved(campaign, letter, positions, _milliseconds(identifier) / 1000, order)

@@ -145,7 +145,7 @@ class Feedback:
     def told(self, campaign: str, key: bytes, one: Returned, message_id: str = "") -> Told:
         """What those who follow events are told of *one*."""
         at = self.place(campaign, key)
-        return encode_came_back(replace(event_of(campaign, at, key, one), message_id=message_id))
+        return encode_came_back(event_of(campaign, at, key, one)._replace(message_id=message_id))
 
     def place(self, campaign: str, key: bytes) -> int:
         """Where the message to that recipient stands in *campaign*, as an event names it."""
