@@ -9,13 +9,14 @@ from typing import Any
 import click
 
 from mailer.cli.group import HelpfulGroup
-from mailer.cli.output import as_json, count, moment, plural, say, span, table
+from mailer.cli.output import as_json, moment, say, span, table
 from mailer.cli.session import Session, pass_session
 from mailer.config import Settings
 from mailer.deliver import probe
 from mailer.deliver.receivers.dns_records import Names
 from mailer.deliver.receivers.looking import receivers_say
 from mailer.errors import ConfigError, SubmissionError
+from mailer.mail.counts import count, plural
 from mailer.mail.receivers.finding import Finding
 from mailer.mail.said import without_addresses
 from mailer.operate.accounts import AccountOffice, Standing

@@ -9,11 +9,12 @@ from typing import Any
 import click
 
 from mailer.cli.group import HelpfulGroup
-from mailer.cli.output import as_json, moment, plural, say, span, table
+from mailer.cli.output import as_json, moment, say, span, table
 from mailer.cli.progress import bars
 from mailer.cli.session import Session, pass_session
 from mailer.cli.typed.times import age
 from mailer.errors import InputError, PayloadError
+from mailer.mail.counts import plural
 from mailer.mail.said import without_addresses
 from mailer.operate.dead_letters import REASONS, DeadLetter, DeadLetterOffice, Filter, Moved
 

@@ -6,8 +6,9 @@ from dataclasses import asdict
 import click
 
 from mailer.cli.group import HelpfulGroup
-from mailer.cli.output import as_json, count, moment, plural, say, span, table
+from mailer.cli.output import as_json, moment, say, span, table
 from mailer.cli.session import Session, pass_session
+from mailer.mail.counts import count, plural
 from mailer.operate import events as operated
 
 _NAMED = 20

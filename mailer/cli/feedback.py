@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from mailer.cli.group import HelpfulGroup
-from mailer.cli.output import count, moment, plural, say, table
+from mailer.cli.output import moment, say, table
 from mailer.cli.session import Session, pass_session
 from mailer.errors import InputError, LedgerUnavailableError, MailerError
 from mailer.feedback import Kind, Report, polling, read, serving
@@ -17,6 +17,7 @@ from mailer.feedback.parts import MAX_OCTETS
 from mailer.feedback.returns import Tally, returns_of, rule_for
 from mailer.feedback.webhooks.providers import READERS
 from mailer.mail.barring.dropping import DEFAULT, Policy, described
+from mailer.mail.counts import count, plural
 from mailer.operate import feedback as operate
 
 TRY_AGAIN = 75

@@ -4,10 +4,11 @@ import sys
 
 import click
 
-from mailer.cli.output import as_json, plural, say, table
+from mailer.cli.output import as_json, say, table
 from mailer.cli.session import Session, pass_session
 from mailer.cli.typed.times import age
 from mailer.cli.typed.values import mailbox
+from mailer.mail.counts import plural
 from mailer.operate import erasing, retention
 
 

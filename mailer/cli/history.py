@@ -3,8 +3,9 @@
 import click
 
 from mailer.cli.group import HelpfulGroup
-from mailer.cli.output import plural, say
+from mailer.cli.output import say
 from mailer.cli.session import Session, pass_session
+from mailer.mail.counts import plural
 from mailer.operate import events
 from mailer.operate.history import mending, opened
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mailer.cli.lines import broken, pasteable
+from mailer.mail.counts import count
 from mailer.mail.durations import spoken
 from mailer.mail.foreign import csv_cell, one_line, shown
 
@@ -155,17 +156,6 @@ def as_csv(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
 def as_json(value: object) -> None:
     """Print *value* as JSON: indented for a person, one line for a program."""
     click.echo(json.dumps(value, ensure_ascii=False, indent=2 if on_terminal() else None))
-
-
-def count(number: int) -> str:
-    """*number* with its thousands apart, as people read it."""
-    return f"{number:,}"
-
-
-def plural(number: int, noun: str) -> str:
-    """*number* and *noun* in the right form: ``1 message``, ``2 batches``."""
-    ending = "es" if noun.endswith(("ch", "s", "x")) else "s"
-    return f"{count(number)} {noun}{'' if number == 1 else ending}"
 
 
 def span(seconds: float | None) -> str:

@@ -10,11 +10,12 @@ import click
 
 from mailer.cli.group import HelpfulGroup
 from mailer.cli.lists import encoding_option
-from mailer.cli.output import as_json, moment, plural, say, table
+from mailer.cli.output import as_json, moment, say, table
 from mailer.cli.session import Session, pass_session
 from mailer.cli.typed.values import given, mailbox
 from mailer.errors import InputError
 from mailer.mail.barring.scopes import checked
+from mailer.mail.counts import plural
 from mailer.operate.barring import suppression
 from mailer.operate.barring.files import written
 

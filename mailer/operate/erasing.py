@@ -8,6 +8,7 @@ from typing import Final
 
 from mailer.config import Settings
 from mailer.errors import InputError
+from mailer.mail.counts import plural
 from mailer.mail.recipients import Rejected, fingerprint, parse
 from mailer.operate.history import opened
 from mailer.queues.connections import Producer
@@ -79,5 +80,5 @@ def _again(found: list[Found], unread: list[Backlog]) -> Iterator[str]:
         if one.place == "being sent":
             yield f"a worker has a batch of {one.campaign} in its hands that holds her message"
     for late in unread:
-        what = f"{late.messages:,} message{'s' if late.messages != 1 else ''}"
+        what = plural(late.messages, "message")
         yield f"{late.consumer} has not read yet what became of {what}"

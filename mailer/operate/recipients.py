@@ -13,6 +13,7 @@ from time import time
 
 from mailer.config import Settings
 from mailer.errors import CampaignNotFoundError, InputError
+from mailer.mail.counts import plural
 from mailer.mail.recipients import fingerprint
 from mailer.mail.status import Status
 from mailer.operate.history import opened
@@ -184,7 +185,7 @@ def _settled(settings: Settings, name: str) -> Campaigns:
     """The ledger, where nobody of the campaign is open."""
     campaigns = Producer(settings).campaigns
     if left := campaigns.open_recipients(name):
-        who = f"{left} recipient{'s' if left != 1 else ''}"
+        who = plural(left, "recipient")
         open_ = f"campaign {name!r} still has {who} open, who may get it yet: "
         if campaigns.progress(name, time()).state == CANCELLED:
             raise InputError(

@@ -7,6 +7,7 @@ from time import time
 
 from mailer.config import Settings
 from mailer.errors import CampaignNotFoundError, InputError
+from mailer.mail.counts import plural
 from mailer.operate.history import opened
 from mailer.queues.connections import Producer
 from mailer.store.retention.forgetting import Forgetting, Forgotten
@@ -59,7 +60,7 @@ def forget_older(settings: Settings, age: float, *, history: bool = False) -> It
 
 def _said(name: str, found: Forgotten) -> str:
     """Why the campaign was not forgotten, and what to do; "" where it was, or is not there."""
-    who = f"{found.number:,} recipient{'s' if found.number != 1 else ''}"
+    who = plural(found.number, "recipient")
     match found.what:
         case "open":
             return (

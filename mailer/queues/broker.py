@@ -17,6 +17,7 @@ from celery import Celery
 from kombu.exceptions import ChannelError, OperationalError
 
 from mailer.errors import BrokerUnavailableError, RedisRefusesError
+from mailer.mail.counts import plural
 from mailer.queues.application import DELIVER, PREFIX, QUEUES
 from mailer.store.reach.refusal import behind, words
 
@@ -47,9 +48,8 @@ class Task:
     def sentence(self) -> str:
         """The arguments, as a person reads them."""
         what = self.keywords
-        plural = "" if self.messages == 1 else "s"
         return (
-            f"({what['campaign']}, batch {what['batch']}: {self.messages} message{plural} "
+            f"({what['campaign']}, batch {what['batch']}: {plural(self.messages, 'message')} "
             f"through {self.account})"
         )
 

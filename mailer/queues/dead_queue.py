@@ -15,6 +15,7 @@ from celery import Celery
 from kombu import Producer, Queue
 from kombu.exceptions import ChannelError
 
+from mailer.mail.counts import plural
 from mailer.queues.application import DEAD_QUEUE
 from mailer.queues.broker import OwnConnections, put
 from mailer.store.dead_letters import DeadLetter, DeadLetters
@@ -98,11 +99,10 @@ def keywords(letter: DeadLetter) -> dict[str, Any]:
 
 def sentence(letter: DeadLetter) -> str:
     """The same, as a person reads it."""
-    plural = "" if letter.messages == 1 else "s"
     batch = letter.batch.rpartition(":")[2]
     why = f"{letter.reason} {letter.said.code or ''}".strip()
     return (
-        f"({letter.campaign}, batch {batch}: {letter.messages} message{plural} "
+        f"({letter.campaign}, batch {batch}: {plural(letter.messages, 'message')} "
         f"through {letter.account}, dead: {why})"
     )
 

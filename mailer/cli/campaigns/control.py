@@ -5,9 +5,10 @@ from time import time
 
 import click
 
-from mailer.cli.output import moment, plural, say
+from mailer.cli.output import moment, say
 from mailer.cli.session import Session, pass_session
 from mailer.cli.typed.times import coming
+from mailer.mail.counts import plural
 from mailer.operate import campaigns
 
 

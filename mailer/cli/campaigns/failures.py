@@ -7,9 +7,10 @@ from itertools import chain, islice
 
 import click
 
-from mailer.cli.output import as_csv, count, moment, on_terminal, say, table
+from mailer.cli.output import as_csv, moment, on_terminal, say, table
 from mailer.cli.session import Session, pass_session
 from mailer.config import Settings
+from mailer.mail.counts import count
 from mailer.mail.record import Record
 from mailer.mail.status import Status
 from mailer.operate.failures import Failure, records_back, unaccepted, with_records

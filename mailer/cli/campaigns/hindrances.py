@@ -9,9 +9,10 @@ from typing import Final
 import click
 
 from mailer import Campaign
-from mailer.cli.output import count, moment, plural, say
+from mailer.cli.output import moment, say
 from mailer.cli.session import Session, shortest
 from mailer.errors import MailerError
+from mailer.mail.counts import count, plural
 from mailer.operate.accounts import AccountOffice, Standing
 from mailer.operate.health import forgetful
 

@@ -10,6 +10,7 @@ from mailer.cli.output import as_json, say, table
 from mailer.cli.session import Session, pass_session
 from mailer.compose.lint import Finding, lint_as_received
 from mailer.errors import InputError
+from mailer.mail.counts import plural
 
 _COUNTED = ("error", "warning")
 
@@ -40,7 +41,7 @@ def lint(session: Session, /, *, json_: bool, **given: Any) -> None:
     grave = [finding for finding in found if finding.level in _COUNTED]
     if grave:
         counts = [
-            f"{number} {level}{'' if number == 1 else 's'}"
+            plural(number, level)
             for level in _COUNTED
             if (number := sum(finding.level == level for finding in grave))
         ]

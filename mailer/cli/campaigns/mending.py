@@ -4,9 +4,10 @@ from time import time
 from typing import Final
 
 from mailer import Campaign
-from mailer.cli.output import plural, say
+from mailer.cli.output import say
 from mailer.config import Settings
 from mailer.errors import SubmissionError
+from mailer.mail.counts import plural
 from mailer.operate.accounts import AccountOffice
 from mailer.operate.dead_letters import DeadLetterOffice, Filter
 from mailer.queues.connections import Producer

@@ -3,8 +3,9 @@
 import json
 from itertools import islice
 
-from mailer.cli.output import as_json, count, on_terminal, say
+from mailer.cli.output import as_json, on_terminal, say
 from mailer.errors import InputError
+from mailer.mail.counts import count
 from mailer.produce.receipt import Receipt
 
 _WORDS = (

@@ -16,11 +16,12 @@ from mailer.cli.campaigns.campaign_options import (
     enqueued,
     refuse_example,
 )
-from mailer.cli.output import as_json, count, plural, say, span
+from mailer.cli.output import as_json, say, span
 from mailer.cli.progress import bars
 from mailer.cli.session import Session, pass_session
 from mailer.errors import SubmissionError
 from mailer.local import DEFAULT_FOLDER, Folder, LocalWorker
+from mailer.mail.counts import count, plural
 from mailer.operate.campaigns import Status
 
 _POLL = 0.5

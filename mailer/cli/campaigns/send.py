@@ -14,10 +14,11 @@ from mailer.cli.campaigns.campaign_options import (
     rehearsed,
 )
 from mailer.cli.lists import rows
-from mailer.cli.output import plural, say
+from mailer.cli.output import say
 from mailer.cli.progress import bars
 from mailer.cli.session import Session, pass_session
 from mailer.cli.typed.values import mailbox
+from mailer.mail.counts import plural
 from mailer.produce.trial import send_trial
 
 

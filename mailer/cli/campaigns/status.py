@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import click
 
 from mailer.cli.lines import pasteable
-from mailer.cli.output import as_json, console, count, on_terminal, plural, say, span, styled, table
+from mailer.cli.output import as_json, console, on_terminal, say, span, styled, table
 from mailer.cli.session import Session, pass_session
 from mailer.cli.typed.times import past
+from mailer.mail.counts import count, plural
 from mailer.operate import campaigns, events
 from mailer.operate.health import refused
 from mailer.operate.states import at_rest

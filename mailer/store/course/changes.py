@@ -5,6 +5,7 @@ from time import localtime, strftime
 from typing import Any, Final
 
 from mailer.errors import CampaignChangedError
+from mailer.mail.counts import plural
 from mailer.mail.policy import CampaignPolicy
 from mailer.store.client import Client
 from mailer.store.events.rewound import Rewinds
@@ -61,7 +62,7 @@ def refuse_restored(client: Client, name: str) -> None:
     if older is None or name not in older.campaigns:
         return
     number = older.campaigns[name]
-    who = f"{number:,} recipient{'s' if number != 1 else ''}"
+    who = plural(number, "recipient")
     raise CampaignChangedError(
         f"of {who} of campaign {name!r} the history knows what became, and Redis, which is older, does "
         "not: they would get it again. Enqueue it under another name, with "

@@ -9,11 +9,11 @@ from starlette.responses import Response
 
 from mailer.deliver import probe
 from mailer.errors import InputError, SubmissionError
+from mailer.mail.counts import plural
 from mailer.operate.accounts import AccountOffice
 from mailer.smtp.check import AccountCheck
 from mailer.web.console.answers import Form
 from mailer.web.console.frame import page, settings_of
-from mailer.web.console.words import plural
 from mailer.worker import probe as workers
 
 _AT_ONCE: Final = threading.BoundedSemaphore(2)

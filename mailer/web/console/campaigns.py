@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from mailer.config import Settings
 from mailer.errors import InputError
+from mailer.mail.counts import plural
 from mailer.operate import campaigns
 from mailer.operate.campaigns import Status
 from mailer.operate.health import Standstill, standstill
@@ -17,7 +18,7 @@ from mailer.operate.states import STATES
 from mailer.operate.timeline import timeline
 from mailer.web.console.answers import Form
 from mailer.web.console.frame import number_in, page, settings_of, text_in
-from mailer.web.console.words import moment, plural
+from mailer.web.console.words import moment
 
 
 def listed(request: Request) -> Response:

@@ -10,13 +10,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from mailer.errors import InputError, PayloadError
+from mailer.mail.counts import count, plural
 from mailer.operate import messages
 from mailer.operate.accounts import AccountOffice
 from mailer.operate.dead_letters import DeadLetter, DeadLetterOffice, Filter, Head, Moved, office
 from mailer.web.console.answers import Form
 from mailer.web.console.frame import Frame, number_in, page, refusal, settings_of, text_in
 from mailer.web.console.mail_frame import mail_frame, seen_content
-from mailer.web.console.words import count, plural
 
 _SIZE: Final = 25
 _HEADS: Final = 100

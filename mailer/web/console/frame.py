@@ -14,6 +14,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from mailer.config import Settings
 from mailer.errors import MailerError
+from mailer.mail.counts import count, plural
 from mailer.mail.event import CAME_BACK
 from mailer.mail.foreign import one_line, shown
 from mailer.operate import audit
@@ -189,7 +190,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters |= {
-        "count": words.count,
+        "count": count,
         "short": words.short,
         "span": words.span,
         "rate": words.rate,
@@ -204,5 +205,5 @@ def _environment() -> Environment:
         "says": words.says,
         "took": words.took,
     }
-    made.globals |= {"share": words.share, "plural": words.plural, "back_word": CAME_BACK.get}
+    made.globals |= {"share": words.share, "plural": plural, "back_word": CAME_BACK.get}
     return made

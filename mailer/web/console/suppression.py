@@ -13,13 +13,14 @@ from starlette.responses import Response, StreamingResponse
 
 from mailer.errors import InputError
 from mailer.mail.barring.scopes import ALL, BULK, checked
+from mailer.mail.counts import count, plural
 from mailer.mail.foreign import csv_cell
 from mailer.operate.barring import suppression
 from mailer.operate.barring.files import COLUMNS, written
 from mailer.operate.barring.searching import Wanted, counts, search
 from mailer.web.console.answers import Form
 from mailer.web.console.frame import HEADERS, number_in, page, settings_of, text_in
-from mailer.web.console.words import count, moment, plural
+from mailer.web.console.words import moment
 
 _SHOWN_FAULTS: Final = 5
 _LASTING: Final = {"30": "30 days", "90": "90 days", "365": "a year"}

@@ -4,17 +4,13 @@ from datetime import UTC, datetime
 from time import time
 from typing import Final
 
+from mailer.mail.counts import count
 from mailer.mail.durations import spoken
 from mailer.operate.campaigns import Status
 from mailer.operate.states import at_rest
 
 NONE: Final = "\u2013"
 """What stands where there is nothing to say."""
-
-
-def count(number: float) -> str:
-    """*number* with its thousands apart."""
-    return f"{number:,.0f}"
 
 
 def short(number: float) -> str:
@@ -94,9 +90,3 @@ def took(one: Status) -> float | None:
 def says(one: Status) -> str:
     """What a campaign does now, without the time until which it does."""
     return one.says.partition(" until ")[0]
-
-
-def plural(number: int, noun: str) -> str:
-    """*number* and *noun* in the right form: ``1 message``, ``2 batches``."""
-    ending = "es" if noun.endswith(("ch", "s", "x")) else "s"
-    return f"{count(number)} {noun}{'' if number == 1 else ending}"

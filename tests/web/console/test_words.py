@@ -127,22 +127,6 @@ def test_a_speed_is_in_a_unit_in_which_it_is_a_number(speed, shown):
     assert words.rate(speed) == shown
 
 
-@pytest.mark.parametrize(
-    ("number", "noun", "shown"),
-    [
-        (0, "message", "0 messages"),
-        (1, "message", "1 message"),
-        (2, "batch", "2 batches"),
-        (1, "batch", "1 batch"),
-        (1000, "address", "1,000 addresses"),
-        (2, "mailbox", "2 mailboxes"),
-        (3, "day", "3 days"),
-    ],
-)
-def test_a_noun_is_in_the_right_form(number, noun, shown):
-    assert words.plural(number, noun) == shown
-
-
 def test_moments_are_in_utc_and_say_so():
     assert words.moment(AT) == "01 Mar 2026, 09:05:07 UTC"
     assert words.moment(None) == words.moment(0) == words.NONE
