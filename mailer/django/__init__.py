@@ -1,7 +1,7 @@
 """Django's mail through mailer: `EmailBackend`, `on_commit`, and ``manage.py mailer``.
 
 ```python
-EMAIL_BACKEND = "mailer.django.EmailBackend"
+MAILERS = {"default": {"BACKEND": "mailer.django.EmailBackend"}}  # before Django 6.1: EMAIL_BACKEND
 INSTALLED_APPS = [..., "mailer.django"]                         # for the command
 MAILER = {"redis": "redis://localhost:6379/0", "templates": BASE_DIR / "templates/mail"}
 ```

@@ -1,4 +1,4 @@
-"""Django's ``EMAIL_BACKEND``: what `django.core.mail` sends is queued, and workers deliver it."""
+"""Django's email backend: what `django.core.mail` sends is queued, and workers deliver it."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,13 +18,20 @@ class EmailBackend(BaseEmailBackend):  # type: ignore[misc] # Django is untyped
     """Queues each message, with everything that it has: alternatives, attachments, headers, Bcc.
 
     *account* names the login that sends; a message may name another by an ``account`` attribute, and a
-    ``key`` attribute makes it one however often it is sent. Importing it starts nothing.
+    ``key`` attribute makes it one however often it is sent. Both arguments may stand in the ``OPTIONS``
+    of an entry in ``MAILERS``. Importing it starts nothing.
     """
 
     def __init__(
-        self, *args: Any, account: str = "primary", fail_silently: bool = False, **options: Any
+        self,
+        fail_silently: bool = False,  # noqa: FBT001, FBT002 - Django's backends take it by position
+        *,
+        account: str = "primary",
+        **options: Any,
     ) -> None:
-        super().__init__(*args, fail_silently=fail_silently, **options)
+        # Django 6.1 takes what its own class is handed for an option that nobody knows.
+        super().__init__(**options)
+        self.fail_silently = fail_silently
         self._account = account
 
     def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:

@@ -7,13 +7,23 @@ import textwrap
 
 import pytest
 
-pytest.importorskip("django")
+django = pytest.importorskip("django")
 
 SETTINGS = """
+import django
+
 SECRET_KEY = "test"
 INSTALLED_APPS = ["mailer.django"]
 DATABASES = {{"default": {{"ENGINE": "django.db.backends.sqlite3", "NAME": "db.sqlite3"}}}}
-EMAIL_BACKEND = "mailer.django.EmailBackend"
+BACKEND = "mailer.django.EmailBackend"
+if django.VERSION >= (6, 1):
+    MAILERS = {{
+        "default": {{"BACKEND": BACKEND}},
+        "quiet": {{"BACKEND": BACKEND, "OPTIONS": {{"fail_silently": True}}}},
+        "billing": {{"BACKEND": BACKEND, "OPTIONS": {{"account": "billing"}}}},
+    }}
+else:
+    EMAIL_BACKEND = BACKEND
 DEFAULT_FROM_EMAIL = "Shop <news@shop.example>"
 MAILER = {{"redis": "{redis}", "templates": "templates"}}
 """
@@ -71,19 +81,24 @@ def test_send_mail_is_queued_and_counted(run, client):
     assert {one.reverse_path for one in entries} == {"news@shop.example"}
     first = next(one for one in read if one["Subject"] == "Grüße")
     assert first["From"] == "Shop <news@shop.example>"
-    assert first.get_body(("html",)).get_content() == "<p>HTML</p>"
+    assert first.get_body(("html",)).get_content().strip() == "<p>HTML</p>"
     assert first["Precedence"] is None
 
 
 def test_everything_that_a_message_has_goes_along(run, client):
     done = run("""
+        from email.message import MIMEPart
         from email.mime.image import MIMEImage
+        import django
         from django.core.mail import EmailMultiAlternatives
         message = EmailMultiAlternatives("Subject", "Text", "Ada <ada@shop.example>",
             ["bob@example.org"], bcc=["hidden@example.org"], cc=["c@example.org"],
             reply_to=["r@shop.example"], headers={"X-Own": "1", "Message-ID": "<own@shop.example>"})
         message.attach_alternative("<p><img src='cid:logo'></p>", "text/html")
-        image = MIMEImage(b"GIF89a", "gif"); image["Content-ID"] = "<logo>"
+        if django.VERSION >= (6,):
+            image = MIMEPart(); image.set_content(b"GIF89a", "image", "gif", cid="<logo>")
+        else:
+            image = MIMEImage(b"GIF89a", "gif"); image["Content-ID"] = "<logo>"
         message.attach(image)
         message.attach("Übersicht.pdf", b"%PDF\\x00\\xff", "application/pdf")
         print(message.send())
@@ -106,16 +121,31 @@ def test_everything_that_a_message_has_goes_along(run, client):
 
 def test_what_cannot_be_sent_raises_unless_it_is_to_fail_silently(run, client):
     done = run("""
-        from django.core.mail import send_mail
+        from django.core.mail import EmailMessage, send_mail
         from mailer import MailerError
+        from mailer.django import EmailBackend
         try:
             send_mail("A", "B", None, ["nonsense"])
         except MailerError as error:
             print(type(error).__name__)
-        print(send_mail("A", "B", None, ["nonsense"], fail_silently=True))
+        print(EmailBackend(fail_silently=True).send_messages([
+            EmailMessage("A", "B", None, ["nonsense"])]))
     """)
     assert done.stdout.split() == ["InputError", "0"], done.stderr
     assert client.keys("mailer:*") == []
+
+
+def test_the_options_of_a_mailer_say_who_sends_and_whether_it_fails_silently(run, client):
+    if django.VERSION < (6, 1):
+        pytest.skip("MAILERS came with Django 6.1")
+    done = run("""
+        from django.core.mail import send_mail
+        print(send_mail("A", "B", None, ["nonsense"], using="quiet"))
+        print(send_mail("A", "B", None, ["ada@example.org"], using="billing"))
+    """)
+    assert done.stdout.split() == ["0", "1"], done.stderr
+    [queued] = client.lrange("mailer.priority", 0, -1)
+    assert b"billing" in queued
 
 
 def test_a_key_makes_a_message_one(run, client):

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+import django
+
 BASE_DIR = Path(__file__).parents[1]
 SECRET_KEY = "an example's"
 DEBUG = True
@@ -13,7 +15,10 @@ DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": BASE_DI
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
 
-EMAIL_BACKEND = "mailer.django.EmailBackend"
+if django.VERSION >= (6, 1):
+    MAILERS = {"default": {"BACKEND": "mailer.django.EmailBackend"}}
+else:
+    EMAIL_BACKEND = "mailer.django.EmailBackend"
 DEFAULT_FROM_EMAIL = "Shop <news@shop.example>"
 MAILER = {
     "redis": os.environ.get("SHOP_REDIS", "redis://localhost:6379/0"),
