@@ -33,6 +33,7 @@ from tests.chaos.proxy import Proxy
 from tests.conftest import free_port
 from tests.servers.waiting import PATIENCE
 from tests.servers.waiting import eventually as wait_until
+from tests.servers.worker import WORKER
 
 CONFIG = """
 redis = "{redis}"
@@ -239,8 +240,8 @@ class World:
     # Those who work.
 
     def start_worker(self, pool="prefork", concurrency=1, options=()):
-        words = [sys.executable, "-m", "celery", "-A", "mailer", "worker", "--pool", pool]
-        words += ["-c", concurrency, "-l", "INFO", "--without-gossip", "--without-mingle"]
+        words = [*WORKER, "--pool", pool, "-c", concurrency, "-l", "INFO"]
+        words += ["--without-gossip", "--without-mingle"]
         words += ["-n", f"w{len(self._processes)}@chaos", *options]
         return self._start(*words, log="worker.log")
 

@@ -4,7 +4,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -24,6 +23,7 @@ from mailer.store.connection import connect
 from mailer.store.dead_letters import Filter
 from mailer.store.ledger import BULK, Fresh, Ledger
 from tests.servers.waiting import eventually
+from tests.servers.worker import WORKER
 
 ACCOUNT = """
 [accounts.{name}]
@@ -72,8 +72,7 @@ class Cluster:
         self, name: str, *options: str, wait: bool = True, config: str = "mailer.toml"
     ) -> subprocess.Popen[bytes]:
         """Start a worker of two processes; it is ready when this returns."""
-        command = [sys.executable, "-m", "celery", "-A", "mailer", "worker", "-n", f"{name}@test"]
-        command += ["--concurrency", "2", "--loglevel", "INFO"]
+        command = [*WORKER, "-n", f"{name}@test", "--concurrency", "2", "--loglevel", "INFO"]
         command += ["--without-gossip", "--without-mingle"]  # that takes a second
         log = self.folder / f"{name}.log"
         environment = os.environ | {"MAILER_CONFIG": str(self.folder / config)}
