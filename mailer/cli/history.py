@@ -1,5 +1,7 @@
 """`mailer history`: the database of what became of every message."""
 
+from contextlib import closing
+
 import click
 
 from mailer.cli.group import HelpfulGroup
@@ -31,7 +33,8 @@ def upgrade(session: Session) -> None:
     Example:
       mailer history upgrade
     """  # noqa: D301
-    say(f"the history's tables are at step {opened(session.settings).upgrade()}")
+    with closing(opened(session.settings)) as tables:
+        say(f"the history's tables are at step {tables.upgrade()}")
 
 
 @history.command(short_help="Put in what the history missed and the ledger knows.")

@@ -1,6 +1,8 @@
 """`mailer history`, as people type it."""
 
 import time
+from contextlib import suppress
+from pathlib import Path
 
 from mailer.store import keys
 from mailer.store.events import EventStream, Gaps, Rewinds, Rewound
@@ -13,7 +15,16 @@ def test_upgrade_makes_the_tables(mailer, place):
     ran = mailer("history", "upgrade")
 
     assert (ran.code, ran.err) == (0, "")
-    assert (place / "history.sqlite").is_file()
+    database = place / "history.sqlite"
+    assert database.is_file()
+    assert not [one for one in descriptors() if one == database]
+
+
+def descriptors():
+    """What this process has open, on Linux."""
+    for one in Path("/proc/self/fd").glob("*"):
+        with suppress(OSError):
+            yield one.readlink()
 
 
 def test_without_a_history_it_says_how_to_have_one(mailer):

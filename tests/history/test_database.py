@@ -286,8 +286,11 @@ def test_the_log_says_once_that_the_tables_changed_and_nothing_of_alembic(tmp_pa
 
 
 def test_a_database_without_tables_says_what_to_do(tmp_path):
-    with pytest.raises(HistoryUnavailableError, match="mailer history upgrade"):
-        open_history(f"sqlite:///{tmp_path}/new.sqlite").counts("spring")
+    with (
+        closing(open_history(f"sqlite:///{tmp_path}/new.sqlite")) as history,
+        pytest.raises(HistoryUnavailableError, match="mailer history upgrade"),
+    ):
+        history.counts("spring")
 
 
 @pytest.mark.postgresql
