@@ -90,12 +90,12 @@ def test_a_worker_that_is_killed_while_it_forgets_leaves_the_rest_to_the_next(tm
             world.client.delete(keys.lock("retention"))
             return trap.sprung.wait(1)
 
-        wait_until(turn, what="a worker that forgets", seconds=120)
+        wait_until(turn, 120, "a worker that forgets")
         assert world.client.smembers(keys.FORGETTING) == {b"spring"}
         kill_host(workers.pop())
         trap.released.set()
         world.client.delete(keys.lock("retention"))
         world.start_worker()
-        wait_until(lambda: not of_campaign(world, "spring"), what="spring to go", seconds=120)
+        wait_until(lambda: not of_campaign(world, "spring"), 120, "spring to go")
         assert not world.client.smembers(keys.FORGETTING)
         assert kept_counts(world) == {b"a:primary": COUNT}
