@@ -53,6 +53,8 @@ class Application(Celery):  # type: ignore[misc] # Celery is untyped
     it is set, it means the broker of the application beside us.
     """
 
+    events_cls = "mailer.queues.task_events:TaskEvents"
+
     def __init__(self) -> None:
         # Not the process's current application: a shop that imports this keeps its own shared tasks.
         super().__init__("mailer", set_as_current=False)
