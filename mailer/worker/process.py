@@ -40,6 +40,7 @@ from mailer.worker.came_back import CameBack
 from mailer.worker.dead_letters import DeadLetterDuty
 from mailer.worker.followers import Consumer, Follower, consumers
 from mailer.worker.mailboxes import MailboxReader, polling
+from mailer.worker.pool_guard import end_soon
 from mailer.worker.presence import Presence, new_name
 from mailer.worker.probe import Probes
 from mailer.worker.redis_patience import RedisPatience
@@ -273,6 +274,8 @@ class Worker:
         self._is_child = os.getpid() != self._main
         if self._is_child and self._watch:
             self._watch.in_child()
+        if self._is_child and self._is_own:
+            end_soon(lambda: self.stopping)
 
     def end_process(self) -> None:
         """The process ends: finish the batches that go on after their tasks, and send QUIT."""
