@@ -26,7 +26,9 @@ help:
 demo: $(VENV)/.demo
 	@$(BIN)/python examples/demo
 
+# Compiled once, also where PYTHONDONTWRITEBYTECODE is set: tests start hundreds of processes.
 test: $(VENV)/.test
+	@$(BIN)/python -m compileall -q mailer
 	$(PYTEST) -n $(AT_ONCE) --maxprocesses 8 $(ARGS)
 
 lint: $(VENV)/.test $(VENV)/.lint

@@ -69,6 +69,11 @@ def _begin(sender: Any, **_: Any) -> None:
             raise SystemExit(f"mailer: {exc}") from None
     _running = worker_of(app)
     _running.prepare(sender)
+    if not _delivers(app):
+        queues = " nor ".join(_CONSUMED)
+        raise SystemExit(
+            f"mailer: this worker would deliver nothing: it consumes neither {queues} (-Q)"
+        )
 
 
 def _log_begins(logger: logging.Logger, **_: Any) -> None:

@@ -188,6 +188,7 @@ def test_sentinel_leads_both_halves_to_the_master_and_to_the_next_one(tmp_path: 
         ("redis://a/x", "the database is a number"),
         ("redis+cluster://a", "Cluster is not supported"),
         ("rediss://a/0?ssl_cert_reqs=none", "always verified"),
+        ("rediss://a/0?ssl_check_hostname=false", "always verified"),
         ("redis://a/0?colour=red", "no such option"),
         ("unix://", "names no socket"),
     ],

@@ -145,6 +145,14 @@ def test_a_worker_told_to_consume_the_dead_letters_refuses_with_an_explanation(c
     assert len(cluster.letters()) == 3
 
 
+def test_a_worker_that_would_deliver_nothing_is_refused(cluster):
+    worker = cluster.start("idle", "-Q", "celery", wait=False)
+    assert worker.wait(PATIENCE) == 1
+    said = (cluster.folder / "idle.log").read_text()
+    assert "consumes neither mailer.priority nor mailer.bulk (-Q)" in said
+    assert "Traceback" not in said
+
+
 @pytest.mark.timeout(600)
 def test_a_dead_letter_that_reaches_a_worker_all_the_same_is_put_back_and_not_sent(cluster, smtp):
     smtp.passwords["primary"] = "changed"

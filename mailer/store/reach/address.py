@@ -105,14 +105,21 @@ CLUSTER: Final = (
 )
 
 
+_VERIFIED: Final = {
+    "ssl_cert_reqs": ("required", "cert_required"),
+    "ssl_check_hostname": ("true", "1", "yes", "y", "t", "on"),
+}
+"""Options that say whether a server is who it says, and what they may say."""
+
+
 def _options(parts: SplitResult) -> dict[str, str]:
     options = dict(parse_qsl(parts.query))
-    if options.pop("ssl_cert_reqs", "required").lower() not in ("required", "cert_required"):
-        raise ConfigError(
-            "redis: ssl_cert_reqs: a certificate is always verified; "
-            "name the authority that signed it with ssl_ca_certs=/path"
-        )
-    options.pop("ssl_check_hostname", None)
+    for name, verified in _VERIFIED.items():
+        if options.pop(name, verified[0]).lower() not in verified:
+            raise ConfigError(
+                f"redis: {name}: a certificate and its name are always verified; "
+                "name the authority that signed it with ssl_ca_certs=/path"
+            )
     known = {"db", "virtual_host", *_TLS_OPTIONS, *_SENTINEL_OPTIONS}
     for key in options:
         if key not in known:
