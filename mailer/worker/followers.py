@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 POLL: Final = 0.5
 """Seconds between two looks at a stream that was read to its end."""
 
-GATHER: Final = 0.25
+GATHER: Final = 0.4
 """Seconds in which events gather behind a step that took few: each costs as much as a hundred events."""
 
 LOOK: Final = 1.0

@@ -1,7 +1,7 @@
 """What happens is followed into the history, whatever goes away meanwhile."""
 
 import threading
-from contextlib import closing
+from contextlib import ExitStack, closing
 from time import time
 
 import pytest
@@ -24,6 +24,15 @@ def settings(folder, url):
     return load(folder / "mailer.toml", {})
 
 
+@pytest.fixture
+def writer_of(client, tmp_path):
+    """What makes the consumer that writes the history at an URL."""
+    with ExitStack() as stack:
+        yield lambda url: stack.enter_context(
+            closing(HistoryWriter(settings(tmp_path, url), client))
+        )
+
+
 def counted(url):
     with closing(open_history(url)) as history:
         return history.counts("spring")
@@ -37,10 +46,10 @@ def some_happened(client, numbers=range(3)):
     return claimed
 
 
-def test_what_happened_is_in_the_history_and_no_more_in_redis(client, tmp_path):
+def test_what_happened_is_in_the_history_and_no_more_in_redis(client, tmp_path, writer_of):
     some_happened(client)
     url = f"sqlite:///{tmp_path}/h.sqlite"
-    follower = Follower(client, HistoryWriter(settings(tmp_path, url), client))
+    follower = Follower(client, writer_of(url))
 
     while follower.step() != followers.POLL:
         pass
@@ -49,9 +58,11 @@ def test_what_happened_is_in_the_history_and_no_more_in_redis(client, tmp_path):
     assert client.exists("mailer:events") == 0 or client.xlen("mailer:events") == 0
 
 
-def test_what_left_redis_unread_is_said_and_what_comes_next_is_taken(client, tmp_path, caplog):
+def test_what_left_redis_unread_is_said_and_what_comes_next_is_taken(
+    client, tmp_path, caplog, writer_of
+):
     url = f"sqlite:///{tmp_path}/h.sqlite"
-    follower = Follower(client, HistoryWriter(settings(tmp_path, url), client))
+    follower = Follower(client, writer_of(url))
     follower.step()
     claimed = some_happened(client)
     client.delete("mailer:events")
@@ -67,18 +78,18 @@ def test_what_left_redis_unread_is_said_and_what_comes_next_is_taken(client, tmp
 
 
 def test_a_follower_that_dies_before_it_acknowledged_leaves_its_events_to_the_next(
-    client, tmp_path
+    client, tmp_path, writer_of
 ):
     some_happened(client)
     url = f"sqlite:///{tmp_path}/h.sqlite"
-    writer = HistoryWriter(settings(tmp_path, url), client)
+    writer = writer_of(url)
     stream = EventStream(client)
     stream.take("history")
     writer.begin()
     writer.take(stream.read("history", 10).events)  # and here it dies
     stream.leave("history")
 
-    other = Follower(client, HistoryWriter(settings(tmp_path, url), client))
+    other = Follower(client, writer_of(url))
     while other.step() != followers.GATHER:
         pass
 
@@ -89,11 +100,11 @@ def test_a_follower_that_dies_before_it_acknowledged_leaves_its_events_to_the_ne
 
 @pytest.mark.postgresql
 def test_while_the_database_is_away_events_wait_and_go_in_when_it_is_back(
-    client, tmp_path, postgres_server, postgres_url
+    client, tmp_path, postgres_server, postgres_url, writer_of
 ):
     with closing(open_history(postgres_url)) as history:
         history.upgrade()
-    writer = HistoryWriter(settings(tmp_path, postgres_url), client)
+    writer = writer_of(postgres_url)
     follower = Follower(client, writer)
     postgres_server.stop()
     try:
@@ -111,7 +122,6 @@ def test_while_the_database_is_away_events_wait_and_go_in_when_it_is_back(
     assert counted(postgres_url) == {"accepted": 3}
     (backlog,) = EventStream(client).backlogs(0.0)
     assert (backlog.messages, backlog.trouble) == (0, "")
-    writer.close()
 
 
 def test_a_consumer_that_reads_first_takes_nothing_away_from_another_that_is_known(client):
@@ -203,9 +213,9 @@ def test_one_that_takes_long_keeps_its_place(client):
     assert len(consumer.taken) == 3
 
 
-def test_a_thread_that_is_to_stop_takes_what_is_left_first(client, tmp_path):
+def test_a_thread_that_is_to_stop_takes_what_is_left_first(client, tmp_path, writer_of):
     url = f"sqlite:///{tmp_path}/h.sqlite"
-    follower = Follower(client, HistoryWriter(settings(tmp_path, url), client))
+    follower = Follower(client, writer_of(url))
     some_happened(client)
     follower.stop()
     follower.start()

@@ -1,7 +1,7 @@
 """A Redis that was put back as it was before: the history says so, and loses nothing that it knew."""
 
 import shutil
-from contextlib import closing
+from contextlib import ExitStack, closing
 from time import time
 
 import pytest
@@ -31,6 +31,7 @@ class Restorable:
     def __init__(self, folder):
         self._folder, self._port, self._number = folder, free_port(), 0
         self._server = None
+        self.readers = ExitStack()
         self._start()
         self.client = connect(f"redis://127.0.0.1:{self._port}/0")
 
@@ -63,7 +64,8 @@ class Restorable:
 @pytest.fixture
 def redis(tmp_path):
     server = Restorable(tmp_path)
-    yield server
+    with server.readers:
+        yield server
     server.stop()
 
 
@@ -90,7 +92,8 @@ def follower(redis, settings):
 def another(redis, settings):
     """A worker that is started later; the lease of before is over."""
     redis.client.delete("mailer:events:lease:history")
-    return Follower(redis.client, HistoryWriter(settings, redis.client), lease=600)
+    writer = redis.readers.enter_context(closing(HistoryWriter(settings, redis.client)))
+    return Follower(redis.client, writer, lease=600)
 
 
 def read_all(follower):
