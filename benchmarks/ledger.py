@@ -25,7 +25,7 @@ from mailer.mail.status import Detail, Status
 from mailer.store import keys
 from mailer.store.campaigns import Campaigns
 from mailer.store.connection import connect
-from mailer.store.events import EventStream
+from mailer.store.events import HISTORY, EventStream
 from mailer.store.ledger import Claim, Fresh, Ledger, Settlement
 
 BATCH = 200
@@ -41,13 +41,17 @@ def redis_cpu(client):
     return usage["used_cpu_user"] + usage["used_cpu_sys"]
 
 
+def mailbox(n):
+    return f"r{n}@mail{n % 50}.example"
+
+
 def queued(ref, first):
     """The entry of events that a producer adds to a batch, with each row."""
     rows = [
         (
-            f"r{n}@mail{n % 50}.example",
+            mailbox(n),
             MESSAGE_ID.format(n),
-            json.dumps({"email": f"r{n}@mail{n % 50}.example"}),
+            json.dumps({"email": mailbox(n)}),
         )
         for n in range(first, first + BATCH)
     ]
@@ -58,7 +62,7 @@ def fill(client, batches, *, tells):
     """A campaign of so many batches; returns their refs."""
     client.flushall()
     if tells:
-        EventStream(client).register("history")
+        EventStream(client).register(HISTORY)
     campaigns, ledger = Campaigns(client), Ledger(client)
     campaigns.open(
         "c", digest="", summary={}, policy=CampaignPolicy(), accept_changes=True, now=time.time()
@@ -87,8 +91,7 @@ def fill(client, batches, *, tells):
 def happened(claim, positions, now):
     """What the worker notes of accepted messages, as `mailer.deliver.batch` does."""
     outcomes = [
-        Happened(n, Status.ACCEPTED, f"r{n}@mail{n % 50}.example", MESSAGE_ID.format(n), DETAIL)
-        for n in positions
+        Happened(n, Status.ACCEPTED, mailbox(n), MESSAGE_ID.format(n), DETAIL) for n in positions
     ]
     return encode_outcomes(claim.ref, claim.fence, claim.account, now, outcomes)
 

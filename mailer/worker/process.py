@@ -272,9 +272,11 @@ class Worker:
         self._terminated = False
         self._busy = 0
         self._is_child = os.getpid() != self._main
-        if self._is_child and self._watch:
+        if not self._is_child:
+            return
+        if self._watch:
             self._watch.in_child()
-        if self._is_child and self._is_own:
+        if self._is_own:
             end_soon(lambda: self.stopping)
 
     def end_process(self) -> None:

@@ -18,8 +18,9 @@ from mailer.mail.status import Detail, Status
 from mailer.store.events import EventStream
 from mailer.store.feedback.records import Brake, Feedback, Note, Returned
 from mailer.store.ledger import Burial, Ledger, Settlement
-from mailer.worker.followers import POLL, Follower
+from mailer.worker.followers import Follower
 from mailer.worker.history_writer import HistoryWriter
+from tests.worker.following import read_all
 
 HELLO = ("--template", "hello", "--set", "season=spring")
 NOW = 1_800_000_000.0
@@ -73,9 +74,7 @@ def refused(mailer, client, place, *, followed):
     )
     if followed:
         writer = HistoryWriter(load(place / "mailer.toml", {}), client)
-        follower = Follower(client, writer)
-        while follower.step() != POLL:
-            pass
+        read_all(Follower(client, writer))
         writer.close()
 
 

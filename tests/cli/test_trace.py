@@ -19,8 +19,9 @@ from mailer.store.events import EventStream
 from mailer.store.feedback.records import Brake, Feedback, Note, Returned
 from mailer.store.ledger import Burial, Ledger, Settlement
 from mailer.store.retention.forgetting import Forgetting
-from mailer.worker.followers import POLL, Follower
+from mailer.worker.followers import Follower
 from mailer.worker.history_writer import HistoryWriter
+from tests.worker.following import read_all
 
 HELLO = ("--template", "hello", "--set", "season=spring")
 NOW = 1_800_000_000.0
@@ -54,9 +55,7 @@ def sent(mailer, client):
 
 def followed(client, place):
     writer = HistoryWriter(load(place / "mailer.toml", {}), client)
-    follower = Follower(client, writer)
-    while follower.step() != POLL:
-        pass
+    read_all(Follower(client, writer))
     writer.close()
 
 

@@ -17,6 +17,7 @@ from mailer.worker.history_writer import HistoryWriter
 from tests.servers.waiting import PATIENCE, eventually
 from tests.store.batches import claim, enqueue, open_campaign
 from tests.store.test_events import settle
+from tests.worker.following import read_all
 
 
 def settings(folder, url):
@@ -51,8 +52,7 @@ def test_what_happened_is_in_the_history_and_no_more_in_redis(client, tmp_path, 
     url = f"sqlite:///{tmp_path}/h.sqlite"
     follower = Follower(client, writer_of(url))
 
-    while follower.step() != followers.POLL:
-        pass
+    read_all(follower)
 
     assert counted(url) == {"accepted": 3}
     assert client.exists("mailer:events") == 0 or client.xlen("mailer:events") == 0

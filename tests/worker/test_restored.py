@@ -18,11 +18,12 @@ from mailer.store.campaigns import CANCELLED, Campaigns
 from mailer.store.connection import connect
 from mailer.store.events import EventStream, Rewinds
 from mailer.store.ledger import Ledger, Settlement
-from mailer.worker.followers import GATHER, POLL, Follower
+from mailer.worker.followers import Follower
 from mailer.worker.history_writer import HistoryWriter
 from tests.conftest import free_port
 from tests.store.batches import claim, enqueue, open_campaign
 from tests.store.test_events import settle
+from tests.worker.following import read_all
 
 
 class Restorable:
@@ -94,11 +95,6 @@ def another(redis, settings):
     redis.client.delete("mailer:events:lease:history")
     writer = redis.readers.enter_context(closing(HistoryWriter(settings, redis.client)))
     return Follower(redis.client, writer, lease=600)
-
-
-def read_all(follower):
-    while (wait := follower.step()) != POLL:
-        assert wait in (0.0, GATHER), "it reads, and nothing is in its way"
 
 
 def seen(redis):
