@@ -5,6 +5,7 @@ Every Lua script lies beside the module that calls it, under the same name where
 with the same arguments changes nothing more: a call whose reply was lost is repeated.
 """
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -58,6 +59,9 @@ SILENT: Final = (
 )
 
 FOREIGN: Final = "a key in Redis holds what mailer did not write there (WRONGTYPE)"
+
+_CALLED: Final = re.compile(r"\bredis\.p?call\(('[A-Z]+')")
+"""How a script calls a command."""
 
 _DIRECT: Final[WeakKeyDictionary[Client, Direct]] = WeakKeyDictionary()
 
@@ -148,9 +152,17 @@ def load_many(client: Client, *names: str) -> Callable[[Sequence[Sequence[object
 
 @cache
 def _script(*names: str) -> tuple[str, bytes]:
-    """The text of a script, with all that it shares, and the digest by which Redis knows it."""
+    """The text of a script, with all that it shares, and the digest by which Redis knows it.
+
+    Before anything else it asks whether all its commands are allowed, those of what it shares too.
+    """
     folder = files("mailer.store")
-    text = "".join((folder / f"{name}.lua").read_text("utf-8") for name in ("prelude", *names))
+    prelude, *rest = ((folder / f"{name}.lua").read_text("utf-8") for name in ("prelude", *names))
+    commands = ",".join(sorted(set(_CALLED.findall("".join((prelude, *rest))))))
+    asked = (
+        f"do local refused = refusal_of({{{commands}}}) if refused then return refused end end\n"
+    )
+    text = "".join((prelude, asked, *rest))
     return text, sha1(text.encode(), usedforsecurity=False).hexdigest().encode()
 
 

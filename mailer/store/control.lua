@@ -15,6 +15,10 @@ if before and before ~= 'cancelled' and before ~= ARGV[2] then
   else
     redis.call('HDEL', key, 'why')
   end
-  redis.call(ARGV[2] == 'paused' and 'SREM' or 'SADD', PREFIX .. 'resumed', ARGV[1])
+  if ARGV[2] == 'paused' then
+    redis.call('SREM', PREFIX .. 'resumed', ARGV[1])
+  else
+    redis.call('SADD', PREFIX .. 'resumed', ARGV[1])
+  end
 end
 return before

@@ -12,6 +12,20 @@ local function decoded(text)
   return ok and type(found) == 'table' and found or {}
 end
 
+-- What a script returns at once where one of its *commands* is not allowed to this user: Redis checks them
+-- one by one, and a script that ends in its middle leaves what it has written. nil where all are allowed,
+-- and before Redis 7.0, which cannot be asked.
+local function refusal_of(commands)
+  if not redis.acl_check_cmd then return end
+  local key = PREFIX .. 'serving'
+  for _, command in ipairs(commands) do
+    -- Two keys, as RENAME has: asked about fewer than there must be, Redis ends itself.
+    if not redis.acl_check_cmd(command, key, key) then
+      return redis.error_reply('NOPERM ACL failure in script: this user may not call ' .. command)
+    end
+  end
+end
+
 local OPEN = {q = true, d = true, t = true}
 
 local function campaign_of(ref)

@@ -4,8 +4,8 @@
 -- serving:h  hash, serving:z  zset, serving:s  set, serving:x  stream, serving:t  string: gone at the end
 --
 -- ARGV: –
--- Returns: 1. Raises what Redis says of the first that is refused: a right that is missing would end one
--- of the other scripts in its middle, and what that has written stays.
+-- Returns: 1. Raises what is said of the first that is refused: before Redis 7.0, a right that is missing
+-- would end one of the other scripts in its middle, and what that has written stays.
 
 local text, other = PREFIX .. 'serving', PREFIX .. 'serving:t'
 local hash, sorted = PREFIX .. 'serving:h', PREFIX .. 'serving:z'

@@ -98,6 +98,29 @@ def test_workers_wait_until_redis_takes_writes_again(tmp_path, smtp, hurt, heal,
             cluster.close()
 
 
+@pytest.mark.parametrize("command", ["hset", "hincrby"])
+def test_a_right_that_is_taken_away_in_mid_campaign_is_waited_for(tmp_path, smtp, command) -> None:
+    """No script stops in its middle: whoever was accepted is written down once the right is back."""
+    with redis_process(tmp_path / "redis", f"user mailer on >x {RIGHTS}") as server:
+        url = f"redis://mailer:x@127.0.0.1:{server.port}/0"
+        cluster = Cluster(tmp_path, url, smtp.port, primary="right")
+        try:
+            worker = cluster.start("one")
+            with holding(smtp, COUNT // 10) as is_held:
+                cluster.enqueue("spring", "primary", COUNT, batch=50)
+                eventually(is_held)
+                server.admin().execute_command("ACL", "SETUSER", "mailer", f"-{command}")
+            eventually(lambda: "not all rights that mailer needs" in cluster.log())
+            server.admin().execute_command("ACL", "SETUSER", "mailer", "+@all", *RIGHTS.split())
+            eventually(lambda: cluster.final("spring"))
+
+            assert worker.poll() is None
+            assert cluster.outcomes("spring") == {"accepted": COUNT}
+            assert set(Counter(smtp.mailboxes("primary")).values()) == {1}
+        finally:
+            cluster.close()
+
+
 def test_a_worker_whose_user_has_the_documented_rights_sends_and_can_be_inspected(
     tmp_path, smtp
 ) -> None:
