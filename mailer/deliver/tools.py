@@ -107,10 +107,14 @@ class Connections:
                 pair[1].idle_since = monotonic()
                 idle.append(pair)
 
-    def reap(self) -> None:
-        """Close idle connections, keep the leases of the others."""
-        for driver, gate in list(self._all):
+    def renew(self) -> None:
+        """Keep the leases of open connections."""
+        for _, gate in list(self._all):
             gate.renew()
+
+    def reap(self) -> None:
+        """Close idle connections, and wait until their servers have answered."""
+        for driver, gate in list(self._all):
             driver.reap(gate.surplus)
 
     def close(self) -> None:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from time import monotonic
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -149,7 +150,8 @@ class Worker:
                     DeadLetterDuty(client, self.broker),
                 )
                 self._freeze()
-                threading.Thread(target=self._keep_house, name="mailer-reap", daemon=True).start()
+                threading.Thread(target=self._keep_house, name="mailer-house", daemon=True).start()
+                threading.Thread(target=self._reap, name="mailer-reap", daemon=True).start()
             return self._desk
 
     @contextmanager
@@ -307,11 +309,25 @@ class Worker:
             raise SystemExit(0)
 
     def _keep_house(self) -> None:
-        desk = self._desk
+        """Publish what batches beside left, as they end, and keep connections' places."""
+        desk, renew_at = self._desk, 0.0
         while desk is not None:
             desk.delivery.runs.news.wait(_REAP_EVERY)
             desk.publish_finished()
-            try:
-                desk.delivery.reap()
-            except MailerError as exc:
-                log.warning("idle connections could not be kept: %s", exc)
+            if monotonic() >= renew_at:
+                renew_at = monotonic() + _REAP_EVERY
+                self._try_to_keep(desk.delivery.renew)
+
+    def _reap(self) -> None:
+        """Close idle connections. Beside the other: each slow server has seconds to say goodbye."""
+        desk, pause = self._desk, threading.Event()
+        while desk is not None:
+            pause.wait(_REAP_EVERY)
+            self._try_to_keep(desk.delivery.reap)
+
+    @staticmethod
+    def _try_to_keep(what: Callable[[], None]) -> None:
+        try:
+            what()
+        except MailerError as exc:
+            log.warning("idle connections could not be kept: %s", exc)
