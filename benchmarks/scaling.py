@@ -37,7 +37,7 @@ class Growth:
 GROWTHS = (
     Growth("sizes", "recipients in the campaign", (1_000, 10_000, 100_000)),
     Growth("batches", "messages in a batch", (10, 50, 200, 500, 1000)),
-    Growth("processes", "worker processes", (1, 2, 4)),
+    Growth("processes", "worker processes", (1, 2, 4, 8)),
     Growth("connections", "connections", (1, 10, 50, 200), rtt=0.02),
     Growth("campaigns", "campaigns at once", (1, 10, 100)),
 )
