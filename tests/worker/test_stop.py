@@ -1,5 +1,6 @@
 """A password turns wrong in the middle of a campaign, under two workers of two processes each."""
 
+import threading
 import time
 from collections import Counter
 from math import log2
@@ -9,6 +10,7 @@ import pytest
 from mailer.store import keys
 from mailer.store.breaker import COOLING, OPERATOR, RUNNING, STOPPED, UNKNOWN
 from tests.servers.cluster import mailbox
+from tests.servers.scripted import Act
 from tests.servers.waiting import PATIENCE, eventually
 
 PROCESSES = 4
@@ -59,6 +61,36 @@ def test_a_password_that_turns_wrong_stops_the_account_and_loses_and_doubles_not
     assert cluster.state("primary") == RUNNING
     assert "right" not in cluster.log()
     assert "@example.org" not in cluster.log()
+
+
+def said_of(cluster, account):
+    return cluster.breaker.state(account, time.time()).said.reply
+
+
+@pytest.mark.timeout(600)
+def test_a_server_that_is_mute_at_a_login_holds_its_own_account_only_and_is_named(cluster, smtp):
+    """For `timeouts.auth`; then the account waits, and says why. One login is tried at a time."""
+    text = (cluster.folder / "mailer.toml").read_text()
+    cluster.configure(text.replace("max_connections", "timeouts = {auth = 1}\nmax_connections"))
+    asked = threading.Event()
+
+    def mute(_connection, _line):
+        asked.set()
+        smtp.over.wait(PATIENCE)
+        return Act.HANG_UP
+
+    silence = smtp.answer("AUTH", mute, user="primary")
+    cluster.start("one")
+    cluster.enqueue("spring", "primary", 100, batch=20)
+    eventually(asked.is_set)
+    cluster.enqueue("news", "other", 100, batch=20)
+    eventually(lambda: cluster.final("news"))
+    eventually(lambda: "waiting for AUTH" in said_of(cluster, "primary"))
+    smtp.script.remove(silence)
+    eventually(lambda: cluster.final("spring"))
+
+    assert cluster.outcomes("spring") == {"accepted": 100}
+    assert set(Counter(smtp.mailboxes()).values()) == {1}
 
 
 @pytest.mark.timeout(600)
