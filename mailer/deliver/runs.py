@@ -41,11 +41,9 @@ after the other they are sent in less time than side by side."""
 SLOW_HOLD: Final = 0.1
 """The same for an account that is known to be slow."""
 
-MUTE: Final = 0.3
-"""Seconds without an answer after which an account is slow, beside `MOST_BESIDE` batches; else `HOLD`."""
-
-GOOD_MUTE: Final = 5.0
-"""The same for one that has answered well: another process may have all its connections just now."""
+LONGEST_MUTE: Final = 30.0
+"""Seconds for which a batch that is asked for its place keeps it, where nothing of it is answered yet: it
+would have to log in again, and again in vain."""
 
 MOST_URGENT: Final = 2
 """Single messages of a slow account that may wait for its connections here, and not in Redis."""
@@ -104,8 +102,9 @@ class Run:
 
     @property
     def gives_room(self) -> bool:
-        """Whether it is to begin nothing more: not before it had the time to begin something."""
-        return self.wants_room.is_set() and monotonic() - self.began >= HOLD
+        """Whether it is to begin nothing more: not before it had the time to send something."""
+        patience = HOLD if self.report.answered else LONGEST_MUTE
+        return self.wants_room.is_set() and monotonic() - self.began >= patience
 
 
 class Runs:
@@ -316,16 +315,11 @@ class Runs:
         seconds, answered = monotonic() - run.began, run.report.answered
         if answered and answered >= SLOW_RATE * seconds:
             self._slowness.answered_well(run.account)
-        elif seconds >= self._proof(run):
+            return
+        has_many = len(self._beside) >= MOST_BESIDE
+        proof = self._slowness.proof(run.account, HOLD, is_mute=not answered, has_many=has_many)
+        if seconds >= proof:
             self._slowness.hardly_answered(run.account)
-
-    def _proof(self, run: Run) -> float:
-        """Seconds after which *run*, with hardly an answer, says that its account is slow."""
-        if run.report.answered:
-            return HOLD
-        if self._slowness.is_good(run.account):
-            return GOOD_MUTE
-        return MUTE if len(self._beside) >= MOST_BESIDE else HOLD
 
     def _work(self, run: Run, work: Callable[[], None]) -> None:
         try:

@@ -10,6 +10,12 @@ from typing import Final
 SLOW_RATE: Final = 5.0
 """Answers a second below which an account is slow."""
 
+MUTE: Final = 0.3
+"""Seconds without an answer after which an account is slow, where many batches are beside."""
+
+GOOD_MUTE: Final = 5.0
+"""The same for one that has answered well: another process may have all its connections just now."""
+
 SLOW_FOR: Final = 60.0
 """Seconds for which an account counts as slow after a batch of it was last seen to be."""
 
@@ -47,6 +53,15 @@ class Slowness:
     def is_good(self, account: str) -> bool:
         """Whether *account* is known to answer well."""
         return self._until.get(account) == 0.0
+
+    def proof(self, account: str, usual: float, *, is_mute: bool, has_many: bool) -> float:
+        """Seconds after which a batch with hardly an answer says that *account* is slow.
+
+        They are the *usual* ones, but where nothing is answered at all.
+        """
+        if is_mute and self.is_good(account):
+            return GOOD_MUTE
+        return MUTE if is_mute and has_many else usual
 
     def accounts(self) -> set[str]:
         """All slow accounts."""

@@ -143,7 +143,7 @@ def crowd(world, monkeypatch):
     """A process with places for eight, whose accounts hardly answer while `z` has work."""
     monkeypatch.setattr(module, "MOST_ENDING", 8)
     monkeypatch.setattr(module, "SLOW_HOLD", 0.01)
-    monkeypatch.setattr(module, "MUTE", 0.02)
+    monkeypatch.setattr(slowness, "MUTE", 0.02)
     monkeypatch.setattr(module, "OTHERS_LOOK", 0.01)
     world.waiting = {"z"}
     return world
@@ -262,12 +262,18 @@ def test_an_account_that_answers_again_is_not_slow_any_more(crowd, monkeypatch):
     assert crowd.start("slow")[1], "its task waits for it again"
 
 
-def test_what_is_asked_for_room_may_begin_something_first(crowd, monkeypatch):
-    monkeypatch.setattr(module, "HOLD", 60.0)
+def test_what_is_asked_for_room_may_send_something_first(monkeypatch):
+    """Else a server that takes long to log in would be logged in to again and again, for nothing."""
     run = Run("a", Report("a:1"))
     run.wants_room.set()
-    assert not run.gives_room
     monkeypatch.setattr(module, "HOLD", 0.0)
+    assert not run.gives_room
+    run.report.answered = 1
+    assert run.gives_room
+    monkeypatch.setattr(module, "HOLD", 60.0)
+    assert not run.gives_room
+    run.report.answered = 0
+    monkeypatch.setattr(module, "LONGEST_MUTE", 0.0)
     assert run.gives_room
 
 
