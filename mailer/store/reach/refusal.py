@@ -1,8 +1,9 @@
 """What it means when Redis answers and cannot serve, and what a person does about it.
 
-Full memory, a full disk, a replica where a master was expected: such an answer passes when somebody
-mends it, and a script that heard it has changed nothing (Redis refuses before a script's first write).
-So workers wait as for a Redis that is away, and commands say what is wrong.
+Full memory, a full disk, a replica where a master was expected, a certificate that nobody vouches for:
+such an answer passes when somebody mends it, and a script that heard it has changed nothing (Redis
+refuses before a script's first write). So workers wait as for a Redis that is away, and commands say
+what is wrong.
 """
 
 import re
@@ -40,6 +41,11 @@ NO_LEDGER: Final = (
 
 NO_DATABASE: Final = (
     "this Redis has no database of that number: name one below its `databases`, such as /0"
+)
+
+UNVERIFIED: Final = (
+    "the certificate of this Redis cannot be verified: name its authority with ?ssl_ca_certs=FILE at "
+    "the address's end, and the host that the certificate is made for"
 )
 
 _IN_SCRIPTS: Final = ("ACL failure in script", "can't run this command", "can't access")
@@ -97,4 +103,6 @@ def refusal(exc: BaseException) -> str | None:
         code = "CROSSSLOT"
     if isinstance(exc, redis.ResponseError) and text.startswith(_KILLED):
         code = "BUSY"
+    if isinstance(exc, redis.ConnectionError) and "[SSL: CERTIFICATE_VERIFY_FAILED]" in text:
+        return UNVERIFIED
     return REFUSALS.get(str(code))
