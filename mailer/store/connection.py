@@ -134,7 +134,7 @@ def load(client: Client, *names: str) -> Callable[..., Any]:
 
 def load_many(client: Client, *names: str) -> Callable[[Sequence[Sequence[object]]], list[Any]]:
     """Return a script as a callable that runs it for each of several lists of arguments at once."""
-    text, digest = _script(*names)
+    text, digest = whole_script(*names)
     direct, repeated = _cheaply(client)
 
     def attempt(calls: Sequence[Sequence[object]]) -> list[Any]:
@@ -151,7 +151,7 @@ def load_many(client: Client, *names: str) -> Callable[[Sequence[Sequence[object
 
 
 @cache
-def _script(*names: str) -> tuple[str, bytes]:
+def whole_script(*names: str) -> tuple[str, bytes]:
     """The text of a script, with all that it shares, and the digest by which Redis knows it.
 
     Before anything else it asks whether all its commands are allowed, those of what it shares too.

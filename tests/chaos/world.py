@@ -5,7 +5,6 @@ record with what the ledger and the history say of each recipient, and with what
 """
 
 import contextlib
-import hashlib
 import json
 import os
 import re
@@ -27,7 +26,7 @@ from mailer.local.binary import server_binary
 from mailer.mail.status import Status
 from mailer.store import keys
 from mailer.store.campaigns import Campaigns
-from mailer.store.connection import connect
+from mailer.store.connection import connect, whole_script
 from mailer.store.dead_letters import DeadLetters, Filter
 from tests.chaos.proxy import Proxy
 from tests.conftest import free_port
@@ -97,9 +96,8 @@ def script_needle(name):
     # What it shares with others is said where it is loaded.
     sources = "".join(file.read_text("utf-8") for file in Path(str(folder)).rglob("*.py"))
     (names,) = set(re.findall(rf'load(?:_many)?\(\s*client, ((?:"\w+", )*"{name}")\s*\)', sources))
-    parts = ("prelude", *re.findall(r"\w+", names))
-    texts = [(folder / f"{part}.lua").read_text("utf-8") for part in parts]
-    return hashlib.sha1("".join(texts).encode()).hexdigest().encode()
+    _text, digest = whole_script(*re.findall(r"\w+", names))
+    return digest
 
 
 class World:
