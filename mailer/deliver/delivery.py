@@ -32,6 +32,9 @@ from mailer.store.connection import Client
 from mailer.store.ledger import PRIORITY, Claim, Ledger, Unclaimed, Verdict
 from mailer.store.workers.single_watch import LOOK
 
+ROOM_WAITS: Final = (0.5, 30.0)
+"""Seconds that a batch waits, at least and at most, if its account is busy in this process."""
+
 READERS_LOOK: Final = 0.5
 """Seconds between two looks at how far the readers of events are behind, if they are too far behind."""
 
@@ -91,12 +94,8 @@ class Delivery:
         """End at the task's time limit: finish what is transmitted, give the rest back, and report."""
         return self.runs.end_front() or Report(ref, words="nothing was begun")
 
-    def renew(self) -> None:
-        """Keep the leases of open connections; to be called every second or so."""
-        self._tools.connections.renew()
-
     def reap(self) -> None:
-        """Close idle connections; to be called every second or so. Slow servers make it take long."""
+        """Close idle connections, keep the leases of the others; to be called every second or so."""
         self._tools.connections.reap()
 
     def close(self) -> None:
@@ -131,12 +130,9 @@ class Delivery:
         while not self.runs.has_room(account, urgent=is_urgent):
             now = time()
             is_early = now < look_at
-            if (
-                self._stopping()
-                or self.runs.turns_away(account)
-                or self.runs.somebody_waits(account, only_singles=is_early)
-            ):
-                due = now + self.runs.wait_for_room(account)
+            if self._stopping() or self.runs.somebody_waits(account, only_singles=is_early):
+                shortest, longest = ROOM_WAITS
+                due = now + min(max(self.runs.age(account), shortest), longest)
                 if self.ledger.wait(claim, now, due) == "queued":
                     report.queued.append(claim.ref)
                 report.words = f"account {account} is busy here: waits {due - now:.1f} s"

@@ -9,13 +9,9 @@ An account has at most one batch beside that still has messages to begin; its fu
 Redis. A batch that only awaits replies does not count: a dead connection delays its own messages only. A
 batch that sends over a single connection, because it has lost a worker, does not count either.
 
-An account whose batches go on beside with hardly an answer is *slow* (`mailer.deliver.slowness`). The
-last quarter of the places beside is kept for others, and its single messages wait in Redis, too, beyond a
-few.
-
-Several slow accounts here are a *crowd*. In a crowd, what is slow costs the process no time: a batch goes
-on beside at once, of each account one, and a batch that finds no room goes back to Redis at once. There
-they come back one after the other, so that a thousand of them do not fill the queue.
+An account whose batches go on beside with hardly an answer is *slow* for a while. Its next batches go on
+beside at once, so that many such accounts do not take the process's time by turns, and the last quarter
+of the places beside is kept for others. Its single messages wait in Redis, too, beyond a few.
 """
 
 import logging
@@ -28,7 +24,6 @@ from time import monotonic
 from typing import Final
 
 from mailer.deliver.recorder import Report
-from mailer.deliver.slowness import SLOW_RATE, Slowness
 from mailer.errors import MailerError
 from mailer.store.workers.single_watch import LOOK, SingleWatch
 
@@ -38,15 +33,17 @@ HOLD: Final = 1.0
 """Seconds that a task waits for its batch although others have work: most batches take less, and one
 after the other they are sent in less time than side by side."""
 
+MUTE_HOLD: Final = 0.3
+"""The same while nothing of the batch is answered, where `MOST_BESIDE` others are beside already."""
+
 SLOW_HOLD: Final = 0.1
 """The same for an account that is known to be slow."""
 
-LONGEST_MUTE: Final = 30.0
-"""Seconds for which a batch that is asked for its place keeps it, where nothing of it is answered yet: it
-would have to log in again, and again in vain."""
-
 MOST_URGENT: Final = 2
 """Single messages of a slow account that may wait for its connections here, and not in Redis."""
+
+SLOW_RATE: Final = 5.0
+"""Answers a second below which an account is slow."""
 
 OTHERS_LOOK: Final = 0.1
 """Seconds between two looks at whether campaigns of other accounts do."""
@@ -54,9 +51,6 @@ OTHERS_LOOK: Final = 0.1
 MOST_BESIDE: Final = 4
 """Batches beside at most, as each has its messages in memory. One more is asked to begin nothing
 further."""
-
-CROWD: Final = 4
-"""Slow accounts with batches beside that are a crowd."""
 
 MOST_ENDING: Final = 64
 """Batches beside with those that only await replies, as each has a thread and a connection to Redis; then
@@ -71,8 +65,8 @@ MOST_MESSAGES: Final = 8_000
 SLOW_SHARE: Final = 0.75
 """How much of these places accounts may take that are known to be slow."""
 
-UNKNOWN_SHARE: Final = 0.875
-"""And with those of which nothing is known: they may be slow, too."""
+SLOW_FOR: Final = 60.0
+"""Seconds for which an account counts as slow after a batch of it had to go on beside."""
 
 MOST_THREADS: Final = 1_000
 """More than any pool of Celery's has tasks at a time; threads are made as they are needed."""
@@ -102,9 +96,8 @@ class Run:
 
     @property
     def gives_room(self) -> bool:
-        """Whether it is to begin nothing more: not before it had the time to send something."""
-        patience = HOLD if self.report.answered else LONGEST_MUTE
-        return self.wants_room.is_set() and monotonic() - self.began >= patience
+        """Whether it is to begin nothing more: not before it had the time to begin something."""
+        return self.wants_room.is_set() and monotonic() - self.began >= HOLD
 
 
 class Runs:
@@ -121,9 +114,9 @@ class Runs:
         self._lock = threading.Lock()
         # Threads are used again: each has a connection to Redis of its own, which a new one would open.
         self._threads = ThreadPoolExecutor(MOST_THREADS, thread_name_prefix="mailer-batch")
-        self._beside: dict[Run, None] = {}  # the oldest first
+        self._beside: set[Run] = set()
         self._fronts: dict[int, Run] = {}
-        self._slowness = Slowness()
+        self._slow: dict[str, float] = {}
         self._finished: SimpleQueue[Report] = SimpleQueue()
         self.news = threading.Event()
         """Set when a batch beside has ended; `finished` returns its report."""
@@ -131,20 +124,13 @@ class Runs:
     def has_room(self, account: str, *, urgent: bool = False) -> bool:
         """Whether another batch of *account* may begin here; an *urgent* one mostly may."""
         with self._lock:
-            busy = self._busy()
-            if not self._slowness.is_slow(account):
-                return self._has_place(account) and (urgent or account not in busy)
             if not urgent:
-                return account not in busy
+                return account not in self._busy()
+            if self._slow.get(account, 0.0) <= monotonic():
+                return True
             to_begin = [one for one in self._beside if one.account == account]
             to_begin = [one for one in to_begin if not one.leaves_room()]
-            return self._has_place(account) and len(to_begin) < MOST_URGENT
-
-    def turns_away(self, account: str) -> bool:
-        """Whether a batch of *account* that finds no room waits in Redis, whoever else has work."""
-        with self._lock:
-            self._judge_all()
-            return not self._has_place(account) or self._is_crowded(account)
+            return account not in self._crowded_out() and len(to_begin) < MOST_URGENT
 
     def somebody_waits(self, besides: str, *, only_singles: bool = False) -> bool:
         """Whether the process is wanted for more than batches of accounts that are busy here."""
@@ -156,17 +142,15 @@ class Runs:
             accounts = self._busy() | {besides}
         return self._others_wait(accounts)
 
-    def wait_for_room(self, account: str) -> float:
-        """Seconds until a batch of *account* that found no room is to try again.
+    def age(self, account: str) -> float:
+        """Seconds since the batch began that keeps *account* busy; 0.0 where none does.
 
-        It goes by the age of the batch that keeps the account busy; where its own do not, it waits for
-        a place, and those of all others count.
+        Where its own do not, it waits for a place, and those of all others count.
         """
         now = monotonic()
         with self._lock:
             own = [now - run.began for run in self._beside if run.account == account]
-            age = max(own or [now - run.began for run in self._beside], default=0.0)
-            return self._slowness.next_try(account, age, len(self._slow_here()))
+            return max(own or [now - run.began for run in self._beside], default=0.0)
 
     def start(self, run: Run, work: Callable[[], None]) -> bool:
         """Have *work* done and wait for it; False where it goes on beside.
@@ -223,27 +207,15 @@ class Runs:
             run.stirred.set()
 
     def _busy(self) -> set[str]:
-        """The accounts of which no batch may begin here, so far as they are known."""
-        self._judge_all()
         own = {run.account for run in self._beside if not run.leaves_room()}
-        if self._is_full(SLOW_SHARE):
-            return own | self._slowness.accounts()
-        slow = self._slow_here()
-        return own | slow if len(slow) >= CROWD else own
+        return own | self._crowded_out()
 
-    def _has_place(self, account: str) -> bool:
-        """Whether one of the places is free that *account* may take."""
-        if self._slowness.is_slow(account):
-            return not self._is_full(SLOW_SHARE)
-        return self._slowness.is_good(account) or not self._is_full(UNKNOWN_SHARE)
-
-    def _slow_here(self) -> set[str]:
-        """The slow accounts with batches beside."""
-        return {run.account for run in self._beside} & self._slowness.accounts()
-
-    def _is_crowded(self, account: str) -> bool:
-        """Whether *account* is slow, and in a crowd."""
-        return self._slowness.is_slow(account) and len(self._slow_here()) >= CROWD
+    def _crowded_out(self) -> set[str]:
+        """The slow accounts, where they have taken all the places that they may."""
+        if not self._is_full(SLOW_SHARE):
+            return set()
+        now = monotonic()
+        return {account for account, until in self._slow.items() if until > now}
 
     def _is_full(self, share: float = 1.0) -> bool:
         """Whether that *share* of the places beside is taken."""
@@ -257,11 +229,7 @@ class Runs:
         if self._singles.single_waits():
             return True
         now = monotonic()
-        with self._lock:
-            if self._is_crowded(run.account):
-                return True
-            hold = self._hold(run)
-        if now - run.began < hold or now - run.looked < OTHERS_LOOK:
+        if now - run.began < self._hold(run) or now - run.looked < OTHERS_LOOK:
             return False
         run.looked = now
         with self._lock:
@@ -270,56 +238,34 @@ class Runs:
         return self._others_wait(besides if run.leaves_room() else besides | {run.account})
 
     def _hold(self, run: Run) -> float:
-        """Seconds that the task waits for *run* although others have work.
-
-        For accounts of which nothing is known it is half as long with each that is mute beside: two
-        seconds for all together.
-        """
-        if self._slowness.is_slow(run.account):
+        """Seconds that the task waits for *run* although others have work."""
+        if self._slow.get(run.account, 0.0) > monotonic():
             return SLOW_HOLD
-        if run.report.answered or self._slowness.is_good(run.account):
-            return HOLD
-        mute = {one.account for one in self._beside if not one.report.answered}
-        return HOLD / 2.0 ** len(mute)
+        is_mute = not run.report.answered and len(self._beside) >= MOST_BESIDE
+        return MUTE_HOLD if is_mute else HOLD
 
     def _step_aside(self, run: Run) -> bool:
         """Let *run* go on beside; False where it has just ended, or where too much is beside already."""
         with self._lock:
             if run.ended.is_set():
                 return False
-            self._judge(run)
-            to_begin = [other for other in self._beside if not other.leaves_room()]
-            if len(to_begin) >= MOST_BESIDE:
-                self._leaver(run, to_begin).wants_room.set()
+            if sum(not other.leaves_room() for other in self._beside) >= MOST_BESIDE:
+                run.wants_room.set()
             if self._is_full():
                 return False
             run.is_beside = True
-            self._beside[run] = None
+            self._beside.add(run)
+            self._judge(run)
             return True
-
-    def _leaver(self, run: Run, others: list[Run]) -> Run:
-        """Who gives room: *run* itself, unless its account answers well and another's does not."""
-        if self._slowness.is_good(run.account):
-            return next((one for one in others if self._slowness.is_slow(one.account)), run)
-        return run
-
-    def _judge_all(self) -> None:
-        """Note which accounts are slow by what is beside; the newest batch has the last word."""
-        for run in self._beside:
-            # What has answered most of its messages hangs at the rest: that says nothing of the next.
-            if run.report.answered * 2 <= run.messages or not run.report.answered:
-                self._judge(run)
 
     def _judge(self, run: Run) -> None:
         """Note whether the account is slow, by what *run* has seen of it; little says nothing."""
-        seconds, answered = monotonic() - run.began, run.report.answered
-        if answered and answered >= SLOW_RATE * seconds:
-            self._slowness.answered_well(run.account)
-            return
-        has_many = len(self._beside) >= MOST_BESIDE
-        proof = self._slowness.proof(run.account, HOLD, is_mute=not answered, has_many=has_many)
-        if seconds >= proof:
-            self._slowness.hardly_answered(run.account)
+        now = monotonic()
+        seconds = now - run.began
+        if run.report.answered >= SLOW_RATE * seconds:
+            self._slow.pop(run.account, None)
+        elif seconds >= self._hold(run):
+            self._slow[run.account] = now + SLOW_FOR
 
     def _work(self, run: Run, work: Callable[[], None]) -> None:
         try:
@@ -329,7 +275,7 @@ class Runs:
         with self._lock:
             self._judge(run)
             if run.is_beside:
-                self._beside.pop(run)
+                self._beside.discard(run)
                 self._finished.put(run.report)
             # Last: who waits for the end of all that is beside reads the reports next.
             run.ended.set()

@@ -107,14 +107,10 @@ class Connections:
                 pair[1].idle_since = monotonic()
                 idle.append(pair)
 
-    def renew(self) -> None:
-        """Keep the leases of open connections."""
-        for _, gate in list(self._all):
-            gate.renew()
-
     def reap(self) -> None:
-        """Close idle connections, and wait until their servers have answered."""
+        """Close idle connections, keep the leases of the others."""
         for driver, gate in list(self._all):
+            gate.renew()
             driver.reap(gate.surplus)
 
     def close(self) -> None:

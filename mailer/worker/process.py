@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from time import monotonic
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -150,8 +149,7 @@ class Worker:
                     DeadLetterDuty(client, self.broker),
                 )
                 self._freeze()
-                threading.Thread(target=self._keep_house, name="mailer-house", daemon=True).start()
-                threading.Thread(target=self._reap, name="mailer-reap", daemon=True).start()
+                threading.Thread(target=self._keep_house, name="mailer-reap", daemon=True).start()
             return self._desk
 
     @contextmanager
@@ -309,25 +307,11 @@ class Worker:
             raise SystemExit(0)
 
     def _keep_house(self) -> None:
-        """Publish what batches beside left, as they end, and keep connections' places."""
-        desk, renew_at = self._desk, 0.0
+        desk = self._desk
         while desk is not None:
             desk.delivery.runs.news.wait(_REAP_EVERY)
             desk.publish_finished()
-            if monotonic() >= renew_at:
-                renew_at = monotonic() + _REAP_EVERY
-                self._try_to_keep(desk.delivery.renew)
-
-    def _reap(self) -> None:
-        """Close idle connections. Beside the other: each slow server has seconds to say goodbye."""
-        desk, pause = self._desk, threading.Event()
-        while desk is not None:
-            pause.wait(_REAP_EVERY)
-            self._try_to_keep(desk.delivery.reap)
-
-    @staticmethod
-    def _try_to_keep(what: Callable[[], None]) -> None:
-        try:
-            what()
-        except MailerError as exc:
-            log.warning("idle connections could not be kept: %s", exc)
+            try:
+                desk.delivery.reap()
+            except MailerError as exc:
+                log.warning("idle connections could not be kept: %s", exc)

@@ -6,9 +6,8 @@ import time
 import pytest
 
 from mailer.deliver import runs as module
-from mailer.deliver import slowness
 from mailer.deliver.recorder import Report
-from mailer.deliver.runs import CROWD, MOST_BESIDE, Run, Runs
+from mailer.deliver.runs import MOST_BESIDE, Run, Runs
 from mailer.store.workers.single_watch import SingleWatch
 from tests.servers.waiting import PATIENCE, eventually
 
@@ -38,23 +37,6 @@ class World:
                 gate.wait(0.01)
 
         return run, self.runs.start(run, work)
-
-    def answer(self, account, answered, *, messages=0):
-        """A batch of which a server has *answered* so many, and that then hangs at its rest."""
-        gate = threading.Event()
-        self.gates.append(gate)
-        report = Report(f"{account}:{len(self.gates)}", answered=answered)
-        run = Run(account, report, messages, leaves_room=lambda: True)
-        assert not self.runs.start(run, gate.wait)
-        return run
-
-    def hang(self, number):
-        """So many batches, of ``slow0``, ``slow1`` … that nobody answers, until that is known."""
-        begun = [self.start(f"slow{which}", leaves_room=True) for which in range(number)]
-        assert not any(is_done for _, is_done in begun)
-        for which in range(number):
-            eventually(lambda which=which: self.runs.turns_away(f"slow{which}"))
-        return [run for run, _ in begun]
 
     def let_go(self):
         for gate in self.gates:
@@ -143,14 +125,15 @@ def crowd(world, monkeypatch):
     """A process with places for eight, whose accounts hardly answer while `z` has work."""
     monkeypatch.setattr(module, "MOST_ENDING", 8)
     monkeypatch.setattr(module, "SLOW_HOLD", 0.01)
-    monkeypatch.setattr(slowness, "MUTE", 0.02)
+    monkeypatch.setattr(module, "MUTE_HOLD", 0.02)
     monkeypatch.setattr(module, "OTHERS_LOOK", 0.01)
     world.waiting = {"z"}
     return world
 
 
 def test_slow_accounts_leave_the_last_places_to_others(crowd):
-    crowd.hang(6)
+    for number in range(6):
+        assert not crowd.start(f"slow{number}", leaves_room=True)[1]
     assert not crowd.runs.has_room("slow0"), "three quarters are taken"
     assert not crowd.runs.has_room("slow0", urgent=True)
     assert crowd.runs.has_room("z")
@@ -158,75 +141,7 @@ def test_slow_accounts_leave_the_last_places_to_others(crowd):
     assert not crowd.runs.somebody_waits("slow2"), "they could not begin here"
     crowd.waiting = {"z"}
     assert crowd.runs.somebody_waits("slow2")
-
-
-def test_an_account_stays_slow_while_its_batches_hang(crowd, monkeypatch):
-    crowd.hang(6)
-    much_later = lambda: time.monotonic() + 10 * slowness.SLOW_FOR  # noqa: E731
-    monkeypatch.setattr(module, "monotonic", much_later)
-    monkeypatch.setattr(slowness, "monotonic", much_later)
-    assert not crowd.runs.has_room("slow0")
-
-
-def test_in_a_crowd_a_slow_batch_goes_on_beside_at_once_and_the_next_waits_in_redis(crowd):
-    begun = crowd.hang(CROWD + 1)
-    crowd.gates[-1].set()
-    assert begun[-1].ended.wait(PATIENCE)
-    asked = crowd.looked
-    assert not crowd.start(f"slow{CROWD}", leaves_room=True)[1]
-    assert crowd.looked == asked, "it leaves the process whoever else has work"
-    assert not crowd.runs.has_room("slow0"), "one batch of each"
-    assert crowd.runs.turns_away("slow0")
-    assert crowd.runs.has_room("z")
-    assert not crowd.runs.turns_away("z")
-
-
-def test_a_lone_slow_account_keeps_the_process_that_nobody_wants(crowd):
-    crowd.start("slow", leaves_room=True)
-    assert crowd.runs.has_room("slow")
-    assert not crowd.runs.turns_away("slow")
-
-
-def test_the_batches_of_a_slow_account_come_back_one_after_the_other(crowd):
-    """However many wait, they take ten tasks a second of a process; a healthy account's wait is short."""
-    crowd.hang(CROWD)
-    assert not crowd.runs.has_room("slow0")
-    waits = [crowd.runs.wait_for_room("slow0") for _ in range(100)]
-    assert waits[-1] > waits[0] + 50 * CROWD * slowness.TRY_EVERY
-    assert crowd.runs.wait_for_room("slow1") < waits[-1], "each account has a line of its own"
-    assert crowd.runs.wait_for_room("z") <= slowness.ROOM_WAITS[1]
-    waits = [crowd.runs.wait_for_room("slow0") for _ in range(1_000)]
-    assert max(waits) < slowness.LONGEST + 1
-
-
-def test_accounts_that_nobody_knows_leave_the_very_last_places_to_good_ones(crowd):
-    good = crowd.answer("good", 1_000_000)
-    crowd.let_go()
-    assert good.ended.wait(PATIENCE)
-    for number in range(7):
-        assert not crowd.start(f"new{number}", leaves_room=True)[1]
-    assert not crowd.runs.has_room("new7")
-    assert not crowd.runs.has_room("new7", urgent=True)
-    assert crowd.runs.turns_away("new7")
-    assert crowd.runs.has_room("good")
-    assert not crowd.runs.turns_away("good")
-
-
-def test_a_batch_that_hangs_at_its_last_messages_does_not_make_its_account_slow(crowd, monkeypatch):
-    """A connection of it is dead: the others go on."""
-    crowd.answer("good", 490, messages=500)
-    crowd.hang(CROWD)
-    monkeypatch.setattr(module, "monotonic", lambda: time.monotonic() + 300)
-    assert crowd.runs.has_room("good")
-    assert not crowd.runs.has_room("slow0")
-
-
-def test_who_answers_well_keeps_its_place_and_a_slow_one_gives_room(world):
-    world.waiting = {"z"}
-    slow = [world.start(f"slow{number}")[0] for number in range(MOST_BESIDE)]
-    good = world.answer("good", 1_000_000)
-    assert [run.wants_room.is_set() for run in slow] == [True] + [False] * (MOST_BESIDE - 1)
-    assert not good.wants_room.is_set()
+    assert crowd.runs.age("slow9") > 0, "it waits as long as the oldest has"
 
 
 def test_a_slow_account_has_few_of_its_single_messages_waiting_here(crowd):
@@ -256,24 +171,21 @@ def test_a_slow_account_does_not_keep_the_task_a_second_time(crowd, monkeypatch)
 
 def test_an_account_that_answers_again_is_not_slow_any_more(crowd, monkeypatch):
     assert not crowd.start("slow", leaves_room=True)[1]
-    crowd.answer("slow", 1_000_000)
+    gate = threading.Event()
+    crowd.gates.append(gate)
+    run = Run("slow", Report("slow:2", answered=1_000_000), leaves_room=lambda: True)
+    assert not crowd.runs.start(run, gate.wait)
     monkeypatch.setattr(module, "HOLD", 30.0)
     threading.Timer(0.2, crowd.let_go).start()
     assert crowd.start("slow")[1], "its task waits for it again"
 
 
-def test_what_is_asked_for_room_may_send_something_first(monkeypatch):
-    """Else a server that takes long to log in would be logged in to again and again, for nothing."""
+def test_what_is_asked_for_room_may_begin_something_first(crowd, monkeypatch):
+    monkeypatch.setattr(module, "HOLD", 60.0)
     run = Run("a", Report("a:1"))
     run.wants_room.set()
+    assert not run.gives_room
     monkeypatch.setattr(module, "HOLD", 0.0)
-    assert not run.gives_room
-    run.report.answered = 1
-    assert run.gives_room
-    monkeypatch.setattr(module, "HOLD", 60.0)
-    assert not run.gives_room
-    run.report.answered = 0
-    monkeypatch.setattr(module, "LONGEST_MUTE", 0.0)
     assert run.gives_room
 
 

@@ -1,6 +1,5 @@
 """No account holds the workers while another has work, however slow its server is: real processes."""
 
-import threading
 import time
 
 import pytest
@@ -12,8 +11,6 @@ from tests.servers.scripted import ANY, ScriptedServer
 from tests.servers.waiting import eventually
 
 RECIPIENTS = 600
-MANY = 70
-"""Slow accounts: more than a process has places for batches that go on beside."""
 TARPIT = 3.0
 """Seconds a reply; ten and more are made of it by every message."""
 
@@ -95,36 +92,3 @@ def test_single_messages_through_a_slow_account_hold_nobody_else(cluster, health
     eventually(lambda: cluster.final("beside") and cluster.final("urgent"))
     assert cluster.outcomes("beside") == {"accepted": 300}
     assert len(tarpit.taken) < 150
-
-
-@pytest.mark.timeout(600)
-@pytest.mark.parametrize("pool", ["prefork", "threads"])
-def test_beside_more_slow_accounts_than_places_a_healthy_one_sends_all_that_it_has(
-    tmp_path, redis_url, healthy, pool
-):
-    """Nobody slow is answered until it has: what waits for one of them waits for ever."""
-    is_done = threading.Event()
-    with ScriptedServer({f"slow{number}": "right" for number in range(MANY)}) as held:
-        held.answer("DOT", lambda _connection, _line: is_done.wait(600) and None)
-        cluster = Cluster(tmp_path, redis_url, healthy.port, good="right")
-        text = f'redis = "{redis_url}"\n[worker]\nsweep_every = 0.5\nrequeue_after = 5\ngrace = 1\n'
-        text += ACCOUNT.format(name="good", port=healthy.port, connections=8)
-        for number in range(MANY):
-            cluster.set_password(f"slow{number}", "right")
-            text += ACCOUNT.format(name=f"slow{number}", port=held.port, connections=2)
-        cluster.configure(text)
-        try:
-            cluster.start("one", "--pool", pool)
-            cluster.enqueue("warm", "good", 100, batch=10)
-            eventually(lambda: cluster.final("warm"))
-            for number in range(MANY):
-                cluster.enqueue(f"stuck{number}", f"slow{number}", 15, batch=5)
-            eventually(lambda: len(held.connections) > MANY / 2)
-            cluster.enqueue("beside", "good", RECIPIENTS, batch=50)
-            cluster.enqueue("urgent", "good", 1, queue=PRIORITY)
-            eventually(lambda: cluster.final("urgent") and cluster.final("beside"))
-            assert cluster.outcomes("beside") == {"accepted": RECIPIENTS}
-            assert not held.taken
-        finally:
-            is_done.set()
-            cluster.close()
