@@ -65,7 +65,7 @@ def test_each_field_of_a_batch_stands_in_the_table(name: str) -> None:
 
 
 def test_each_command_of_a_script_is_tried_before_somebody_relies_on_it() -> None:
-    """A right that is missing ends a script in its middle, and what it has written stays."""
+    """Before Redis 7.0 a right that is missing ends a script in its middle, and what it wrote stays."""
     used = set(re.findall(r"redis\.p?call\(([^,)]*)", "\n".join(SCRIPTS.values())))
     assert [one for one in used if not re.fullmatch("'[A-Z]+'", one)] == [], "asked for by name"
     assert used == {one[0] for one in calls(SCRIPTS["serves.lua"])}

@@ -68,6 +68,14 @@ def holding(smtp, enough):
         is_over.set()
 
 
+def all_get_it_once(cluster, smtp, *workers):
+    """Wait until the campaign is over: all accepted, nobody twice, and by the workers that began it."""
+    eventually(lambda: cluster.final("spring"))
+    assert [worker.poll() for worker in workers] == [None] * len(workers)
+    assert cluster.outcomes("spring") == {"accepted": COUNT}
+    assert set(Counter(smtp.mailboxes("primary")).values()) == {1}
+
+
 @pytest.mark.parametrize(
     ("hurt", "heal", "says"),
     [
@@ -87,11 +95,7 @@ def test_workers_wait_until_redis_takes_writes_again(tmp_path, smtp, hurt, heal,
                 hurt(server)
             eventually(lambda: f"waiting for Redis: {says}" in cluster.log())
             heal(server)
-            eventually(lambda: cluster.final("spring"))
-
-            assert [worker.poll() for worker in workers] == [None, None]
-            assert cluster.outcomes("spring") == {"accepted": COUNT}
-            assert set(Counter(smtp.mailboxes("primary")).values()) == {1}
+            all_get_it_once(cluster, smtp, *workers)
             assert "Unrecoverable" not in cluster.log()
             assert len(cluster.log().split("waiting for Redis:")) <= 8  # one a process
         finally:
@@ -112,11 +116,7 @@ def test_a_right_that_is_taken_away_in_mid_campaign_is_waited_for(tmp_path, smtp
                 server.admin().execute_command("ACL", "SETUSER", "mailer", f"-{command}")
             eventually(lambda: "not all rights that mailer needs" in cluster.log())
             server.admin().execute_command("ACL", "SETUSER", "mailer", "+@all", *RIGHTS.split())
-            eventually(lambda: cluster.final("spring"))
-
-            assert worker.poll() is None
-            assert cluster.outcomes("spring") == {"accepted": COUNT}
-            assert set(Counter(smtp.mailboxes("primary")).values()) == {1}
+            all_get_it_once(cluster, smtp, worker)
         finally:
             cluster.close()
 
@@ -151,10 +151,6 @@ def test_a_failover_in_mid_campaign_loses_nobody_and_doubles_nobody(tmp_path, sm
             cluster.enqueue("spring", "primary", COUNT, batch=50)
             eventually(lambda: len(smtp.mailboxes("primary")) > COUNT / 10)
             found.fail_over()
-            eventually(lambda: cluster.final("spring"))
-
-            assert worker.poll() is None
-            assert cluster.outcomes("spring") == {"accepted": COUNT}
-            assert set(Counter(smtp.mailboxes("primary")).values()) == {1}
+            all_get_it_once(cluster, smtp, worker)
         finally:
             cluster.close()
