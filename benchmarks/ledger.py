@@ -96,13 +96,13 @@ def happened(claim, positions, now):
     return encode_outcomes(claim.ref, claim.fence, claim.account, now, outcomes)
 
 
-def deliver(ledger, ref, size, *, tells):
+def deliver(ledger, ref, size, *, tells, batch=BATCH):
     """One batch as a worker's journal tells of it: each note records some and marks the next."""
     now = time.time()
     claim = ledger.claim(ref, "bench", now, now + LEASE)
     assert isinstance(claim, Claim), claim
     recorded, told = [], None
-    for start in range(0, BATCH, size):
+    for start in range(0, batch, size):
         starting = claim.positions[start : start + size]
         ledger.commit(claim, recorded, starting, now, now + LEASE, told)
         recorded = [Settlement(position, Status.ACCEPTED, DETAIL) for position in starting]

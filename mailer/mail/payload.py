@@ -86,6 +86,11 @@ def _envelope(entry: Entry) -> tuple[object, ...]:
     return path, to, message.message_id, entry.fingerprint, message.smtputf8
 
 
+def version_of(payload: bytes) -> int:
+    """The version of a *payload* that `encode` wrote."""
+    return payload[1]
+
+
 def decode(payload: bytes) -> list[Entry]:
     """Read a batch.
 

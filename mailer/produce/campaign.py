@@ -26,9 +26,10 @@ from mailer.mail.stored import pack
 from mailer.operate.campaigns import cancel, failures, pause, resume, schedule, status
 from mailer.operate.outcomes import Record, outcomes
 from mailer.operate.recipients import Recipients, accepted, failed
+from mailer.produce.batching import Router
 from mailer.produce.design import aware, checked_window, design, retry_overrides, summary
 from mailer.produce.design import recipient as one_recipient
-from mailer.produce.enqueue import Enqueuer, Plan, Progress, Router
+from mailer.produce.enqueue import Enqueuer, Plan, Progress
 from mailer.produce.messages import GivenComposer, rows_of
 from mailer.produce.receipt import Receipt
 from mailer.produce.single import OnUncertain

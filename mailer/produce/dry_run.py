@@ -13,8 +13,9 @@ from typing import Any
 from mailer.errors import InputError, InvalidRowsError, LedgerUnavailableError
 from mailer.mail.recipients import Recipient, Rejected, parse
 from mailer.operate.recipients import Recipients
+from mailer.produce.batching import LOOK, chunks
 from mailer.produce.campaign import Campaign
-from mailer.produce.enqueue import LOOK, Plan, chunks
+from mailer.produce.enqueue import Plan
 from mailer.produce.faults import Faults, rows_differ
 from mailer.produce.receipt import LEFT_OUT, Receipt
 from mailer.produce.spool import Row
@@ -53,7 +54,7 @@ def rehearse(  # noqa: PLR0913 - the keywords of `enqueue`
         log.warning("%s; who was queued before, or is suppressed, is not known", exc)
     made = _Rehearsal(campaign, composer.check, plan, strict=check and not skip_faulty)
     size = min(LOOK, plan.batch_size) if plan else LOOK
-    for chunk in chunks(enumerate(rows, start=1), size):
+    for chunk in chunks(rows, size):
         made.take(chunk)
         progress(len(chunk))
     if made.faults and made.strict:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from time import sleep, time
-from typing import Final, Protocol
+from typing import Final
 
 from mailer.compose import Design
 from mailer.errors import (
@@ -22,6 +22,8 @@ from mailer.errors import (
 from mailer.mail.barring.scopes import BULK as BULK_MAIL
 from mailer.mail.recipients import Recipient, Rejected, parse
 from mailer.operate.recipients import Recipients
+from mailer.produce.ahead import Ahead
+from mailer.produce.batching import LOOK, Batching, Cut, Router, chunks
 from mailer.produce.composing import Composed, Maker, compose, told
 from mailer.produce.faults import Faults, rows_differ
 from mailer.produce.receipt import LEFT_OUT, Receipt
@@ -36,19 +38,8 @@ Progress = Callable[[int], None]
 
 BACKLOG_POLL: Final = 0.2
 """Seconds between two looks at how far the workers are behind."""
-LOOK: Final = 500
-"""Rows that are asked about in one question to the ledger."""
 KEPT: Final = 20_000
 """Rows whose recipients are kept from the check for the queueing, ten megabytes: they are parsed once."""
-LEAST: Final = 25
-"""Messages. The last batches of a list are not made smaller: a task costs as much as thirty messages."""
-
-
-class Router(Protocol):
-    """Which account sends to a recipient."""
-
-    def __call__(self, recipient: Recipient) -> str:
-        """Return the account's name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,10 +106,10 @@ class Enqueuer:
     def run(self, rows: Iterable[Row], open_campaign: Callable[[], int]) -> Receipt:
         """Check *rows*, then queue them; *open_campaign* is called between, and returns the run."""
         if self._plan.check:
-            with read_twice(rows) as (first, again):
-                self._check(first)
+            with read_twice(rows) as (first, again), Ahead(tells=self._plan.tells) as ahead:
+                self._check(first, ahead)
                 self._begin(open_campaign)
-                self._queue(again())
+                self._queue(again(), ahead)
         else:
             self._begin(open_campaign)
             self._queue(rows)
@@ -132,13 +123,28 @@ class Enqueuer:
 
     # Before the first message is queued.
 
-    def _check(self, rows: Iterable[Row]) -> None:
+    def _check(self, rows: Iterable[Row], ahead: Ahead) -> None:
         faults = Faults()
         changed: list[int] = []
+        for composed in self._compose(self._checked(rows, ahead, faults, changed)):
+            if not self._plan.skip_faulty:
+                for _, reason in composed.faults:
+                    faults.add(reason)
+            ahead.keep(composed)
+        if faults:
+            raise InvalidRowsError(faults.told("nothing was queued"))
+        if changed and not self._plan.accept_changes:
+            raise rows_differ(self._plan.campaign, changed, "nothing was queued")
+
+    def _checked(
+        self, rows: Iterable[Row], ahead: Ahead, faults: Faults, changed: list[int]
+    ) -> Iterator[Cut]:
+        """What will be queued if nothing changes, in batches; all other rows are checked here."""
         # A run of its own: so a second row for a recipient is a duplicate, and not a row that has
         # changed.
         run = self._campaigns.begin_check(self._plan.campaign)
-        for chunk in chunks(_numbered(rows), LOOK):
+        batching = Batching(self._plan.route, self._plan.batch_size)
+        for chunk in chunks(rows, LOOK):
             recipients = []
             for number, row in chunk:
                 one = parse(row, number)
@@ -147,19 +153,20 @@ class Enqueuer:
                 recipients.append(one)
                 if number <= KEPT and one.fields is row:
                     self._parsed[number] = one
-                fault = None if self._plan.skip_faulty else self._fault(one)
-                if fault:
+            fresh = []
+            for one, answer in zip(recipients, self._reserved(run, recipients), strict=True):
+                if answer == "c":
+                    changed.append(one.row)
+                if answer == "n" and ahead.has_room and self._plan.wants(one):
+                    fresh.append(one)
+                elif fault := self._fault(one):
                     faults.add(fault)
-            answers = self._reserved(run, recipients)
-            changed += [
-                one.row for one, answer in zip(recipients, answers, strict=True) if answer == "c"
-            ]
-        if faults:
-            raise InvalidRowsError(faults.told("nothing was queued"))
-        if changed and not self._plan.accept_changes:
-            raise rows_differ(self._plan.campaign, changed, "nothing was queued")
+            yield from batching.put(fresh)
+        yield from batching.rest()
 
     def _fault(self, recipient: Recipient) -> str | None:
+        if self._plan.skip_faulty:
+            return None
         try:
             self._composer.check(recipient)
         except InputError as exc:
@@ -168,29 +175,19 @@ class Enqueuer:
 
     # Queueing.
 
-    def _queue(self, rows: Iterable[Row]) -> None:
-        for composed in self._compose(self._batches(rows)):
+    def _queue(self, rows: Iterable[Row], ahead: Ahead | None = None) -> None:
+        for composed in self._compose(self._batches(rows), ahead):
             self._write(composed)
 
-    def _batches(self, rows: Iterable[Row]) -> Iterator[tuple[str, tuple[Recipient, ...]]]:
+    def _batches(self, rows: Iterable[Row]) -> Iterator[Cut]:
         """Recipients new to the campaign, in batches of one account each."""
-        waiting: dict[str, list[Recipient]] = {}
-        begun: set[str] = set()
         size = self._plan.batch_size
-        for chunk in chunks(_numbered(rows), min(LOOK, size)):
-            for one in self._new(chunk):
-                account = self._plan.route(one)
-                pile = waiting.setdefault(account, [])
-                pile.append(one)
-                if len(pile) == 2 * size:
-                    yield account, tuple(pile[:size])
-                    del pile[:size]
-                    begun.add(account)
+        batching = Batching(self._plan.route, size)
+        for chunk in chunks(rows, min(LOOK, size)):
+            yield from batching.put(self._new(chunk))
             if self._plan.progress:
                 self._plan.progress(len(chunk))
-        for account, pile in waiting.items():
-            for part in _shrinking(pile, size, is_begun=account in begun):
-                yield account, tuple(part)
+        yield from batching.rest()
 
     def _new(self, chunk: Sequence[tuple[int, Row]]) -> Iterator[Recipient]:
         recipients = []
@@ -218,25 +215,24 @@ class Enqueuer:
         plan = self._plan
         return self._ledger.reserve(plan.campaign, run, recipients, plan.mail, time())
 
-    def _compose(self, batches: Iterator[tuple[str, tuple[Recipient, ...]]]) -> Iterator[Composed]:
-        count = self._plan.processes
+    def _compose(self, batches: Iterator[Cut], ahead: Ahead | None = None) -> Iterator[Composed]:
+        """The messages of *batches*, in their order: those made *ahead*, else made now."""
+        count, version = self._plan.processes, self._payload_version
         if count <= 1:
-            for account, recipients in batches:
-                yield self._composed(account, recipients)
+            for cut in batches:
+                made = ahead.take(*cut, version()) if ahead else None
+                yield made or compose(self._composer, *cut, version())
             return
         assert self._plan.design is not None, "messages that are given are not rendered"
         with Renderers(count, self._plan.design, self._composer) as renderers:
             pending: deque[Future[Composed]] = deque()
-            for account, recipients in batches:
-                version = self._payload_version()
-                pending.append(renderers.submit(account, recipients, version))
+            for cut in batches:
+                made = ahead.take(*cut, version()) if ahead else None
+                pending.append(_done(made) if made else renderers.submit(*cut, version()))
                 if len(pending) > 2 * count:
                     yield pending.popleft().result()
             while pending:
                 yield pending.popleft().result()
-
-    def _composed(self, account: str, recipients: Sequence[Recipient]) -> Composed:
-        return compose(self._composer, account, recipients, self._payload_version())
 
     def _write(self, composed: Composed) -> None:
         """Write one batch into the ledger and publish its task."""
@@ -282,7 +278,7 @@ class Enqueuer:
         left = tuple(
             one for offset, one in enumerate(composed.recipients) if offset not in set(taken)
         )
-        self._write(self._composed(composed.account, left))
+        self._write(compose(self._composer, composed.account, left, self._payload_version()))
 
     def _stay_near(self) -> None:
         """Wait until at most ``max_backlog`` recipients of the campaign are open."""
@@ -291,37 +287,10 @@ class Enqueuer:
             sleep(BACKLOG_POLL)
 
 
-def _shrinking(
-    pile: Sequence[Recipient], size: int, *, is_begun: bool
-) -> Iterator[Sequence[Recipient]]:
-    """The last recipients of a list, in batches of half of what is left: so all workers end together.
-
-    No batch is cut below a quarter of *size*; nor below `LEAST`, unless it would not fit into *size*.
-    A list that fits into one batch stays in one: a second one would cost more time than it saves.
-    """
-    least = max(size // 4, LEAST)
-    while len(pile) > size or (is_begun and len(pile) >= 2 * least):
-        half = min(size, (len(pile) + 1) // 2)
-        yield pile[:half]
-        pile, is_begun = pile[half:], True
-    if pile:
-        yield pile
-
-
-def _numbered(rows: Iterable[Row]) -> Iterator[tuple[int, Row]]:
-    return enumerate(rows, start=1)
-
-
-def chunks(rows: Iterator[tuple[int, Row]], size: int) -> Iterator[list[tuple[int, Row]]]:
-    """The numbered *rows*, *size* at a time."""
-    chunk: list[tuple[int, Row]] = []
-    for row in rows:
-        chunk.append(row)
-        if len(chunk) == size:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
+def _done(composed: Composed) -> Future[Composed]:
+    future: Future[Composed] = Future()
+    future.set_result(composed)
+    return future
 
 
 def _emptied(campaign: str, queued: int) -> str:

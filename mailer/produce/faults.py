@@ -12,7 +12,7 @@ from typing import Final
 from mailer.errors import CampaignChangedError
 
 _SHOWN: Final = 10
-_ROW: Final = re.compile(r" \(row \d+\)\Z")
+_ROW: Final = re.compile(r" \(row (\d+)\)\Z")
 
 
 @dataclass(slots=True)
@@ -36,15 +36,20 @@ class Faults:
         return self.total > 0
 
     def told(self, end: str) -> str:
-        """Return a line for each fault, and *end* in parentheses."""
+        """Return a line for each fault, in the order of the rows, and *end* in parentheses."""
         lines = [
             text if count == 1 else f"{text}, and in {count - 1:,} more"
-            for text, count in self._first.values()
+            for text, count in sorted(self._first.values(), key=_row)
         ]
         rest = self.total - sum(count for _, count in self._first.values())
         if rest:
             lines.append(f"and {rest:,} more")
         return "\n".join(lines) + f" ({end})"
+
+
+def _row(first: tuple[str, int]) -> int:
+    named = _ROW.search(first[0])
+    return int(named[1]) if named else 0
 
 
 def rows_differ(campaign: str, changed: Sequence[int], end: str) -> CampaignChangedError:
