@@ -1,7 +1,7 @@
 """How a list is cut: rows that are asked about together, and batches of one account each."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Final, Protocol
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final
 
 from mailer.mail.recipients import Recipient
 from mailer.produce.spool import Row
@@ -15,17 +15,13 @@ Cut = tuple[str, tuple[Recipient, ...]]
 """An account, and who gets a message by it in one batch."""
 
 
-class Router(Protocol):
-    """Which account sends to a recipient."""
-
-    def __call__(self, recipient: Recipient) -> str:
-        """Return the account's name."""
-
-
 class Batching:
-    """Puts recipients, as they come, into batches of *size*; the last of each account's shrink."""
+    """Puts recipients, as they come, into batches of *size*; the last of each account's shrink.
 
-    def __init__(self, route: Router, size: int) -> None:
+    *route* says which account sends to a recipient.
+    """
+
+    def __init__(self, route: Callable[[Recipient], str], size: int) -> None:
         self._route = route
         self._size = size
         self._waiting: dict[str, list[Recipient]] = {}

@@ -26,7 +26,6 @@ from mailer.mail.stored import pack
 from mailer.operate.campaigns import cancel, failures, pause, resume, schedule, status
 from mailer.operate.outcomes import Record, outcomes
 from mailer.operate.recipients import Recipients, accepted, failed
-from mailer.produce.batching import Router
 from mailer.produce.design import aware, checked_window, design, retry_overrides, summary
 from mailer.produce.design import recipient as one_recipient
 from mailer.produce.enqueue import Enqueuer, Plan, Progress
@@ -307,7 +306,7 @@ class Campaign:
         template = self._design.template if self._design else None
         return f"<Campaign {self.name} template={template} account={self._account}>"
 
-    def _route(self) -> Router:
+    def _route(self) -> Callable[[Recipient], str]:
         breaker, now = self._producer.links.breaker, time()
         accounts = self._routes.weights
         unusable = [name for name in accounts if not breaker.state(name, now).usable]

@@ -23,7 +23,7 @@ from mailer.mail.barring.scopes import BULK as BULK_MAIL
 from mailer.mail.recipients import Recipient, Rejected, parse
 from mailer.operate.recipients import Recipients
 from mailer.produce.ahead import Ahead
-from mailer.produce.batching import LOOK, Batching, Cut, Router, chunks
+from mailer.produce.batching import LOOK, Batching, Cut, chunks
 from mailer.produce.composing import Composed, Maker, compose, told
 from mailer.produce.faults import Faults, rows_differ
 from mailer.produce.receipt import LEFT_OUT, Receipt
@@ -48,7 +48,7 @@ class Plan:
 
     campaign: str
     design: Design | None
-    route: Router
+    route: Callable[[Recipient], str]
     batch_size: int
     due: float = 0.0
     check: bool = True

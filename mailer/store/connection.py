@@ -62,6 +62,9 @@ FOREIGN: Final = "a key in Redis holds what mailer did not write there (WRONGTYP
 
 _CALLED: Final = re.compile(r"\bredis\.p?call\(('[A-Z]+')")
 """How a script calls a command."""
+_PIECE: Final = re.compile(r"^(?=local )", re.MULTILINE)
+_NAME: Final = re.compile(r"local (?:function )?(\w+)")
+_WORD: Final = re.compile(r"\w+")
 
 _DIRECT: Final[WeakKeyDictionary[Client, Direct]] = WeakKeyDictionary()
 
@@ -152,18 +155,32 @@ def load_many(client: Client, *names: str) -> Callable[[Sequence[Sequence[object
 
 @cache
 def whole_script(*names: str) -> tuple[str, bytes]:
-    """The text of a script, with all that it shares, and the digest by which Redis knows it.
+    """The text of a script, with what it uses of all that it shares, and the digest for it in Redis.
 
     Before anything else it asks whether all its commands are allowed, those of what it shares too.
     """
     folder = files("mailer.store")
-    prelude, *rest = ((folder / f"{name}.lua").read_text("utf-8") for name in ("prelude", *names))
-    commands = ",".join(sorted(set(_CALLED.findall("".join((prelude, *rest))))))
+    *shared, own = ((folder / f"{name}.lua").read_text("utf-8") for name in ("prelude", *names))
+    used = _used("".join(shared), f"refusal_of {own}")
+    commands = ",".join(sorted(set(_CALLED.findall(used + own))))
     asked = (
         f"do local refused = refusal_of({{{commands}}}) if refused then return refused end end\n"
     )
-    text = "".join((prelude, asked, *rest))
+    text = "".join((used, asked, own))
     return text, sha1(text.encode(), usedforsecurity=False).hexdigest().encode()
+
+
+def _used(shared: str, own: str) -> str:
+    """What *own* uses of *shared*, whose pieces begin with ``local``: Redis makes all anew at each call."""
+    kept: list[str] = []
+    words = set(_WORD.findall(own))
+    # From the end: a piece uses only what stands before it.
+    for piece in reversed(_PIECE.split(shared)):
+        name = _NAME.match(piece)
+        if name is None or name[1] in words:
+            kept.append(piece)
+            words.update(_WORD.findall(piece))
+    return "".join(reversed(kept))
 
 
 def asking(client: Client) -> Callable[..., Any]:

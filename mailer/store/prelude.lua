@@ -206,11 +206,11 @@ end
 -- The states of a batch, and which may follow which; 'gone' is a batch that has no hash (not yet, or no
 -- more). `mailer.store.batch_states` says what each means; a test compares the two tables.
 local FOLLOWS = {
-  gone = {queued = true, waiting = true},
-  queued = {leased = true, waiting = true, parked = true, gone = true},
-  waiting = {queued = true, leased = true, waiting = true, parked = true, gone = true},
-  leased = {leased = true, queued = true, waiting = true, parked = true, gone = true},
-  parked = {queued = true, leased = true, waiting = true, parked = true, gone = true},
+  gone = ' queued waiting ',
+  queued = ' leased waiting parked gone ',
+  waiting = ' queued leased waiting parked gone ',
+  leased = ' leased queued waiting parked gone ',
+  parked = ' queued leased waiting parked gone ',
 }
 
 -- Where the ref of a batch in that state stands: each batch is in exactly one index.
@@ -228,7 +228,7 @@ local function enter(ref, state, at, event)
   local key = PREFIX .. 'batch:' .. ref
   local before = redis.call('HMGET', key, 'state', 'queue', 'event')
   local from, queue = before[1] or 'gone', before[2]
-  if not (FOLLOWS[from] and FOLLOWS[from][state]) then
+  if not string.find(FOLLOWS[from] or '', ' ' .. state .. ' ', 1, true) then
     error('batch ' .. ref .. ' is ' .. from .. ' and cannot become ' .. state)
   end
   local index = state ~= 'gone' and index_of(state, queue, event)

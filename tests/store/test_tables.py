@@ -79,9 +79,10 @@ def test_each_field_of_the_table_is_used_by_a_script() -> None:
 
 def test_python_and_lua_agree_on_the_states_of_a_batch() -> None:
     table = SCRIPTS["prelude.lua"].partition("local FOLLOWS = {")[2].partition("\n}")[0]
-    rows = re.findall(r"(\w+) = \{([^}]*)\}", table)
+    rows = re.findall(r"(\w+) = '([^']*)'", table)
 
-    assert {name: set(re.findall(r"\w+(?= = true)", row)) for name, row in rows} == {
+    assert all(row.startswith(" ") and row.endswith(" ") for _, row in rows)
+    assert {name: set(row.split()) for name, row in rows} == {
         str(state): {str(after) for after in following} for state, following in FOLLOWS.items()
     }
 
