@@ -31,7 +31,7 @@ class Growth:
     what: str
     steps: Sequence[int]
     rtt: float = 0.0
-    count: int = 6_000
+    count: int = 20_000
 
 
 GROWTHS = (
@@ -75,7 +75,7 @@ def _count(growth: Growth, step: int) -> int:
     if growth.name == "sizes":
         return step
     if growth.name == "connections":
-        return min(growth.count, 300 * step)
+        return min(6_000, 300 * step)
     return growth.count
 
 

@@ -33,8 +33,8 @@ LINE: Final = 78
 LONGEST_LINE: Final = 998
 _WORD: Final = 75
 _FRAME: Final = len("=?utf-8?q??=")
-# Subjects and display names that are kept, written. Each is needed twice, when its row is checked and
-# when it is composed; and many people have the same name.
+# Subjects and display names that are kept, written: most subjects of a campaign are the same, and many
+# people have the same name.
 _KEPT: Final = 2048
 
 # C0 but TAB, DEL, C1, and the two separators that some software takes for line ends.

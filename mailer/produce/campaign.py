@@ -174,6 +174,7 @@ class Campaign:
         accept_changes: bool = False,
         processes: int = 1,
         progress: Progress | None = None,
+        checked: Progress | None = None,
         skip: Recipients | None = None,
         only: Recipients | None = None,
     ) -> Receipt:
@@ -182,11 +183,12 @@ class Campaign:
         Recipients in *skip*, such as another campaign's `accepted` (of two: ``a.accepted | b.accepted``),
         and those not in *only*, such as its `failed`, are left out and named in the receipt.
 
-        With *check*, every row is rendered once before the first message is queued, and faulty ones
+        With *check*, every message is made before the first is queued, and rows that are faulty
         raise `InvalidRowsError`; an iterator is spooled to disk meanwhile. With *skip_faulty* such rows
         are left out and named in the receipt. Called again with the same rows, it goes on where it was;
         rows or a template that changed raise `CampaignChangedError` unless *accept_changes*.
-        *processes* render side by side. *progress* is called with numbers of rows, as they are read.
+        *processes* make messages side by side. *progress* is called with numbers of rows, as they are
+        queued; *checked* with the same as they are checked before.
         """
         plan = self._plan(
             check=check,
@@ -194,6 +196,7 @@ class Campaign:
             accept_changes=accept_changes,
             processes=processes,
             progress=progress,
+            checked=checked,
             tells=self._producer.settings.tells_rows,
             skip=skip,
             only=only,

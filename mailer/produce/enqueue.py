@@ -57,6 +57,7 @@ class Plan:
     processes: int = 1
     max_backlog: int | None = None
     progress: Progress | None = None
+    checked: Progress | None = None
     tells: bool = False
     trace: str = ""
     mail: str = BULK_MAIL
@@ -162,6 +163,8 @@ class Enqueuer:
                 elif fault := self._fault(one):
                     faults.add(fault)
             yield from batching.put(fresh)
+            if self._plan.checked:
+                self._plan.checked(len(chunk))
         yield from batching.rest()
 
     def _fault(self, recipient: Recipient) -> str | None:

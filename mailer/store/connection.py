@@ -166,12 +166,12 @@ def whole_script(*names: str) -> tuple[str, bytes]:
     asked = (
         f"do local refused = refusal_of({{{commands}}}) if refused then return refused end end\n"
     )
-    text = "".join((used, asked, own))
+    text = f"{used}{asked}{own}"
     return text, sha1(text.encode(), usedforsecurity=False).hexdigest().encode()
 
 
 def _used(shared: str, own: str) -> str:
-    """What *own* uses of *shared*, whose pieces begin with ``local``: Redis makes all anew at each call."""
+    """What *own* uses of *shared*, whose pieces begin with ``local``: each call makes all anew."""
     kept: list[str] = []
     words = set(_WORD.findall(own))
     # From the end: a piece uses only what stands before it.

@@ -3,6 +3,7 @@
 import tempfile
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -24,10 +25,10 @@ DATE = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 
 @pytest.fixture
 def settings(redis_url, tmp_path):
-    folder = template(tmp_path, "Hello {{ name }}", "Dear {{ name }}, {{ 6 // (name|length - 1) }}.")
-    accounts = {
-        name: {"url": f"smtp://localhost:{port}", "max_connections": 1} for name, port in (("one", 2525), ("two", 2526))
-    }
+    folder = template(
+        tmp_path, "Hello {{ name }}", "Dear {{ name }}, {{ 6 // (name|length - 1) }}."
+    )
+    accounts = {name: {"url": f"smtp://{name}.localhost:2525"} for name in ("one", "two")}
     return Settings(redis=redis_url, templates=folder, accounts=accounts)
 
 
@@ -36,7 +37,11 @@ def make(settings):
     def make(**options):
         options = {"account": "one", "batch_size": 5, "date": DATE, **options}
         return Campaign(
-            "spring", template="hello", sender="Shop <news@shop.example>", settings=settings, **options
+            "spring",
+            template="hello",
+            sender="Shop <news@shop.example>",
+            settings=settings,
+            **options,
         )
 
     return make
@@ -107,6 +112,18 @@ def test_each_message_is_made_once_and_is_what_a_list_without_a_check_gives(
     assert made["check"] == []
 
 
+def test_it_is_told_how_many_rows_are_checked_and_how_many_queued(make):
+    told = []
+    rows = [*ROWS, {"email": "nonsense"}, ROWS[0]]
+    make().enqueue(
+        rows,
+        checked=lambda number: told.append(("checked", number)),
+        progress=lambda number: told.append(("queued", number)),
+    )
+    assert [what for what, _ in told] == ["checked"] + ["queued"] * 5
+    assert [sum(n for what, n in told if what == one) for one in ("checked", "queued")] == [25, 25]
+
+
 def test_whoever_is_queued_already_is_checked_and_not_made(make, made):
     make().enqueue(ROWS[:7])
     made["compose"].clear()
@@ -123,7 +140,7 @@ def test_what_is_queued_is_what_is_read_last(make, queued, made):
 
     assert make().enqueue(Changing(change)).queued == len(ROWS)
     messages = [mail for _, batch in queued() for _, mail in batch]
-    assert [number for number, mail in enumerate(messages) if b"To: Ada <r13@example.org>" in mail] == [12]
+    assert [at for at, mail in enumerate(messages) if b"To: Ada <r13@example.org>" in mail] == [12]
     assert b"=20=\r\nAda=\r\n" in messages[12]
     assert made["compose"] == [*range(1, 24), *range(11, 24)]
 
@@ -156,8 +173,14 @@ def test_a_worker_that_is_started_meanwhile_can_read_it(make, client, before, th
 
 @pytest.mark.parametrize("processes", [1, 2])
 def test_a_faulty_row_is_named_before_anything_is_queued(make, client, processes):
-    rows = [*ROWS, {"email": "x@example.org", "name": "X"}, {"email": "r3@example.org", "name": "Y"}]
-    with pytest.raises(InvalidRowsError, match=r"zero \(row 24\), and in 1 more \(nothing was queued\)"):
+    rows = [
+        *ROWS,
+        {"email": "x@example.org", "name": "X"},
+        {"email": "r3@example.org", "name": "Y"},
+    ]
+    with pytest.raises(
+        InvalidRowsError, match=r"zero \(row 24\), and in 1 more \(nothing was queued\)"
+    ):
         make().enqueue(rows, processes=processes)
     assert client.keys(keys.payload("*")) == []
 
@@ -194,6 +217,7 @@ def test_without_a_folder_for_files_all_is_queued(make, queued, monkeypatch, tmp
 def test_a_disk_that_is_full_costs_nobody_a_message(make, queued, monkeypatch):
     """A file that takes nothing more stands for the disk: what the kernel says of it is the same."""
     monkeypatch.setattr(ahead, "IN_MEMORY", 1)
-    monkeypatch.setattr(tempfile, "TemporaryFile", lambda *_, **__: open("/dev/full", "w+b"))  # noqa: SIM115
+    full = Path("/dev/full")
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda *_, **__: full.open("w+b"))
     assert make().enqueue(ROWS).queued == len(ROWS)
     assert sum(len(batch) for _, batch in queued()) == len(ROWS)

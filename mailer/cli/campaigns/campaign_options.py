@@ -12,6 +12,7 @@ from mailer.cli.init import EXAMPLE
 from mailer.cli.lines import pasteable
 from mailer.cli.lists import encoding_option, rows
 from mailer.cli.output import say
+from mailer.cli.progress import ListBar
 from mailer.cli.typed.times import coming
 from mailer.cli.typed.values import given as wrong
 from mailer.compose.headers import one_mailbox, some_mailboxes
@@ -194,7 +195,7 @@ def _made(  # noqa: PLR0913, PLR0917 - what was read of files comes beside the o
     )
 
 
-def enqueued(made: Campaign, recipients: str, given: dict[str, Any], progress: Progress) -> Receipt:
+def enqueued(made: Campaign, recipients: str, given: dict[str, Any], shown: ListBar) -> Receipt:
     """The receipt of enqueueing *made* for the rows of *recipients*."""
     return made.enqueue(
         rows(recipients, given["encoding"]),
@@ -202,7 +203,8 @@ def enqueued(made: Campaign, recipients: str, given: dict[str, Any], progress: P
         skip_faulty=given["skip_faulty"],
         accept_changes=given["accept_changes"],
         processes=given["processes"],
-        progress=progress,
+        progress=shown.queued,
+        checked=shown.checked,
         **_others(made, given),
     )
 

@@ -17,7 +17,7 @@ from mailer.cli.campaigns.campaign_options import (
     refuse_example,
 )
 from mailer.cli.output import as_json, say, span
-from mailer.cli.progress import bars
+from mailer.cli.progress import ListBar, bars
 from mailer.cli.session import Session, pass_session
 from mailer.errors import SubmissionError
 from mailer.local import DEFAULT_FOLDER, Folder, LocalWorker
@@ -73,12 +73,12 @@ def run(session: Session, /, name: str, recipients: str, *, json_: bool, **given
             hindrances.finishing(),
             bars() as progress,
         ):
-            bar = progress.add_task("queueing", total=None)
-            receipt = enqueued(made, recipients, given, lambda n: progress.advance(bar, n))
+            shown = ListBar(progress)
+            receipt = enqueued(made, recipients, given, shown)
             if not json_:
                 receipts.show(receipt, json_=False)
                 hindrances.begins(made)
-            status = _deliver(session, made, worker, progress, bar)
+            status = _deliver(session, made, worker, progress, shown.bar)
         in_the_way = [*hindrances.found(session, made)]
     _report(session, status, receipt.as_json(), json_=json_)
     receipts.verdict(receipt)

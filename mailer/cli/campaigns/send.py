@@ -15,7 +15,7 @@ from mailer.cli.campaigns.campaign_options import (
 )
 from mailer.cli.lists import rows
 from mailer.cli.output import say
-from mailer.cli.progress import bars
+from mailer.cli.progress import ListBar, bars
 from mailer.cli.session import Session, pass_session
 from mailer.cli.typed.values import mailbox
 from mailer.mail.counts import plural
@@ -82,8 +82,7 @@ def send(  # noqa: PLR0913 - the options
         hindrances.warn(session, made)
         return
     with bars() as progress, hindrances.interruptible(session, made):
-        bar = progress.add_task("queueing", total=None)
-        receipt = enqueued(made, recipients, given, lambda n: progress.advance(bar, n))
+        receipt = enqueued(made, recipients, given, ListBar(progress))
     receipts.show(receipt, json_=json_)
     receipts.verdict(receipt)
     if not json_:
