@@ -7,7 +7,7 @@ Nothing of SMTP is imported here, and no password is needed.
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from email.message import EmailMessage, Message
 from functools import cached_property
 from math import inf
@@ -26,7 +26,14 @@ from mailer.mail.stored import pack
 from mailer.operate.campaigns import cancel, failures, pause, resume, schedule, status
 from mailer.operate.outcomes import Record, outcomes
 from mailer.operate.recipients import Recipients, accepted, failed
-from mailer.produce.design import aware, checked_window, design, retry_overrides, summary
+from mailer.produce.design import (
+    aware,
+    checked_window,
+    coming,
+    design,
+    retry_overrides,
+    summary,
+)
 from mailer.produce.design import recipient as one_recipient
 from mailer.produce.enqueue import Enqueuer, Plan, Progress
 from mailer.produce.messages import GivenComposer, rows_of
@@ -155,7 +162,7 @@ class Campaign:
             attachments_path=attachments_path,
             bulk=bulk,
             trusted=trusted,
-            date=date or _coming(start_at),
+            date=date or coming(start_at),
         )
 
     @cached_property
@@ -344,10 +351,3 @@ class Campaign:
         if self._design:
             return summary(self._design, self._account)
         return {"template": "", "sender": "", "account": self._account}
-
-
-def _coming(start_at: datetime | None) -> datetime | None:
-    """Return the Date of messages that wait for *start_at*; None where it is past, or None."""
-    if start_at is None or start_at.timestamp() <= time():
-        return None
-    return start_at.astimezone(UTC)

@@ -4,7 +4,8 @@ import difflib
 import hashlib
 import json
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
+from time import time
 from typing import Any
 
 from mailer.compose import Design, Unsubscribe
@@ -123,3 +124,10 @@ def recipient(row: Mapping[str, object] | BrokenRow) -> Recipient:
 def _digest(value: object) -> str:
     packed = json.dumps(value, sort_keys=True, default=repr)
     return hashlib.sha256(packed.encode()).hexdigest()[:16]
+
+
+def coming(start_at: datetime | None) -> datetime | None:
+    """Return the Date of messages that wait for *start_at*; None where it is past, or None."""
+    if start_at is None or start_at.timestamp() <= time():
+        return None
+    return start_at.astimezone(UTC)
