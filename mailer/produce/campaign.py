@@ -336,7 +336,7 @@ class Campaign:
         opened = self._producer.campaigns.open(
             self.name,
             digest=maker.digest,
-            summary=self._summary(),
+            summary=summary(self._design or None, self._account),
             policy=replace(self._policy, mail=plan.mail),
             accept_changes=plan.accept_changes,
             now=time(),
@@ -346,8 +346,3 @@ class Campaign:
         for digest, part in () if look else maker.shared.items():
             self._producer.campaigns.share(self.name, digest, pack(part))
         return opened.run
-
-    def _summary(self) -> Mapping[str, Any]:
-        if self._design:
-            return summary(self._design, self._account)
-        return {"template": "", "sender": "", "account": self._account}

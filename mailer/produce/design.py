@@ -62,8 +62,10 @@ def _returning(settings: Settings) -> dict[str, Any]:
     return {"return_path": settings.feedback.return_path, **signed}
 
 
-def summary(made: Design, account: str) -> Mapping[str, Any]:
-    """What is shown of a campaign, and compared when it is enqueued again."""
+def summary(made: Design | None, account: str) -> Mapping[str, Any]:
+    """What is shown of a campaign, and compared when it is enqueued again; None without a template."""
+    if made is None:
+        return {"template": "", "sender": "", "account": account}
     return {
         "template": made.template,
         "sender": made.sender,
