@@ -45,6 +45,10 @@ _USED_UP = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENFILE)
 
 OK, FAILED, USAGE, FAULT, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 70, 130, 141
 
+_NO_FILE_HINT = (
+    "{}, so localhost was tried: go to the file's folder, or name it with mailer --config FILE; "
+    "or do without Redis: mailer run"
+)
 _REDIS_HINT = "start it, say where it is with redis in mailer.toml, or do without: mailer run"
 _BROKER_HINT = "start it, or say where it is with broker in mailer.toml"
 _FOLDER_HINT = "is it the one that `mailer run` made here that you mean? mailer --local .mailer {}"
@@ -158,7 +162,7 @@ def _judged(words: list[str], error: Exception, session: Session) -> tuple[str, 
     """What is said of *error*, and the exit code."""
     if isinstance(error, LedgerUnavailableError):
         is_there = isinstance(error, (RedisRefusesError, RedisSilentError))
-        return (f"{error}" if is_there else f"{error}; {_hint(words, error)}"), FAILED
+        return (f"{error}" if is_there else f"{error}; {hint(words, error, session)}"), FAILED
     if isinstance(error, MailerError):
         return _told(session, error), FAILED
     if isinstance(error, OSError) and error.errno in _USED_UP:
@@ -189,12 +193,15 @@ def _hear_the_log() -> None:
         log.addHandler(_Complaints(logging.WARNING))
 
 
-def _hint(words: list[str], error: LedgerUnavailableError) -> str:
+def hint(words: list[str], error: LedgerUnavailableError, session: Session) -> str:
     """What to do about a Redis, or a broker, that cannot be reached."""
     if isinstance(error, BrokerUnavailableError):
         return _BROKER_HINT
     if "--local" not in words and Path(".mailer").is_dir():
         return _FOLDER_HINT.format(shlex.join(words))
+    settings = session.configured
+    if settings.unfound and settings.guesses_redis:
+        return _NO_FILE_HINT.format(settings.unfound)
     return _REDIS_HINT
 
 

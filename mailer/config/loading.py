@@ -52,7 +52,8 @@ def load(
         faults += [f"{place}: {fault}" for fault in checks if fault]
     if faults or not settings:
         raise ConfigError("\n".join(faults))
-    settings._file = file  # noqa: SLF001 - a private attribute is pydantic's way to keep it out of the table
+    # Private attributes are pydantic's way to keep it out of the table.
+    settings._file, settings._looked_in = file, None if file else folder  # noqa: SLF001
     return settings
 
 

@@ -196,6 +196,7 @@ class Settings(Model):
     rules: Tables = ()
 
     _file: Path | None = PrivateAttr(default=None)
+    _looked_in: Path | None = PrivateAttr(default=None)
     _url: tuple[str, str] | None = PrivateAttr(default=None)
     _domains: dict[str, str] = PrivateAttr(default_factory=dict)
 
@@ -203,6 +204,16 @@ class Settings(Model):
     def file(self) -> Path | None:
         """The file that this was read from; None when there was none."""
         return self._file
+
+    @property
+    def unfound(self) -> str | None:
+        """That no file was found, and where; None where there is one, or none was looked for."""
+        return f"there is no mailer.toml in {self._looked_in}" if self._looked_in else None
+
+    @property
+    def guesses_redis(self) -> bool:
+        """Whether nobody said where Redis is, so that the default is tried."""
+        return "redis" not in self.model_fields_set
 
     @property
     def follows(self) -> bool:
@@ -248,6 +259,11 @@ class Settings(Model):
         """The account of that *name*; raises `ConfigError` that says which there are."""
         if name in self.accounts:
             return self.accounts[name]
+        if self.unfound and not self.accounts:
+            raise ConfigError(
+                f"{self.unfound}, and so no account {name!r}: go to the file's folder, or name the "
+                "file with MAILER_CONFIG"
+            )
         place = self._file.name if self._file else "the configuration"
         near = difflib.get_close_matches(name, self.accounts, 1)
         if near:

@@ -1,7 +1,7 @@
 """What people do about campaigns: look at them, move, pause, resume and cancel them."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from time import time
 from typing import Final
@@ -17,6 +17,7 @@ from mailer.store.campaigns import CANCELLED, PAUSED, RUNNING, Failure
 from mailer.store.course.pending import Pending
 from mailer.store.course.progress import Progress as Status
 from mailer.store.course.schedule import Schedule
+from mailer.store.course.unheld import settle, unheld
 from mailer.store.events import Aside, Backlog
 from mailer.store.feedback.receivers import Receivers
 
@@ -45,6 +46,9 @@ LOOKED_AT: Final = 200
 """Campaigns whose progress one page of a list asks for at most."""
 
 _PAGE: Final = 100
+
+AT_REST: Final = 60.0
+"""Seconds since a campaign's last outcome after which it is asked whether its batches are still there."""
 
 LATE = 60.0
 """Seconds that an event may wait before people are told that it does."""
@@ -80,12 +84,30 @@ def _told(producer: Producer, found: Sequence[Status], now: float) -> list[Statu
     names = sorted({name for one in moving for name in one.accounts})
     breaker = producer.links.breaker
     accounts = {name: breaker.state(name, now) for name in names}
-    waits = producer.campaigns.pending([one.campaign for one in moving], names, now)
+    by_name = {one.campaign: one for one in moving}
+    waits = producer.campaigns.pending([*by_name], names, now)
     # Asked only where it may be the reason: who watches looks each second.
     idle = names if any(one.idle and one.waiting for one in waits.values()) else ()
     subjects = [f"{kind}:{name}" for name in idle for kind in ("account", "secret")]
     lacking = producer.links.able.nobody_can(subjects, now) if subjects else ()
-    return [told(one, waits.get(one.campaign, Pending()), accounts, lacking, now) for one in found]
+    lost = {name: _lost(producer, one, now) for name, one in by_name.items() if not waits[name].any}
+    return [
+        told(
+            replace(one, unheld=lost.get(one.campaign, 0)),
+            waits.get(one.campaign, Pending()),
+            accounts,
+            lacking,
+            now,
+        )
+        for one in found
+    ]
+
+
+def _lost(producer: Producer, one: Status, now: float) -> int:
+    """How many of a campaign, none of whose batches is to be seen, are in no batch."""
+    if not one.enqueued or now - max(one.active or 0.0, one.created) < AT_REST:
+        return 0
+    return len(unheld(producer.client, one.campaign))
 
 
 def schedule(settings: Settings, name: str, start: float) -> None:
@@ -171,10 +193,12 @@ def resume(settings: Settings, name: str, *, accept_rate: bool = False) -> bool:
 def cancel(settings: Settings, name: str) -> int | None:
     """Send nothing more of the campaign, for good; returns how many recipients that settled at once.
 
+    Those whom no batch holds are among them, and stay known as people who may have got it.
     None where it is over: its state stays as it is. What lies in the dead letters could still be
     replayed: a campaign with such is not over here.
     """
-    campaigns = Producer(settings).campaigns
+    producer = Producer(settings)
+    campaigns = producer.campaigns
     progress = campaigns.progress(name, time())
     has_letters = any(progress.outcomes.get(word) for word in ("dead", "uncertain"))
     if _is_over(progress) and not has_letters:
@@ -182,6 +206,7 @@ def cancel(settings: Settings, name: str) -> int | None:
     campaigns.set_state(name, CANCELLED)
     for _ in campaigns.cancel_batches(name):
         pass  # some at a time: Redis serves others between
+    settle(producer.client, name)
     # Not the sum of what each step says: one whose reply was lost is repeated, and finds nothing.
     now = campaigns.progress(name, time())
     return now.outcomes["cancelled"] - progress.outcomes["cancelled"]

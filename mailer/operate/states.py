@@ -78,6 +78,8 @@ def _state(
         return _State(_over(one))
     if one.start > now:
         return _State("waiting", one.start)
+    if one.unheld:
+        return _State(f"{one.unheld:,} in no batch")
     if one.open and waits.idle:
         return _waiting(one, waits, accounts, lacking, now)
     return _State("sending" if one.enqueued else "enqueueing")

@@ -78,7 +78,7 @@ def _begin(sender: Any, **_: Any) -> None:
 
 def _log_begins(logger: logging.Logger, **_: Any) -> None:
     if _running:
-        _running.format_log(logger)
+        _running.log_begins(logger)
 
 
 def _ready(sender: Any, **_: Any) -> None:

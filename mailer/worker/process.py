@@ -116,6 +116,7 @@ class Worker:
         self._fetching: Polling | None = None
         self._followers: list[Follower | MailboxReader] = []
         self._presence: Presence | None = None
+        self._warnings: list[str] = []
         self._watch: Watch | None = None
         self.name = new_name()  # before the pool forks, so that all its processes have the same
 
@@ -189,19 +190,25 @@ class Worker:
             self._watch = Watch(self.settings)
         except ConfigError as exc:
             raise SystemExit(f"mailer: {exc}") from None
-        for warning in filter(None, (said, unknown_zone())):
-            log.warning("%s", warning)
+        self._warnings += filter(None, (_without_accounts(self.settings), said, unknown_zone()))
         self._main = os.getpid()
         self._hostname = str(sender.hostname)
         self._flag[0] = 0
 
-    def format_log(self, logger: logging.Logger) -> None:
+    def log_begins(self, logger: logging.Logger) -> None:
         """After Celery has set up its log: use the configured format, unless *app* is another's."""
         if self._watch and self._is_own:
             self._watch.use_format(logger)
+        self._warn()
+
+    def _warn(self) -> None:
+        """Say what `prepare` has seen: there, nothing would reach a file that Celery logs to."""
+        while self._warnings:
+            log.warning("%s", self._warnings.pop(0))
 
     def start(self) -> None:
         """The worker is ready: begin to sweep, and to follow what happens."""
+        self._warn()  # where the application sets its log up by itself
         client = connect(self.settings.redis_url)
         dead_letters = DeadLetterDuty(client, self.broker)
         alerts, probes = Alerts(self.settings, client), Probes(self.settings, client)
@@ -315,3 +322,19 @@ class Worker:
                 desk.delivery.reap()
             except MailerError as exc:
                 log.warning("idle connections could not be kept: %s", exc)
+
+
+def _without_accounts(settings: Settings) -> str | None:
+    """That a worker of these *settings* delivers nothing, and why; None where it has accounts."""
+    if settings.accounts:
+        return None
+    if not settings.unfound:
+        return (
+            "the configuration has no account, so this worker delivers nothing: add [accounts.primary] "
+            "with a url"
+        )
+    where = " and looks for Redis on localhost" if settings.guesses_redis else ""
+    return (
+        f"{settings.unfound}, so this worker has no account{where}: start it in the file's folder, "
+        "or name the file with MAILER_CONFIG"
+    )

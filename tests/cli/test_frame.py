@@ -10,7 +10,9 @@ import termios
 import click
 import pytest
 
-from mailer.cli.main import cli
+from mailer.cli.main import cli, hint
+from mailer.cli.session import Session
+from mailer.errors import LedgerUnavailableError
 from tests.servers.waiting import eventually
 
 
@@ -150,6 +152,23 @@ def test_redis_that_is_down_is_one_clear_line(mailer, words):
     assert len(done.err.splitlines()) == 1
     assert "127.0.0.1:1" in done.err
     assert "mailer run" in done.err
+
+
+def test_a_folder_without_a_configuration_is_named_where_redis_is_only_guessed(
+    mailer, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mailer.toml").unlink()
+    said = hint(["status"], LedgerUnavailableError("away"), Session())
+    assert said.startswith(f"there is no mailer.toml in {tmp_path}, so localhost was tried")
+    told = mailer("status", environ={"MAILER_REDIS": "redis://127.0.0.1:1/0"})
+    assert "there is no mailer.toml" not in told.err
+
+
+def test_an_account_is_missed_where_the_configuration_is(mailer, place):
+    (place / "mailer.toml").unlink()
+    done = mailer("accounts", "check", "primary")
+    assert f"there is no mailer.toml in {place}, and so no account 'primary'" in done.err
 
 
 def test_reader_that_goes_away_is_no_error(place):

@@ -1,6 +1,7 @@
 """`mailer status`, `failures`, `pause`, `resume`, `cancel`: campaigns as operators see them."""
 
 import json
+from time import time
 
 import pytest
 
@@ -117,3 +118,29 @@ def test_failures_in_two_forms_at_once_is_refused(mailer):
         2,
         "mailer: --csv and --json exclude each other; see mailer failures --help\n",
     )
+
+
+def test_who_is_in_no_batch_is_named_with_what_to_do_and_is_settled_by_it(mailer, client):
+    mailer("send", "spring", "-t", "hello", "--set", "season=May", "people.csv")
+    client.delete("mailer:batch:spring:1", "mailer:payload:spring:1", "mailer:queued:bulk")
+    assert "no batch" not in mailer("status", "spring").out, "it was just queued"
+    client.hset("mailer:campaign:spring", "created", time() - 3600)
+    assert "2 in no batch" in mailer("status").out
+    said = mailer("status", "spring").out
+    assert "2 recipients are in no batch" in said
+    assert "`mailer cancel spring` settles them" in " ".join(said.split())
+
+    assert "2 recipients" in mailer("cancel", "spring", "--yes").out
+    assert "cancelled" in mailer("status", "spring").out
+    again = mailer(
+        "send",
+        "again",
+        "-t",
+        "hello",
+        "--set",
+        "season=May",
+        "--skip-accepted-of",
+        "spring",
+        "people.csv",
+    )
+    assert "0 queued" in again.out, "they may have got it"

@@ -45,6 +45,7 @@ def says(one, waits=SENDING, lacking=(), **accounts):
     [
         (campaign(queued=2), "sending"),
         (campaign(queued=2, enqueued=False), "enqueueing"),
+        (replace(campaign(queued=2), unheld=2), "2 in no batch"),
         (campaign(accepted=2), "done"),
         (campaign(), "done"),
         (campaign(rejected=2), "done, none accepted"),

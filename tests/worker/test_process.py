@@ -10,6 +10,8 @@ from collections import Counter
 import pytest
 
 from tests.chaos.world import PATIENCE, Verdict, World, wait_until
+from tests.conftest import free_port
+from tests.servers.worker import WORKER
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -118,6 +120,24 @@ def test_pools_that_cannot_drive_connections_are_refused_in_words(world):
     worker = world.start_worker("gevent")
     assert worker.wait(PATIENCE) != 0
     assert "use --pool prefork, threads or solo" in log(world)
+
+
+def test_a_worker_that_finds_no_configuration_says_where_it_looked_in_its_log_file_too(tmp_path):
+    environment = {name: value for name, value in os.environ.items() if "MAILER_" not in name}
+    environment["MAILER_REDIS"] = f"redis://127.0.0.1:{free_port()}/0"  # nothing is there
+    with (tmp_path / "stderr").open("wb") as stderr:
+        worker = subprocess.Popen(
+            [*WORKER, "--logfile", "worker.log"], cwd=tmp_path, env=environment, stderr=stderr
+        )
+    file = tmp_path / "worker.log"
+    try:
+        wait_until(lambda: file.exists() and "Cannot connect to redis" in file.read_text())
+    finally:
+        worker.kill()
+        worker.wait()
+    said = file.read_text()
+    assert said.count(f"there is no mailer.toml in {tmp_path}, so this worker has no account") == 1
+    assert said.index("there is no mailer.toml") < said.index("Cannot connect to redis")
 
 
 def run(world, *words):

@@ -195,6 +195,12 @@ def _one(one: Status) -> None:
         say(
             f"  It paused itself: {one.why}. {pasteable(f'`mailer resume {one.campaign}`')} goes on."
         )
+    if one.unheld:
+        say(
+            f"  {plural(one.unheld, 'recipient')} {'is' if one.unheld == 1 else 'are'} in no batch, so "
+            "nobody sends to them: Redis ended a script in its middle, or keys were deleted. The mail "
+            f"server's log knows who got it; {pasteable(f'`mailer cancel {one.campaign}`')} settles them."
+        )
     for domain, why in one.held.items():
         mend = pasteable(f"`mailer resume {one.campaign} --accept-rate`")
         say(f"  Nothing is sent to {domain}: {why}. {mend} goes on.")

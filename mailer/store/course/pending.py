@@ -24,6 +24,11 @@ class Pending:
     soonest: float = 0.0
 
     @property
+    def any(self) -> bool:
+        """Whether a batch was seen at all: one that is parked for something else is not."""
+        return bool(self.ready or self.waiting or self.parked)
+
+    @property
     def idle(self) -> bool:
         """Whether no worker has any of it or may take one now."""
         return not self.ready and bool(self.waiting or self.parked)

@@ -50,6 +50,8 @@ class Progress:
     """Receivers to whom nothing more of it is sent for now, by domain, and why."""
     start: float = 0.0
     window: str = ""
+    unheld: int = 0
+    """How many are open and in no batch, where nothing of it moves: nobody will send to them."""
     says: str = ""
     until: float = 0.0
 
