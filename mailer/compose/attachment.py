@@ -89,6 +89,9 @@ class Attachment:
         `mimetypes` says of the name. Raises `AttachmentError` when it cannot be read.
         """
         path = Path(path)
+        # A pipe or a device may be read for ever, and a row may name one.
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise AttachmentError(f"cannot attach {path}: it is a pipe or a device, and no file")
         try:
             content = path.read_bytes()
         except OSError as error:

@@ -47,7 +47,14 @@ def read_rows(
         source, name = sys.stdin.buffer, "standard input"
     else:
         name = str(getattr(source, "name", "the stream"))
-    return _read_blocks(_Once(_blocks(source)), name, None, encoding, notice)
+    return read_blocks(_blocks(source), name, encoding=encoding, notice=notice)
+
+
+def read_blocks(
+    blocks: Iterator[Any], name: str, *, encoding: str | None, notice: Notice
+) -> Iterator[Row]:
+    """Yield the rows of the list *name* that comes as *blocks* of octets or text; see `read_rows`."""
+    return _read_blocks(_Once(blocks), name, None, encoding, notice)
 
 
 def _read_path(path: Path, encoding: str | None, notice: Notice) -> Iterator[Row]:

@@ -265,3 +265,8 @@ def test_a_time_that_is_over_is_refused_and_named(mailer):
     assert (done.code, done.out) == (2, "")
     assert "2020-01-01 00:00:00 is over: nobody was put on the list" in done.err
     assert listed(mailer) == {}
+
+
+def test_a_list_that_cannot_be_imported_is_named(mailer, place):
+    (place / "odd.csv").write_text("nonsense\n")
+    assert "odd.csv has no column 'email'" in mailer("suppress", "import", "odd.csv").err

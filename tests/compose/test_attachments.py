@@ -2,6 +2,7 @@
 
 import base64
 import io
+import os
 
 import pytest
 from hypothesis import given
@@ -82,3 +83,9 @@ def test_readers_without_rfc_2231_get_a_name_in_ascii(name, fallback):
 
 def test_the_repr_does_not_hold_the_content():
     assert "secret" not in repr(Attachment.from_bytes(b"secret", "a.txt"))
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "terms.pdf")
+    with pytest.raises(AttachmentError, match=r"terms\.pdf: it is a pipe or a device"):
+        Attachment.from_path(tmp_path / "terms.pdf")

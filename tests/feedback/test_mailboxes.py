@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from mailer.feedback.intake.files import messages
 from mailer.feedback.intake.imap import Imap
 from mailer.feedback.intake.mailbox import IntakeError, Mailbox
 from mailer.feedback.intake.pop3 import Pop3
@@ -256,3 +257,12 @@ def test_a_worker_says_what_is_no_mailbox_before_anything_begins(sent, place):
         said.strip().splitlines()[-1]
         == "mailer: feedback.imap: names no user; write imaps://user@host"
     )
+
+
+def test_what_is_no_file_in_a_maildir_is_passed_over(tmp_path):
+    for part in ("new", "cur"):
+        (tmp_path / part).mkdir()
+    os.mkfifo(tmp_path / "new" / "1")
+    (tmp_path / "new" / "2").mkdir()
+    (tmp_path / "new" / "3").write_bytes(b"Subject: back\n\nback\n")
+    assert [found.place for found in messages(tmp_path)] == [str(tmp_path / "new" / "3")]

@@ -233,7 +233,9 @@ LIST = "email,name\na@b.de,x\nc@d.de,Müller … €\n"
 MEANT = [{"email": "a@b.de", "name": "x"}, {"email": "c@d.de", "name": "Müller … €"}]
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"]
+)
 def test_what_unicode_a_list_is_in_is_known_for_certain(encoding, tmp_path):
     path = tmp_path / "list.csv"
     path.write_bytes(LIST.encode(encoding))

@@ -33,7 +33,8 @@ def messages(place: Path) -> Iterator[Found]:
     """
     if (place / "new").is_dir() and (place / "cur").is_dir():
         for file in sorted((place / "new").iterdir()):
-            yield Found(str(file), _head(file), file)
+            if file.is_file():  # a pipe would be waited for; what another reader has moved is gone
+                yield Found(str(file), _head(file), file)
     elif place.is_dir():
         for file in sorted(place.iterdir()):
             if file.is_file():

@@ -23,6 +23,9 @@ LONGEST_LINE: Final = 1 << 24
 
 _MARKS: Final = (
     (codecs.BOM_UTF8, "utf-8"),
+    # Before UTF-16, whose mark its own begins with.
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
@@ -65,7 +68,7 @@ def _head(blocks: Iterable[bytes]) -> tuple[bytes, Iterator[bytes]]:
     """Return enough of the first octets to tell the encoding by, and the blocks after them."""
     rest = iter(blocks)
     head = next(rest, b"")
-    while len(head) < len(codecs.BOM_UTF8) and (more := next(rest, b"")):
+    while len(head) < len(codecs.BOM_UTF32_LE) and (more := next(rest, b"")):
         head += more
     return head, rest
 

@@ -22,7 +22,7 @@ from mailer.errors import InputError
 from mailer.mail.barring.scopes import ALL, BULK, checked
 from mailer.mail.lists.decoding import BLOCK, Notice
 from mailer.mail.recipients import Rejected, parse, read_rows
-from mailer.mail.rows import BrokenRow, Row, is_email_column
+from mailer.mail.rows import BrokenRow, Row, is_email_column, read_blocks
 from mailer.store.suppression import Suppressed
 
 COLUMNS: Final = ("email", "reason", "since", "until", "source", "scope", "evidence")
@@ -90,7 +90,8 @@ def rows_of(source: str | Path | IO[bytes], encoding: str | None, notice: Notice
         # Readers of recipients know no column of that name, which streets have, too.
         named = _ADDRESS.sub(rb"\g<1>Email Address\g<2>", first, count=1)
         blocks = chain((named,), iter(partial(stream.read, BLOCK), b""))
-        yield from read_rows(blocks, encoding=encoding, notice=notice)  # type: ignore[arg-type]
+        name = str(getattr(stream, "name", "the stream"))
+        yield from read_blocks(blocks, name, encoding=encoding, notice=notice)
 
 
 def _json(octets: bytes, encoding: str | None, notice: Notice) -> Iterator[Row]:
