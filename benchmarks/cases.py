@@ -46,6 +46,8 @@ class Setting:
     rtt: float
     folder: Path
     processes: int = 2
+    renderers: int = 1
+    """Processes that make the messages."""
     connections: int = 0
     settings: str = ""
     account: str = ""
@@ -334,7 +336,10 @@ class Mailer(WithWorker):
         return f"bench-{self.runs}"
 
     def send(self, kind: str, count: int) -> None:
-        self._producer.tell("enqueue", kind=kind, count=count, run=self.campaign)
+        renderers = self.setting.renderers
+        self._producer.tell(
+            "enqueue", kind=kind, count=count, run=self.campaign, processes=renderers
+        )
         answer = self._producer.heard()
         if answer["queued"] != count:
             raise RuntimeError(f"{count} rows, {answer['queued']} queued")
@@ -364,7 +369,9 @@ class Drain(Mailer):
         if not self._producer.ask("hold"):
             raise RuntimeError("the worker does not hear")
         self._empty = self.setting.redis.used()
+        began = time.monotonic()
         super().send(kind, count)
+        self.queue_rate = count / (time.monotonic() - began)
 
     def weigh(self, count: int) -> float:
         return (self.setting.redis.used() - self._empty) / count

@@ -1,6 +1,6 @@
 """How does cost grow with the size of a campaign, of batches, with processes, connections, campaigns?
 
-    python benchmarks/scaling.py [--quick] [--only sizes,batches,processes,connections,campaigns]
+    python benchmarks/scaling.py [--quick] [--only sizes,batches,processes,renderers,connections]
 
 Writes ``scaling.md``, ``.json`` and ``.png`` to ``benchmarks/results/``. Newsletters of 15 KB on
 loopback, except where connections grow: those at 20 ms.
@@ -38,6 +38,7 @@ GROWTHS = (
     Growth("sizes", "recipients in the campaign", (1_000, 10_000, 100_000)),
     Growth("batches", "messages in a batch", (10, 50, 200, 500, 1000)),
     Growth("processes", "worker processes", (1, 2, 4, 8)),
+    Growth("renderers", "processes that make messages", (1, 2, 4)),
     Growth("connections", "connections", (1, 10, 50, 200), rtt=0.02),
     Growth("campaigns", "campaigns at once", (1, 10, 100)),
 )
@@ -89,6 +90,7 @@ def _settings(redis: Redis, sink: Sink, growth: Growth, step: int) -> Iterator[S
             growth.rtt,
             folder,
             processes=step if growth.name == "processes" else 2,
+            renderers=step if growth.name == "renderers" else 1,
             connections=step if growth.name == "connections" else 0,
             settings=f"batch_size = {step}\n" if growth.name == "batches" else "",
         )
@@ -108,6 +110,8 @@ def _measured(
                 (contender.run(KIND, count) for _ in range(1 if count > 50_000 else rounds)),
                 key=lambda run: run.seconds,
             )
+            if case is Drain:
+                row["queue_rate"] = contender.queue_rate
         row |= _row("end_to_end" if case is Mailer else "drain", best)
     return row
 
@@ -125,6 +129,7 @@ def _line(row: Mapping[str, Any]) -> str:
 
 
 _COLUMNS = {
+    "queue_rate": "queueing alone, msg/s",
     "end_to_end_rate": "end to end msg/s",
     "end_to_end_cpu_us": "CPU µs/msg",
     "drain_rate": "drain msg/s",

@@ -12,7 +12,9 @@ _SETTINGS = load()
 _APP = application(_SETTINGS.broker_url)
 
 
-def enqueue(kind: str, count: int, run: str, *, check: bool = True) -> dict[str, Any]:
+def enqueue(
+    kind: str, count: int, run: str, *, check: bool = True, processes: int = 1
+) -> dict[str, Any]:
     attachments = ()
     if kind == "attachment":
         attachments = (Attachment.from_bytes(letters.catalogue(), letters.ATTACHMENT),)
@@ -23,7 +25,7 @@ def enqueue(kind: str, count: int, run: str, *, check: bool = True) -> dict[str,
         attachments=attachments,
         settings=_SETTINGS,
     )
-    receipt = campaign.enqueue(list(letters.rows(count)), check=check)
+    receipt = campaign.enqueue(list(letters.rows(count)), check=check, processes=processes)
     return {"queued": receipt.queued}
 
 
