@@ -8,6 +8,7 @@ Forms are found by comparing contents chunk by chunk, as the composer made them,
 good as its chunks are. Whatever they are, form and values put together are the content, to the octet.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from operator import itemgetter
@@ -28,14 +29,19 @@ class Form:
     Raises ValueError where a number is left out: then its value would be lost.
     """
 
-    __slots__ = ("_parts", "count", "pieces")
+    __slots__ = ("_parts", "_times", "count", "most", "pieces", "size")
 
     def __init__(self, pieces: Sequence[Piece]) -> None:
         self.pieces = tuple(pieces)
-        numbers = {piece for piece in pieces if isinstance(piece, int)}
+        numbers = Counter(piece for piece in pieces if isinstance(piece, int))
         self.count = len(numbers)
         """How many values a message of this form has."""
-        if numbers != set(range(self.count)):
+        self._times = [numbers[value] for value in range(self.count)]
+        self.most = max(self._times, default=0)
+        """How often a value stands in it at most."""
+        self.size = sum(len(piece) for piece in pieces if isinstance(piece, bytes))
+        """How many octets are the same in all its messages."""
+        if numbers.keys() != set(range(self.count)):
             raise ValueError("a form that leaves out values")
         self._parts: list[SharedPart | Callable[[tuple[bytes, ...]], Any]] = []
         for is_shared, run in groupby(pieces, lambda piece: isinstance(piece, SharedPart)):
@@ -53,6 +59,19 @@ class Form:
             elif octets := b"".join(part(values)):
                 found.append(octets)
         return tuple(found)
+
+    def octets(self, values: tuple[bytes, ...]) -> int:
+        """How many octets of content the message has, without shared parts."""
+        return self.size + sum(
+            times * len(one) for times, one in zip(self._times, values, strict=True)
+        )
+
+    def in_pieces(self, values: tuple[bytes, ...]) -> tuple[Chunk, ...]:
+        """The same in as many pieces as the form has: nothing is copied before it is needed."""
+        found: tuple[Chunk, ...] = ()
+        for part in self._parts:
+            found += (part,) if isinstance(part, SharedPart) else part(values)
+        return found
 
 
 def _filler(pieces: list[Piece], count: int) -> Callable[[tuple[bytes, ...]], Any]:

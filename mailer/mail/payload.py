@@ -18,13 +18,13 @@ read what an older producer wrote, so a version is never changed, only added.
 
 import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, cast
 
 import msgpack
 
 from mailer.errors import PayloadError, PayloadTooNewError
-from mailer.mail.forms import Form, common
+from mailer.mail.forms import Form, common, merged
 from mailer.mail.message import Message, SharedPart
 from mailer.mail.status import Detail
 
@@ -47,7 +47,7 @@ MAX_UNPACKED: Final = 1 << 30
 _SHARED: Final = 1
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(slots=True)
 class Entry:
     """One message of a batch, with the fingerprint of its recipient (8 octets).
 
@@ -68,7 +68,8 @@ def encode(entries: Sequence[Entry], version: int = 1) -> bytes:
 
 def _packed(entries: Sequence[Entry]) -> bytes:
     rows = [
-        (*_envelope(one), [_pack_part(part) for part in one.message.content]) for one in entries
+        (*_envelope(one), [_pack_part(part) for part in merged(one.message.content)])
+        for one in entries
     ]
     return cast("bytes", msgpack.packb(rows))
 
@@ -91,8 +92,8 @@ def version_of(payload: bytes) -> int:
     return payload[1]
 
 
-def decode(payload: bytes) -> list[Entry]:
-    """Read a batch.
+def decode(payload: bytes, *, in_pieces: bool = False) -> list[Entry]:
+    """Read a batch; *in_pieces* leaves contents as they were put together (`Form.in_pieces`).
 
     Raises `PayloadTooNewError` for one of a newer version, `PayloadError` for anything else that is none,
     and `MemoryError` where this machine has too little for it, which says nothing of the payload.
@@ -110,7 +111,9 @@ def decode(payload: bytes) -> list[Entry]:
     try:
         packed = zstd.ZstdDecompressor().decompress(payload[2:], MAX_UNPACKED)
         rows = msgpack.unpackb(packed, ext_hook=_unpack_extension)
-        return _read(rows) if payload[1] < WITH_FORMS else _read_by_forms(*rows)
+        if payload[1] < WITH_FORMS:
+            return _read(rows)
+        return list(_read_by_forms(*rows, octets=len(packed), in_pieces=in_pieces))
     except (PayloadError, MemoryError):
         raise
     except Exception as exc:  # whatever damaged bytes provoke in two libraries
@@ -124,21 +127,25 @@ def _read(rows: list[Any]) -> list[Entry]:
     ]
 
 
-def _read_by_forms(pieces: list[Any], rows: list[Any]) -> list[Entry]:
+def _read_by_forms(
+    pieces: list[Any], rows: list[Any], *, octets: int, in_pieces: bool
+) -> Iterator[Entry]:
     forms = list(map(Form, pieces))
-    entries = []
+    contents = [form.in_pieces if in_pieces else form.content for form in forms]
+    # What is packed in so few octets cannot become too much: then no message's size is looked at.
+    grown = sum(form.size for form in forms) * len(rows)
+    grown += max((form.most for form in forms), default=0) * octets
     left = MAX_UNPACKED
     for reverse, forward, message_id, fingerprint, smtputf8, number, values in rows:
         form, own = forms[number], tuple(values)
         if len(own) != form.count:
             raise PayloadError("damaged payload: a message without some of its values")
-        content = form.content(own)
-        left -= sum(len(chunk) for chunk in content if isinstance(chunk, bytes))
-        if left < 0:
-            raise PayloadError(f"damaged payload: more than {MAX_UNPACKED} octets")
-        message = Message(reverse, forward, content, message_id, smtputf8)
-        entries.append(Entry(message, fingerprint, form, own))
-    return entries
+        if grown > MAX_UNPACKED:
+            left -= form.octets(own)
+            if left < 0:
+                raise PayloadError(f"damaged payload: more than {MAX_UNPACKED} octets")
+        message = Message(reverse, forward, contents[number](own), message_id, smtputf8)
+        yield Entry(message, fingerprint, form, own)
 
 
 def encode_detail(detail: Detail) -> bytes:

@@ -2,15 +2,14 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from time import time
 from typing import Protocol
 
 from mailer.errors import InputError
 from mailer.mail.event import encode_queued
-from mailer.mail.forms import merged
 from mailer.mail.message import Message
-from mailer.mail.payload import WITH_FORMS, Entry, encode
+from mailer.mail.payload import Entry, encode
 from mailer.mail.recipients import Recipient
 
 
@@ -45,10 +44,7 @@ def compose(
     entries, made, faults = [], [], []
     for one in recipients:
         try:
-            message = composer.compose(one)
-            if version < WITH_FORMS:
-                message = replace(message, content=merged(message.content))
-            entries.append(Entry(message, one.key))
+            entries.append(Entry(composer.compose(one), one.key))
             made.append(one)
         except InputError as exc:
             faults.append((one.row, str(exc)))

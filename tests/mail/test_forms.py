@@ -25,6 +25,17 @@ def test_form_and_values_are_the_content(batch):
     assert put_together(batch) == [merged(content) for content in batch]
 
 
+@given(contents)
+def test_in_pieces_it_is_the_same(batch):
+    forms, rows = common(batch)
+    cut = [forms[number].in_pieces(values) for number, values in rows]
+    assert [merged(pieces) for pieces in cut] == [merged(content) for content in batch]
+    for number, values in rows:
+        octets = sum(len(one) for one in forms[number].content(values) if isinstance(one, bytes))
+        assert octets == forms[number].octets(values)
+        assert octets <= forms[number].size + forms[number].most * sum(map(len, values))
+
+
 def letter(n, link):
     return (FRAME, b"Dear %d" % n, FRAME, link, FRAME, link, b"", link, PART, b"Yours, %d" % n)
 
