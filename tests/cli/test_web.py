@@ -113,6 +113,23 @@ def test_it_says_where_it_listens_when_it_does(place):
         server.stdout.close()
 
 
+def test_it_says_that_it_found_no_configuration_and_where(tmp_path):
+    environment = {name: value for name, value in os.environ.items() if "MAILER_" not in name}
+    server = subprocess.Popen(
+        [sys.executable, "-m", "mailer", "web", "--port", "0"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+    try:
+        assert f"there is no mailer.toml in {tmp_path}: Redis" in server.stderr.readline()
+    finally:
+        server.kill()
+        server.wait()
+        server.stderr.close()
+
+
 def _status(url):
     try:
         with urllib.request.urlopen(url, timeout=10) as answer:
