@@ -27,9 +27,14 @@ demo: $(VENV)/.demo
 	@$(BIN)/python examples/demo
 
 # Compiled once, also where PYTHONDONTWRITEBYTECODE is set: tests start hundreds of processes.
-test: $(VENV)/.test
+test: $(VENV)/.test $(VENV)/.collected
 	@$(BIN)/python -m compileall -q mailer
 	$(PYTEST) -n $(AT_ONCE) --maxprocesses 8 $(ARGS)
+
+# Tests are compiled once, too, and not by each process of the run. What is wrong with one, the run says.
+$(VENV)/.collected: $(shell find tests -name "*.py" 2>/dev/null) | $(VENV)/.test
+	@PYTHONDONTWRITEBYTECODE= $(PYTEST) --collect-only -q >/dev/null 2>&1 || true
+	@touch $@
 
 lint: $(VENV)/.test $(VENV)/.lint
 	$(BIN)/ruff check
