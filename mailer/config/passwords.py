@@ -20,8 +20,12 @@ _HASH: Final = re.compile(
 def hashed(password: str) -> str:
     """Return *password* as it is kept in the configuration."""
     salt = urandom(16)
-    found = _scrypt(password, salt, _COST, _BLOCK, _LANES)
-    return f"scrypt${_COST}${_BLOCK}${_LANES}${_written(salt)}${_written(found)}"
+    return _kept(salt, _scrypt(password, salt, _COST, _BLOCK, _LANES))
+
+
+def nobodys() -> str:
+    """Return a hash that no password has, and that takes as long to try as any."""
+    return _kept(urandom(16), urandom(32))
 
 
 def is_hash(kept: str) -> bool:
@@ -37,6 +41,10 @@ def matches(password: str, kept: str) -> bool:
     cost, block, lanes = (int(match[number]) for number in (1, 2, 3))
     found = _scrypt(password, b64decode(match[4]), cost, block, lanes)
     return hmac.compare_digest(found, b64decode(match[5]))
+
+
+def _kept(salt: bytes, found: bytes) -> str:
+    return f"scrypt${_COST}${_BLOCK}${_LANES}${_written(salt)}${_written(found)}"
 
 
 def _scrypt(password: str, salt: bytes, cost: int, block: int, lanes: int) -> bytes:

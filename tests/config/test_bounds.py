@@ -14,7 +14,7 @@ import pytest
 from pydantic import BaseModel
 
 from mailer.config import Settings
-from mailer.config.passwords import hashed
+from mailer.config.passwords import nobodys
 from mailer.config.settings import RetryTable
 from mailer.errors import ConfigError
 from mailer.mail.policy import Retry
@@ -129,7 +129,7 @@ CHOICES = {
 # What must stand beside a key, by the table that it is in.
 BESIDE = {
     "accounts.a": 'url = "smtp://localhost"\nclient_cert = "c.pem"\n',
-    "web.users.a": f'password = "{hashed("x")}"\n',
+    "web.users.a": f'password = "{nobodys()}"\n',
 }
 
 

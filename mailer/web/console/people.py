@@ -11,7 +11,7 @@ from time import monotonic
 from typing import Final, cast
 
 from mailer.config import Role, User, Web
-from mailer.config.passwords import hashed, is_hash, matches
+from mailer.config.passwords import is_hash, matches, nobodys
 from mailer.errors import ConfigError
 
 FREE_GUESSES: Final = 5
@@ -32,7 +32,7 @@ class People:
         self._web = web
         self._stamp: tuple[int, int] | None = None
         self._of_file: dict[str, User] = {}
-        self._nobody = hashed(urandom(16).hex())
+        self._nobody = nobodys()
         self._proof = urandom(32)
         self._proven: OrderedDict[bytes, None] = OrderedDict()
         self._one_at_a_time = threading.Lock()
