@@ -147,9 +147,13 @@ def modules():
     return found
 
 
+@cache
 def imported(tree, *, top_level_only=False):
     """The modules that *tree* imports; ``from mailer import smtp`` imports mailer.smtp."""
-    nodes = tree.body if top_level_only else ast.walk(tree)
+    return list(_imported(tree.body if top_level_only else ast.walk(tree)))
+
+
+def _imported(nodes):
     for node in nodes:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

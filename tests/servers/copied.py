@@ -149,11 +149,9 @@ def _copies(line: socket.socket) -> list[str]:
                     one.close()
                 os.close(heard)
                 os.close(wakes)
-                os.close(given[1])
-                return _become(json.loads(text), given[0])
+                return _become(json.loads(text), *given)
             os.close(given[0])
             told[pid] = socket.socket(fileno=given[1])
-            told[pid].send(_NUMBER.pack(pid))
 
 
 def _read(line: socket.socket, size: int) -> bytes:
@@ -173,11 +171,13 @@ def _tell(told: dict[int, socket.socket]) -> None:
             end.send(_NUMBER.pack(os.waitstatus_to_exitcode(status)))
 
 
-def _become(asked: dict[str, Any], output: int) -> list[str]:
+def _become(asked: dict[str, Any], output: int, asker: int) -> list[str]:
     """Be a process as it is *asked* for; returns its words."""
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.setsid()
+    with socket.socket(fileno=asker) as line:  # not earlier: who knows it may kill its group
+        line.send(_NUMBER.pack(os.getpid()))
     os.dup2(output, 1)
     os.dup2(output, 2)
     os.close(output)

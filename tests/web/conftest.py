@@ -1,5 +1,6 @@
 """`mailer web` as it runs: a real server on a real socket, and a Redis with something in it."""
 
+import ssl
 import threading
 
 import httpx
@@ -12,6 +13,9 @@ from mailer.web.patience import Patient
 from mailer.web.serving import Server
 from tests.conftest import free_port
 from tests.servers.waiting import eventually
+
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""For clients that speak plain HTTP: to load the authorities of the web takes longer than many a test."""
 
 
 class Served:
@@ -33,7 +37,8 @@ class Served:
         ours = hasattr(getattr(self.app, "state", None), "streams")
         self._server = Server(config, self.app) if ours else uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, daemon=True)
-        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=30)
+        base = f"http://127.0.0.1:{self.port}"
+        self.client = httpx.Client(base_url=base, timeout=30, verify=NO_TLS)
 
     def __enter__(self):
         self._thread.start()

@@ -7,7 +7,7 @@ import pytest
 
 from mailer.config import Settings
 from mailer.web.application import application
-from tests.web.conftest import Served
+from tests.web.conftest import NO_TLS, Served
 
 PASSWORDS = {"ada": "ada's long password", "vic": "vic's long password"}
 HASHES = {
@@ -32,7 +32,7 @@ class Console(Served):
     def client_of(self, name, **headers):
         login = (name, PASSWORDS[name]) if name else None
         base = f"http://127.0.0.1:{self.port}"
-        return httpx.Client(base_url=base, auth=login, timeout=30, headers=headers)
+        return httpx.Client(base_url=base, auth=login, timeout=30, headers=headers, verify=NO_TLS)
 
     def __exit__(self, *exc):
         self.operator.close()
