@@ -1,7 +1,8 @@
 """The bytes that leave: a message's parts, its own and its campaign's, joined, dated and signed."""
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from threading import Lock
 from typing import Final, overload
 
@@ -10,7 +11,7 @@ from mailer.config.secrets import warn_if_exposed
 from mailer.deliver.batch import Batch
 from mailer.deliver.dkim import Signer, signatures
 from mailer.errors import ConfigError, PayloadError
-from mailer.mail.dating import with_date
+from mailer.mail.dating import stamped
 from mailer.mail.forms import Form
 from mailer.mail.message import SharedPart
 from mailer.mail.payload import Entry
@@ -103,11 +104,13 @@ class Outgoing(Sequence[Submission]):
         """The message as the server is to get it, before dot-stuffing, dated and signed."""
         entry = self._batch.entries[offset]
         message = entry.message
-        chunks = message.chunks(self._shared)
-        if self._stamp is None:
-            content = b"".join(chunks)
-        else:
-            content = b"".join(with_date(chunks, self._batch.first_try(offset) or self._stamp))
+        chunks: Iterator[bytes | memoryview] = message.chunks(self._shared)
+        if self._stamp is not None:
+            date = self._batch.first_try(offset) or self._stamp
+            head = next(chunks)
+            assert isinstance(head, bytes)
+            chunks = chain(stamped(head, date), chunks)
+        content = b"".join(chunks)
         # A Date takes the place of another of the same length. A signature is new text, and must be
         # checked.
         is_vouched_for = not self._signers and self._is_vouched_for(entry)

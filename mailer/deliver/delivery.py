@@ -168,9 +168,7 @@ class Delivery:
             bury_unread(self.ledger, claim, run.report, "poison", why)
             return
         try:
-            batch = Batch(
-                claim, decode(claim.payload, in_pieces=True), self._tools.settings.follows
-            )
+            batch = Batch(claim, decode(claim.payload), self._tools.settings.follows)
             policy = self._tools.campaigns.policy(claim.campaign)
         except PayloadError as exc:
             self._without_messages(claim, run.report, exc)

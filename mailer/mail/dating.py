@@ -9,11 +9,9 @@ two blanks behind the colon, which means the same (RFC 5322 section 3.3) and whi
 """
 
 import re
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from functools import lru_cache
-from itertools import chain
 from typing import Final
 
 _BEGINS: Final = b"\r\nDate: "
@@ -46,17 +44,6 @@ def stamped(head: bytes, when: float) -> tuple[bytes | memoryview, ...]:
         return (head,)
     view = memoryview(head)
     return view[:start], written(when).encode(), view[start + _LENGTH :]
-
-
-def with_date(chunks: Iterable[bytes], when: float) -> Iterable[bytes | memoryview]:
-    """A message of *chunks* with *when* as its Date, in pieces to join; see `stamped`."""
-    rest = iter(chunks)
-    head = next(rest, b"")
-    pieces = stamped(head, when)
-    if len(pieces) > 1 or _END_OF_HEADERS in head:
-        return chain(pieces, rest)
-    # The header section goes on in the next chunk, and its Date may lie in both.
-    return stamped(b"".join((head, *rest)), when)
 
 
 def kept(content: bytes) -> bytes:

@@ -66,13 +66,6 @@ class Form:
             times * len(one) for times, one in zip(self._times, values, strict=True)
         )
 
-    def in_pieces(self, values: tuple[bytes, ...]) -> tuple[Chunk, ...]:
-        """The same in as many pieces as the form has: nothing is copied before it is needed."""
-        found: tuple[Chunk, ...] = ()
-        for part in self._parts:
-            found += (part,) if isinstance(part, SharedPart) else part(values)
-        return found
-
 
 def _filler(pieces: list[Piece], count: int) -> Callable[[tuple[bytes, ...]], Any]:
     constants = tuple(piece for piece in pieces if isinstance(piece, bytes))

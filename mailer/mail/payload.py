@@ -92,8 +92,8 @@ def version_of(payload: bytes) -> int:
     return payload[1]
 
 
-def decode(payload: bytes, *, in_pieces: bool = False) -> list[Entry]:
-    """Read a batch; *in_pieces* leaves contents as they were put together (`Form.in_pieces`).
+def decode(payload: bytes) -> list[Entry]:
+    """Read a batch.
 
     Raises `PayloadTooNewError` for one of a newer version, `PayloadError` for anything else that is none,
     and `MemoryError` where this machine has too little for it, which says nothing of the payload.
@@ -113,7 +113,7 @@ def decode(payload: bytes, *, in_pieces: bool = False) -> list[Entry]:
         rows = msgpack.unpackb(packed, ext_hook=_unpack_extension)
         if payload[1] < WITH_FORMS:
             return _read(rows)
-        return list(_read_by_forms(*rows, octets=len(packed), in_pieces=in_pieces))
+        return list(_read_by_forms(*rows, octets=len(packed)))
     except (PayloadError, MemoryError):
         raise
     except Exception as exc:  # whatever damaged bytes provoke in two libraries
@@ -127,11 +127,8 @@ def _read(rows: list[Any]) -> list[Entry]:
     ]
 
 
-def _read_by_forms(
-    pieces: list[Any], rows: list[Any], *, octets: int, in_pieces: bool
-) -> Iterator[Entry]:
+def _read_by_forms(pieces: list[Any], rows: list[Any], *, octets: int) -> Iterator[Entry]:
     forms = list(map(Form, pieces))
-    contents = [form.in_pieces if in_pieces else form.content for form in forms]
     # What is packed in so few octets cannot become too much: then no message's size is looked at.
     grown = sum(form.size for form in forms) * len(rows)
     grown += max((form.most for form in forms), default=0) * octets
@@ -144,7 +141,7 @@ def _read_by_forms(
             left -= form.octets(own)
             if left < 0:
                 raise PayloadError(f"damaged payload: more than {MAX_UNPACKED} octets")
-        message = Message(reverse, forward, contents[number](own), message_id, smtputf8)
+        message = Message(reverse, forward, form.content(own), message_id, smtputf8)
         yield Entry(message, fingerprint, form, own)
 
 

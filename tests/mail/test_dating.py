@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailer.mail.dating import kept, stamped, with_date, written
+from mailer.mail.dating import kept, stamped, written
 
 OURS = b"Date: Thu, 01 Jan 1970 00:00:00 +0000\r\n"
 LATER = 1_795_000_000.75
@@ -58,13 +58,3 @@ def test_every_time_has_the_same_length(when):
     assert len(written(when)) == 31
     content = b"From: a@x.example\r\nDate: " + written(when).encode() + b"\r\n\r\n"
     assert stamp(content) == content.replace(written(when).encode(), written(LATER).encode())
-
-
-@pytest.mark.parametrize("date", [OURS, OURS.replace(b"+0000", b"+0100"), b""])
-def test_a_message_in_pieces_is_dated_as_it_is_in_one_wherever_it_is_cut(date):
-    content = b"From: a@x.example\r\n" + date + b"To: b@x.example\r\n\r\nHi\r\n" + OURS
-    for first in range(len(content)):
-        for second in (first, first + 1, first + 40, len(content)):
-            pieces = (content[:first], content[first:second], content[second:])
-            assert b"".join(with_date(pieces, LATER)) == stamp(content), (first, second)
-    assert b"".join(with_date((), LATER)) == b""

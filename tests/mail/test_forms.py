@@ -26,10 +26,8 @@ def test_form_and_values_are_the_content(batch):
 
 
 @given(contents)
-def test_in_pieces_it_is_the_same(batch):
+def test_how_much_it_is_can_be_told_before_it_is_put_together(batch):
     forms, rows = common(batch)
-    cut = [forms[number].in_pieces(values) for number, values in rows]
-    assert [merged(pieces) for pieces in cut] == [merged(content) for content in batch]
     for number, values in rows:
         octets = sum(len(one) for one in forms[number].content(values) if isinstance(one, bytes))
         assert octets == forms[number].octets(values)

@@ -152,23 +152,14 @@ def test_a_batch_with_forms_reads_back_as_written_its_octets_in_one_piece(batch)
     assert decode(encode(batch, 2)) == in_one_piece(batch)
 
 
-@given(entries)
-def test_in_pieces_a_batch_is_the_same(batch):
-    for version in (1, 2):
-        assert in_one_piece(decode(encode(batch, version), in_pieces=True)) == in_one_piece(batch)
-
-
-@pytest.mark.parametrize("in_pieces", [False, True])
-def test_a_small_payload_that_would_fill_the_memory_is_refused(in_pieces):
+def test_a_small_payload_that_would_fill_the_memory_is_refused():
     """A few octets that stand for gigabytes: a value that is named very often, in many messages."""
     envelope = ["a", "b", "c", b"12345678", False]
     rows = [[*envelope, 0, [b"x" * 100_000]]] * 200
     bomb = b"M\x02" + zstd.compress(msgpack.packb(([[0] * 100], rows)))
     assert len(bomb) < 100_000
     with pytest.raises(PayloadError, match="more than 1073741824 octets"):
-        decode(bomb, in_pieces=in_pieces)
-    legal = b"M\x02" + zstd.compress(msgpack.packb(([[0] * 100], rows[:100])))
-    assert len(decode(legal, in_pieces=True)) == 100
+        decode(bomb)
 
 
 def test_a_message_that_lacks_values_is_refused():
