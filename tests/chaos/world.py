@@ -30,7 +30,6 @@ from mailer.store.connection import connect, whole_script
 from mailer.store.dead_letters import DeadLetters, Filter
 from tests.chaos.proxy import Proxy
 from tests.conftest import free_port
-from tests.servers.copied import python
 from tests.servers.waiting import PATIENCE
 from tests.servers.waiting import eventually as wait_until
 from tests.servers.worker import WORKER
@@ -190,12 +189,6 @@ class World:
         self._processes.append(process)
         return process
 
-    def _python(self, *words, log):
-        with (self.folder / log).open("ab") as out:
-            process = python(map(str, words), cwd=self.folder, env=self.environment(), output=out)
-        self._processes.append(process)
-        return process
-
     def environment(self):
         """What processes of this world see: no setting of the caller's."""
         clean = {key: value for key, value in os.environ.items() if "MAILER" not in key}
@@ -248,14 +241,15 @@ class World:
         words = [*WORKER, "--pool", pool, "-c", concurrency, "-l", "INFO"]
         words += ["--without-gossip", "--without-mingle"]
         words += ["-n", f"w{len(self._processes)}@chaos", *options]
-        return self._python(*words, log="worker.log")
+        return self._start(*words, log="worker.log")
 
     def configure_celery(self, text):
         """What workers started from now on find as ``celeryconfig.py``."""
         (self.folder / "celeryconfig.py").write_text(text)
 
     def start_producer(self, count, name="spring", on_uncertain="hold"):
-        return self._python("produce.py", name, count, on_uncertain, log="producer.log")
+        words = [sys.executable, "produce.py", name, count, on_uncertain]
+        return self._start(*words, log="producer.log")
 
     def enqueue(self, count, name="spring", on_uncertain="hold"):
         producer = self.start_producer(count, name, on_uncertain)

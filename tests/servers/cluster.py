@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,7 +22,6 @@ from mailer.store.campaigns import Campaigns
 from mailer.store.connection import connect
 from mailer.store.dead_letters import Filter
 from mailer.store.ledger import BULK, Fresh, Ledger
-from tests.servers.copied import Copied, python
 from tests.servers.waiting import eventually
 from tests.servers.worker import WORKER
 
@@ -34,7 +34,7 @@ max_messages_per_connection = 50
 """
 
 
-def kill_group(process: Copied) -> None:
+def kill_group(process: subprocess.Popen[bytes]) -> None:
     """``kill -9`` of a process that heads a group, with all that it has started in it."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
@@ -58,7 +58,7 @@ class Cluster:
         self.campaigns = Campaigns(self.client)
         self.office = DeadLetterOffice(self.client, self.broker, load(folder / "mailer.toml", {}))
         self.queue = DeadQueue(self.broker.app)
-        self.workers: list[Copied] = []
+        self.workers: list[subprocess.Popen[bytes]] = []
 
     def configure(self, text: str, file: str = "mailer.toml") -> None:
         (self.folder / file).write_text(text)
@@ -70,14 +70,21 @@ class Cluster:
 
     def start(
         self, name: str, *options: str, wait: bool = True, config: str = "mailer.toml"
-    ) -> Copied:
+    ) -> subprocess.Popen[bytes]:
         """Start a worker of two processes; it is ready when this returns."""
         command = [*WORKER, "-n", f"{name}@test", "--concurrency", "2", "--loglevel", "INFO"]
         command += ["--without-gossip", "--without-mingle"]  # that takes a second
         log = self.folder / f"{name}.log"
         environment = os.environ | {"MAILER_CONFIG": str(self.folder / config)}
         with log.open("wb") as output:
-            worker = python([*command, *options], cwd=self.folder, env=environment, output=output)
+            worker = subprocess.Popen(
+                command + list(options),
+                cwd=self.folder,
+                env=environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
         self.workers.append(worker)
         if wait:
             eventually(lambda: b"ready." in log.read_bytes() or worker.poll() is not None)

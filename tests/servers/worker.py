@@ -1,10 +1,11 @@
 """`celery -A mailer worker` as most tests start it: without the rest of Celery's command line.
 
 That loads a shell, a REPL and Flower, none of which a worker uses: a quarter of a second of each start.
-What a worker does use is not loaded by each of them either (`tests.servers.copied`).
 The command as people type it is started by the tests of the examples, the documents, the compose file,
 and of Celery beside Celery.
 """
+
+import sys
 
 _START = """
 import sys
@@ -17,5 +18,5 @@ context = CLIContext(app=find_app("mailer"), no_color=None, workdir=None)
 worker.main(sys.argv[1:], prog_name="celery worker", obj=context, auto_envvar_prefix="CELERY_WORKER")
 """
 
-WORKER = ("-c", _START)
-"""What stands for ``-m celery -A mailer worker``, behind ``python``; its options follow."""
+WORKER = (sys.executable, "-c", _START)
+"""What stands for ``celery -A mailer worker``; its options follow."""
