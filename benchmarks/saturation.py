@@ -51,8 +51,6 @@ class Carried:
     slowest: float
     busy: float
     redis_us: float
-    written: float
-    """Octets of the append-only file, a message."""
 
 
 class Recorded(redis.Connection):
@@ -156,10 +154,10 @@ def measure(server: Redis, number: int, messages: int, note: int, *, tells: bool
     scripts = [recorded(client, of_one, note, tells=tells) for of_one in refs]
     fill(client, number, each, tells=tells)
     with players(server.port, scripts) as run:
-        written, used, began = _written(client), server.cpu_seconds(), time.monotonic()
+        used, began = server.cpu_seconds(), time.monotonic()
         took = sorted(run())
         seconds = time.monotonic() - began
-        used, written = server.cpu_seconds() - used, _written(client) - written
+        used = server.cpu_seconds() - used
     total = each * number
     accepted = [int(client.hget(keys.counts(f"c{one}"), "a") or 0) for one in range(number)]
     if accepted != [each] * number:
@@ -172,12 +170,7 @@ def measure(server: Redis, number: int, messages: int, note: int, *, tells: bool
         slowest=took[int(len(took) * 0.99)] * 1e3,
         busy=used / seconds,
         redis_us=used / total * 1e6,
-        written=written / total,
     )
-
-
-def _written(client: redis.Redis) -> int:
-    return int(client.info("persistence")["aof_current_size"])
 
 
 def main() -> None:
@@ -197,8 +190,6 @@ def main() -> None:
         kind: {step: [] for step in steps} for kind in kinds
     }
     with Redis() as server:
-        # What is written is counted by the size of the file.
-        server.client.config_set("auto-aof-rewrite-percentage", 0)
         for _ in range(1 if wanted.quick else ROUNDS):
             for (note, tells), rows in found.items():
                 for step in steps:
@@ -232,7 +223,6 @@ _COLUMNS = (
     "99th percentile, ms",
     "of one core",
     "Redis CPU µs/msg",
-    "append-only file, octets/msg",
 )
 
 
@@ -247,7 +237,7 @@ def _tables(found: dict[tuple[int, bool], list[Carried]]) -> str:
         ]
         lines += [
             f"| {one.processes} | {one.messages:,.0f} | {one.notes:,.0f} | {one.median:.2f}"
-            f" | {one.slowest:.2f} | {one.busy:.2f} | {one.redis_us:.1f} | {one.written:.0f} |"
+            f" | {one.slowest:.2f} | {one.busy:.2f} | {one.redis_us:.1f} |"
             for one in rows
         ]
         lines.append("")
