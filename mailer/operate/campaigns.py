@@ -17,7 +17,6 @@ from mailer.store.campaigns import CANCELLED, PAUSED, RUNNING, Failure
 from mailer.store.course.pending import Pending
 from mailer.store.course.progress import Progress as Status
 from mailer.store.course.schedule import Schedule
-from mailer.store.course.unheld import settle, unheld
 from mailer.store.events import Aside, Backlog
 from mailer.store.feedback.receivers import Receivers
 
@@ -107,7 +106,7 @@ def _lost(producer: Producer, one: Status, now: float) -> int:
     """How many of a campaign, none of whose batches is to be seen, are in no batch."""
     if not one.enqueued or now - max(one.active or 0.0, one.created) < AT_REST:
         return 0
-    return len(unheld(producer.client, one.campaign))
+    return len(producer.links.unheld.unheld_in(one.campaign))
 
 
 def schedule(settings: Settings, name: str, start: float) -> None:
@@ -206,7 +205,7 @@ def cancel(settings: Settings, name: str) -> int | None:
     campaigns.set_state(name, CANCELLED)
     for _ in campaigns.cancel_batches(name):
         pass  # some at a time: Redis serves others between
-    settle(producer.client, name)
+    producer.links.unheld.settle_unheld(name)
     # Not the sum of what each step says: one whose reply was lost is repeated, and finds nothing.
     now = campaigns.progress(name, time())
     return now.outcomes["cancelled"] - progress.outcomes["cancelled"]

@@ -20,6 +20,7 @@ from mailer.store.account_limits import rules
 from mailer.store.breaker import Breaker
 from mailer.store.campaigns import Campaigns
 from mailer.store.connection import Client, connect
+from mailer.store.course.unheld import Unheld
 from mailer.store.dispatch import Dispatch
 from mailer.store.ledger import Ledger
 from mailer.store.singles import Singles
@@ -53,6 +54,7 @@ class Links:
         self.dispatch = Dispatch(self.client)
         self.breaker = Breaker(self.client)
         self.able = Able(self.client)
+        self.unheld = Unheld(self.client)
         self._broker_url = broker
         self._broker: Broker | None = None
         self._quiet_until = 0.0

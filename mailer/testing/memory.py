@@ -51,7 +51,7 @@ class MemoryLinks(Links):
         # Each of these is one and the same: the methods' names do not meet.
         here: Any = self
         self.campaigns = self.ledger = self.singles = self.dispatch = here
-        self.broker = self.breaker = self.able = here
+        self.broker = self.breaker = self.able = self.unheld = here
 
     def ring(self, task: Task) -> None:
         """Nobody works here."""
@@ -80,6 +80,13 @@ class MemoryLinks(Links):
     def nobody_can(self, _subjects: Collection[str], _now: float) -> set[str]:
         """Whoever sends here lacks nothing."""
         return set()
+
+    def unheld_in(self, _name: str) -> list[int]:
+        """Here, nobody falls out of a batch."""
+        return []
+
+    def settle_unheld(self, _name: str) -> None:
+        """There is nobody."""
 
     def take(self, _ref: str, _now: float, _queue: str = BULK) -> bool:
         """It is everybody's turn."""

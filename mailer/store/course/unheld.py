@@ -19,29 +19,36 @@ _LETTERS: Final = 65_536
 _OPEN: Final = re.compile(f"[{''.join(sorted(OPEN))}]".encode())
 
 
-def unheld(client: Client, name: str) -> list[int]:
-    """The positions of all who are open in the campaign and in none of its batches.
+class Unheld:
+    """Those of each campaign whom no batch holds."""
 
-    Reads each batch, from the newest on until everybody is found: to be asked where nothing moves.
-    """
-    left = set(_open(client, name))
-    last = _batches(client, name)
-    for newest in range(last, 0, -_PAGE):
-        if not left:
-            break
-        for held in _held(client, name, range(newest, max(newest - _PAGE, 0), -1)):
-            left -= held
-    # Whoever became final meanwhile is not open. A batch that was made meanwhile has taken from others.
-    if not left or _batches(client, name) != last:
-        return []
-    return sorted(left.intersection(_open(client, name)))
+    def __init__(self, client: Client) -> None:
+        self._client = client
 
+    def unheld_in(self, name: str) -> list[int]:
+        """The positions of all who are open in the campaign and in none of its batches.
 
-def settle(client: Client, name: str) -> None:
-    """Cancel those of a cancelled campaign whom no batch holds; that they may have got it is kept."""
-    script, lost = load(client, "unheld"), unheld(client, name)
-    for first in range(0, len(lost), _PAGE):
-        script(name, pack_positions(lost[first : first + _PAGE]))
+        Reads each batch, from the newest on until everybody is found: to be asked where nothing moves.
+        """
+        client = self._client
+        left = set(_open(client, name))
+        last = _batches(client, name)
+        for newest in range(last, 0, -_PAGE):
+            if not left:
+                break
+            for held in _held(client, name, range(newest, max(newest - _PAGE, 0), -1)):
+                left -= held
+        # Whoever became final meanwhile is not open. A batch that was made meanwhile has taken from
+        # others.
+        if not left or _batches(client, name) != last:
+            return []
+        return sorted(left.intersection(_open(client, name)))
+
+    def settle_unheld(self, name: str) -> None:
+        """Cancel those of a cancelled campaign; that they may have got it is kept."""
+        script, lost = load(self._client, "unheld"), self.unheld_in(name)
+        for first in range(0, len(lost), _PAGE):
+            script(name, pack_positions(lost[first : first + _PAGE]))
 
 
 def _open(client: Client, name: str) -> Iterator[int]:
