@@ -24,6 +24,7 @@ class Unheld:
 
     def __init__(self, client: Client) -> None:
         self._client = client
+        self._cancel = load(client, "unheld")
 
     def unheld_in(self, name: str) -> list[int]:
         """The positions of all who are open in the campaign and in none of its batches.
@@ -46,9 +47,9 @@ class Unheld:
 
     def settle_unheld(self, name: str) -> None:
         """Cancel those of a cancelled campaign; that they may have got it is kept."""
-        script, lost = load(self._client, "unheld"), self.unheld_in(name)
+        lost = self.unheld_in(name)
         for first in range(0, len(lost), _PAGE):
-            script(name, pack_positions(lost[first : first + _PAGE]))
+            self._cancel(name, pack_positions(lost[first : first + _PAGE]))
 
 
 def _open(client: Client, name: str) -> Iterator[int]:
