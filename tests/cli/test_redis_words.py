@@ -59,7 +59,9 @@ def test_a_redis_that_stands_still_is_not_to_be_started_and_people_wait_five_sec
 
 @pytest.mark.parametrize("slots", [(), (0, 8000), (0, 16383)], ids=["none", "half", "all"])
 def test_a_node_of_a_cluster_is_named_as_one_whichever_slots_it_has(tmp_path, slots):
-    with redis_process(tmp_path / "redis", "cluster-enabled yes") as server:
+    # The port for other nodes would be ten thousand above its own, and may be somebody's.
+    settings = "cluster-enabled yes", f"cluster-port {free_port()}"
+    with redis_process(tmp_path / "redis", *settings) as server:
         if slots:
             server.admin().execute_command("CLUSTER", "ADDSLOTSRANGE", *slots)
         if slots == (0, 16383):

@@ -44,9 +44,15 @@ class RedisProcess:
         return redis.Redis(port=self.port, socket_timeout=5, **options)  # type: ignore[arg-type]
 
     def wait(self, **options: object) -> "RedisProcess":
-        """Wait until it answers."""
-        eventually(lambda: self.admin(**options).ping())
+        """Wait until it answers; fails at once where it has ended, with its last words."""
+        eventually(lambda: self._lives() and self.admin(**options).ping())
         return self
+
+    def _lives(self) -> bool:
+        words = (self.folder / "log").read_text(errors="replace")[-500:]
+        assert self.process is not None
+        assert self.process.poll() is None, words
+        return True
 
     def stop(self) -> None:
         """End it; also one that was stopped by a signal."""
