@@ -45,7 +45,7 @@ def mailbox(n):
     return f"r{n}@mail{n % 50}.example"
 
 
-def queued(ref, first):
+def queued(ref, first, batch):
     """The entry of events that a producer adds to a batch, with each row."""
     rows = [
         (
@@ -53,27 +53,31 @@ def queued(ref, first):
             MESSAGE_ID.format(n),
             json.dumps({"email": mailbox(n)}),
         )
-        for n in range(first, first + BATCH)
+        for n in range(first, first + batch)
     ]
     return encode_queued(ref, "a", time.time(), rows)
 
 
-def fill(client, batches, *, tells):
-    """A campaign of so many batches; returns their refs."""
+def empty(client, *, tells):
+    """Nothing is left; with *tells*, somebody follows what happens."""
     client.flushall()
     if tells:
         EventStream(client).register(HISTORY)
+
+
+def fill(client, name, batches, *, tells, batch=BATCH):
+    """A campaign of so many batches; returns their refs."""
     campaigns, ledger = Campaigns(client), Ledger(client)
     campaigns.open(
-        "c", digest="", summary={}, policy=CampaignPolicy(), accept_changes=True, now=time.time()
+        name, digest="", summary={}, policy=CampaignPolicy(), accept_changes=True, now=time.time()
     )
     message = Message("news@shop.example", "r@example.org", (b"\r\n",), "<1@shop.example>")
-    payload = encode([Entry(message, bytes(8))] * BATCH)
+    payload = encode([Entry(message, bytes(8))] * batch)
     refs = []
     for number in range(batches):
-        first = number * BATCH
-        fresh = [Fresh(index.to_bytes(8, "big"), 1) for index in range(first, first + BATCH)]
-        ref = campaigns.next_batch("c")
+        first = number * batch
+        fresh = [Fresh(index.to_bytes(8, "big"), 1) for index in range(first, first + batch)]
+        ref = campaigns.next_batch(name)
         ledger.enqueue(
             ref,
             run=1,
@@ -82,7 +86,7 @@ def fill(client, batches, *, tells):
             payload=payload,
             recipients=fresh,
             now=time.time(),
-            told=queued(ref, first) if tells else b"",
+            told=queued(ref, first, batch) if tells else b"",
         )
         refs.append(ref)
     return refs
@@ -114,7 +118,8 @@ def deliver(ledger, ref, size, *, tells, batch=BATCH):
 def measure(client, size, batches, *, tells):
     """Microseconds a message of this process, of Redis; octets a message that wait in the stream."""
     cpu, server = time.process_time(), redis_cpu(client)
-    refs = fill(client, batches, tells=tells)
+    empty(client, tells=tells)
+    refs = fill(client, "c", batches, tells=tells)
     ledger = Ledger(client)
     for ref in refs:
         deliver(ledger, ref, size, tells=tells)

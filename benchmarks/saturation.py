@@ -27,13 +27,8 @@ import plots
 import redis
 from servers import HERE, Redis
 
-from mailer.mail.message import Message
-from mailer.mail.payload import Entry, encode
-from mailer.mail.policy import CampaignPolicy
 from mailer.store import keys
-from mailer.store.campaigns import Campaigns
-from mailer.store.events import HISTORY, EventStream
-from mailer.store.ledger import Fresh, Ledger
+from mailer.store.ledger import Ledger
 
 PROCESSES = (1, 2, 4, 8, 16, 32)
 BATCH = 500
@@ -64,33 +59,12 @@ class Recorded(redis.Connection):
 
 
 def fill(client: redis.Redis, campaigns: int, messages: int, *, tells: bool) -> list[list[str]]:
-    """An empty Redis with so many campaigns of *messages*; the refs of their batches."""
-    client.flushall()
-    if tells:
-        EventStream(client).register(HISTORY)
-    book, ledger = Campaigns(client), Ledger(client)
-    message = Message("news@shop.example", "r@example.org", (b"\r\n",), "<1@shop.example>")
-    payload = encode([Entry(message, bytes(8))] * BATCH)
-    found = []
-    for number in range(campaigns):
-        name = f"c{number}"
-        given = {"digest": "", "summary": {}, "policy": CampaignPolicy(), "now": time.time()}
-        book.open(name, accept_changes=True, **given)
-        refs = []
-        for first in range(0, messages, BATCH):
-            who = [Fresh(index.to_bytes(8, "big"), 1) for index in range(first, first + BATCH)]
-            refs.append(book.next_batch(name))
-            ledger.enqueue(
-                refs[-1],
-                run=1,
-                queue="bulk",
-                account="a",
-                payload=payload,
-                recipients=who,
-                now=time.time(),
-            )
-        found.append(refs)
-    return found
+    """A Redis with so many campaigns of *messages* and nothing else; the refs of their batches."""
+    one_worker.empty(client, tells=tells)
+    return [
+        one_worker.fill(client, f"c{number}", messages // BATCH, tells=False, batch=BATCH)
+        for number in range(campaigns)
+    ]
 
 
 def recorded(client: redis.Redis, refs: list[str], note: int, *, tells: bool) -> list[bytes]:

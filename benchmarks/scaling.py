@@ -1,6 +1,7 @@
 """How does cost grow with the size of a campaign, of batches, with processes, connections, campaigns?
 
-    python benchmarks/scaling.py [--quick] [--only sizes,batches,processes,renderers,connections]
+    python benchmarks/scaling.py [--quick]
+        [--only sizes,batches,processes,renderers,connections,campaigns]
 
 Writes ``scaling.md``, ``.json`` and ``.png`` to ``benchmarks/results/``. Newsletters of 15 KB on
 loopback, except where connections grow: those at 20 ms.
@@ -39,7 +40,7 @@ GROWTHS = (
     Growth("batches", "messages in a batch", (10, 50, 200, 500, 1000)),
     Growth("processes", "worker processes", (1, 2, 4, 8)),
     Growth("renderers", "processes that make messages", (1, 2, 4)),
-    Growth("connections", "connections", (1, 10, 50, 200), rtt=0.02),
+    Growth("connections", "connections", (1, 10, 50, 200), rtt=0.02, count=6_000),
     Growth("campaigns", "campaigns at once", (1, 10, 100)),
 )
 
@@ -76,7 +77,7 @@ def _count(growth: Growth, step: int) -> int:
     if growth.name == "sizes":
         return step
     if growth.name == "connections":
-        return min(6_000, 300 * step)
+        return min(growth.count, 300 * step)
     return growth.count
 
 

@@ -200,7 +200,7 @@ def hint(words: list[str], error: LedgerUnavailableError, session: Session) -> s
     if "--local" not in words and Path(".mailer").is_dir():
         return _FOLDER_HINT.format(shlex.join(words))
     settings = session.configured
-    if settings.unfound and settings.guesses_redis:
+    if settings.guesses_redis:
         return _NO_FILE_HINT.format(settings.unfound)
     return _REDIS_HINT
 

@@ -105,7 +105,7 @@ def _serve(session: Session, host: str | None, port: int | None, *, open_console
         limit_concurrency=1000,
         timeout_graceful_shutdown=5,
     )
-    if settings.unfound and settings.guesses_redis:
+    if settings.guesses_redis:
         say(f"mailer: {settings.unfound}: Redis is looked for on localhost", err=True)
     place, sockets = listen(*where)
     say(f"listening on http://{place}")

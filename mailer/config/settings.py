@@ -212,8 +212,8 @@ class Settings(Model):
 
     @property
     def guesses_redis(self) -> bool:
-        """Whether nobody said where Redis is, so that the default is tried."""
-        return "redis" not in self.model_fields_set
+        """Whether no file was found and nobody said where Redis is, so that the default is tried."""
+        return self._looked_in is not None and "redis" not in self.model_fields_set
 
     @property
     def follows(self) -> bool:

@@ -11,8 +11,7 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from hashlib import blake2b
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from mailer.mail.payload import decode, encode, version_of
 from mailer.mail.recipients import Recipient
@@ -25,30 +24,17 @@ MOST: Final = 256 << 20
 
 
 class Ahead:
-    """Batches in the order in which they were made. Use it as a context manager: then the file goes.
+    """Batches in the order in which they were made.
 
     *tells* says whether message ids are needed, too.
     """
 
     def __init__(self, *, tells: bool) -> None:
         self._tells = tells
-        self._kept = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 - closed by `_forget`
+        self._kept = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 - closed by `close`
         self._is_reading = False
         self.has_room = True
         """Whether another batch may be kept."""
-
-    def __enter__(self) -> Self:
-        """Keep nothing yet."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Forget all."""
-        self._forget()
 
     def keep(self, composed: Composed) -> None:
         """Keep a batch. Where the disk is full, none is kept."""
@@ -61,7 +47,7 @@ class Ahead:
             self._kept.write(pickle.dumps(record))
             self._kept.flush()
         except OSError:
-            self._forget()
+            self.close()
         else:
             self.has_room = self._kept.tell() < MOST
 
@@ -77,7 +63,7 @@ class Ahead:
         faulty = {row for row, _ in faults}
         made = tuple(one for one in asked if one.row not in faulty)
         if len(made) + len(faulty) != len(asked) or whose != _whose(account, made):
-            self._forget()
+            self.close()
             return None
         if version_of(payload) > version:  # a worker that cannot read it was started meanwhile
             payload = encode(decode(payload), version)
@@ -95,7 +81,8 @@ class Ahead:
         except (EOFError, OSError):
             return None
 
-    def _forget(self) -> None:
+    def close(self) -> None:
+        """Forget all; the file goes."""
         self.has_room = False
         with suppress(OSError):  # of a full disk: what waited to be written is forgotten, too
             self._kept.close()

@@ -8,6 +8,7 @@ workers' sweep.
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import closing
 from dataclasses import dataclass
 from time import sleep, time
 from typing import Final
@@ -107,7 +108,10 @@ class Enqueuer:
     def run(self, rows: Iterable[Row], open_campaign: Callable[[], int]) -> Receipt:
         """Check *rows*, then queue them; *open_campaign* is called between, and returns the run."""
         if self._plan.check:
-            with read_twice(rows) as (first, again), Ahead(tells=self._plan.tells) as ahead:
+            with (
+                read_twice(rows) as (first, again),
+                closing(Ahead(tells=self._plan.tells)) as ahead,
+            ):
                 self._check(first, ahead)
                 self._begin(open_campaign)
                 self._queue(again(), ahead)
@@ -220,18 +224,20 @@ class Enqueuer:
 
     def _compose(self, batches: Iterator[Cut], ahead: Ahead | None = None) -> Iterator[Composed]:
         """The messages of *batches*, in their order: those made *ahead*, else made now."""
-        count, version = self._plan.processes, self._payload_version
+        count = self._plan.processes
         if count <= 1:
             for cut in batches:
-                made = ahead.take(*cut, version()) if ahead else None
-                yield made or compose(self._composer, *cut, version())
+                version = self._payload_version()
+                made = ahead.take(*cut, version) if ahead else None
+                yield made or compose(self._composer, *cut, version)
             return
         assert self._plan.design is not None, "messages that are given are not rendered"
         with Renderers(count, self._plan.design, self._composer) as renderers:
             pending: deque[Future[Composed]] = deque()
             for cut in batches:
-                made = ahead.take(*cut, version()) if ahead else None
-                pending.append(_done(made) if made else renderers.submit(*cut, version()))
+                version = self._payload_version()
+                made = ahead.take(*cut, version) if ahead else None
+                pending.append(_done(made) if made else renderers.submit(*cut, version))
                 if len(pending) > 2 * count:
                     yield pending.popleft().result()
             while pending:

@@ -49,9 +49,8 @@ class RedisProcess:
         return self
 
     def _lives(self) -> bool:
-        words = (self.folder / "log").read_text(errors="replace")[-500:]
         assert self.process is not None
-        assert self.process.poll() is None, words
+        assert self.process.poll() is None, (self.folder / "log").read_text(errors="replace")[-500:]
         return True
 
     def stop(self) -> None:
